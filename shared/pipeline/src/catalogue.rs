@@ -1,0 +1,111 @@
+//! The action types that CodePipeline itself offers: artifact counts, configuration keys, output variables, time-outs,
+//! and whether Millrace has built the provider. Source: CodePipeline user guide, 'Action structure reference', 'Valid
+//! input and output artifacts for each action type' and 'Quotas'; 'Variables reference' for the output variables.
+
+use std::ops::RangeInclusive;
+
+use crate::declaration::TypeId;
+
+mod table;
+
+/// Artifact counts of an action type that the catalogue does not know, read and made: a custom action's upper limits.
+/// Source: CodePipeline user guide, 'Valid input and output artifacts for each action type'.
+pub const CUSTOM_ARTIFACTS: RangeInclusive<usize> = 0..=5;
+
+/// Minutes until an action of a custom type fails. Source: CodePipeline user guide, 'Quotas'.
+pub const CUSTOM_TIMEOUT_MINUTES: u32 = 24 * 60;
+
+/// Longest value of a configuration key, in characters, where the catalogue says nothing else.
+/// Source: CodePipeline API, `ActionConfigurationValue`.
+pub const MAX_VALUE_LENGTH: usize = 1000;
+
+/// An action type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionType {
+    /// `Source`, `Build`, `Test`, `Deploy`, `Approval`, `Invoke` or `Compute`.
+    pub category: &'static str,
+    /// `AWS` or `ThirdParty`.
+    pub owner: &'static str,
+    /// For example `S3`.
+    pub provider: &'static str,
+    /// Always `1` today.
+    pub version: &'static str,
+    /// How many artifacts an action of this type reads.
+    pub inputs: RangeInclusive<usize>,
+    /// How many artifacts it makes.
+    pub outputs: RangeInclusive<usize>,
+    /// The keys of its configuration.
+    pub configuration: &'static [Property],
+    /// Which output variables it makes.
+    pub variables: OutputVariables,
+    /// Minutes after which an action fails that has not ended, whatever it reports.
+    pub default_timeout_minutes: u32,
+    /// Minutes of silence after which it fails, where that is counted apart: each reply that it is still in progress
+    /// starts them anew. Only Lambda invoke actions have this.
+    pub silence_timeout_minutes: Option<u32>,
+    /// Only in pipelines of type V2.
+    pub v2_only: bool,
+    /// Whether Millrace runs it. An action of a type that is not built is accepted and fails with that reason.
+    pub built: bool,
+}
+
+/// A configuration key of an action type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Property {
+    /// The key, in AWS's spelling.
+    pub name: &'static str,
+    /// Whether a declaration without it is refused.
+    pub required: bool,
+    /// Whether its value is shown as `****`.
+    pub secret: bool,
+    /// Whether jobs can be polled by its value.
+    pub queryable: bool,
+    /// Longest value in characters, before and after variables are resolved.
+    pub max_length: usize,
+}
+
+/// The output variables of an action type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputVariables {
+    /// These and no others; possibly none.
+    Fixed(&'static [&'static str]),
+    /// Whatever the action reports, for example a Lambda function's own.
+    Open,
+}
+
+impl ActionType {
+    /// The type's id as a declaration writes it.
+    pub fn id(&self) -> TypeId {
+        TypeId {
+            category: self.category.to_owned(),
+            owner: Some(self.owner.to_owned()),
+            provider: self.provider.to_owned(),
+            version: Some(self.version.to_owned()),
+        }
+    }
+
+    /// A configuration key by name.
+    pub fn property(&self, name: &str) -> Option<&'static Property> {
+        self.configuration.iter().find(|property| property.name == name)
+    }
+}
+
+/// The action type with this id, if CodePipeline itself offers it.
+pub fn find(id: &TypeId) -> Option<&'static ActionType> {
+    table::TYPES.iter().find(|known| {
+        known.provider == id.provider
+            && known.category == id.category
+            && id.owner.as_deref() == Some(known.owner)
+            && id.version.as_deref() == Some(known.version)
+    })
+}
+
+/// Every action type that CodePipeline itself offers.
+pub fn all() -> &'static [ActionType] {
+    table::TYPES
+}
+
+/// How long a value of a configuration key may be, in characters, before and after variables are resolved.
+pub fn max_value_length(id: &TypeId, key: &str) -> usize {
+    find(id).and_then(|known| known.property(key)).map_or(MAX_VALUE_LENGTH, |property| property.max_length)
+}

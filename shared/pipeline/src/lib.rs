@@ -1,0 +1,39 @@
+//! The domain: what a pipeline is.
+//!
+//! A [`Declaration`] is what an author writes: CodePipeline's `PipelineDeclaration`, nothing checked. A [`Pipeline`]
+//! is what everything else works with: it exists only if the declaration keeps every rule, and otherwise [`Invalid`]
+//! lists all that is wrong, each with its place in the JSON and the exception with which AWS answers. The
+//! [`catalogue`] knows CodePipeline's own action types, [`variables`] resolves `#{namespace.key}`, and a declaration
+//! can hide its secrets ([`Declaration::masked`]) and get them back ([`Declaration::unmask_from`]).
+//!
+//! This crate computes: no I/O, no async, no clock, no AWS SDK.
+//!
+//! ```
+//! use pipeline::{Declaration, Pipeline};
+//!
+//! let declaration: Declaration = serde_json::from_str(r#"{"name": "release", "stages": []}"#)?;
+//! let invalid = Pipeline::try_from(declaration).expect_err("it has no stages, no role and no artifact store");
+//! assert_eq!(invalid.first().kind.exception(), "ValidationException");
+//! assert!(invalid.violations().any(|violation| violation.path == "stages"));
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod catalogue;
+pub mod declaration;
+mod invalid;
+pub mod limits;
+mod names;
+#[allow(clippy::module_inception)]
+mod pipeline;
+mod secrets;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod validate;
+pub mod variables;
+
+pub use declaration::{Declaration, TypeId};
+pub use invalid::{Invalid, Kind, Violation};
+pub use names::{ActionName, ArtifactName, InvalidName, Namespace, PipelineName, Region, RoleArn, StageName};
+pub use pipeline::{Action, ExecutionMode, Pipeline, PipelineType, Stage};
+pub use secrets::MASK;

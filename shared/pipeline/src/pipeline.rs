@@ -1,0 +1,169 @@
+//! The checked pipeline: what the engine, the API and the providers work with.
+
+use std::collections::BTreeMap;
+
+use crate::catalogue::{self, ActionType};
+use crate::declaration::{ArtifactStore, Declaration, TypeId};
+use crate::names::{ActionName, ArtifactName, Namespace, PipelineName, Region, RoleArn, StageName};
+
+/// How executions of one pipeline share its stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ExecutionMode {
+    /// A newer execution overtakes an older one that waits between stages.
+    Superseded,
+    /// Executions go one after another.
+    Queued,
+    /// Executions do not see each other.
+    Parallel,
+}
+
+/// The type of a pipeline, which decides its features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum PipelineType {
+    /// The first type.
+    V1,
+    /// The type with variables, triggers, modes and conditions.
+    V2,
+}
+
+/// A pipeline whose declaration keeps every rule. It can only be made by `TryFrom<Declaration>`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pipeline {
+    pub(crate) declaration: Declaration,
+    pub(crate) name: PipelineName,
+    pub(crate) role_arn: RoleArn,
+    pub(crate) stages: Vec<Stage>,
+    pub(crate) mode: ExecutionMode,
+    pub(crate) kind: PipelineType,
+}
+
+/// A stage of a checked pipeline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// Its name.
+    pub name: StageName,
+    /// Its actions in the declaration's order.
+    pub actions: Vec<Action>,
+}
+
+/// An action of a checked pipeline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Action {
+    /// Its name, unique in its stage.
+    pub name: ActionName,
+    /// Which action type.
+    pub type_id: TypeId,
+    /// 1 to 999.
+    pub run_order: u32,
+    /// Settings, variables not yet resolved.
+    pub configuration: BTreeMap<String, String>,
+    /// Artifacts it reads.
+    pub inputs: Vec<ArtifactName>,
+    /// Artifacts it makes.
+    pub outputs: Vec<ArtifactName>,
+    /// Its own role.
+    pub role_arn: Option<RoleArn>,
+    /// The region in which it runs; none: the pipeline's home region.
+    pub region: Option<Region>,
+    /// Namespace of its output variables.
+    pub namespace: Option<Namespace>,
+    /// Minutes until it fails, where the declaration says so; otherwise the catalogue's default holds.
+    pub timeout_in_minutes: Option<u32>,
+}
+
+impl Pipeline {
+    /// The declaration as its author wrote it.
+    pub fn declaration(&self) -> &Declaration {
+        &self.declaration
+    }
+    /// The pipeline's name.
+    pub fn name(&self) -> &PipelineName {
+        &self.name
+    }
+    /// The pipeline's service role.
+    pub fn role_arn(&self) -> &RoleArn {
+        &self.role_arn
+    }
+    /// The stages in order; at least two.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+    /// The execution mode.
+    pub fn mode(&self) -> ExecutionMode {
+        self.mode
+    }
+    /// `V1` or `V2`.
+    pub fn kind(&self) -> PipelineType {
+        self.kind
+    }
+    /// The position of a stage by its name.
+    pub fn stage_index(&self, name: &str) -> Option<usize> {
+        self.stages.iter().position(|stage| stage.name.as_str() == name)
+    }
+    /// The artifact store of a region; `home` is the region in which the pipeline lives, whose store a
+    /// declaration with one `artifactStore` means.
+    pub fn store(&self, region: &str, home: &str) -> Option<&ArtifactStore> {
+        match (&self.declaration.artifact_stores, &self.declaration.artifact_store) {
+            (Some(stores), _) => stores.get(region),
+            (None, Some(store)) if region == home => Some(store),
+            _ => None,
+        }
+    }
+    /// Which action makes an artifact: (stage index, action index).
+    pub fn producer(&self, artifact: &ArtifactName) -> Option<(usize, usize)> {
+        self.find(|action| action.outputs.contains(artifact))
+    }
+    /// Which action fills a namespace: (stage index, action index).
+    pub fn namespace_owner(&self, namespace: &str) -> Option<(usize, usize)> {
+        self.find(|action| action.namespace.as_ref().is_some_and(|n| n.as_str() == namespace))
+    }
+    /// The regions other than the producer's own in which an artifact will be read, in order, each once.
+    pub fn copy_regions(&self, artifact: &ArtifactName, home: &str) -> Vec<String> {
+        let region_of = |action: &Action| action.region.as_ref().map_or(home, Region::as_str).to_owned();
+        let Some((stage, action)) = self.producer(artifact) else { return Vec::new() };
+        let made_in = region_of(&self.stages[stage].actions[action]);
+        let mut regions: Vec<String> = self
+            .stages
+            .iter()
+            .flat_map(|stage| &stage.actions)
+            .filter(|action| action.inputs.contains(artifact))
+            .map(region_of)
+            .filter(|region| *region != made_in)
+            .collect();
+        regions.sort();
+        regions.dedup();
+        regions
+    }
+
+    fn find(&self, wanted: impl Fn(&Action) -> bool) -> Option<(usize, usize)> {
+        self.stages
+            .iter()
+            .enumerate()
+            .find_map(|(s, stage)| stage.actions.iter().position(&wanted).map(|a| (s, a)))
+    }
+}
+
+impl Stage {
+    /// The run orders that its actions use, ascending, each once.
+    pub fn run_orders(&self) -> Vec<u32> {
+        let mut orders: Vec<u32> = self.actions.iter().map(|action| action.run_order).collect();
+        orders.sort_unstable();
+        orders.dedup();
+        orders
+    }
+}
+
+impl Action {
+    /// What the catalogue says about its type; none for custom types.
+    pub fn action_type(&self) -> Option<&'static ActionType> {
+        catalogue::find(&self.type_id)
+    }
+
+    /// Minutes after which it fails if it has not ended: its own where it has one, otherwise its type's.
+    pub fn timeout_minutes(&self) -> u32 {
+        self.timeout_in_minutes
+            .or_else(|| self.action_type().map(|known| known.default_timeout_minutes))
+            .unwrap_or(catalogue::CUSTOM_TIMEOUT_MINUTES)
+    }
+}

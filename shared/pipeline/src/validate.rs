@@ -1,0 +1,150 @@
+//! From a declaration to a pipeline: every rule, one file a subject. Each check looks at the whole declaration and
+//! reports what it finds; none relies on another having passed.
+
+use std::fmt::Display;
+
+use crate::declaration::{ActionDeclaration, Declaration, StageDeclaration};
+use crate::invalid::{Invalid, Kind, Violation};
+use crate::names::{ActionName, ArtifactName, InvalidName, Namespace, PipelineName, Region, RoleArn, StageName};
+use crate::pipeline::{Action, ExecutionMode, Pipeline, PipelineType, Stage};
+
+mod actions;
+mod artifacts;
+mod conditions;
+mod references;
+mod shape;
+mod stores;
+mod structure;
+#[cfg(test)]
+mod tests;
+
+impl TryFrom<Declaration> for Pipeline {
+    type Error = Invalid;
+
+    /// Checks every rule.
+    ///
+    /// # Errors
+    /// [`Invalid`] with all violations.
+    fn try_from(declaration: Declaration) -> Result<Self, Invalid> {
+        let mut found = Findings::default();
+        shape::check(&declaration, &mut found);
+        structure::check(&declaration, &mut found);
+        conditions::check(&declaration, &mut found);
+        actions::check(&declaration, &mut found);
+        artifacts::check(&declaration, &mut found);
+        stores::check(&declaration, &mut found);
+        references::check(&declaration, &mut found);
+        match Invalid::new(found.0) {
+            Some(invalid) => Err(invalid),
+            None => build(declaration),
+        }
+    }
+}
+
+impl Pipeline {
+    /// Checks what depends on the region in which the pipeline lives: its artifact stores cover that region and all
+    /// regions of actions, and only actions that can run elsewhere do.
+    ///
+    /// # Errors
+    /// [`Invalid`] with all violations.
+    pub fn check_home(&self, home: &str) -> Result<(), Invalid> {
+        let mut found = Findings::default();
+        stores::check_home(self.declaration(), home, &mut found);
+        match Invalid::new(found.0) {
+            Some(invalid) => Err(invalid),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the checks have found.
+#[derive(Default)]
+struct Findings(Vec<Violation>);
+
+impl Findings {
+    fn add(&mut self, kind: Kind, path: impl Display, message: impl Into<String>) {
+        self.0.push(Violation { path: path.to_string(), kind, message: message.into() });
+    }
+
+    /// A violation of a shape's constraint.
+    fn shape(&mut self, path: impl Display, message: impl Into<String>) {
+        self.add(Kind::Validation, path, message);
+    }
+
+    fn name<T>(&mut self, name: Result<T, InvalidName>, path: impl Display) {
+        if let Err(invalid) = name {
+            self.shape(path, invalid.to_string());
+        }
+    }
+}
+
+/// A name in a message: what the caller sent, but not all of it.
+fn shown(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+/// The mode that the declaration asks for; anything unknown is reported by `shape`.
+fn mode(declaration: &Declaration) -> ExecutionMode {
+    match declaration.execution_mode.as_deref() {
+        Some("QUEUED") => ExecutionMode::Queued,
+        Some("PARALLEL") => ExecutionMode::Parallel,
+        _ => ExecutionMode::Superseded,
+    }
+}
+
+/// The type that the declaration asks for; anything unknown is reported by `shape`.
+fn pipeline_type(declaration: &Declaration) -> PipelineType {
+    if declaration.pipeline_type.as_deref() == Some("V2") { PipelineType::V2 } else { PipelineType::V1 }
+}
+
+fn run_order(action: &ActionDeclaration) -> u32 {
+    action.run_order.unwrap_or(1)
+}
+
+/// Every action with its stage's index and its own.
+fn actions(declaration: &Declaration) -> impl Iterator<Item = (usize, usize, &ActionDeclaration)> {
+    declaration
+        .stages
+        .iter()
+        .enumerate()
+        .flat_map(|(s, stage)| stage.actions.iter().enumerate().map(move |(a, action)| (s, a, action)))
+}
+
+/// Makes the pipeline. The checks have passed, so the names have their forms; were one to disagree with its check, the
+/// declaration would be refused here.
+fn build(declaration: Declaration) -> Result<Pipeline, Invalid> {
+    let (name, role_arn, stages) = parts(&declaration).map_err(|invalid| {
+        Invalid::from(Violation { path: String::new(), kind: Kind::Validation, message: invalid.to_string() })
+    })?;
+    let (mode, kind) = (mode(&declaration), pipeline_type(&declaration));
+    Ok(Pipeline { declaration, name, role_arn, stages, mode, kind })
+}
+
+fn parts(declaration: &Declaration) -> Result<(PipelineName, RoleArn, Vec<Stage>), InvalidName> {
+    let stages = declaration.stages.iter().map(stage).collect::<Result<_, _>>()?;
+    Ok((PipelineName::new(declaration.name.as_str())?, RoleArn::new(declaration.role_arn.as_str())?, stages))
+}
+
+fn stage(declared: &StageDeclaration) -> Result<Stage, InvalidName> {
+    Ok(Stage {
+        name: StageName::new(declared.name.as_str())?,
+        actions: declared.actions.iter().map(action).collect::<Result<_, _>>()?,
+    })
+}
+
+fn action(declared: &ActionDeclaration) -> Result<Action, InvalidName> {
+    let inputs = declared.input_artifacts.iter().flatten().map(|artifact| ArtifactName::new(artifact.name.as_str()));
+    let outputs = declared.output_artifacts.iter().flatten().map(|artifact| ArtifactName::new(artifact.name.as_str()));
+    Ok(Action {
+        name: ActionName::new(declared.name.as_str())?,
+        type_id: declared.action_type_id.clone(),
+        run_order: run_order(declared),
+        configuration: declared.configuration.clone().unwrap_or_default(),
+        inputs: inputs.collect::<Result<_, _>>()?,
+        outputs: outputs.collect::<Result<_, _>>()?,
+        role_arn: declared.role_arn.as_deref().map(RoleArn::new).transpose()?,
+        region: declared.region.as_deref().map(Region::new).transpose()?,
+        namespace: declared.namespace.as_deref().map(Namespace::new).transpose()?,
+        timeout_in_minutes: declared.timeout_in_minutes,
+    })
+}

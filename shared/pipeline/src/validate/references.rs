@@ -1,0 +1,63 @@
+//! Namespaces, and references to variables in configurations. Source: CodePipeline user guide, 'Variables reference'.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Findings, run_order, shown};
+use crate::declaration::Declaration;
+use crate::invalid::Kind;
+use crate::variables::{CODEPIPELINE, VARIABLES, references};
+
+pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
+    let namespaces = namespaces(declaration, found);
+    let variables: HashSet<&str> =
+        declaration.variables.iter().flatten().map(|variable| variable.name.as_str()).collect();
+    for (s, a, action) in super::actions(declaration) {
+        for (key, value) in action.configuration.iter().flatten() {
+            for reference in references(value) {
+                let wrong = match reference.namespace.as_str() {
+                    CODEPIPELINE => None,
+                    VARIABLES if s == 0 => Some((Kind::InvalidStructure, "source actions cannot use pipeline-level variables")),
+                    VARIABLES if variables.contains(reference.key.as_str()) => None,
+                    VARIABLES => Some((Kind::InvalidStructure, "the pipeline declares no such variable")),
+                    namespace => match namespaces.get(namespace) {
+                        None => Some((Kind::InvalidActionDeclaration, "no action has this namespace")),
+                        Some(owner) if *owner < (s, run_order(action)) => None,
+                        Some(_) => Some((Kind::InvalidActionDeclaration, "the action with this namespace does not run before")),
+                    },
+                };
+                if let Some((kind, why)) = wrong {
+                    let message = format!("action {} refers to {}: {why}", shown(&action.name), reference);
+                    let path = format_args!("stages[{s}].actions[{a}].configuration.{}", shown(key));
+                    found.add(kind, path, message);
+                }
+            }
+        }
+    }
+}
+
+
+/// Who fills each namespace: stage index and run order.
+fn namespaces<'a>(declaration: &'a Declaration, found: &mut Findings) -> HashMap<&'a str, (usize, u32)> {
+    let artifacts: HashSet<&str> = super::actions(declaration)
+        .flat_map(|(_, _, action)| action.output_artifacts.iter().flatten())
+        .map(|artifact| artifact.name.as_str())
+        .collect();
+    let mut owners = HashMap::new();
+    for (s, a, action) in super::actions(declaration) {
+        let Some(namespace) = action.namespace.as_deref() else { continue };
+        let mut wrong = |why: &str| {
+            let message = format!("the namespace {} of action {} {why}", shown(namespace), shown(&action.name));
+            found.add(Kind::InvalidActionDeclaration, format_args!("stages[{s}].actions[{a}].namespace"), message);
+        };
+        if namespace == CODEPIPELINE || namespace == VARIABLES {
+            wrong("is reserved");
+        }
+        if artifacts.contains(namespace) {
+            wrong("is the name of an artifact");
+        }
+        if owners.insert(namespace, (s, run_order(action))).is_some() {
+            wrong("belongs to another action as well");
+        }
+    }
+    owners
+}

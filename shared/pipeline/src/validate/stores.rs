@@ -1,0 +1,59 @@
+//! Artifact stores and regions. Source: CodePipeline user guide, 'Pipeline structure reference' and 'Add a
+//! cross-Region action'; the exceptions are those of AWS's answers.
+
+use std::collections::BTreeSet;
+
+use super::{Findings, shown};
+use crate::declaration::Declaration;
+use crate::invalid::Kind;
+
+pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
+    let regions = regions(declaration);
+    match (&declaration.artifact_store, &declaration.artifact_stores) {
+        (None, None) => found.shape("artifactStore", "one of artifactStore and artifactStores is needed"),
+        (Some(_), Some(_)) => found.shape("artifactStores", "only one of artifactStore and artifactStores goes"),
+        (Some(_), None) if regions.len() > 1 => found.shape("artifactStore", SEVERAL_REGIONS),
+        (Some(_), None) => {}
+        (None, Some(stores)) => {
+            for region in regions.into_iter().filter(|region| !stores.contains_key(*region)) {
+                missing(region, found);
+            }
+            if stores.is_empty() {
+                found.shape("artifactStores", "has no artifact store");
+            }
+        }
+    }
+}
+
+const SEVERAL_REGIONS: &str =
+    "actions in more than one region need artifactStores, with a store for each region, in place of artifactStore";
+
+fn missing(region: &str, found: &mut Findings) {
+    found.shape("artifactStores", format!("there is no artifact store for the region {}", shown(region)));
+}
+
+fn regions(declaration: &Declaration) -> BTreeSet<&str> {
+    super::actions(declaration).filter_map(|(_, _, action)| action.region.as_deref()).collect()
+}
+
+pub(super) fn check_home(declaration: &Declaration, home: &str, found: &mut Findings) {
+    match &declaration.artifact_stores {
+        Some(stores) if !stores.contains_key(home) => missing(home, found),
+        Some(_) => {}
+        None if regions(declaration).iter().any(|region| *region != home) => {
+            found.shape("artifactStore", SEVERAL_REGIONS);
+        }
+        None => {}
+    }
+    for (s, a, action) in super::actions(declaration) {
+        let id = &action.action_type_id;
+        let elsewhere = action.region.as_deref().is_some_and(|region| region != home);
+        if elsewhere && (id.category == "Source" || id.owner.as_deref() != Some("AWS")) {
+            let message = format!(
+                "action {} cannot run in another region: source actions, third-party and custom actions run in the pipeline's",
+                shown(&action.name)
+            );
+            found.add(Kind::InvalidActionDeclaration, format_args!("stages[{s}].actions[{a}].region"), message);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Variables in the configuration of actions: `#{namespace.key}`. Source: CodePipeline user guide, 'Variables
+//! reference' and 'Quotas'.
+
+use std::collections::BTreeMap;
+
+use crate::names::consists_of;
+
+/// Namespace of what is known at the start of an execution: `#{codepipeline.PipelineExecutionId}`.
+pub const CODEPIPELINE: &str = "codepipeline";
+
+/// Key of the execution's id in the namespace [`CODEPIPELINE`].
+pub const PIPELINE_EXECUTION_ID: &str = "PipelineExecutionId";
+
+/// Namespace of pipeline-level variables: `#{variables.NAME}`.
+pub const VARIABLES: &str = "variables";
+
+/// Most bytes of all output variables of one action together, keys and values.
+pub const MAX_OUTPUT_BYTES: usize = 122_880;
+
+/// Most bytes of the resolved configuration of one action, keys and values.
+pub const MAX_CONFIGURATION_BYTES: usize = 100 * 1024;
+
+/// Longest name of a pipeline-level variable or an output variable. Source: CodePipeline API, `PipelineVariableName`.
+const MAX_KEY_LENGTH: usize = 128;
+
+/// A reference to a variable.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reference {
+    /// An action's namespace, [`CODEPIPELINE`] or [`VARIABLES`].
+    pub namespace: String,
+    /// The variable's name.
+    pub key: String,
+}
+
+impl std::fmt::Display for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "#{{{}.{}}}", self.namespace, self.key)
+    }
+}
+
+/// A reference for which there is no value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the variable {reference} has no value")]
+pub struct Unresolved {
+    /// The reference.
+    pub reference: Reference,
+}
+
+/// Output variables that CodePipeline would refuse.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOutputVariables {
+    /// A key of a wrong form.
+    #[error("{0:?} is not a name for an output variable: it must match [A-Za-z0-9@\\-_]+ and have at most 128 characters")]
+    Key(String),
+    /// Too much.
+    #[error("the output variables have {0} bytes, and {MAX_OUTPUT_BYTES} are allowed")]
+    TooLarge(usize),
+}
+
+/// The references in a text, in order, repeated ones repeated.
+pub fn references(text: &str) -> Vec<Reference> {
+    pieces(text)
+        .filter_map(|piece| match piece {
+            Piece::Reference(namespace, key) => {
+                Some(Reference { namespace: namespace.to_owned(), key: key.to_owned() })
+            }
+            Piece::Literal(_) => None,
+        })
+        .collect()
+}
+
+/// Replaces every reference by its value. One pass: what a value contains is not resolved again. Text that looks like
+/// a reference without having its form (`#{x}`, `#{a.b.c}`, `#{}`) stays as it is.
+///
+/// # Errors
+/// [`Unresolved`] for the first reference for which `value` gives nothing.
+pub fn resolve(text: &str, value: &mut impl FnMut(&Reference) -> Option<String>) -> Result<String, Unresolved> {
+    let mut resolved = String::with_capacity(text.len());
+    for piece in pieces(text) {
+        match piece {
+            Piece::Literal(literal) => resolved.push_str(literal),
+            Piece::Reference(namespace, key) => {
+                let reference = Reference { namespace: namespace.to_owned(), key: key.to_owned() };
+                match value(&reference) {
+                    Some(value) => resolved.push_str(&value),
+                    None => return Err(Unresolved { reference }),
+                }
+            }
+        }
+    }
+    Ok(resolved)
+}
+
+/// Checks the variables that an action reports.
+///
+/// # Errors
+/// [`InvalidOutputVariables`] when a key has a wrong form or all are too large together.
+pub fn check_output_variables(variables: &BTreeMap<String, String>) -> Result<(), InvalidOutputVariables> {
+    if let Some(key) = variables.keys().find(|key| !is_key(key)) {
+        return Err(InvalidOutputVariables::Key(key.chars().take(100).collect()));
+    }
+    let bytes = variables.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if bytes > MAX_OUTPUT_BYTES { Err(InvalidOutputVariables::TooLarge(bytes)) } else { Ok(()) }
+}
+
+/// Whether a text can be a variable's name. Source: CodePipeline API, `OutputVariablesKey`, `PipelineVariableName`.
+pub(crate) fn is_key(key: &str) -> bool {
+    consists_of(key, 1..=MAX_KEY_LENGTH, b"@-_")
+}
+
+enum Piece<'a> {
+    Literal(&'a str),
+    Reference(&'a str, &'a str),
+}
+
+/// Cuts a text into literals and references. Every byte of the text is looked at a bounded number of times.
+fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        if let Some((namespace, key, after)) = reference_at_start(rest) {
+            rest = after;
+            return Some(Piece::Reference(namespace, key));
+        }
+        // Not a reference here, so this `#` (if it is one) is text: go on behind it.
+        let skip = usize::from(rest.starts_with('#'));
+        let end = rest[skip..].find("#{").map_or(rest.len(), |at| at + skip);
+        let (literal, after) = rest.split_at(end);
+        rest = after;
+        Some(Piece::Literal(literal))
+    })
+}
+
+fn reference_at_start(text: &str) -> Option<(&str, &str, &str)> {
+    let inner = text.strip_prefix("#{")?;
+    let word = |text: &str| text.find(|c: char| !(c.is_ascii_alphanumeric() || "@-_".contains(c))).unwrap_or(text.len());
+    let (namespace, rest) = inner.split_at(word(inner));
+    let rest = rest.strip_prefix('.')?;
+    let (key, rest) = rest.split_at(word(rest));
+    let rest = rest.strip_prefix('}')?;
+    (consists_of(namespace, 1..=100, b"@-_") && is_key(key)).then_some((namespace, key, rest))
+}
