@@ -51,7 +51,7 @@ pub fn encode(protocol: Protocol, output: &impl SerializableStruct) -> Response 
 /// An SDK structure as JSON, in the form of AWS JSON 1.1: members by their names in the API, times as seconds.
 ///
 /// # Errors
-/// `InternalFailure` when a value has no JSON form, such as a time after the year 9999.
+/// `InternalFailure` when a value has no JSON form.
 pub fn to_json(structure: &impl SerializableStruct) -> Result<Value, ApiError> {
     let bytes = bytes(json_codec().create_serializer(), structure).map_err(unwritable)?;
     serde_json::from_slice(&bytes).map_err(unwritable)
