@@ -36,6 +36,9 @@ pub struct ActionType {
     pub outputs: RangeInclusive<usize>,
     /// The keys of its configuration.
     pub configuration: &'static [Property],
+    /// Whether keys that `configuration` does not have pass. They do where the list is not known to be complete: no
+    /// type that is built, and most of those that are not yet.
+    pub other_keys: bool,
     /// Which output variables it makes.
     pub variables: OutputVariables,
     /// Minutes after which an action fails that has not ended, whatever it reports.
@@ -109,3 +112,6 @@ pub fn all() -> &'static [ActionType] {
 pub fn max_value_length(id: &TypeId, key: &str) -> usize {
     find(id).and_then(|known| known.property(key)).map_or(MAX_VALUE_LENGTH, |property| property.max_length)
 }
+
+#[cfg(test)]
+mod tests;

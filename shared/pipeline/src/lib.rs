@@ -19,6 +19,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod artifact_key;
 pub mod catalogue;
 pub mod declaration;
 mod invalid;
@@ -32,6 +33,7 @@ pub mod testing;
 mod validate;
 pub mod variables;
 
+pub use artifact_key::artifact_key;
 pub use declaration::{Declaration, TypeId};
 pub use invalid::{Invalid, Kind, Violation};
 pub use names::{ActionName, ArtifactName, InvalidName, Namespace, PipelineName, Region, RoleArn, StageName};

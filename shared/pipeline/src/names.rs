@@ -137,3 +137,6 @@ name!(
 name!(
     /// ARN of an IAM role. Source: CodePipeline API, `RoleArn`.
     RoleArn, "role ARN", r"^arn:aws(-[A-Za-z0-9_]+)*:iam::[0-9]{12}:role/.+$", is_role_arn);
+
+#[cfg(test)]
+mod tests;

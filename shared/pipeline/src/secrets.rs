@@ -54,3 +54,6 @@ fn secrets_of(action: &mut ActionDeclaration) -> impl Iterator<Item = (&'static 
         known.and_then(|known| known.property(key)).filter(|property| property.secret).map(|property| (property.name, value))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,3 +142,6 @@ fn reference_at_start(text: &str) -> Option<(&str, &str, &str)> {
     let rest = rest.strip_prefix('}')?;
     (consists_of(namespace, 1..=100, b"@-_") && is_key(key)).then_some((namespace, key, rest))
 }
+
+#[cfg(test)]
+mod tests;

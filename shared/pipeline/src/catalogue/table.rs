@@ -1,5 +1,6 @@
 //! The table itself. Counts, keys and variables are each provider's page in the CodePipeline user guide's 'Action
-//! structure reference'; minutes are its 'Quotas' page, where every type not named there has one hour.
+//! structure reference'; minutes are its 'Quotas' page, where every type not named there has one hour. The order is
+//! that of the guide's 'Valid action providers'.
 
 use super::{ActionType, MAX_VALUE_LENGTH, OutputVariables, Property};
 use OutputVariables::{Fixed, Open};
@@ -7,12 +8,19 @@ use OutputVariables::{Fixed, Open};
 const HOUR: u32 = 60;
 const DAY: u32 = 24 * HOUR;
 
+/// The longest that a CodeBuild project may allow a build; its own time-out ends it earlier.
+const CODEBUILD: u32 = 36 * HOUR;
+
 const fn optional(name: &'static str) -> Property {
     Property { name, required: false, secret: false, queryable: false, max_length: MAX_VALUE_LENGTH }
 }
 
 const fn required(name: &'static str) -> Property {
     Property { required: true, ..optional(name) }
+}
+
+const fn secret(name: &'static str) -> Property {
+    Property { secret: true, ..required(name) }
 }
 
 /// What most types have in common; each entry says what is its own.
@@ -24,6 +32,7 @@ const AWS: ActionType = ActionType {
     inputs: 0..=0,
     outputs: 0..=0,
     configuration: &[],
+    other_keys: false,
     variables: Fixed(&[]),
     default_timeout_minutes: HOUR,
     silence_timeout_minutes: None,
@@ -44,6 +53,178 @@ pub(super) static TYPES: &[ActionType] = &[
         ],
         variables: Fixed(&["BucketName", "ETag", "ObjectKey", "VersionId"]),
         built: true,
+        ..AWS
+    },
+    ActionType {
+        category: "Source",
+        provider: "ECR",
+        outputs: 1..=1,
+        configuration: &[required("RepositoryName"), optional("ImageTag")],
+        variables: Fixed(&["ImageDigest", "ImageTag", "ImageURI", "RegistryId", "RepositoryName"]),
+        ..AWS
+    },
+    ActionType {
+        category: "Source",
+        provider: "CodeCommit",
+        outputs: 1..=1,
+        configuration: &[
+            required("RepositoryName"),
+            required("BranchName"),
+            optional("PollForSourceChanges"),
+            optional("OutputArtifactFormat"),
+        ],
+        variables: Fixed(&["AuthorDate", "BranchName", "CommitId", "CommitMessage", "CommitterDate", "RepositoryName"]),
+        ..AWS
+    },
+    ActionType {
+        category: "Source",
+        provider: "CodeStarSourceConnection",
+        outputs: 1..=1,
+        configuration: &[
+            required("ConnectionArn"),
+            required("FullRepositoryId"),
+            required("BranchName"),
+            optional("OutputArtifactFormat"),
+            optional("DetectChanges"),
+        ],
+        other_keys: true,
+        variables: Fixed(&[
+            "AuthorDate",
+            "AuthorDisplayName",
+            "AuthorEmail",
+            "AuthorId",
+            "BranchName",
+            "CommitId",
+            "CommitMessage",
+            "ConnectionArn",
+            "FullRepositoryName",
+            "ProviderType",
+        ]),
+        ..AWS
+    },
+    ActionType {
+        category: "Source",
+        owner: "ThirdParty",
+        provider: "GitHub",
+        outputs: 1..=1,
+        configuration: &[
+            required("Owner"),
+            required("Repo"),
+            required("Branch"),
+            secret("OAuthToken"),
+            optional("PollForSourceChanges"),
+        ],
+        variables: Fixed(&[
+            "AuthorDate",
+            "BranchName",
+            "CommitId",
+            "CommitMessage",
+            "CommitterDate",
+            "RepositoryName",
+            "CommitUrl",
+        ]),
+        ..AWS
+    },
+    ActionType {
+        category: "Build",
+        provider: "CodeBuild",
+        inputs: 1..=5,
+        outputs: 0..=5,
+        configuration: &[
+            required("ProjectName"),
+            optional("PrimarySource"),
+            optional("BatchEnabled"),
+            optional("BuildspecOverride"),
+            optional("CombineArtifacts"),
+            optional("EnvironmentVariables"),
+        ],
+        other_keys: true,
+        variables: Open,
+        default_timeout_minutes: CODEBUILD,
+        ..AWS
+    },
+    ActionType {
+        category: "Test",
+        provider: "CodeBuild",
+        inputs: 1..=5,
+        outputs: 0..=5,
+        configuration: &[
+            required("ProjectName"),
+            optional("PrimarySource"),
+            optional("BatchEnabled"),
+            optional("BuildspecOverride"),
+            optional("CombineArtifacts"),
+            optional("EnvironmentVariables"),
+        ],
+        other_keys: true,
+        variables: Open,
+        default_timeout_minutes: CODEBUILD,
+        ..AWS
+    },
+    ActionType {
+        category: "Build",
+        provider: "ECRBuildAndPublish",
+        inputs: 1..=1,
+        configuration: &[
+            required("ECRRepositoryName"),
+            optional("DockerFilePath"),
+            optional("ImageTags"),
+            optional("RegistryType"),
+        ],
+        other_keys: true,
+        variables: Fixed(&["ECRImageDigestId", "ECRRepositoryName"]),
+        v2_only: true,
+        ..AWS
+    },
+    ActionType {
+        category: "Compute",
+        provider: "Commands",
+        inputs: 1..=10,
+        outputs: 0..=1,
+        other_keys: true,
+        variables: Open,
+        v2_only: true,
+        ..AWS
+    },
+    ActionType {
+        category: "Build",
+        provider: "Commands",
+        inputs: 1..=10,
+        outputs: 0..=1,
+        other_keys: true,
+        variables: Open,
+        v2_only: true,
+        ..AWS
+    },
+    ActionType {
+        category: "Test",
+        provider: "DeviceFarm",
+        inputs: 1..=1,
+        configuration: &[
+            required("AppType"),
+            required("ProjectId"),
+            required("App"),
+            required("DevicePoolArn"),
+            required("TestType"),
+            optional("AppiumVersion"),
+            optional("RadioBluetoothEnabled"),
+            optional("RecordAppPerformanceData"),
+            optional("RecordVideo"),
+            optional("RadioWifiEnabled"),
+            optional("RadioNfcEnabled"),
+            optional("RadioGpsEnabled"),
+            optional("Test"),
+            optional("FuzzEventCount"),
+            optional("FuzzEventThrottle"),
+            optional("FuzzRandomizerSeed"),
+            optional("CustomHostMachineArtifacts"),
+            optional("CustomDeviceArtifacts"),
+            optional("UnmeteredDevicesOnly"),
+            optional("JobTimeoutMinutes"),
+            optional("Latitude"),
+            optional("Longitude"),
+        ],
+        other_keys: true,
         ..AWS
     },
     ActionType {
@@ -68,6 +249,233 @@ pub(super) static TYPES: &[ActionType] = &[
         ],
         default_timeout_minutes: 90,
         built: true,
+        ..AWS
+    },
+    ActionType {
+        category: "Deploy",
+        provider: "CloudFormation",
+        inputs: 0..=10,
+        outputs: 0..=1,
+        configuration: &[
+            required("ActionMode"),
+            required("StackName"),
+            optional("Capabilities"),
+            optional("ChangeSetName"),
+            optional("OutputFileName"),
+            optional("ParameterOverrides"),
+            optional("RoleArn"),
+            optional("TemplateConfiguration"),
+            optional("TemplatePath"),
+        ],
+        other_keys: true,
+        variables: Open,
+        default_timeout_minutes: 3 * DAY,
+        ..AWS
+    },
+    ActionType {
+        category: "Deploy",
+        provider: "CloudFormationStackSet",
+        inputs: 1..=3,
+        configuration: &[
+            required("StackSetName"),
+            required("TemplatePath"),
+            optional("Description"),
+            optional("Parameters"),
+            optional("Capabilities"),
+            optional("PermissionModel"),
+            optional("AdministrationRoleArn"),
+            optional("ExecutionRoleName"),
+            optional("OrganizationsAutoDeployment"),
+            optional("DeploymentTargets"),
+            optional("Regions"),
+            optional("FailureTolerancePercentage"),
+            optional("MaxConcurrentPercentage"),
+        ],
+        other_keys: true,
+        variables: Fixed(&["OperationId", "StackSetId"]),
+        default_timeout_minutes: 3 * DAY,
+        ..AWS
+    },
+    ActionType {
+        category: "Deploy",
+        provider: "CloudFormationStackInstances",
+        inputs: 0..=2,
+        configuration: &[
+            required("StackSetName"),
+            required("Regions"),
+            optional("DeploymentTargets"),
+            optional("ParameterOverrides"),
+            optional("FailureTolerancePercentage"),
+            optional("MaxConcurrentPercentage"),
+        ],
+        other_keys: true,
+        variables: Fixed(&["OperationId", "StackSetId"]),
+        default_timeout_minutes: 3 * DAY,
+        ..AWS
+    },
+    ActionType {
+        category: "Deploy",
+        provider: "CodeDeploy",
+        inputs: 1..=1,
+        configuration: &[required("ApplicationName"), required("DeploymentGroupName")],
+        other_keys: true,
+        variables: Fixed(&["DeploymentId"]),
+        default_timeout_minutes: 5 * DAY,
+        ..AWS
+    },
+    ActionType {
+        category: "Deploy",
+        provider: "CodeDeployToECS",
+        inputs: 1..=5,
+        configuration: &[
+            required("ApplicationName"),
+            required("DeploymentGroupName"),
+            required("TaskDefinitionTemplateArtifact"),
+            optional("TaskDefinitionTemplatePath"),
+            required("AppSpecTemplateArtifact"),
+            optional("AppSpecTemplatePath"),
+            optional("Image1ArtifactName"),
+            optional("Image1ContainerName"),
+            optional("Image2ArtifactName"),
+            optional("Image2ContainerName"),
+            optional("Image3ArtifactName"),
+            optional("Image3ContainerName"),
+            optional("Image4ArtifactName"),
+            optional("Image4ContainerName"),
+        ],
+        other_keys: true,
+        default_timeout_minutes: 5 * DAY,
+        ..AWS
+    },
+    ActionType {
+        category: "Deploy",
+        provider: "EC2",
+        inputs: 1..=1,
+        configuration: &[
+            required("InstanceTagKey"),
+            required("InstanceType"),
+            optional("InstanceTagValue"),
+            optional("TargetDirectory"),
+            optional("DeploySpec"),
+            optional("PreScript"),
+            optional("PostScript"),
+            optional("MaxBatch"),
+            optional("MaxError"),
+            optional("TargetGroupNameList"),
+        ],
+        other_keys: true,
+        v2_only: true,
+        ..AWS
+    },
+    ActionType {
+        category: "Deploy",
+        provider: "ECS",
+        inputs: 1..=1,
+        configuration: &[
+            required("ClusterName"),
+            required("ServiceName"),
+            optional("FileName"),
+            optional("DeploymentTimeout"),
+        ],
+        other_keys: true,
+        ..AWS
+    },
+    ActionType {
+        category: "Deploy",
+        provider: "EKS",
+        inputs: 1..=1,
+        configuration: &[
+            required("ClusterName"),
+            optional("HelmReleaseName"),
+            optional("HelmChartLocation"),
+            optional("HelmValuesFiles"),
+            optional("ManifestFiles"),
+            optional("Namespace"),
+            optional("Subnets"),
+            optional("SecurityGroups"),
+        ],
+        other_keys: true,
+        variables: Fixed(&["EKSClusterName"]),
+        v2_only: true,
+        ..AWS
+    },
+    ActionType {
+        category: "Deploy",
+        provider: "ElasticBeanstalk",
+        inputs: 1..=1,
+        configuration: &[required("ApplicationName"), required("EnvironmentName")],
+        other_keys: true,
+        ..AWS
+    },
+    ActionType {
+        category: "Deploy",
+        provider: "AppConfig",
+        inputs: 1..=1,
+        configuration: &[
+            required("Application"),
+            required("Environment"),
+            required("ConfigurationProfile"),
+            required("InputArtifactConfigurationPath"),
+            optional("DeploymentStrategy"),
+        ],
+        other_keys: true,
+        ..AWS
+    },
+    ActionType {
+        category: "Deploy",
+        provider: "Lambda",
+        inputs: 0..=1,
+        configuration: &[
+            required("FunctionName"),
+            optional("FunctionAlias"),
+            optional("PublishedTargetVersion"),
+            optional("DeployStrategy"),
+            optional("Alarms"),
+        ],
+        other_keys: true,
+        variables: Fixed(&["FunctionVersion"]),
+        default_timeout_minutes: 2 * DAY,
+        v2_only: true,
+        ..AWS
+    },
+    ActionType {
+        category: "Deploy",
+        provider: "OpsWorks",
+        inputs: 1..=1,
+        configuration: &[required("Stack"), required("App"), optional("Layer")],
+        other_keys: true,
+        ..AWS
+    },
+    ActionType {
+        category: "Deploy",
+        provider: "ServiceCatalog",
+        inputs: 1..=1,
+        configuration: &[
+            required("ProductId"),
+            optional("TemplateFilePath"),
+            optional("ProductVersionName"),
+            optional("ProductVersionDescription"),
+            optional("ProductType"),
+            optional("ConfigurationFilePath"),
+        ],
+        other_keys: true,
+        ..AWS
+    },
+    ActionType {
+        category: "Deploy",
+        owner: "ThirdParty",
+        provider: "AlexaSkillsKit",
+        inputs: 1..=2,
+        configuration: &[required("ClientId"), secret("ClientSecret"), secret("RefreshToken"), required("SkillId")],
+        other_keys: true,
+        ..AWS
+    },
+    ActionType {
+        category: "Invoke",
+        provider: "CodePipeline",
+        configuration: &[required("PipelineName"), optional("SourceRevisions"), optional("Variables")],
+        other_keys: true,
+        v2_only: true,
         ..AWS
     },
     ActionType {
@@ -96,6 +504,33 @@ pub(super) static TYPES: &[ActionType] = &[
         variables: Fixed(&["ExecutionArn", "StateMachineArn"]),
         default_timeout_minutes: 7 * DAY,
         built: true,
+        ..AWS
+    },
+    ActionType {
+        category: "Invoke",
+        provider: "InspectorScan",
+        inputs: 0..=1,
+        outputs: 1..=1,
+        configuration: &[
+            required("InspectorRunMode"),
+            optional("ECRRepositoryName"),
+            optional("ImageTag"),
+            optional("CriticalThreshold"),
+            optional("HighThreshold"),
+            optional("MediumThreshold"),
+            optional("LowThreshold"),
+        ],
+        other_keys: true,
+        variables: Fixed(&["HighestScannedSeverity"]),
+        ..AWS
+    },
+    ActionType {
+        category: "Invoke",
+        owner: "ThirdParty",
+        provider: "Snyk",
+        inputs: 1..=1,
+        outputs: 1..=1,
+        other_keys: true,
         ..AWS
     },
 ];

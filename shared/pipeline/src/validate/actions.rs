@@ -76,7 +76,7 @@ fn configuration(action: &ActionDeclaration, known: Option<&ActionType>, path: &
             found.shape(at, "a configuration key has 1 to 50 characters");
         }
         let property = known.and_then(|known| known.property(key));
-        if known.is_some() && property.is_none() {
+        if known.is_some_and(|known| !known.other_keys) && property.is_none() {
             let message = format!("the configuration of action {name} has the unknown key {}", shown(key));
             found.add(Kind::InvalidActionDeclaration, at, message);
         }

@@ -2,6 +2,7 @@
 //! and 'Input and output artifacts'.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::{Findings, run_order, shown};
 use crate::declaration::Declaration;
@@ -11,28 +12,29 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
     let mut made: HashMap<&str, (usize, u32)> = HashMap::new();
     for (s, a, action) in super::actions(declaration) {
         for (o, artifact) in action.output_artifacts.iter().flatten().enumerate() {
-            if made.insert(&artifact.name, (s, run_order(action))).is_some() {
-                let path = format_args!("stages[{s}].actions[{a}].outputArtifacts[{o}].name");
-                let message = format!("the output artifact {} is made more than once", shown(&artifact.name));
-                found.add(Kind::InvalidActionDeclaration, path, message);
+            match made.entry(&artifact.name) {
+                Entry::Vacant(free) => _ = free.insert((s, run_order(action))),
+                Entry::Occupied(_) => {
+                    let path = format_args!("stages[{s}].actions[{a}].outputArtifacts[{o}].name");
+                    let message = format!("the output artifact {} is made more than once", shown(&artifact.name));
+                    found.add(Kind::InvalidActionDeclaration, path, message);
+                }
             }
         }
     }
-    let mut read = |reader: &str, artifact: &str, (stage, order): (usize, u32), path: String| {
-        // Lexicographic: an earlier stage, or the same stage and a lower run order.
-        if !made.get(artifact).is_some_and(|producer| *producer < (stage, order)) {
-            let message = format!(
-                "the input artifact {} of {} is not an output artifact of an action before it",
-                shown(artifact),
-                shown(reader)
-            );
-            found.add(Kind::InvalidActionDeclaration, path, message);
-        }
-    };
     for (s, a, action) in super::actions(declaration) {
         for (i, artifact) in action.input_artifacts.iter().flatten().enumerate() {
-            let path = format!("stages[{s}].actions[{a}].inputArtifacts[{i}].name");
-            read(&action.name, &artifact.name, (s, run_order(action)), path);
+            // Lexicographic: an earlier stage, or the same stage and a lower run order.
+            let before = made.get(artifact.name.as_str()).is_some_and(|producer| *producer < (s, run_order(action)));
+            if !before {
+                let path = format_args!("stages[{s}].actions[{a}].inputArtifacts[{i}].name");
+                let message = format!(
+                    "the input artifact {} of action {} is not an output artifact of an action before it",
+                    shown(&artifact.name),
+                    shown(&action.name)
+                );
+                found.add(Kind::InvalidActionDeclaration, path, message);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Namespaces, and references to variables in configurations. Source: CodePipeline user guide, 'Variables reference'.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::{Findings, run_order, shown};
@@ -55,8 +56,9 @@ fn namespaces<'a>(declaration: &'a Declaration, found: &mut Findings) -> HashMap
         if artifacts.contains(namespace) {
             wrong("is the name of an artifact");
         }
-        if owners.insert(namespace, (s, run_order(action))).is_some() {
-            wrong("belongs to another action as well");
+        match owners.entry(namespace) {
+            Entry::Vacant(free) => _ = free.insert((s, run_order(action))),
+            Entry::Occupied(_) => wrong("belongs to another action as well"),
         }
     }
     owners
