@@ -1,0 +1,355 @@
+//! The driver itself: load, decide, commit, dispatch.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use engine::{
+    ActionId, Chore, Command, Context, Decision, Effect, Execution, ExecutionId, Head, Lanes, Policy, Position,
+    Refusal, StageRun, State,
+};
+use pipeline::{Pipeline, PipelineName};
+use store::{Entity, Expect, Key, Store, StoreError, Versioned, Write};
+use uuid::Uuid;
+
+use crate::error::DriveError;
+use crate::ports::{Clock, Dispatch, Message};
+
+/// How often a step is decided again because others were first. Each time all but one of the competitors lose, so
+/// this is far above the 50 actions that can run side by side in a stage.
+const ATTEMPTS: u32 = 200;
+
+/// What a driver works with.
+pub struct Setup {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// How messages go out.
+    pub dispatch: Arc<dyn Dispatch>,
+    /// Time and chance.
+    pub clock: Arc<dyn Clock>,
+    /// The engine's periods.
+    pub policy: Policy,
+    /// The region in which pipelines live.
+    pub home: String,
+}
+
+type Version = (PipelineName, Uuid, u32);
+
+/// The one way in which anything changes.
+pub struct Driver {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) dispatch: Arc<dyn Dispatch>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) policy: Policy,
+    pub(crate) home: String,
+    /// Declarations never change once stored, so they can be kept by version.
+    pipelines: Mutex<HashMap<Version, Arc<Pipeline>>>,
+}
+
+/// Everything that a step read, with revisions to write it back on.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The execution's version of its pipeline.
+    pub pipeline: Arc<Pipeline>,
+    /// The execution.
+    pub execution: Execution,
+    /// The stage attempt at hand.
+    pub stage: Option<StageRun>,
+    pub(crate) lanes: Option<Lanes>,
+    pub(crate) revisions: HashMap<Key, u64>,
+}
+
+/// What a step did.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The action that the calling worker owns now.
+    pub claimed: Option<ActionId>,
+    /// The items after the step: the stage attempt is the one of `claimed`, where there is one.
+    pub loaded: Loaded,
+}
+
+/// Which stage attempt a command is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// The one of this action.
+    Action(ActionId),
+    /// This one.
+    Stage(ExecutionId, usize, u16),
+    /// The one in which the execution is, if any.
+    Current(ExecutionId),
+}
+
+impl Place {
+    fn execution(self) -> ExecutionId {
+        match self {
+            Self::Action(action) => action.execution,
+            Self::Stage(execution, ..) | Self::Current(execution) => execution,
+        }
+    }
+
+    fn stage_key(self) -> Option<Key> {
+        match self {
+            Self::Action(action) => Some(Key::Stage(action.execution, usize::from(action.stage), action.attempt)),
+            Self::Stage(execution, stage, attempt) => Some(Key::Stage(execution, stage, attempt)),
+            Self::Current(_) => None,
+        }
+    }
+}
+
+impl Driver {
+    /// A driver over these parts.
+    pub fn new(setup: Setup) -> Self {
+        Self {
+            store: setup.store,
+            dispatch: setup.dispatch,
+            clock: setup.clock,
+            policy: setup.policy,
+            home: setup.home,
+            pipelines: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The store, for reading.
+    pub fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    /// The region in which pipelines live.
+    pub fn home(&self) -> &str {
+        &self.home
+    }
+
+    /// Calls the engine with the time, chance and periods of this driver.
+    pub(crate) fn decide<T>(&self, decide: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        let mut random = || self.clock.random();
+        let mut context =
+            Context { now: self.clock.now(), policy: &self.policy, home: &self.home, random: &mut random };
+        decide(&mut context)
+    }
+
+    pub(crate) async fn load_one(&self, key: Key) -> Result<Option<Versioned>, StoreError> {
+        Ok(self.store.load(&[key]).await?.pop().flatten())
+    }
+
+    /// A stored version of a pipeline.
+    pub(crate) async fn pipeline_version(
+        &self,
+        name: &PipelineName,
+        incarnation: Uuid,
+        version: u32,
+    ) -> Result<Arc<Pipeline>, DriveError> {
+        let id = (name.clone(), incarnation, version);
+        if let Some(known) = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Ok(known.clone());
+        }
+        let key = Key::Declaration(name.clone(), incarnation, version);
+        let Some(Versioned { entity: Entity::Declaration(stored), .. }) = self.load_one(key).await? else {
+            return Err(DriveError::VersionNotFound { pipeline: name.to_string(), version });
+        };
+        let pipeline = Arc::new(Pipeline::try_from(stored.declaration)?);
+        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).insert(id, pipeline.clone());
+        Ok(pipeline)
+    }
+
+    /// The version of its pipeline that an execution runs.
+    ///
+    /// # Errors
+    /// [`DriveError::ExecutionNotFound`]; the store's.
+    pub async fn pipeline_of(&self, execution: ExecutionId) -> Result<Arc<Pipeline>, DriveError> {
+        match self.load_one(Key::Execution(execution)).await? {
+            Some(Versioned { entity: Entity::Execution(it), .. }) => {
+                self.pipeline_version(&it.pipeline, it.incarnation, it.version).await
+            }
+            _ => Err(DriveError::no_execution(execution)),
+        }
+    }
+
+    pub(crate) async fn load(&self, place: Place) -> Result<Loaded, DriveError> {
+        let id = place.execution();
+        let keys: Vec<Key> = std::iter::once(Key::Execution(id)).chain(place.stage_key()).collect();
+        let mut revisions = HashMap::new();
+        let (mut execution, mut stage) = (None, None);
+        for found in self.store.load(&keys).await?.into_iter().flatten() {
+            revisions.insert(found.entity.key(), found.revision);
+            match found.entity {
+                Entity::Execution(it) => execution = Some(it),
+                Entity::Stage(it) => stage = Some(it),
+                _ => {}
+            }
+        }
+        let execution: Execution = execution.ok_or_else(|| DriveError::no_execution(id))?;
+        if let (Place::Current(_), Position::In(index)) = (place, execution.position) {
+            let attempt = execution.attempts.get(index).copied().unwrap_or(0);
+            if let Some(found) = self.load_one(Key::Stage(id, index, attempt)).await? {
+                revisions.insert(found.entity.key(), found.revision);
+                if let Entity::Stage(it) = found.entity {
+                    stage = Some(it);
+                }
+            }
+        }
+        let pipeline = self.pipeline_version(&execution.pipeline, execution.incarnation, execution.version).await?;
+        Ok(Loaded { pipeline, execution, stage, lanes: None, revisions })
+    }
+
+    async fn load_lanes(&self, loaded: &mut Loaded) -> Result<(), DriveError> {
+        let key = Key::Lanes(loaded.execution.pipeline.clone(), loaded.execution.incarnation);
+        match self.load_one(key.clone()).await? {
+            Some(Versioned { entity: Entity::Lanes(lanes), revision }) => {
+                loaded.revisions.insert(key, revision);
+                loaded.lanes = Some(lanes);
+                Ok(())
+            }
+            _ => Err(DriveError::Missing(format!("{key:?}"))),
+        }
+    }
+
+    /// One step of an execution. `known` is what the caller has already read, or just written.
+    pub(crate) async fn apply(
+        &self,
+        place: Place,
+        command: Command,
+        known: Option<Loaded>,
+    ) -> Result<Applied, DriveError> {
+        let mut fresh = known.is_none();
+        let mut loaded = match known {
+            Some(loaded) => loaded,
+            None => self.load(place).await?,
+        };
+        let mut attempt = 0;
+        loop {
+            let state = State {
+                pipeline: loaded.pipeline.clone(),
+                lanes: loaded.lanes.clone(),
+                execution: loaded.execution.clone(),
+                stage: loaded.stage.clone(),
+            };
+            match self.decide(|context| engine::decide(state, command.clone(), context)) {
+                Err(Refusal::LanesNeeded) => {
+                    self.load_lanes(&mut loaded).await?;
+                    continue;
+                }
+                Err(refusal) if fresh => return Err(refusal.into()),
+                Err(_) => {}
+                Ok(decision) => match self.commit(&decision, Vec::new(), &mut loaded).await {
+                    Ok(()) => {
+                        self.follow(decision.effects).await;
+                        return Ok(Applied { claimed: decision.claimed, loaded });
+                    }
+                    Err(error) => self.again(&mut attempt, error).await?,
+                },
+            }
+            loaded = self.load(place).await?;
+            fresh = true;
+        }
+    }
+
+    /// Commits a decision with what else belongs to it, and brings `loaded` to what is now in the store.
+    pub(crate) async fn commit(
+        &self,
+        decision: &Decision,
+        mut writes: Vec<Write>,
+        loaded: &mut Loaded,
+    ) -> Result<(), StoreError> {
+        let entities = decision
+            .lanes
+            .iter()
+            .cloned()
+            .map(Entity::Lanes)
+            .chain(decision.execution.iter().cloned().map(Entity::Execution))
+            .chain(decision.stages.iter().cloned().map(Entity::Stage))
+            .chain(decision.stored.iter().cloned().map(Entity::Outputs));
+        let mut revisions = Vec::new();
+        for entity in entities {
+            let key = entity.key();
+            let expect = loaded.revisions.get(&key).map_or(Expect::Absent, |revision| Expect::Revision(*revision));
+            revisions.push((key.clone(), loaded.revisions.get(&key).copied().unwrap_or(0) + 1));
+            writes.push(Write::Put { entity, expect });
+        }
+        if !writes.is_empty() {
+            self.store.commit(writes).await?;
+        }
+        loaded.revisions.extend(revisions);
+        if let Some(lanes) = &decision.lanes {
+            loaded.lanes = Some(lanes.clone());
+        }
+        if let Some(execution) = &decision.execution {
+            loaded.execution = execution.clone();
+        }
+        if let Some(stage) = decision.stages.last() {
+            loaded.stage = Some(stage.clone());
+        }
+        Ok(())
+    }
+
+    /// Dispatches what follows a commit. Failures are only logged: everything can be found again in the table.
+    pub(crate) async fn follow(&self, effects: Vec<Effect>) {
+        let mut messages = Vec::new();
+        let mut chores = Vec::new();
+        for effect in effects {
+            let (message, delay) = match effect {
+                Effect::Run(action) => (Message::Run { action }, 0),
+                Effect::Poll { action, delay, count } => (Message::Poll { action, count }, delay),
+                Effect::Cancel(action) => (Message::Cancel { action }, 0),
+                Effect::Replicate { action, artifact, regions } => (Message::Replicate { action, artifact, regions }, 0),
+                Effect::Chore(chore) => {
+                    chores.push(chore);
+                    continue;
+                }
+            };
+            messages.push((message, Duration::from_millis(u64::try_from(delay).unwrap_or(0))));
+        }
+        if !messages.is_empty()
+            && let Err(error) = self.dispatch.dispatch(messages).await
+        {
+            tracing::warn!(%error, "not dispatched; the sweeper will find it");
+        }
+        for chore in chores {
+            if let Err(error) = Box::pin(self.chore(&chore)).await {
+                tracing::warn!(%error, ?chore, "chore not done; the sweeper will find it");
+            }
+        }
+    }
+
+    /// Does to an execution what a change of the lanes asks for.
+    pub(crate) async fn chore(&self, chore: &Chore) -> Result<(), DriveError> {
+        let command = match chore {
+            Chore::Enter { stage, .. } => Command::Enter { stage: stage.clone() },
+            Chore::Supersede { by, .. } => Command::Supersede { by: *by },
+            Chore::Cancel { .. } => Command::Cancel,
+        };
+        match self.apply(Place::Current(chore.execution()), command, None).await {
+            Ok(_) | Err(DriveError::Refused(Refusal::Nothing)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// After a lost race: waits a little, so that many writers of one item get through one after another. Gives any
+    /// other error back.
+    pub(crate) async fn again(&self, attempt: &mut u32, error: StoreError) -> Result<(), StoreError> {
+        if !matches!(error, StoreError::Conflict(_)) || *attempt >= ATTEMPTS {
+            return Err(error);
+        }
+        let most = 8_u64 << (*attempt).min(4);
+        *attempt += 1;
+        let chance = self.clock.random().as_u128() as u64;
+        self.clock.sleep(Duration::from_millis(chance % most)).await;
+        Ok(())
+    }
+
+    /// The head and the lanes of a pipeline.
+    pub(crate) async fn head(&self, name: &PipelineName) -> Result<(Head, u64), DriveError> {
+        match self.load_one(Key::Head(name.clone())).await? {
+            Some(Versioned { entity: Entity::Head(head), revision }) => Ok((head, revision)),
+            _ => Err(DriveError::PipelineNotFound(name.to_string())),
+        }
+    }
+
+    pub(crate) async fn lanes(&self, head: &Head) -> Result<(Lanes, u64), DriveError> {
+        let key = Key::Lanes(head.pipeline.clone(), head.incarnation);
+        match self.load_one(key).await? {
+            Some(Versioned { entity: Entity::Lanes(lanes), revision }) => Ok((lanes, revision)),
+            // The pipeline was deleted between the two reads.
+            _ => Err(DriveError::PipelineNotFound(head.pipeline.to_string())),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What can go wrong when something is to be changed.
+
+use engine::{ActionId, ExecutionId, Refusal};
+use store::StoreError;
+
+/// Why the driver did not do what it was asked. The API maps each to CodePipeline's exception.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum DriveError {
+    /// There is no such pipeline.
+    #[error("The pipeline with name '{0}' does not exist.")]
+    PipelineNotFound(String),
+    /// The pipeline has no such version.
+    #[error("The pipeline '{pipeline}' has no version {version}.")]
+    VersionNotFound {
+        /// The pipeline.
+        pipeline: String,
+        /// The version.
+        version: u32,
+    },
+    /// There is a pipeline of this name.
+    #[error("A pipeline with name '{0}' already exists.")]
+    NameInUse(String),
+    /// The declaration breaks rules.
+    #[error(transparent)]
+    Invalid(#[from] pipeline::Invalid),
+    /// A name has not the form it must have.
+    #[error(transparent)]
+    Name(#[from] pipeline::InvalidName),
+    /// The start's variables do not fit the pipeline's.
+    #[error("{0}")]
+    Variables(String),
+    /// There is no such execution.
+    #[error("The pipeline execution '{0}' does not exist.")]
+    ExecutionNotFound(String),
+    /// The pipeline has no such stage.
+    #[error("The pipeline '{pipeline}' has no stage '{stage}'.")]
+    StageNotFound {
+        /// The pipeline.
+        pipeline: String,
+        /// The stage.
+        stage: String,
+    },
+    /// The stage has no such action.
+    #[error("The stage '{stage}' of pipeline '{pipeline}' has no action '{action}'.")]
+    ActionNotFound {
+        /// The pipeline.
+        pipeline: String,
+        /// The stage.
+        stage: String,
+        /// The action.
+        action: String,
+    },
+    /// There is no such job.
+    #[error("The job '{0}' does not exist.")]
+    JobNotFound(String),
+    /// The engine refuses.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The table has an inconsistency that no rule makes.
+    #[error("{0} is missing from the table")]
+    Missing(String),
+    /// The store failed, or there were too many writers.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl DriveError {
+    pub(crate) fn no_execution(id: ExecutionId) -> Self {
+        Self::ExecutionNotFound(id.to_string())
+    }
+
+    pub(crate) fn no_action(id: ActionId) -> Self {
+        Self::JobNotFound(id.to_string())
+    }
+}

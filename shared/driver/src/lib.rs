@@ -1,0 +1,27 @@
+//! The one way in which anything changes: load, decide, commit, dispatch.
+//!
+//! A [`Driver`] is given a [`store::Store`], a [`Dispatch`] and a [`Clock`]. Functions call its methods; each loads
+//! what the rule needs, lets `engine` decide, commits on the condition that nothing changed meanwhile (else it
+//! loads and decides again), and only then dispatches. `work` is the worker's loop over a [`Perform`]: what really
+//! runs actions. `sweep` finds the intent that nobody took up.
+//!
+//! May touch `engine`, `store` (its trait) and the traits below; no AWS.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod commit;
+mod error;
+mod pipelines;
+mod ports;
+mod resolve;
+mod start;
+mod sweep;
+mod view;
+mod work;
+
+pub use commit::{Driver, Setup};
+pub use error::DriveError;
+pub use pipelines::{PipelineRecord, s3_source};
+pub use ports::{Clock, Dispatch, DispatchError, Message, Outcome, Perform, PerformError, Task, TaskInput};
+pub use start::{StartRequest, Started};
+pub use view::{ApprovalAnswer, ApprovalView, JobResult, PipelineView, StageView};
+pub use work::Worked;

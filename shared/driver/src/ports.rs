@@ -1,0 +1,181 @@
+//! What the driver needs from outside.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use engine::{ActionError, ActionId, Artifact, ExecutionId, External, Progress, Revision, RevisionOverride, Success, Timestamp};
+use pipeline::{Action, PipelineName, StageName};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Time and chance.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// The time.
+    fn now(&self) -> Timestamp;
+    /// A random UUID.
+    fn random(&self) -> Uuid;
+    /// Lets time pass.
+    async fn sleep(&self, duration: Duration);
+}
+
+/// What goes from one function to another. Losing one only costs time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Message {
+    /// Some worker shall take up an action.
+    Run {
+        /// Which.
+        action: ActionId,
+    },
+    /// A worker shall ask the provider how an action stands.
+    Poll {
+        /// Which.
+        action: ActionId,
+        /// How many polls there have been in this chain; none: this poll makes no chain.
+        count: Option<u32>,
+    },
+    /// A worker shall stop what the provider runs for an action.
+    Cancel {
+        /// Which.
+        action: ActionId,
+    },
+    /// An artifact shall be copied.
+    Replicate {
+        /// The attempt that made it.
+        action: ActionId,
+        /// What.
+        artifact: Artifact,
+        /// Whereto.
+        regions: Vec<String>,
+    },
+}
+
+/// A message that could not be dispatched.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the event could not be sent: {0}")]
+pub struct DispatchError(pub String);
+
+/// Sends messages to other functions.
+#[async_trait]
+pub trait Dispatch: Send + Sync {
+    /// Sends messages, each after a delay (zero: at once); several at once go in one request where that is possible.
+    ///
+    /// # Errors
+    /// [`DispatchError`] when some were not sent; the sweeper makes up for them.
+    async fn dispatch(&self, messages: Vec<(Message, Duration)>) -> Result<(), DispatchError>;
+}
+
+/// An action to be performed: everything a provider needs, with variables resolved.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// The attempt; its text is the idempotency token for providers that take one.
+    pub id: ActionId,
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The pipeline's version.
+    pub version: u32,
+    /// The stage.
+    pub stage: StageName,
+    /// The action as declared (its configuration still with variables in it).
+    pub action: Action,
+    /// The configuration with variables resolved.
+    pub configuration: BTreeMap<String, String>,
+    /// The region in which it runs.
+    pub region: String,
+    /// The pipeline's service role.
+    pub pipeline_role: String,
+    /// The action's own role, assumed from the pipeline's.
+    pub action_role: Option<String>,
+    /// Artifacts to read, in the declaration's order, by their first place; copies in other regions have the same key.
+    pub inputs: Vec<TaskInput>,
+    /// Where its output artifacts belong, in the declaration's order: the store of its region, under keys that an
+    /// attempt which is repeated writes again.
+    pub outputs: Vec<Artifact>,
+    /// The artifact store of the action's region: (bucket, KMS key id).
+    pub store: Option<(String, Option<String>)>,
+    /// Whether an earlier worker claimed this attempt and was lost: look for what it may have started.
+    pub reclaimed: bool,
+    /// What an earlier job of this attempt handed over.
+    pub continuation: Option<String>,
+    /// The token of an approval.
+    pub token: Option<Uuid>,
+    /// When the action fails by time-out.
+    pub deadline: Option<Timestamp>,
+    /// The provider's own id, once known.
+    pub external: Option<External>,
+    /// A revision that the start prescribed for this source action.
+    pub revision: Option<RevisionOverride>,
+    /// Revisions that the execution's source actions found so far, for people: (action, revision).
+    pub revisions: Vec<(String, Revision)>,
+}
+
+impl Task {
+    /// The execution.
+    pub fn execution(&self) -> ExecutionId {
+        self.id.execution
+    }
+}
+
+/// An artifact that a task reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskInput {
+    /// Where it was first stored.
+    pub artifact: Artifact,
+    /// The bucket of the task's region in which a copy under the same key belongs; the same bucket where the regions
+    /// are the same.
+    pub bucket: String,
+    /// The KMS key of that bucket's store.
+    pub key_id: Option<String>,
+}
+
+/// How an action stands after its start or a poll.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It is done.
+    Succeeded(Success),
+    /// It failed.
+    Failed {
+        /// Why, in the words of the provider.
+        error: ActionError,
+        /// What else is known.
+        report: Progress,
+    },
+    /// The provider, a person or a job worker is at it.
+    Running {
+        /// News.
+        report: Progress,
+        /// Whether it must be polled (not for people and job workers: they come by themselves).
+        poll: bool,
+    },
+}
+
+/// That an attempt to perform came to nothing, and is worth repeating: throttled, unreachable. What is final is an
+/// [`Outcome::Failed`].
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct PerformError(pub String);
+
+/// Runs actions with their providers.
+#[async_trait]
+pub trait Perform: Send + Sync {
+    /// Starts an attempt (or does all of it). Called again for the same attempt when a worker was lost: must not
+    /// start it twice.
+    ///
+    /// # Errors
+    /// [`PerformError`] when it should be tried again later.
+    async fn start(&self, task: &Task) -> Result<Outcome, PerformError>;
+
+    /// Asks how a running attempt stands.
+    ///
+    /// # Errors
+    /// [`PerformError`] when it should be tried again later.
+    async fn poll(&self, task: &Task) -> Result<Outcome, PerformError>;
+
+    /// Stops what runs for an attempt, as far as the provider can.
+    ///
+    /// # Errors
+    /// [`PerformError`] when it should be tried again later.
+    async fn cancel(&self, task: &Task) -> Result<(), PerformError>;
+}

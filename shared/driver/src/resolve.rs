@@ -1,0 +1,234 @@
+//! From an action of the table to a task for its provider: variables resolved, artifacts found.
+
+use std::collections::{BTreeMap, HashMap};
+
+use engine::{ActionError, ActionId, ActionStatus, Artifact, Execution, Outputs, StageRun};
+use pipeline::variables::{self, Reference};
+use pipeline::{Action, Pipeline};
+use store::{Entity, Key, Versioned};
+
+use crate::commit::{Driver, Loaded};
+use crate::error::DriveError;
+use crate::ports::{Task, TaskInput};
+
+/// Stage attempts of one execution, by stage index, as far as they have been read.
+type Stages = HashMap<usize, StageRun>;
+
+/// A task, or the reason why the action cannot be run.
+pub(crate) type Resolved = Result<Box<Task>, ActionError>;
+
+fn misconfigured(message: String) -> ActionError {
+    ActionError { code: "ConfigurationError".into(), message }
+}
+
+impl Driver {
+    /// Everything that a provider needs to run an action.
+    pub(crate) async fn task(&self, loaded: &Loaded, id: ActionId) -> Result<Resolved, DriveError> {
+        let (pipeline, execution) = (&loaded.pipeline, &loaded.execution);
+        let declared = pipeline.stages().get(usize::from(id.stage));
+        let Some((stage, action)) =
+            declared.and_then(|stage| Some((stage, stage.actions.get(usize::from(id.action))?)))
+        else {
+            return Err(DriveError::no_action(id));
+        };
+        let run = loaded.stage.as_ref().and_then(|stage| stage.actions.get(usize::from(id.action)));
+        let run = run.ok_or_else(|| DriveError::no_action(id))?;
+        let needed = needed_stages(pipeline, action);
+        let stages = self.stages(execution, needed, loaded.stage.as_ref()).await?;
+        let configuration = match self.configuration(pipeline, execution, action, &stages).await? {
+            Ok(configuration) => configuration,
+            Err(error) => return Ok(Err(error)),
+        };
+        let region = action.region.as_ref().map_or(self.home.as_str(), |region| region.as_str());
+        let store = pipeline
+            .store(region, &self.home)
+            .map(|store| (store.location.clone(), store.encryption_key.as_ref().map(|key| key.id.clone())));
+        let mut inputs = Vec::new();
+        for name in &action.inputs {
+            let made = pipeline.producer(name).and_then(|(stage, index)| {
+                let run = stages.get(&stage)?.actions.get(index)?;
+                run.outputs.iter().find(|artifact| artifact.name == *name).cloned()
+            });
+            let Some(artifact) = made else {
+                return Ok(Err(misconfigured(format!(
+                    "The input artifact '{name}' was not made by the action that should make it."
+                ))));
+            };
+            let Some((bucket, key_id)) = store.clone() else {
+                return Ok(Err(misconfigured(format!(
+                    "The pipeline has no artifact store in region {region}, where the action runs."
+                ))));
+            };
+            inputs.push(TaskInput { artifact, bucket, key_id });
+        }
+        if store.is_none() && !action.outputs.is_empty() {
+            return Ok(Err(misconfigured(format!(
+                "The pipeline has no artifact store in region {region}, where the action runs."
+            ))));
+        }
+        let outputs = planned_outputs(pipeline, action, id, &self.home);
+        Ok(Ok(Box::new(Task {
+            id,
+            pipeline: execution.pipeline.clone(),
+            version: execution.version,
+            stage: stage.name.clone(),
+            action: action.clone(),
+            configuration,
+            region: region.to_owned(),
+            pipeline_role: pipeline.role_arn().to_string(),
+            action_role: action.role_arn.as_ref().map(ToString::to_string),
+            inputs,
+            outputs,
+            store,
+            reclaimed: run.claims > 1,
+            continuation: run.continuation.clone(),
+            token: run.token,
+            deadline: run.deadline,
+            external: run.external.clone(),
+            revision: execution.overrides.iter().find(|it| it.action == action.name).cloned(),
+            revisions: execution.revisions.iter().map(|it| (it.action.to_string(), it.revision.clone())).collect(),
+        })))
+    }
+
+    /// The latest attempts at these stages; `known` need not be read again.
+    async fn stages(
+        &self,
+        execution: &Execution,
+        needed: Vec<usize>,
+        known: Option<&StageRun>,
+    ) -> Result<Stages, DriveError> {
+        let mut stages: Stages = known.into_iter().map(|stage| (stage.stage, stage.clone())).collect();
+        let keys: Vec<Key> = needed
+            .into_iter()
+            .filter(|index| !stages.contains_key(index))
+            .filter_map(|index| {
+                let attempt = execution.attempts.get(index).copied().filter(|attempt| *attempt > 0)?;
+                Some(Key::Stage(execution.id, index, attempt))
+            })
+            .collect();
+        if !keys.is_empty() {
+            for found in self.store.load(&keys).await?.into_iter().flatten() {
+                if let Entity::Stage(stage) = found.entity {
+                    stages.insert(stage.stage, stage);
+                }
+            }
+        }
+        Ok(stages)
+    }
+
+    /// An action's configuration with its variables resolved.
+    async fn configuration(
+        &self,
+        pipeline: &Pipeline,
+        execution: &Execution,
+        action: &Action,
+        stages: &Stages,
+    ) -> Result<Result<BTreeMap<String, String>, ActionError>, DriveError> {
+        let mut outputs: HashMap<String, BTreeMap<String, String>> = HashMap::new();
+        for reference in action.configuration.values().flat_map(|value| variables::references(value)) {
+            if outputs.contains_key(&reference.namespace) {
+                continue;
+            }
+            if let Some((stage, index)) = pipeline.namespace_owner(&reference.namespace)
+                && let Some(stage) = stages.get(&stage)
+            {
+                let found = self.outputs(stage, index).await?;
+                outputs.insert(reference.namespace, found);
+            }
+        }
+        let mut value = |reference: &Reference| match reference.namespace.as_str() {
+            variables::CODEPIPELINE => {
+                (reference.key == variables::PIPELINE_EXECUTION_ID).then(|| execution.id.to_string())
+            }
+            variables::VARIABLES => execution.variables.get(&reference.key).cloned(),
+            namespace => outputs.get(namespace)?.get(&reference.key).cloned(),
+        };
+        let resolved: Result<BTreeMap<String, String>, ActionError> = action
+            .configuration
+            .iter()
+            .map(|(key, text)| match variables::resolve(text, &mut value) {
+                Ok(text) => Ok((key.clone(), text)),
+                Err(error) => Err(misconfigured(format!("Configuration '{key}': {error}"))),
+            })
+            .collect();
+        Ok(resolved)
+    }
+
+    /// The output variables of a finished action.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn outputs(&self, stage: &StageRun, action: usize) -> Result<BTreeMap<String, String>, DriveError> {
+        let Some(run) = stage.actions.get(action).filter(|run| run.status == ActionStatus::Succeeded) else {
+            return Ok(BTreeMap::new());
+        };
+        match &run.variables {
+            Outputs::None => Ok(BTreeMap::new()),
+            Outputs::Inline(variables) => Ok(variables.clone()),
+            Outputs::Stored => {
+                let id = stage.action_id(action).first_turn();
+                match self.load_one(Key::Outputs(id)).await? {
+                    Some(Versioned { entity: Entity::Outputs(stored), .. }) => Ok(stored.variables),
+                    _ => Err(DriveError::Missing(format!("the output variables of action execution {id}"))),
+                }
+            }
+        }
+    }
+
+    /// An action's configuration as far as it can be resolved now, for people to look at.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn resolved_configuration(
+        &self,
+        execution: &Execution,
+        pipeline: &Pipeline,
+        action: &Action,
+    ) -> Result<Option<BTreeMap<String, String>>, DriveError> {
+        let stages = self.stages(execution, needed_stages(pipeline, action), None).await?;
+        Ok(self.configuration(pipeline, execution, action, &stages).await?.ok())
+    }
+
+    /// The artifacts that an action reads, as far as they exist.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn inputs(
+        &self,
+        execution: &Execution,
+        pipeline: &Pipeline,
+        action: &Action,
+    ) -> Result<Vec<Artifact>, DriveError> {
+        let stages = self.stages(execution, needed_stages(pipeline, action), None).await?;
+        let made = |name| {
+            let (stage, index) = pipeline.producer(name)?;
+            stages.get(&stage)?.actions.get(index)?.outputs.iter().find(|artifact| artifact.name == *name).cloned()
+        };
+        Ok(action.inputs.iter().filter_map(made).collect())
+    }
+}
+
+/// The stages whose actions fill the variables and make the artifacts that an action uses.
+fn needed_stages(pipeline: &Pipeline, action: &Action) -> Vec<usize> {
+    let namespaces = action.configuration.values().flat_map(|value| variables::references(value));
+    let by_variable = namespaces.filter_map(|reference| pipeline.namespace_owner(&reference.namespace));
+    let by_artifact = action.inputs.iter().filter_map(|artifact| pipeline.producer(artifact));
+    let mut stages: Vec<usize> = by_variable.chain(by_artifact).map(|(stage, _)| stage).collect();
+    stages.sort_unstable();
+    stages.dedup();
+    stages
+}
+
+/// Where an attempt at an action puts its output artifacts.
+pub(crate) fn planned_outputs(pipeline: &Pipeline, action: &Action, id: ActionId, home: &str) -> Vec<Artifact> {
+    let region = action.region.as_ref().map_or(home, |region| region.as_str());
+    let Some(store) = pipeline.store(region, home) else { return Vec::new() };
+    let attempt = id.first_turn().to_string();
+    let place = |name: &pipeline::ArtifactName| Artifact {
+        name: name.clone(),
+        region: region.to_owned(),
+        bucket: store.location.clone(),
+        key: pipeline::artifact_key(pipeline.name(), name, &attempt),
+    };
+    action.outputs.iter().map(place).collect()
+}

@@ -1,0 +1,313 @@
+//! What people and job workers look at, and how they answer.
+
+use std::collections::BTreeMap;
+
+use engine::{
+    ActionId, ActionRun, ActionStatus, Command, End, Execution, ExecutionId, Head, Lanes, Progress, Refusal, Revision,
+    SourceRevision, StageRun, StageStatus, Success, Timestamp,
+};
+use pipeline::{PipelineName, StageName};
+use store::{Entity, Key, Listing, Page};
+use uuid::Uuid;
+
+use crate::commit::{Driver, Place};
+use crate::error::DriveError;
+use crate::pipelines::PipelineRecord;
+use crate::ports::Task;
+use crate::resolve::planned_outputs;
+
+/// A pipeline as `GetPipelineState` shows it.
+#[derive(Clone, Debug)]
+pub struct PipelineView {
+    /// The pipeline at its current version.
+    pub record: PipelineRecord,
+    /// Who holds and who waits.
+    pub lanes: Lanes,
+    /// The stages in order.
+    pub stages: Vec<StageView>,
+}
+
+/// A stage as `GetPipelineState` shows it.
+#[derive(Clone, Debug)]
+pub struct StageView {
+    /// Its name.
+    pub name: StageName,
+    /// The attempt that entered last.
+    pub latest: Option<StageRun>,
+}
+
+/// A person's answer to an approval.
+#[derive(Clone, Debug)]
+pub struct ApprovalAnswer {
+    /// Yes or no.
+    pub approved: bool,
+    /// What the person wrote.
+    pub summary: String,
+    /// Who it was.
+    pub by: String,
+}
+
+/// An approval as its page shows it.
+#[derive(Clone, Debug)]
+pub struct ApprovalView {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The stage.
+    pub stage: StageName,
+    /// The action as it stands.
+    pub run: ActionRun,
+    /// The stage attempt's status: an approval of an attempt that is over cannot be answered.
+    pub stage_status: StageStatus,
+    /// The configuration with variables resolved, as far as possible.
+    pub configuration: BTreeMap<String, String>,
+    /// What the execution's sources found.
+    pub revisions: Vec<SourceRevision>,
+    /// When the execution started.
+    pub started: Timestamp,
+}
+
+/// What a job worker or function reports.
+#[derive(Clone, Debug)]
+pub enum JobResult {
+    /// The job and with it the action succeeded.
+    Succeeded {
+        /// What else is known.
+        report: Progress,
+        /// Output variables.
+        variables: BTreeMap<String, String>,
+        /// The revision that the job made or found.
+        revision: Option<Revision>,
+    },
+    /// The job is done, its action shall be continued.
+    Continue {
+        /// What the next job shall be given.
+        token: String,
+        /// What else is known.
+        report: Progress,
+    },
+    /// It failed.
+    Failed {
+        /// Why.
+        error: engine::ActionError,
+        /// What else is known.
+        report: Progress,
+    },
+}
+
+impl Driver {
+    /// An execution of a pipeline.
+    ///
+    /// # Errors
+    /// [`DriveError::PipelineNotFound`], [`DriveError::ExecutionNotFound`] (also for another pipeline's execution).
+    pub async fn execution(&self, name: &PipelineName, id: ExecutionId) -> Result<Execution, DriveError> {
+        let (head, _) = self.head(name).await?;
+        match self.load_one(Key::Execution(id)).await?.map(|found| found.entity) {
+            Some(Entity::Execution(it)) if it.pipeline == *name && it.incarnation == head.incarnation => Ok(it),
+            _ => Err(DriveError::no_execution(id)),
+        }
+    }
+
+    /// A page of a pipeline's executions, newest first.
+    ///
+    /// # Errors
+    /// [`DriveError::PipelineNotFound`]; the store's, for a cursor that is none.
+    pub async fn executions(
+        &self,
+        name: &PipelineName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, DriveError> {
+        let (head, _) = self.head(name).await?;
+        let listing = Listing::Executions(name.clone(), head.incarnation);
+        Ok(self.store.list(&listing, after, limit).await?)
+    }
+
+    /// All stage attempts of an execution, in the order of stages and attempts.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn stage_runs(&self, execution: ExecutionId) -> Result<Vec<StageRun>, DriveError> {
+        let (mut runs, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.store.list(&Listing::Stages(execution), after.as_deref(), 100).await?;
+            runs.extend(page.entities.into_iter().filter_map(|entity| match entity {
+                Entity::Stage(run) => Some(run),
+                _ => None,
+            }));
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(runs),
+            }
+        }
+    }
+
+    /// A pipeline's stages with what is in and in front of them.
+    ///
+    /// # Errors
+    /// [`DriveError::PipelineNotFound`].
+    pub async fn state(&self, name: &PipelineName) -> Result<PipelineView, DriveError> {
+        let record = self.pipeline(name, None).await?;
+        let (lanes, _) = self.lanes(&record.head).await?;
+        // An execution keeps to its own version, in which the stage may have another index.
+        let latest: Vec<Option<(ExecutionId, u16)>> = record
+            .pipeline
+            .stages()
+            .iter()
+            .map(|stage| lanes.lanes.get(&stage.name).and_then(|lane| lane.latest))
+            .collect();
+        let mut stages = Vec::new();
+        for (stage, latest) in record.pipeline.stages().iter().zip(latest) {
+            let run = match latest {
+                Some((execution, attempt)) => self.stage_by_name(execution, &stage.name, attempt).await?,
+                None => None,
+            };
+            stages.push(StageView { name: stage.name.clone(), latest: run });
+        }
+        Ok(PipelineView { record, lanes, stages })
+    }
+
+    async fn stage_by_name(
+        &self,
+        execution: ExecutionId,
+        stage: &StageName,
+        attempt: u16,
+    ) -> Result<Option<StageRun>, DriveError> {
+        let pipeline = self.pipeline_of(execution).await?;
+        let Some(index) = pipeline.stage_index(stage.as_str()) else { return Ok(None) };
+        match self.load_one(Key::Stage(execution, index, attempt)).await?.map(|found| found.entity) {
+            Some(Entity::Stage(run)) => Ok(Some(run)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Answers the approval that waits in an action, by the action's names and its token.
+    ///
+    /// # Errors
+    /// [`DriveError::PipelineNotFound`], [`DriveError::StageNotFound`], [`DriveError::ActionNotFound`];
+    /// [`Refusal::WrongToken`], [`Refusal::AlreadyAnswered`].
+    pub async fn approve(
+        &self,
+        name: &PipelineName,
+        stage: &str,
+        action: &str,
+        token: Uuid,
+        answer: ApprovalAnswer,
+    ) -> Result<(), DriveError> {
+        let record = self.pipeline(name, None).await?;
+        let (lanes, _) = self.lanes(&record.head).await?;
+        let short = |text: &str| text.chars().take(100).collect::<String>();
+        let Some(index) = record.pipeline.stage_index(stage) else {
+            return Err(DriveError::StageNotFound { pipeline: name.to_string(), stage: short(stage) });
+        };
+        if record.pipeline.stages()[index].actions.iter().all(|it| it.name.as_str() != action) {
+            return Err(DriveError::ActionNotFound {
+                pipeline: name.to_string(),
+                stage: short(stage),
+                action: short(action),
+            });
+        }
+        let wrong = Refusal::WrongToken { action: short(action), stage: short(stage) };
+        let latest = lanes.lanes.get(stage).and_then(|lane| lane.latest);
+        let Some((execution, attempt)) = latest else { return Err(wrong.into()) };
+        let stage_name = record.pipeline.stages()[index].name.clone();
+        let Some(run) = self.stage_by_name(execution, &stage_name, attempt).await? else { return Err(wrong.into()) };
+        let Some(index) = run.actions.iter().position(|it| it.name.as_str() == action) else {
+            return Err(wrong.into());
+        };
+        self.approve_by_id(run.action_id(index), token, answer).await
+    }
+
+    /// Answers the approval of this attempt.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownAction`], [`Refusal::WrongToken`], [`Refusal::AlreadyAnswered`].
+    pub async fn approve_by_id(&self, action: ActionId, token: Uuid, answer: ApprovalAnswer) -> Result<(), DriveError> {
+        let command =
+            Command::Approve { action, token, approved: answer.approved, summary: answer.summary, by: answer.by };
+        self.apply(Place::Action(action), command, None).await.map(|_| ())
+    }
+
+    /// The approval of this attempt.
+    ///
+    /// # Errors
+    /// [`DriveError::ExecutionNotFound`], [`DriveError::JobNotFound`].
+    pub async fn approval(&self, action: ActionId) -> Result<ApprovalView, DriveError> {
+        let loaded = self.load(Place::Action(action)).await?;
+        let stage = loaded.stage.as_ref().ok_or_else(|| DriveError::no_action(action))?;
+        let index = usize::from(action.action);
+        let run = stage.actions.get(index).ok_or_else(|| DriveError::no_action(action))?;
+        let declared = &loaded.pipeline.stages()[stage.stage].actions[index];
+        let configuration =
+            self.resolved_configuration(&loaded.execution, &loaded.pipeline, declared).await?.unwrap_or_default();
+        Ok(ApprovalView {
+            pipeline: loaded.execution.pipeline.clone(),
+            stage: stage.name.clone(),
+            run: run.clone(),
+            stage_status: stage.status,
+            configuration,
+            revisions: loaded.execution.revisions.clone(),
+            started: loaded.execution.started,
+        })
+    }
+
+    /// The task of a job that is being worked on.
+    ///
+    /// # Errors
+    /// [`DriveError::JobNotFound`]; [`Refusal::StaleJob`] for one that is over.
+    pub async fn job(&self, id: ActionId) -> Result<Task, DriveError> {
+        let loaded = self.load(Place::Action(id)).await.map_err(|error| no_job(error, id))?;
+        let run = loaded.stage.as_ref().and_then(|stage| stage.actions.get(usize::from(id.action)));
+        let run = run.filter(|run| run.status != ActionStatus::Pending).ok_or_else(|| DriveError::no_action(id))?;
+        if run.turn != id.turn || !run.status.in_flight() {
+            return Err(Refusal::StaleJob(id).into());
+        }
+        match self.task(&loaded, id).await? {
+            Ok(task) => Ok(*task),
+            Err(error) => Err(DriveError::Missing(error.message)),
+        }
+    }
+
+    /// Takes a job's result.
+    ///
+    /// # Errors
+    /// [`DriveError::JobNotFound`]; [`Refusal::StaleJob`] and [`Refusal::WrongState`] for one that is over.
+    pub async fn job_result(&self, id: ActionId, result: JobResult) -> Result<(), DriveError> {
+        let loaded = self.load(Place::Action(id)).await.map_err(|error| no_job(error, id))?;
+        let declared = loaded.pipeline.stages().get(usize::from(id.stage));
+        let declared = declared.and_then(|stage| stage.actions.get(usize::from(id.action)));
+        let declared = declared.ok_or_else(|| DriveError::no_action(id))?;
+        if declared.type_id.category == "Approval" {
+            return Err(DriveError::no_action(id));
+        }
+        let command = match result {
+            JobResult::Succeeded { report, variables, revision } => {
+                let outputs = planned_outputs(&loaded.pipeline, declared, id, &self.home);
+                let end = End::Succeeded(Success { report, outputs, variables, revision });
+                Command::Finish { action: id, end, next: None }
+            }
+            JobResult::Continue { token, report } => Command::Continue { action: id, continuation: token, report },
+            JobResult::Failed { error, report } => {
+                Command::Finish { action: id, end: End::Failed { error, report }, next: None }
+            }
+        };
+        match self.apply(Place::Action(id), command, Some(loaded)).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(no_job(error, id)),
+        }
+    }
+
+    /// Whether a pipeline of this name exists, with its head.
+    ///
+    /// # Errors
+    /// [`DriveError::PipelineNotFound`].
+    pub async fn pipeline_head(&self, name: &PipelineName) -> Result<Head, DriveError> {
+        Ok(self.head(name).await?.0)
+    }
+}
+
+fn no_job(error: DriveError, id: ActionId) -> DriveError {
+    match error {
+        DriveError::ExecutionNotFound(_) | DriveError::Refused(Refusal::UnknownAction(_)) => DriveError::no_action(id),
+        error => error,
+    }
+}

@@ -1,0 +1,193 @@
+//! The worker's loop: claim an action, perform it, write down its end, and go on with the next while there is time.
+
+use std::time::Duration;
+
+use engine::{ActionError, ActionId, ActionStatus, Command, End, Progress, Refusal, Timestamp};
+use futures::future::{Either, select};
+use uuid::Uuid;
+
+use crate::commit::{Applied, Driver, Loaded, Place};
+use crate::error::DriveError;
+use crate::ports::{Message, Outcome, Perform, PerformError, Task};
+
+/// What came of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worked {
+    /// Somebody else has it, or it is over: the message came late or twice.
+    Nothing,
+    /// This many actions were taken up.
+    Actions(u32),
+}
+
+impl Driver {
+    /// Handles a message to a worker. `until`: no further action is begun after this time.
+    ///
+    /// # Errors
+    /// The store's; [`Message::Replicate`] is not for workers and does nothing.
+    pub async fn work(&self, message: Message, perform: &dyn Perform, until: Timestamp) -> Result<Worked, DriveError> {
+        match message {
+            Message::Run { action } => self.run(action, perform, until).await,
+            Message::Poll { action, count } => self.poll(action, count, perform, until).await,
+            Message::Cancel { action } => self.cancel(action, perform).await,
+            Message::Replicate { .. } => Ok(Worked::Nothing),
+        }
+    }
+
+    async fn run(&self, action: ActionId, perform: &dyn Perform, until: Timestamp) -> Result<Worked, DriveError> {
+        let worker = self.clock.random();
+        match self.apply(Place::Action(action), Command::Claim { action, worker }, None).await {
+            Ok(applied) => self.go_on(applied, worker, perform, until).await,
+            Err(error) => late(error),
+        }
+    }
+
+    /// Performs the action that this worker owns, and those that it comes to own by finishing it.
+    async fn go_on(
+        &self,
+        mut applied: Applied,
+        worker: Uuid,
+        perform: &dyn Perform,
+        until: Timestamp,
+    ) -> Result<Worked, DriveError> {
+        let mut actions = 0;
+        while let Some(action) = applied.claimed {
+            actions += 1;
+            let end = match self.task(&applied.loaded, action).await? {
+                Err(error) => Ok(Outcome::Failed { error, report: Progress::default() }),
+                Ok(task) => self.start_and_renew(&task, worker, perform).await,
+            };
+            let command = match end {
+                Ok(Outcome::Running { report, poll }) => Command::Started { action, worker, report, poll },
+                Ok(outcome) => self.ended(action, outcome, worker, until),
+                // The claim runs out and the sweeper has it tried again; meanwhile people can see why it waits.
+                Err(error) => Command::Report {
+                    action,
+                    report: Progress { summary: Some(format!("To be tried again: {error}")), ..Progress::default() },
+                },
+            };
+            applied = match self.apply(Place::Action(action), command, Some(applied.loaded)).await {
+                Ok(applied) => applied,
+                Err(error) => return late(error),
+            };
+        }
+        Ok(Worked::Actions(actions))
+    }
+
+    fn ended(&self, action: ActionId, outcome: Outcome, worker: Uuid, until: Timestamp) -> Command {
+        let next = (self.clock.now() < until).then_some(worker);
+        match outcome {
+            Outcome::Succeeded(success) => Command::Finish { action, end: End::Succeeded(success), next },
+            Outcome::Failed { error, report } => Command::Finish { action, end: End::Failed { error, report }, next },
+            Outcome::Running { report, .. } => Command::Report { action, report },
+        }
+    }
+
+    /// Starts a task, and renews the claim as long as that takes; stops when the claim is lost.
+    async fn start_and_renew(
+        &self,
+        task: &Task,
+        worker: Uuid,
+        perform: &dyn Perform,
+    ) -> Result<Outcome, PerformError> {
+        tracing::info!(action = %task.id, name = %task.action.name, at = self.clock.now().0, "start");
+        let mut started = perform.start(task);
+        let half = Duration::from_millis(u64::try_from(self.policy.lease / 2).unwrap_or(0));
+        let outcome = loop {
+            match select(started, self.clock.sleep(half)).await {
+                Either::Left((outcome, _)) => break outcome,
+                Either::Right(((), unfinished)) => {
+                    started = unfinished;
+                    let renew = Command::Renew { action: task.id, worker };
+                    if let Err(error) = self.apply(Place::Action(task.id), renew, None).await {
+                        return Err(PerformError(format!("the claim could not be renewed: {error}")));
+                    }
+                }
+            }
+        };
+        tracing::info!(action = %task.id, name = %task.action.name, at = self.clock.now().0, "back from the provider");
+        outcome
+    }
+
+    async fn poll(
+        &self,
+        action: ActionId,
+        count: Option<u32>,
+        perform: &dyn Perform,
+        until: Timestamp,
+    ) -> Result<Worked, DriveError> {
+        let loaded = match self.load(Place::Action(action)).await {
+            Err(DriveError::ExecutionNotFound(_)) => return Ok(Worked::Nothing),
+            loaded => loaded?,
+        };
+        if self.status(&loaded, action) != Some(&ActionStatus::Running) {
+            return Ok(Worked::Nothing);
+        }
+        let worker = self.clock.random();
+        let outcome = match self.task(&loaded, action).await? {
+            Err(error) => Ok(Outcome::Failed { error, report: Progress::default() }),
+            Ok(task) => perform.poll(&task).await,
+        };
+        match outcome {
+            Ok(outcome @ (Outcome::Succeeded(_) | Outcome::Failed { .. })) => {
+                let finish = self.ended(action, outcome, worker, until);
+                match self.apply(Place::Action(action), finish, Some(loaded)).await {
+                    Ok(applied) => return self.go_on(applied, worker, perform, until).await,
+                    Err(error) => return late(error),
+                }
+            }
+            Ok(Outcome::Running { report, .. }) => {
+                let report = Command::Report { action, report };
+                match self.apply(Place::Action(action), report, Some(loaded)).await {
+                    Ok(_) | Err(DriveError::Refused(Refusal::Nothing)) => {}
+                    Err(error) => return late(error),
+                }
+            }
+            Err(error) => tracing::warn!(%error, %action, "the poll will be repeated"),
+        }
+        if let Some(count) = count {
+            let count = count.saturating_add(1);
+            self.follow(vec![engine::Effect::Poll {
+                action,
+                delay: self.policy.poll_delay(count),
+                count: Some(count),
+            }])
+            .await;
+        }
+        Ok(Worked::Actions(1))
+    }
+
+    async fn cancel(&self, action: ActionId, perform: &dyn Perform) -> Result<Worked, DriveError> {
+        let loaded = self.load(Place::Action(action)).await?;
+        if self.status(&loaded, action).is_none_or(ActionStatus::in_flight) {
+            return Ok(Worked::Nothing);
+        }
+        let task = match self.task(&loaded, action).await? {
+            Ok(task) => task,
+            Err(ActionError { message, .. }) => {
+                tracing::warn!(%action, message, "nothing to cancel");
+                return Ok(Worked::Nothing);
+            }
+        };
+        if let Err(error) = perform.cancel(&task).await {
+            tracing::warn!(%error, %action, "not cancelled");
+        }
+        Ok(Worked::Actions(1))
+    }
+
+    fn status<'a>(&self, loaded: &'a Loaded, action: ActionId) -> Option<&'a ActionStatus> {
+        let stage = loaded.stage.as_ref()?;
+        stage.actions.get(usize::from(action.action)).map(|run| &run.status)
+    }
+}
+
+/// A refusal means that the message came late or twice, which changes nothing.
+fn late(error: DriveError) -> Result<Worked, DriveError> {
+    match error {
+        DriveError::Refused(refusal) => {
+            tracing::debug!(%refusal, "late or doubled");
+            Ok(Worked::Nothing)
+        }
+        DriveError::ExecutionNotFound(_) => Ok(Worked::Nothing),
+        error => Err(error),
+    }
+}

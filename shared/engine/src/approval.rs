@@ -1,0 +1,52 @@
+//! The answer to a manual approval.
+
+use uuid::Uuid;
+
+use crate::command::Refusal;
+use crate::id::ActionId;
+use crate::progress;
+use crate::state::{ActionError, ActionStatus};
+use crate::step::Step;
+
+/// A person answers. The token is the one that `GetPipelineState` and the approval message show; it is good for one
+/// answer. Source: CodePipeline API, `PutApprovalResult`.
+pub(crate) fn answer(
+    step: &mut Step<'_, '_>,
+    action: ActionId,
+    token: Uuid,
+    approved: bool,
+    summary: &str,
+    by: String,
+) -> Result<(), Refusal> {
+    let run = step.run(action)?;
+    let name = run.name.to_string();
+    let stage = step.stage().map(|stage| stage.name.to_string()).unwrap_or_default();
+    if !step.declared(action).is_some_and(progress::is_approval) || !same(run.token, token) {
+        return Err(Refusal::WrongToken { action: name, stage });
+    }
+    match run.status {
+        ActionStatus::Pending => return Err(Refusal::WrongToken { action: name, stage }),
+        ActionStatus::Succeeded | ActionStatus::Failed | ActionStatus::Abandoned => {
+            return Err(Refusal::AlreadyAnswered { action: name, stage });
+        }
+        // A message may arrive, and be answered, before its sender has written down that it was sent.
+        ActionStatus::Requested | ActionStatus::Claimed { .. } | ActionStatus::Running => {}
+    }
+    let run = step.run_mut(action)?;
+    run.summary = Some(summary.to_owned());
+    run.updated_by = Some(by);
+    if approved {
+        run.status = ActionStatus::Succeeded;
+        run.check = None;
+    } else {
+        let message = if summary.is_empty() { "Rejected.".to_owned() } else { format!("Rejected: {summary}") };
+        progress::fail(run, ActionError { code: "JobFailed".into(), message });
+    }
+    progress::advance(step, None)
+}
+
+/// Compares in a time that does not depend on where the two differ.
+fn same(expected: Option<Uuid>, given: Uuid) -> bool {
+    let Some(expected) = expected else { return false };
+    expected.as_bytes().iter().zip(given.as_bytes()).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+}

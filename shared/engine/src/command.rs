@@ -1,0 +1,251 @@
+//! What can be asked of an execution, what comes out, and why a request is refused.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pipeline::{Pipeline, StageName};
+use uuid::Uuid;
+
+use crate::id::{ActionId, ExecutionId};
+use crate::state::{
+    ActionError, Artifact, Chore, Execution, External, Lanes, Revision, StageRun, StoredOutputs,
+};
+use crate::time::{Policy, Timestamp};
+
+/// The outside world as a decision may see it.
+pub struct Context<'a> {
+    /// The time.
+    pub now: Timestamp,
+    /// The engine's periods.
+    pub policy: &'a Policy,
+    /// The region in which pipelines live; actions without a region run there.
+    pub home: &'a str,
+    /// Gives a random UUID at each call; approval tokens come from it.
+    pub random: &'a mut dyn FnMut() -> Uuid,
+}
+
+/// What is known of the execution that a command is for.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The execution's version of its pipeline.
+    pub pipeline: Arc<Pipeline>,
+    /// The lanes of the pipeline; none while they have not been loaded. Most commands do not need them: one that
+    /// does is refused with [`Refusal::LanesNeeded`].
+    pub lanes: Option<Lanes>,
+    /// The execution.
+    pub execution: Execution,
+    /// The stage attempt in which the command takes place; none while the execution waits for its first.
+    pub stage: Option<StageRun>,
+}
+
+/// A command to one execution.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// A worker takes up an action.
+    Claim {
+        /// Which action.
+        action: ActionId,
+        /// Who.
+        worker: Uuid,
+    },
+    /// The claiming worker is still at it.
+    Renew {
+        /// Which action.
+        action: ActionId,
+        /// Who.
+        worker: Uuid,
+    },
+    /// The provider, a person or a job worker is at it now.
+    Started {
+        /// Which action.
+        action: ActionId,
+        /// Who started it.
+        worker: Uuid,
+        /// What is known of it.
+        report: Progress,
+        /// Whether it must be polled.
+        poll: bool,
+    },
+    /// News of a running action.
+    Report {
+        /// Which action.
+        action: ActionId,
+        /// The news.
+        report: Progress,
+    },
+    /// An action ended.
+    Finish {
+        /// Which action.
+        action: ActionId,
+        /// How.
+        end: End,
+        /// The worker that will go on with one of the actions that become due, without waiting for an event.
+        next: Option<Uuid>,
+    },
+    /// A job asks to be continued.
+    Continue {
+        /// The job.
+        action: ActionId,
+        /// What the next job shall be given.
+        continuation: String,
+        /// News of it.
+        report: Progress,
+    },
+    /// A person answered an approval.
+    Approve {
+        /// Which action.
+        action: ActionId,
+        /// The token that the person was given.
+        token: Uuid,
+        /// Whether the answer is yes.
+        approved: bool,
+        /// What the person wrote.
+        summary: String,
+        /// Who it was.
+        by: String,
+    },
+    /// The execution was given its stage and enters it.
+    Enter {
+        /// Which stage.
+        stage: StageName,
+    },
+    /// The execution was overtaken.
+    Supersede {
+        /// By which.
+        by: ExecutionId,
+    },
+    /// The execution's pipeline was deleted.
+    Cancel,
+    /// The sweeper looks for lost work and passed deadlines in the stage attempt.
+    Sweep,
+}
+
+/// News of a running action.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// The provider's own id and page.
+    pub external: Option<External>,
+    /// A sentence.
+    pub summary: Option<String>,
+    /// 0 to 100.
+    pub percent: Option<u8>,
+}
+
+/// How an action ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// Well.
+    Succeeded(Success),
+    /// Badly.
+    Failed {
+        /// Why.
+        error: ActionError,
+        /// What else is known.
+        report: Progress,
+    },
+}
+
+/// What a successful action leaves.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Success {
+    /// What else is known.
+    pub report: Progress,
+    /// The artifacts it made.
+    pub outputs: Vec<Artifact>,
+    /// Its output variables.
+    pub variables: BTreeMap<String, String>,
+    /// What a source action found.
+    pub revision: Option<Revision>,
+}
+
+/// What a command changes. Everything in it is committed together or not at all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decision {
+    /// The lanes, where they changed.
+    pub lanes: Option<Lanes>,
+    /// The execution, where it changed.
+    pub execution: Option<Execution>,
+    /// Stage attempts that changed or are new.
+    pub stages: Vec<StageRun>,
+    /// Large output variables, new.
+    pub stored: Vec<StoredOutputs>,
+    /// What to dispatch after the commit. Each effect can be found again in the committed items.
+    pub effects: Vec<Effect>,
+    /// The action that the calling worker owns now.
+    pub claimed: Option<ActionId>,
+}
+
+/// What follows a commit.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Some worker shall take up this action.
+    Run(ActionId),
+    /// The provider shall be asked how the action stands.
+    Poll {
+        /// Which action.
+        action: ActionId,
+        /// After how many milliseconds.
+        delay: i64,
+        /// How many polls there have been in this chain; none: this poll makes no chain.
+        count: Option<u32>,
+    },
+    /// The provider shall stop what it runs for this action.
+    Cancel(ActionId),
+    /// The artifact shall be copied to other regions in which it will be read.
+    Replicate {
+        /// The attempt that made it.
+        action: ActionId,
+        /// What.
+        artifact: Artifact,
+        /// Whereto.
+        regions: Vec<String>,
+    },
+    /// Something shall be done to another execution of the pipeline.
+    Chore(Chore),
+}
+
+/// Why a command changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The attempt is not the execution's latest at that stage, or there is no such action.
+    #[error("action execution {0} does not exist or is no longer the latest")]
+    UnknownAction(ActionId),
+    /// The action is not in a state in which the command has a meaning.
+    #[error("action {action} in stage {stage} is {status}")]
+    WrongState {
+        /// The action's name.
+        action: String,
+        /// The stage's name.
+        stage: String,
+        /// What the action is.
+        status: &'static str,
+    },
+    /// The action is owned by another worker.
+    #[error("the claim on this action has passed to another worker")]
+    ClaimLost,
+    /// The job is not the action's current one.
+    #[error("job {0} has been continued or is complete")]
+    StaleJob(ActionId),
+    /// The token is not the approval's.
+    #[error("the approval token is not valid for action {action} in stage {stage}")]
+    WrongToken {
+        /// The action's name.
+        action: String,
+        /// The stage's name.
+        stage: String,
+    },
+    /// The approval has been answered.
+    #[error("the approval action {action} in stage {stage} has already been completed")]
+    AlreadyAnswered {
+        /// The action's name.
+        action: String,
+        /// The stage's name.
+        stage: String,
+    },
+    /// The lanes are needed and were not given: load them and decide again.
+    #[error("the lanes of the pipeline are needed")]
+    LanesNeeded,
+    /// There is nothing to do.
+    #[error("nothing to do")]
+    Nothing,
+}

@@ -1,0 +1,36 @@
+//! Jobs that ask to be continued. Source: CodePipeline API, `PutJobSuccessResult`, `continuationToken`.
+
+use crate::command::{Effect, Progress, Refusal};
+use crate::id::ActionId;
+use crate::progress;
+use crate::state::ActionStatus;
+use crate::step::Step;
+
+/// The job is done, its action is not: another job is given out, with what this one handed over.
+pub(crate) fn proceed(
+    step: &mut Step<'_, '_>,
+    action: ActionId,
+    continuation: String,
+    report: Progress,
+) -> Result<(), Refusal> {
+    let run = step.run(action)?;
+    if !run.status.in_flight() {
+        return Err(step.wrong_state(action, run));
+    }
+    if run.turn != action.turn {
+        return Err(Refusal::StaleJob(action));
+    }
+    match progress::report(step, action, report) {
+        Ok(()) | Err(Refusal::Nothing) => {}
+        Err(refusal) => return Err(refusal),
+    }
+    let check = step.now().plus(step.context.policy.grace);
+    let run = step.run_mut(action)?;
+    run.status = ActionStatus::Requested;
+    run.check = Some(check);
+    run.claims = 0;
+    run.turn = action.next_turn().turn;
+    run.continuation = Some(continuation);
+    step.effects.push(Effect::Run(action.next_turn()));
+    Ok(())
+}

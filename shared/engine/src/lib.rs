@@ -1,0 +1,58 @@
+//! The state machine: every rule of execution, and nothing else.
+//!
+//! [`decide`] takes what is known of an execution, a [`Command`] and the time, and gives back a [`Decision`]: the
+//! items that change, to be committed together, and the [`Effect`]s to dispatch afterwards. [`start`] and
+//! [`set_transition`] do the same for a pipeline as a whole. No function here does I/O, reads a clock or makes a
+//! random id; the crate may touch `pipeline` only.
+//!
+//! Each family of commands has a file: `start`, `progress` (claim, report, finish), `crossing` (from one stage to the
+//! next, waiting and superseding), `approval`, `job`, `sweep` (time-outs and lost work), `transition`.
+//!
+//! What makes it safe to call again: a decision depends only on the items it was given, and each effect can be
+//! derived again from the items it changed (an action that is `Requested`, a chore on the lanes). So a process may
+//! die before the commit (nothing happened) or after it (the sweeper finds the intent).
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod approval;
+mod command;
+mod crossing;
+mod id;
+mod job;
+mod progress;
+mod start;
+mod state;
+mod step;
+mod sweep;
+mod time;
+mod transition;
+
+pub use command::{Command, Context, Decision, Effect, End, Progress, Refusal, State, Success};
+pub use id::{ActionId, ExecutionId, UnknownId};
+pub use start::{Start, start};
+pub use state::*;
+pub use time::{Policy, Timestamp};
+pub use transition::{TransitionChange, delete, set_transition};
+
+/// Decides what a command changes.
+///
+/// # Errors
+/// [`Refusal`] when it changes nothing, with the reason.
+pub fn decide(state: State, command: Command, context: &mut Context<'_>) -> Result<Decision, Refusal> {
+    let mut step = step::Step::new(state, context);
+    match command {
+        Command::Claim { action, worker } => progress::claim(&mut step, action, worker)?,
+        Command::Renew { action, worker } => progress::renew(&mut step, action, worker)?,
+        Command::Started { action, worker, report, poll } => progress::started(&mut step, action, worker, report, poll)?,
+        Command::Report { action, report } => progress::report(&mut step, action, report)?,
+        Command::Finish { action, end, next } => progress::finish(&mut step, action, end, next)?,
+        Command::Continue { action, continuation, report } => job::proceed(&mut step, action, continuation, report)?,
+        Command::Approve { action, token, approved, summary, by } => {
+            approval::answer(&mut step, action, token, approved, &summary, by)?;
+        }
+        Command::Enter { stage } => crossing::enter(&mut step, &stage)?,
+        Command::Supersede { by } => crossing::supersede(&mut step, by)?,
+        Command::Cancel => crossing::cancel(&mut step)?,
+        Command::Sweep => sweep::sweep(&mut step)?,
+    }
+    Ok(step.into_decision())
+}

@@ -1,0 +1,294 @@
+//! An action from its request to its end, and the groups of actions that follow each other by run order.
+
+use pipeline::{Action, Stage};
+use uuid::Uuid;
+
+use crate::command::{Effect, End, Progress, Refusal, Success};
+use crate::crossing;
+use crate::id::ActionId;
+use crate::state::{
+    ActionError, ActionRun, ActionStatus, Outputs, StageRun, StageStatus, StoredOutputs,
+};
+use crate::step::Step;
+
+/// Output variables up to this many bytes stay in the stage's item: 50 actions of a stage with this much each keep it
+/// far below DynamoDB's 400 KB.
+const INLINE_BYTES: usize = 2_048;
+/// Minutes until an action fails that the catalogue does not know.
+/// Source: CodePipeline user guide, 'Quotas': all other actions 1 hour.
+const DEFAULT_TIMEOUT_MINUTES: u32 = 60;
+/// Error messages and summaries are cut to this many characters.
+const MESSAGE_CHARACTERS: usize = 2_000;
+
+/// A worker takes up an action. Only one claim holds at a time; a claim that has run out can be taken over.
+pub(crate) fn claim(step: &mut Step<'_, '_>, action: ActionId, worker: Uuid) -> Result<(), Refusal> {
+    let (now, lease) = (step.now(), step.context.policy.lease);
+    let run = step.run(action)?;
+    let free = match &run.status {
+        ActionStatus::Requested => true,
+        ActionStatus::Claimed { until, .. } => *until <= now,
+        _ => false,
+    };
+    if !free || run.turn != action.turn {
+        return Err(step.wrong_state(action, run));
+    }
+    take(step.run_mut(action)?, worker, now.plus(lease));
+    step.claimed = Some(action);
+    Ok(())
+}
+
+fn take(run: &mut ActionRun, worker: Uuid, until: crate::time::Timestamp) {
+    run.status = ActionStatus::Claimed { worker, until };
+    run.check = Some(until);
+    run.claims += 1;
+}
+
+/// The claiming worker goes on for another lease.
+pub(crate) fn renew(step: &mut Step<'_, '_>, action: ActionId, worker: Uuid) -> Result<(), Refusal> {
+    let until = step.now().plus(step.context.policy.lease);
+    owned(step, action, worker)?;
+    let run = step.run_mut(action)?;
+    run.status = ActionStatus::Claimed { worker, until };
+    run.check = Some(until);
+    Ok(())
+}
+
+fn owned(step: &Step<'_, '_>, action: ActionId, worker: Uuid) -> Result<(), Refusal> {
+    let run = step.run(action)?;
+    match &run.status {
+        ActionStatus::Claimed { worker: owner, .. } if *owner == worker => Ok(()),
+        ActionStatus::Claimed { .. } | ActionStatus::Requested => Err(Refusal::ClaimLost),
+        _ => Err(step.wrong_state(action, run)),
+    }
+}
+
+/// The provider, a person or a job worker is at it now.
+pub(crate) fn started(
+    step: &mut Step<'_, '_>,
+    action: ActionId,
+    worker: Uuid,
+    report: Progress,
+    poll: bool,
+) -> Result<(), Refusal> {
+    owned(step, action, worker)?;
+    let now = step.now();
+    let delay = step.context.policy.poll_delay(0);
+    // The chain of polls does its own work; the sweeper only looks whether it still lives.
+    let check = poll.then(|| now.plus(delay + step.context.policy.poll_most + step.context.policy.grace));
+    let run = step.run_mut(action)?;
+    run.status = ActionStatus::Running;
+    run.check = check;
+    apply(run, report);
+    if poll {
+        step.effects.push(Effect::Poll { action, delay, count: Some(0) });
+    }
+    Ok(())
+}
+
+/// News of a running action.
+pub(crate) fn report(step: &mut Step<'_, '_>, action: ActionId, report: Progress) -> Result<(), Refusal> {
+    let run = step.run(action)?;
+    if !run.status.in_flight() {
+        return Err(step.wrong_state(action, run));
+    }
+    let mut news = run.clone();
+    apply(&mut news, report.clone());
+    if news == *run {
+        return Err(Refusal::Nothing);
+    }
+    apply(step.run_mut(action)?, report);
+    Ok(())
+}
+
+fn apply(run: &mut ActionRun, report: Progress) {
+    if report.external.is_some() {
+        run.external = report.external;
+    }
+    if let Some(summary) = report.summary {
+        run.summary = Some(cut(&summary));
+    }
+    if report.percent.is_some() {
+        run.percent = report.percent;
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(MESSAGE_CHARACTERS).collect()
+}
+
+/// An action ended; what follows in its stage, or behind it, is requested in the same decision.
+pub(crate) fn finish(
+    step: &mut Step<'_, '_>,
+    action: ActionId,
+    end: End,
+    next: Option<Uuid>,
+) -> Result<(), Refusal> {
+    let run = step.run(action)?;
+    if !run.status.in_flight() {
+        return Err(step.wrong_state(action, run));
+    }
+    if run.turn != action.turn {
+        return Err(Refusal::StaleJob(action));
+    }
+    let end = checked(end);
+    match end {
+        End::Succeeded(success) => succeed(step, action, success)?,
+        End::Failed { error, report } => {
+            let run = step.run_mut(action)?;
+            apply(run, report);
+            fail(run, error);
+        }
+    }
+    advance(step, next)
+}
+
+/// What a success must keep to be one.
+fn checked(end: End) -> End {
+    match end {
+        End::Succeeded(success) => match pipeline::variables::check_output_variables(&success.variables) {
+            Ok(()) => End::Succeeded(success),
+            Err(error) => End::Failed {
+                error: ActionError { code: "ConfigurationError".into(), message: error.to_string() },
+                report: success.report,
+            },
+        },
+        failed => failed,
+    }
+}
+
+pub(crate) fn fail(run: &mut ActionRun, error: ActionError) {
+    run.status = ActionStatus::Failed;
+    run.check = None;
+    run.error = Some(ActionError { code: error.code, message: cut(&error.message) });
+}
+
+fn succeed(step: &mut Step<'_, '_>, action: ActionId, success: Success) -> Result<(), Refusal> {
+    let home = step.context.home.to_owned();
+    for artifact in &success.outputs {
+        let regions = step.pipeline.copy_regions(&artifact.name, &home);
+        if !regions.is_empty() {
+            step.effects.push(Effect::Replicate { action, artifact: artifact.clone(), regions });
+        }
+    }
+    let bytes: usize = success.variables.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let variables = match bytes {
+        0 => Outputs::None,
+        _ if bytes <= INLINE_BYTES => Outputs::Inline(success.variables),
+        _ => {
+            step.stored.push(StoredOutputs { action: action.first_turn(), variables: success.variables });
+            Outputs::Stored
+        }
+    };
+    let run = step.run_mut(action)?;
+    apply(run, success.report);
+    run.status = ActionStatus::Succeeded;
+    run.check = None;
+    run.percent = None;
+    run.outputs = success.outputs;
+    run.variables = variables;
+    run.revision = success.revision;
+    Ok(())
+}
+
+/// Looks what follows in the stage: nothing yet, the next group, or the stage's end.
+///
+/// After a failure the actions that run go on to their end, but no further group starts.
+pub(crate) fn advance(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refusal> {
+    let Some(stage) = step.stage() else { return Err(Refusal::Nothing) };
+    if stage.status != StageStatus::InProgress || stage.actions.iter().any(|action| action.status.in_flight()) {
+        return Ok(());
+    }
+    if stage.actions.iter().any(|action| action.status == ActionStatus::Failed) {
+        return crossing::leave_failed(step);
+    }
+    let declared = step.pipeline.clone();
+    let declared = &declared.stages()[stage.stage];
+    let waiting = declared
+        .actions
+        .iter()
+        .zip(&stage.actions)
+        .filter(|(_, run)| run.status == ActionStatus::Pending)
+        .map(|(action, _)| action.run_order)
+        .min();
+    match waiting {
+        None => crossing::leave_succeeded(step, next),
+        Some(order) => {
+            let Some(mut stage) = step.stage_mut().cloned() else { return Err(Refusal::Nothing) };
+            request_group(step, &mut stage, declared, order, next);
+            if let Some(kept) = step.stage_mut() {
+                *kept = stage;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Requests all actions of one run order; `next` takes one of them at once.
+pub(crate) fn request_group(
+    step: &mut Step<'_, '_>,
+    stage: &mut StageRun,
+    declared: &Stage,
+    order: u32,
+    next: Option<Uuid>,
+) {
+    let (now, policy) = (step.now(), *step.context.policy);
+    for (index, action) in declared.actions.iter().enumerate() {
+        if action.run_order != order || stage.actions[index].status != ActionStatus::Pending {
+            continue;
+        }
+        let token = is_approval(action).then(|| step.random());
+        let run = &mut stage.actions[index];
+        run.status = ActionStatus::Requested;
+        run.requested = Some(now);
+        run.updated = Some(now);
+        run.check = Some(now.plus(policy.grace));
+        run.deadline = Some(now.plus_minutes(timeout_minutes(action)));
+        run.token = token;
+        match next {
+            Some(worker) if step.claimed.is_none() => {
+                take(run, worker, now.plus(policy.lease));
+                step.claimed = Some(stage.action_id(index));
+            }
+            _ => step.effects.push(Effect::Run(stage.action_id(index))),
+        }
+    }
+}
+
+/// A stage attempt in which nothing has been requested yet.
+pub(crate) fn pending(declared: &Stage) -> Vec<ActionRun> {
+    declared
+        .actions
+        .iter()
+        .map(|action| ActionRun {
+            name: action.name.clone(),
+            status: ActionStatus::Pending,
+            requested: None,
+            updated: None,
+            deadline: None,
+            check: None,
+            claims: 0,
+            turn: 0,
+            continuation: None,
+            token: None,
+            external: None,
+            summary: None,
+            percent: None,
+            updated_by: None,
+            error: None,
+            outputs: Vec::new(),
+            variables: Outputs::None,
+            revision: None,
+        })
+        .collect()
+}
+
+pub(crate) fn is_approval(action: &Action) -> bool {
+    action.type_id.category == "Approval"
+}
+
+fn timeout_minutes(action: &Action) -> u32 {
+    action
+        .timeout_in_minutes
+        .or_else(|| pipeline::catalogue::find(&action.type_id).map(|kind| kind.default_timeout_minutes))
+        .unwrap_or(DEFAULT_TIMEOUT_MINUTES)
+}

@@ -1,0 +1,64 @@
+//! A new execution.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pipeline::Pipeline;
+
+use crate::command::{Context, Decision, Refusal, State};
+use crate::crossing;
+use crate::id::ExecutionId;
+use crate::state::{Execution, ExecutionStatus, Head, Lanes, Position, RevisionOverride, Trigger};
+use crate::step::Step;
+
+/// What a start asks for.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The new execution's id.
+    pub id: ExecutionId,
+    /// What started it.
+    pub trigger: Trigger,
+    /// Values of pipeline variables, complete and checked.
+    pub variables: BTreeMap<String, String>,
+    /// Revisions that source actions shall use.
+    pub overrides: Vec<RevisionOverride>,
+}
+
+/// Starts an execution of the pipeline's current version: in its first stage, or in front of it.
+///
+/// # Errors
+/// [`Refusal::Nothing`] when the pipeline has been deleted.
+pub fn start(
+    pipeline: Arc<Pipeline>,
+    head: &Head,
+    mut lanes: Lanes,
+    start: Start,
+    context: &mut Context<'_>,
+) -> Result<Decision, Refusal> {
+    if lanes.deleted {
+        return Err(Refusal::Nothing);
+    }
+    let number = lanes.next_number;
+    lanes.next_number += 1;
+    let execution = Execution {
+        id: start.id,
+        pipeline: head.pipeline.clone(),
+        incarnation: head.incarnation,
+        version: head.version,
+        number,
+        mode: pipeline.mode(),
+        status: ExecutionStatus::InProgress,
+        summary: None,
+        trigger: start.trigger,
+        variables: start.variables,
+        overrides: start.overrides,
+        revisions: Vec::new(),
+        started: context.now,
+        updated: context.now,
+        position: Position::Waiting(0),
+        attempts: vec![0; pipeline.stages().len()],
+    };
+    let mut step = Step::new(State { pipeline, lanes: Some(lanes), execution, stage: None }, context);
+    crossing::arrive(&mut step, 0, None)?;
+    Ok(step.into_decision())
+}

@@ -1,0 +1,461 @@
+//! What is kept of a pipeline and its executions: plain data, one struct an item of the table.
+
+use std::collections::BTreeMap;
+
+use pipeline::{ActionName, ArtifactName, ExecutionMode, PipelineName, StageName};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::id::{ActionId, ExecutionId};
+use crate::time::Timestamp;
+
+/// A pipeline's own item: which version is current.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Head {
+    /// The pipeline's name.
+    pub pipeline: PipelineName,
+    /// Tells this pipeline from a deleted one of the same name.
+    pub incarnation: Uuid,
+    /// The current version, from 1.
+    pub version: u32,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When it was last updated.
+    pub updated: Timestamp,
+    /// `V1` or `V2`, and the mode, for lists that do not read the declaration.
+    pub kind: pipeline::PipelineType,
+    /// The execution mode of the current version.
+    pub mode: ExecutionMode,
+    /// Tags by key.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Who holds and who waits for each stage of a pipeline; all rules of the execution modes live on it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lanes {
+    /// The pipeline's name.
+    pub pipeline: PipelineName,
+    /// Which pipeline of that name.
+    pub incarnation: Uuid,
+    /// The number that the next execution gets; numbers order executions by their start.
+    pub next_number: u64,
+    /// By stage name, since executions of different versions share the stages they have in common.
+    pub lanes: BTreeMap<StageName, Lane>,
+    /// What this item's last changes ask of executions other than the one that caused them.
+    #[serde(default)]
+    pub chores: Vec<Chore>,
+    /// When the sweeper must look for chores that nobody took up.
+    #[serde(default)]
+    pub due: Option<Timestamp>,
+    /// Whether the pipeline has been deleted: its executions end at their next step.
+    #[serde(default)]
+    pub deleted: bool,
+    /// When it was deleted.
+    #[serde(default)]
+    pub deleted_at: Option<Timestamp>,
+}
+
+impl Lanes {
+    /// The lanes of a new pipeline.
+    pub fn new(pipeline: PipelineName, incarnation: Uuid) -> Self {
+        Self {
+            pipeline,
+            incarnation,
+            next_number: 1,
+            lanes: BTreeMap::new(),
+            chores: Vec::new(),
+            due: None,
+            deleted: false,
+            deleted_at: None,
+        }
+    }
+}
+
+/// One stage as executions share it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lane {
+    /// The execution that is in the stage, or has been let in by a chore.
+    pub holder: Option<ExecutionId>,
+    /// Those in front of the stage, oldest first.
+    #[serde(default)]
+    pub waiting: Vec<Waiting>,
+    /// The execution that entered last, and its attempt: what `GetPipelineState` shows.
+    pub latest: Option<(ExecutionId, u16)>,
+    /// The inbound transition.
+    #[serde(default)]
+    pub transition: Transition,
+}
+
+/// An execution in front of a stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Which execution.
+    pub execution: ExecutionId,
+    /// Its number: a larger one started later.
+    pub number: u64,
+    /// Since when it waits.
+    pub since: Timestamp,
+}
+
+/// The inbound transition of a stage. Open unless somebody closed it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Transition {
+    /// Whether it is closed.
+    pub disabled: bool,
+    /// Why it was closed.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Who changed it last.
+    #[serde(default)]
+    pub changed_by: Option<String>,
+    /// When it was changed last.
+    #[serde(default)]
+    pub changed_at: Option<Timestamp>,
+}
+
+/// Something that must be done to another execution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Chore {
+    /// The execution has been given the stage and must enter it.
+    Enter {
+        /// Which execution.
+        execution: ExecutionId,
+        /// Which stage.
+        stage: StageName,
+    },
+    /// The execution was overtaken while it waited.
+    Supersede {
+        /// Which execution.
+        execution: ExecutionId,
+        /// The one that overtook it.
+        by: ExecutionId,
+    },
+    /// The execution's pipeline was deleted.
+    Cancel {
+        /// Which execution.
+        execution: ExecutionId,
+    },
+}
+
+impl Chore {
+    /// The execution to which it must be done.
+    pub fn execution(&self) -> ExecutionId {
+        match self {
+            Self::Enter { execution, .. } | Self::Supersede { execution, .. } | Self::Cancel { execution } => *execution,
+        }
+    }
+}
+
+/// Status of an execution. Source: CodePipeline API, `PipelineExecutionStatus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExecutionStatus {
+    /// Runs or waits.
+    InProgress,
+    /// All stages succeeded.
+    Succeeded,
+    /// A stage failed.
+    Failed,
+    /// A newer execution overtook it.
+    Superseded,
+    /// Its pipeline was deleted or changed so that it cannot go on.
+    Cancelled,
+}
+
+/// One pipeline execution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Execution {
+    /// Its id.
+    pub id: ExecutionId,
+    /// The pipeline's name.
+    pub pipeline: PipelineName,
+    /// Which pipeline of that name.
+    pub incarnation: Uuid,
+    /// The version with which it started; it keeps to it.
+    pub version: u32,
+    /// Its place in the order of starts, from 1.
+    pub number: u64,
+    /// Its mode.
+    pub mode: ExecutionMode,
+    /// Its status.
+    pub status: ExecutionStatus,
+    /// A sentence about the status.
+    #[serde(default)]
+    pub summary: Option<String>,
+    /// What started it.
+    pub trigger: Trigger,
+    /// Pipeline variables with their values in this execution.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
+    /// Revisions that the start prescribed, by source action.
+    #[serde(default)]
+    pub overrides: Vec<RevisionOverride>,
+    /// What the source actions found.
+    #[serde(default)]
+    pub revisions: Vec<SourceRevision>,
+    /// When it started.
+    pub started: Timestamp,
+    /// When its status, stage or position last changed.
+    pub updated: Timestamp,
+    /// Where it is.
+    pub position: Position,
+    /// By stage index: its latest attempt there; 0 where it never was.
+    pub attempts: Vec<u16>,
+}
+
+/// Where an execution is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Position {
+    /// In front of the stage of this index.
+    Waiting(usize),
+    /// In the stage of this index.
+    In(usize),
+    /// Nowhere any more: the status is final.
+    Out,
+}
+
+/// What started an execution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// CodePipeline's `TriggerType`, for example `StartPipelineExecution` or `CloudWatchEvent`.
+    pub kind: String,
+    /// For example the ARN of the caller or of the event rule.
+    pub detail: String,
+}
+
+/// A revision that the start prescribed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RevisionOverride {
+    /// The source action.
+    pub action: ActionName,
+    /// CodePipeline's `SourceRevisionType`, for example `S3_OBJECT_VERSION_ID`.
+    pub kind: String,
+    /// For example the version id.
+    pub value: String,
+}
+
+/// What a source action found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceRevision {
+    /// The source action.
+    pub action: ActionName,
+    /// The artifact that holds it.
+    pub artifact: Option<ArtifactName>,
+    /// The revision.
+    pub revision: Revision,
+}
+
+/// A revision of a source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Commit id, S3 version id, image digest.
+    pub id: String,
+    /// For example the commit message.
+    #[serde(default)]
+    pub summary: Option<String>,
+    /// Where a person can look at it.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// When it was made, where the source tells.
+    #[serde(default)]
+    pub created: Option<Timestamp>,
+}
+
+/// Status of a stage attempt. Source: CodePipeline API, `StageExecutionStatus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StageStatus {
+    /// Actions run or are still to run.
+    InProgress,
+    /// All actions succeeded.
+    Succeeded,
+    /// An action failed and none runs any more.
+    Failed,
+    /// The pipeline was deleted under it.
+    Cancelled,
+}
+
+/// One attempt of one execution at one stage, with its actions inside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageRun {
+    /// The execution.
+    pub execution: ExecutionId,
+    /// The pipeline's name.
+    pub pipeline: PipelineName,
+    /// The stage's index in the execution's version of the pipeline.
+    pub stage: usize,
+    /// The stage's name.
+    pub name: StageName,
+    /// Which attempt, from 1.
+    pub attempt: u16,
+    /// Its status.
+    pub status: StageStatus,
+    /// When the execution entered.
+    pub started: Timestamp,
+    /// When anything in it last changed.
+    pub updated: Timestamp,
+    /// The actions, in the declaration's order.
+    pub actions: Vec<ActionRun>,
+}
+
+/// Where an action's attempt stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ActionStatus {
+    /// Its turn has not come.
+    Pending,
+    /// Nobody has taken it up yet.
+    Requested,
+    /// A worker is starting it, or does all its work itself.
+    Claimed {
+        /// Which worker.
+        worker: Uuid,
+        /// Until when the claim holds.
+        until: Timestamp,
+    },
+    /// Its provider, a person or a job worker is at it.
+    Running,
+    /// It is done.
+    Succeeded,
+    /// It failed.
+    Failed,
+    /// It was given up before its end.
+    Abandoned,
+}
+
+impl ActionStatus {
+    /// Whether anybody may still be at it.
+    pub fn in_flight(&self) -> bool {
+        matches!(self, Self::Requested | Self::Claimed { .. } | Self::Running)
+    }
+}
+
+/// One attempt at one action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionRun {
+    /// The action's name.
+    pub name: ActionName,
+    /// Where it stands.
+    pub status: ActionStatus,
+    /// When it was requested.
+    #[serde(default)]
+    pub requested: Option<Timestamp>,
+    /// When anything of it last changed.
+    #[serde(default)]
+    pub updated: Option<Timestamp>,
+    /// When it fails by time-out.
+    #[serde(default)]
+    pub deadline: Option<Timestamp>,
+    /// When the sweeper must look at it next, while it is in flight.
+    #[serde(default)]
+    pub check: Option<Timestamp>,
+    /// How many claims were made; more than one means that a worker was lost.
+    #[serde(default)]
+    pub claims: u32,
+    /// How often a job was continued.
+    #[serde(default)]
+    pub turn: u16,
+    /// What its job handed over for the continuation.
+    #[serde(default)]
+    pub continuation: Option<String>,
+    /// The secret that an approval's answer must name.
+    #[serde(default)]
+    pub token: Option<Uuid>,
+    /// The provider's own id and page.
+    #[serde(default)]
+    pub external: Option<External>,
+    /// A sentence about the status.
+    #[serde(default)]
+    pub summary: Option<String>,
+    /// 0 to 100, where the provider or the job worker tells.
+    #[serde(default)]
+    pub percent: Option<u8>,
+    /// Who answered an approval.
+    #[serde(default)]
+    pub updated_by: Option<String>,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: Option<ActionError>,
+    /// Artifacts it made.
+    #[serde(default)]
+    pub outputs: Vec<Artifact>,
+    /// Its output variables.
+    #[serde(default)]
+    pub variables: Outputs,
+    /// What a source action found.
+    #[serde(default)]
+    pub revision: Option<Revision>,
+}
+
+/// The provider's own name for what it runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct External {
+    /// For example the ARN of a Step Functions execution.
+    pub id: String,
+    /// Where a person can look at it.
+    #[serde(default)]
+    pub url: Option<String>,
+}
+
+/// Why an action failed. `code` is one of CodePipeline's `FailureType`s or the provider's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionError {
+    /// For example `JobFailed`, `ConfigurationError`, `PermissionError`, `TimeoutError`.
+    pub code: String,
+    /// The cause in the words of the provider.
+    pub message: String,
+}
+
+/// An artifact and where it was first stored; copies in other regions have the same key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Its name in the declaration.
+    pub name: ArtifactName,
+    /// The region of the action that made it.
+    pub region: String,
+    /// The bucket of that region's artifact store.
+    pub bucket: String,
+    /// The object's key.
+    pub key: String,
+}
+
+/// Output variables of an action: small ones inside the stage's item, large ones in an item of their own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum Outputs {
+    /// There are none.
+    #[default]
+    None,
+    /// All of them.
+    Inline(BTreeMap<String, String>),
+    /// They are in [`StoredOutputs`].
+    Stored,
+}
+
+/// Output variables that are too large for the stage's item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredOutputs {
+    /// The attempt that made them.
+    pub action: ActionId,
+    /// The variables.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl StageRun {
+    /// The id of the attempt at the action of this index.
+    pub fn action_id(&self, action: usize) -> ActionId {
+        let mut id = self.execution.action(self.stage, action, self.attempt);
+        id.turn = self.actions.get(action).map_or(0, |run| run.turn);
+        id
+    }
+
+    /// When the sweeper must look at this item: the earliest check or deadline of its actions.
+    pub fn due(&self) -> Option<Timestamp> {
+        if self.status != StageStatus::InProgress {
+            return None;
+        }
+        self.actions
+            .iter()
+            .filter(|action| action.status.in_flight())
+            .flat_map(|action| [action.check, action.deadline])
+            .flatten()
+            .min()
+    }
+}

@@ -1,0 +1,154 @@
+//! The working copy on which a decision is made.
+
+use std::sync::Arc;
+
+use pipeline::{Action, Pipeline};
+use uuid::Uuid;
+
+use crate::command::{Context, Decision, Effect, Refusal, State};
+use crate::id::ActionId;
+use crate::state::{ActionRun, ActionStatus, Execution, Lanes, StageRun, StageStatus, StoredOutputs};
+use crate::time::Timestamp;
+
+/// One decision in the making. What is changed through it is marked and ends up in the [`Decision`].
+pub(crate) struct Step<'a, 'b> {
+    pub pipeline: Arc<Pipeline>,
+    pub context: &'a mut Context<'b>,
+    pub effects: Vec<Effect>,
+    pub stored: Vec<StoredOutputs>,
+    pub claimed: Option<ActionId>,
+    lanes: Option<Lanes>,
+    execution: Execution,
+    stage: Option<StageRun>,
+    entered: Option<StageRun>,
+    changed: Changed,
+}
+
+#[derive(Default)]
+struct Changed {
+    lanes: bool,
+    execution: bool,
+    stage: bool,
+}
+
+impl<'a, 'b> Step<'a, 'b> {
+    pub fn new(state: State, context: &'a mut Context<'b>) -> Self {
+        Self {
+            pipeline: state.pipeline,
+            context,
+            effects: Vec::new(),
+            stored: Vec::new(),
+            claimed: None,
+            lanes: state.lanes,
+            execution: state.execution,
+            stage: state.stage,
+            entered: None,
+            changed: Changed::default(),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.context.now
+    }
+
+    pub fn execution(&self) -> &Execution {
+        &self.execution
+    }
+
+    pub fn execution_mut(&mut self) -> &mut Execution {
+        self.changed.execution = true;
+        self.execution.updated = self.context.now;
+        &mut self.execution
+    }
+
+    pub fn lanes(&self) -> Result<&Lanes, Refusal> {
+        self.lanes.as_ref().ok_or(Refusal::LanesNeeded)
+    }
+
+    pub fn lanes_mut(&mut self) -> Result<&mut Lanes, Refusal> {
+        let lanes = self.lanes.as_mut().ok_or(Refusal::LanesNeeded)?;
+        self.changed.lanes = true;
+        Ok(lanes)
+    }
+
+    pub fn stage(&self) -> Option<&StageRun> {
+        self.stage.as_ref()
+    }
+
+    pub fn stage_mut(&mut self) -> Option<&mut StageRun> {
+        self.changed.stage = self.stage.is_some();
+        if let Some(stage) = &mut self.stage {
+            stage.updated = self.context.now;
+        }
+        self.stage.as_mut()
+    }
+
+    /// The stage attempt that this decision makes.
+    pub fn entered_mut(&mut self) -> &mut Option<StageRun> {
+        &mut self.entered
+    }
+
+    /// The declaration of an action of the current stage attempt.
+    pub fn declared(&self, action: ActionId) -> Option<&Action> {
+        self.pipeline.stages().get(usize::from(action.stage))?.actions.get(usize::from(action.action))
+    }
+
+    /// The run of an action, if the id is that of the stage attempt at hand.
+    pub fn run(&self, action: ActionId) -> Result<&ActionRun, Refusal> {
+        let unknown = Refusal::UnknownAction(action);
+        let stage = self.stage.as_ref().ok_or(unknown.clone())?;
+        let here = stage.execution == action.execution
+            && stage.stage == usize::from(action.stage)
+            && stage.attempt == action.attempt;
+        stage.actions.get(usize::from(action.action)).filter(|_| here).ok_or(unknown)
+    }
+
+    /// The same, to be changed.
+    pub fn run_mut(&mut self, action: ActionId) -> Result<&mut ActionRun, Refusal> {
+        self.run(action)?;
+        let now = self.context.now;
+        let run = self
+            .stage_mut()
+            .and_then(|stage| stage.actions.get_mut(usize::from(action.action)))
+            .ok_or(Refusal::UnknownAction(action))?;
+        run.updated = Some(now);
+        Ok(run)
+    }
+
+    /// Refuses a command because of what the action is.
+    pub fn wrong_state(&self, action: ActionId, run: &ActionRun) -> Refusal {
+        let stage = self.stage.as_ref().map(|stage| stage.name.to_string()).unwrap_or_default();
+        if self.stage.as_ref().is_none_or(|stage| stage.status != StageStatus::InProgress) && run.status.in_flight() {
+            return Refusal::UnknownAction(action);
+        }
+        let status = match run.status {
+            ActionStatus::Pending => "not started",
+            ActionStatus::Requested | ActionStatus::Claimed { .. } | ActionStatus::Running => "in progress",
+            ActionStatus::Succeeded => "succeeded",
+            ActionStatus::Failed => "failed",
+            ActionStatus::Abandoned => "abandoned",
+        };
+        Refusal::WrongState { action: run.name.to_string(), stage, status }
+    }
+
+    pub fn random(&mut self) -> Uuid {
+        (self.context.random)()
+    }
+
+    pub fn into_decision(mut self) -> Decision {
+        if let Some(lanes) = &mut self.lanes {
+            lanes.plan_sweep(self.context.now, self.context.policy);
+        }
+        let mut stages = Vec::new();
+        stages.extend(self.stage.filter(|_| self.changed.stage));
+        stages.extend(self.entered);
+        Decision {
+            lanes: self.lanes.filter(|_| self.changed.lanes),
+            execution: self.changed.execution.then_some(self.execution),
+            stages,
+            stored: self.stored,
+            effects: self.effects,
+            claimed: self.claimed,
+        }
+    }
+}

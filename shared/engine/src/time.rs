@@ -1,0 +1,53 @@
+//! Time as the engine sees it: a number that comes in as an argument.
+
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// This many milliseconds later.
+    #[must_use]
+    pub fn plus(self, milliseconds: i64) -> Self {
+        Self(self.0.saturating_add(milliseconds))
+    }
+
+    /// This many minutes later.
+    #[must_use]
+    pub fn plus_minutes(self, minutes: u32) -> Self {
+        self.plus(i64::from(minutes) * 60_000)
+    }
+
+    /// Milliseconds since `earlier`, negative when it is later.
+    pub fn since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// The engine's own periods, in milliseconds. They decide how soon lost work is found, never what happens to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How long a worker owns an action before it must have renewed or finished it.
+    pub lease: i64,
+    /// How long requested work may stay without an owner before it is dispatched again.
+    pub grace: i64,
+    /// The delay before the first poll of a running action; it doubles up to `poll_most`.
+    pub poll_first: i64,
+    /// The longest delay between two polls.
+    pub poll_most: i64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { lease: 60_000, grace: 20_000, poll_first: 5_000, poll_most: 60_000 }
+    }
+}
+
+impl Policy {
+    /// The delay before poll number `count` (from 0).
+    pub fn poll_delay(&self, count: u32) -> i64 {
+        self.poll_first.saturating_mul(1 << count.min(20)).min(self.poll_most)
+    }
+}
