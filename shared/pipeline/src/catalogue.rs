@@ -63,7 +63,8 @@ pub struct Property {
     pub secret: bool,
     /// Whether jobs can be polled by its value.
     pub queryable: bool,
-    /// Longest value in characters, before and after variables are resolved.
+    /// Longest value in characters, as declared. What variables make of it is bounded by
+    /// [`crate::variables::check_configuration`].
     pub max_length: usize,
 }
 
@@ -108,7 +109,7 @@ pub fn all() -> &'static [ActionType] {
     table::TYPES
 }
 
-/// How long a value of a configuration key may be, in characters, before and after variables are resolved.
+/// How long a declared value of a configuration key may be, in characters.
 pub fn max_value_length(id: &TypeId, key: &str) -> usize {
     find(id).and_then(|known| known.property(key)).map_or(MAX_VALUE_LENGTH, |property| property.max_length)
 }

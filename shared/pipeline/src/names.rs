@@ -35,7 +35,10 @@ fn is_role_arn(value: &str) -> bool {
     scheme
         && iam
         && suffixes.is_some_and(|words| {
-            words.iter().enumerate().all(|(n, word)| if n == 0 { word.is_empty() } else { consists_of(word, 1..=1024, b"_") })
+            words
+                .iter()
+                .enumerate()
+                .all(|(n, word)| if n == 0 { word.is_empty() } else { consists_of(word, 1..=1024, b"_") })
         })
         && account.len() == 12
         && account.bytes().all(|byte| byte.is_ascii_digit())

@@ -137,10 +137,7 @@ impl Pipeline {
     }
 
     fn find(&self, wanted: impl Fn(&Action) -> bool) -> Option<(usize, usize)> {
-        self.stages
-            .iter()
-            .enumerate()
-            .find_map(|(s, stage)| stage.actions.iter().position(&wanted).map(|a| (s, a)))
+        self.stages.iter().enumerate().find_map(|(s, stage)| stage.actions.iter().position(&wanted).map(|a| (s, a)))
     }
 }
 

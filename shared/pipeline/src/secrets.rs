@@ -14,8 +14,8 @@ impl Declaration {
     pub fn masked(&self) -> Self {
         let mut masked = self.clone();
         for action in masked.stages.iter_mut().flat_map(|stage| &mut stage.actions) {
-            for value in secrets_of(action) {
-                MASK.clone_into(value.1);
+            for (_, value) in secrets_of(action) {
+                MASK.clone_into(value);
             }
         }
         masked
@@ -51,7 +51,10 @@ impl Declaration {
 fn secrets_of(action: &mut ActionDeclaration) -> impl Iterator<Item = (&'static str, &mut String)> {
     let known = catalogue::find(&action.action_type_id);
     action.configuration.iter_mut().flatten().filter_map(move |(key, value)| {
-        known.and_then(|known| known.property(key)).filter(|property| property.secret).map(|property| (property.name, value))
+        known
+            .and_then(|known| known.property(key))
+            .filter(|property| property.secret)
+            .map(|property| (property.name, value))
     })
 }
 

@@ -50,7 +50,7 @@ pub struct Unresolved {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidOutputVariables {
     /// A key of a wrong form.
-    #[error("{0:?} is not a name for an output variable: it must match [A-Za-z0-9@\\-_]+ and have at most 128 characters")]
+    #[error("{0:?} is not the name of an output variable: 1 to 128 letters, digits, @, - and _")]
     Key(String),
     /// Too much.
     #[error("the output variables have {0} bytes, and {MAX_OUTPUT_BYTES} are allowed")]
@@ -99,8 +99,26 @@ pub fn check_output_variables(variables: &BTreeMap<String, String>) -> Result<()
     if let Some(key) = variables.keys().find(|key| !is_key(key)) {
         return Err(InvalidOutputVariables::Key(key.chars().take(100).collect()));
     }
-    let bytes = variables.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let bytes = size(variables);
     if bytes > MAX_OUTPUT_BYTES { Err(InvalidOutputVariables::TooLarge(bytes)) } else { Ok(()) }
+}
+
+/// A resolved configuration that is too large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration with its variables resolved has {0} bytes, and {MAX_CONFIGURATION_BYTES} are allowed")]
+pub struct ConfigurationTooLarge(pub usize);
+
+/// Checks an action's configuration after its variables are resolved.
+///
+/// # Errors
+/// [`ConfigurationTooLarge`] when keys and values have more than [`MAX_CONFIGURATION_BYTES`] together.
+pub fn check_configuration(resolved: &BTreeMap<String, String>) -> Result<(), ConfigurationTooLarge> {
+    let bytes = size(resolved);
+    if bytes > MAX_CONFIGURATION_BYTES { Err(ConfigurationTooLarge(bytes)) } else { Ok(()) }
+}
+
+fn size(map: &BTreeMap<String, String>) -> usize {
+    map.iter().map(|(key, value)| key.len() + value.len()).sum()
 }
 
 /// Whether a text can be a variable's name. Source: CodePipeline API, `OutputVariablesKey`, `PipelineVariableName`.
@@ -135,7 +153,8 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
 
 fn reference_at_start(text: &str) -> Option<(&str, &str, &str)> {
     let inner = text.strip_prefix("#{")?;
-    let word = |text: &str| text.find(|c: char| !(c.is_ascii_alphanumeric() || "@-_".contains(c))).unwrap_or(text.len());
+    let word =
+        |text: &str| text.find(|c: char| !(c.is_ascii_alphanumeric() || "@-_".contains(c))).unwrap_or(text.len());
     let (namespace, rest) = inner.split_at(word(inner));
     let rest = rest.strip_prefix('.')?;
     let (key, rest) = rest.split_at(word(rest));

@@ -24,7 +24,10 @@ fn every_entry_is_well_formed() {
         let categories = ["Source", "Build", "Test", "Deploy", "Approval", "Invoke", "Compute"];
         assert!(categories.contains(&known.category) && ["AWS", "ThirdParty"].contains(&known.owner), "{known:?}");
         assert_eq!(known.version, "1");
-        assert!(known.inputs.start() <= known.inputs.end() && known.outputs.start() <= known.outputs.end(), "{known:?}");
+        assert!(
+            known.inputs.start() <= known.inputs.end() && known.outputs.start() <= known.outputs.end(),
+            "{known:?}"
+        );
         assert!(*known.inputs.end() <= 10 && *known.outputs.end() <= 5);
         assert!(known.default_timeout_minutes >= 60);
         let keys: HashSet<_> = known.configuration.iter().map(|property| property.name).collect();

@@ -65,7 +65,9 @@ fn names_at_their_edges() {
         assert!(PipelineName::new(wrong).is_err(), "{wrong:?}");
         assert!(StageName::new(wrong).is_err() && ActionName::new(wrong).is_err(), "{wrong:?}");
     }
-    assert!(ArtifactName::new("a.b").is_err() && ArtifactName::new("a@b").is_err() && ArtifactName::new("a-b_c").is_ok());
+    assert!(
+        ArtifactName::new("a.b").is_err() && ArtifactName::new("a@b").is_err() && ArtifactName::new("a-b_c").is_ok()
+    );
     assert!(Namespace::new("a.b").is_err(), "a period ends the namespace in a reference");
     assert!(Namespace::new("a@b").is_ok());
     assert!(Region::new("eu-west-1").is_ok() && Region::new("EU-WEST-1").is_err() && Region::new("eu").is_err());

@@ -43,7 +43,8 @@ fn failure(stage: &StageDeclaration, parallel: bool, path: &str, found: &mut Fin
     }
     conditions(failure.conditions.as_deref(), &format!("{path}.conditions"), found);
     if failure.result.is_some() && failure.conditions.is_some() {
-        let message = format!("onFailure of stage {} has a result and conditions, and only one of both goes", shown(&stage.name));
+        let message =
+            format!("onFailure of stage {} has a result and conditions, and only one of both goes", shown(&stage.name));
         found.add(Kind::InvalidStageDeclaration, path, message);
     }
     let results = failure.conditions.iter().flatten().map(|condition| &condition.result);
@@ -68,7 +69,12 @@ fn rule(rule: &RuleDeclaration, path: &str, found: &mut Findings) {
     // A rule's name has the form of an action's. Source: CodePipeline API, `RuleName`.
     found.name(ActionName::new(rule.name.as_str()), format_args!("{path}.name"));
     type_id(&rule.rule_type_id, &["Rule"], &["AWS"], false, &format!("{path}.ruleTypeId"), found);
-    count(rule.configuration.as_ref().map(std::collections::BTreeMap::len), 0..=200, format_args!("{path}.configuration"), found);
+    count(
+        rule.configuration.as_ref().map(std::collections::BTreeMap::len),
+        0..=200,
+        format_args!("{path}.configuration"),
+        found,
+    );
     for (key, value) in rule.configuration.iter().flatten() {
         let path = format!("{path}.configuration.{}", shown(key));
         length(Some(key), 1..=50, &path, found);

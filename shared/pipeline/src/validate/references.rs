@@ -17,13 +17,17 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
             for reference in references(value) {
                 let wrong = match reference.namespace.as_str() {
                     CODEPIPELINE => None,
-                    VARIABLES if s == 0 => Some((Kind::InvalidStructure, "source actions cannot use pipeline-level variables")),
+                    VARIABLES if s == 0 => {
+                        Some((Kind::InvalidStructure, "source actions cannot use pipeline-level variables"))
+                    }
                     VARIABLES if variables.contains(reference.key.as_str()) => None,
                     VARIABLES => Some((Kind::InvalidStructure, "the pipeline declares no such variable")),
                     namespace => match namespaces.get(namespace) {
                         None => Some((Kind::InvalidActionDeclaration, "no action has this namespace")),
                         Some(owner) if *owner < (s, run_order(action)) => None,
-                        Some(_) => Some((Kind::InvalidActionDeclaration, "the action with this namespace does not run before")),
+                        Some(_) => {
+                            Some((Kind::InvalidActionDeclaration, "the action with this namespace does not run before"))
+                        }
                     },
                 };
                 if let Some((kind, why)) = wrong {
@@ -35,7 +39,6 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
         }
     }
 }
-
 
 /// Who fills each namespace: stage index and run order.
 fn namespaces<'a>(declaration: &'a Declaration, found: &mut Findings) -> HashMap<&'a str, (usize, u32)> {

@@ -58,7 +58,14 @@ fn store(store: &ArtifactStore, path: &str, found: &mut Findings) {
 fn action(action: &ActionDeclaration, path: &str, found: &mut Findings) {
     found.name(ActionName::new(action.name.as_str()), format_args!("{path}.name"));
     let category = ["Source", "Build", "Deploy", "Test", "Invoke", "Approval", "Compute"];
-    type_id(&action.action_type_id, &category, &["AWS", "ThirdParty", "Custom"], true, &format!("{path}.actionTypeId"), found);
+    type_id(
+        &action.action_type_id,
+        &category,
+        &["AWS", "ThirdParty", "Custom"],
+        true,
+        &format!("{path}.actionTypeId"),
+        found,
+    );
     within(action.run_order, limits::RUN_ORDER, format_args!("{path}.runOrder"), found);
     within(action.timeout_in_minutes, limits::TIMEOUT_MINUTES, format_args!("{path}.timeoutInMinutes"), found);
     if let Some(role) = &action.role_arn {
@@ -84,7 +91,10 @@ fn action(action: &ActionDeclaration, path: &str, found: &mut Findings) {
     for (v, variable) in environment.into_iter().flatten().enumerate() {
         let path = format!("{path}.environmentVariables[{v}]");
         if !consists_of(&variable.name, 1..=128, b"_") {
-            found.shape(format_args!("{path}.name"), "an environment variable's name must have 1 to 128 letters, digits and _");
+            found.shape(
+                format_args!("{path}.name"),
+                "an environment variable's name must have 1 to 128 letters, digits and _",
+            );
         }
         length(Some(&variable.value), 1..=2000, format_args!("{path}.value"), found);
         one_of(variable.kind.as_deref(), &["PLAINTEXT", "SECRETS_MANAGER"], format_args!("{path}.type"), found);

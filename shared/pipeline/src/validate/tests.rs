@@ -32,7 +32,10 @@ fn found(changes: &[(&str, Value)]) -> Vec<(Kind, String)> {
     assert_eq!(found[0], (invalid.first().kind, invalid.first().path.clone()));
     for violation in invalid.violations() {
         assert!(violation.message.len() > 10, "{violation}");
-        assert!(violation.to_string().contains(&violation.path) && violation.to_string().starts_with(violation.kind.exception()));
+        assert!(
+            violation.to_string().contains(&violation.path)
+                && violation.to_string().starts_with(violation.kind.exception())
+        );
     }
     found
 }
@@ -201,11 +204,7 @@ fn a_stage_has_1_to_50_actions() {
 
 #[test]
 fn the_first_stage_holds_sources_only() {
-    refused(
-        InvalidStructure,
-        "stages[0].actions[1].actionTypeId.category",
-        &[("/stages/0/actions/-", approval())],
-    );
+    refused(InvalidStructure, "stages[0].actions[1].actionTypeId.category", &[("/stages/0/actions/-", approval())]);
 }
 
 #[test]
@@ -213,11 +212,7 @@ fn other_stages_hold_no_sources() {
     let mut source = serde_json::to_value(example()).unwrap()["stages"][0]["actions"][0].clone();
     source["outputArtifacts"][0]["name"] = json!("Other");
     source["namespace"] = json!("Other2");
-    refused(
-        InvalidStructure,
-        "stages[1].actions[1].actionTypeId.category",
-        &[("/stages/1/actions/-", source)],
-    );
+    refused(InvalidStructure, "stages[1].actions[1].actionTypeId.category", &[("/stages/1/actions/-", source)]);
 }
 
 #[test]
@@ -243,7 +238,11 @@ fn modes_variables_and_conditions_need_v2() {
     accepted(std::slice::from_ref(&v1));
     accepted(&[("/pipelineType", Value::Null)]);
     refused(InvalidStructure, "executionMode", &[v1.clone(), ("/executionMode", json!("QUEUED"))]);
-    refused(InvalidStructure, "executionMode", &[("/pipelineType", Value::Null), ("/executionMode", json!("PARALLEL"))]);
+    refused(
+        InvalidStructure,
+        "executionMode",
+        &[("/pipelineType", Value::Null), ("/executionMode", json!("PARALLEL"))],
+    );
     refused(InvalidStructure, "variables", &[v1.clone(), ("/variables", json!([{"name": "a"}]))]);
     for condition in ["onFailure", "onSuccess", "beforeEntry"] {
         let rules = json!({"conditions": [{"result": "FAIL", "rules": []}]});
@@ -251,7 +250,13 @@ fn modes_variables_and_conditions_need_v2() {
         let all = found(&[v1.clone(), (&format!("/stages/1/{condition}"), value)]);
         assert!(all.contains(&(InvalidStageDeclaration, format!("stages[1].{condition}"))), "{all:?}");
     }
-    let all = found(&[v1, ("/triggers", json!([{"providerType": "CodeStarSourceConnection", "gitConfiguration": {"sourceActionName": "Fetch"}}]))]);
+    let all = found(&[
+        v1,
+        (
+            "/triggers",
+            json!([{"providerType": "CodeStarSourceConnection", "gitConfiguration": {"sourceActionName": "Fetch"}}]),
+        ),
+    ]);
     assert_eq!(all[0], (InvalidStructure, "triggers".to_owned()));
 }
 
@@ -300,8 +305,11 @@ fn conditions_have_their_shape() {
     refused(
         Validation,
         "stages[1].beforeEntry.conditions[0].rules[0].timeoutInMinutes",
-        &[("/stages/1/beforeEntry", json!({"conditions": [{"rules": [{"name": "x", "timeoutInMinutes": 4,
-            "ruleTypeId": {"category": "Rule", "provider": "VariableCheck"}}]}]}))],
+        &[(
+            "/stages/1/beforeEntry",
+            json!({"conditions": [{"rules": [{"name": "x", "timeoutInMinutes": 4,
+            "ruleTypeId": {"category": "Rule", "provider": "VariableCheck"}}]}]}),
+        )],
     );
     refused(Validation, "stages[1].onSuccess.conditions", &[("/stages/1/onSuccess", json!({"conditions": []}))]);
     refused(Validation, "stages[1].onFailure.result", &[("/stages/1/onFailure", json!({"result": "WAIT"}))]);
@@ -330,9 +338,7 @@ fn a_parallel_pipeline_does_not_roll_back() {
 
 #[test]
 fn an_unknown_aws_provider_is_refused() {
-    let kind = |category: &str, provider: &str, version: &str| {
-        json!({"name": "X", "actionTypeId": id(category, "AWS", provider, version)})
-    };
+    let kind = |category: &str, provider: &str, version: &str| json!({"name": "X", "actionTypeId": id(category, "AWS", provider, version)});
     for wrong in [kind("Deploy", "Nonsense", "1"), kind("Build", "S3", "1"), kind("Approval", "Manual", "2")] {
         refused(InvalidActionDeclaration, "stages[1].actions[1].actionTypeId", &[("/stages/1/actions/-", wrong)]);
     }
@@ -366,7 +372,11 @@ fn a_partner_does_not_own_an_aws_provider() {
 
 #[test]
 fn artifact_counts_are_the_providers() {
-    refused(InvalidActionDeclaration, "stages[1].actions[0].inputArtifacts", &[(&at(DEPLOY, "inputArtifacts"), json!([]))]);
+    refused(
+        InvalidActionDeclaration,
+        "stages[1].actions[0].inputArtifacts",
+        &[(&at(DEPLOY, "inputArtifacts"), json!([]))],
+    );
     refused(
         InvalidActionDeclaration,
         "stages[1].actions[0].outputArtifacts",
@@ -411,9 +421,7 @@ fn configuration_values_have_1_to_1000_characters() {
 
 #[test]
 fn configuration_has_50_keys_of_50_characters_at_most() {
-    let custom = |configuration: &Value| {
-        json!({"name": "Own", "actionTypeId": id("Test", "Custom", "Mine", "1"), "configuration": configuration})
-    };
+    let custom = |configuration: &Value| json!({"name": "Own", "actionTypeId": id("Test", "Custom", "Mine", "1"), "configuration": configuration});
     let keys = |n: usize| Value::Object((0..n).map(|n| (format!("K{n}"), json!("v"))).collect());
     accepted(&[("/stages/1/actions/-", custom(&keys(50)))]);
     refused(Validation, "stages[1].actions[1].configuration", &[("/stages/1/actions/-", custom(&keys(51)))]);
@@ -437,7 +445,11 @@ fn only_approvals_have_a_time_out_of_5_to_86400_minutes() {
         refused(Validation, "stages[1].actions[1].timeoutInMinutes", &[("/stages/1/actions/-", with(minutes))]);
     }
     assert_eq!(accepted(&[("/stages/1/actions/-", approval())]).stages()[1].actions[1].timeout_minutes(), 7 * 24 * 60);
-    refused(InvalidActionDeclaration, "stages[1].actions[0].timeoutInMinutes", &[(&at(DEPLOY, "timeoutInMinutes"), json!(10))]);
+    refused(
+        InvalidActionDeclaration,
+        "stages[1].actions[0].timeoutInMinutes",
+        &[(&at(DEPLOY, "timeoutInMinutes"), json!(10))],
+    );
 }
 
 #[test]
@@ -467,7 +479,11 @@ fn commands_are_for_commands_actions() {
             "inputArtifacts": [{"name": "App"}], "outputArtifacts": [{"name": "Out", "files": ["*"]}], "outputVariables": ["A"]})
     };
     accepted(&[("/stages/1/actions/-", commands(json!(["ls"])))]);
-    refused(InvalidActionDeclaration, "stages[1].actions[1].commands", &[("/stages/1/actions/-", commands(Value::Null))]);
+    refused(
+        InvalidActionDeclaration,
+        "stages[1].actions[1].commands",
+        &[("/stages/1/actions/-", commands(Value::Null))],
+    );
     refused(Validation, "stages[1].actions[1].commands", &[("/stages/1/actions/-", commands(json!(vec!["ls"; 51])))]);
 }
 
@@ -477,7 +493,11 @@ fn commands_are_for_commands_actions() {
 fn an_artifact_is_made_once() {
     let mut again = lambda("Again", 1);
     again["outputArtifacts"] = json!([{"name": "App"}]);
-    refused(InvalidActionDeclaration, "stages[1].actions[1].outputArtifacts[0].name", &[("/stages/1/actions/-", again)]);
+    refused(
+        InvalidActionDeclaration,
+        "stages[1].actions[1].outputArtifacts[0].name",
+        &[("/stages/1/actions/-", again)],
+    );
 }
 
 #[test]

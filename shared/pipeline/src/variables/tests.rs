@@ -27,8 +27,8 @@ fn references_are_found_in_order() {
 #[test]
 fn what_has_not_the_form_stays_literal() {
     for text in [
-        "", "#", "#{", "#{}", "#{.}", "#{a}", "#{a.}", "#{.b}", "#{a.b", "#{a.b.c}", "#{a b.c}", "#{ a.b}", "# {a.b}", "${a.b}",
-        "{a.b}", "#{a.b }", "#{ä.b}", "a#b", "##", "ü#{", "#{a.b\n}",
+        "", "#", "#{", "#{}", "#{.}", "#{a}", "#{a.}", "#{.b}", "#{a.b", "#{a.b.c}", "#{a b.c}", "#{ a.b}", "# {a.b}",
+        "${a.b}", "{a.b}", "#{a.b }", "#{ä.b}", "a#b", "##", "ü#{", "#{a.b\n}",
     ] {
         assert!(references(text).is_empty(), "{text:?}");
         assert_eq!(marked(text), text);
@@ -79,6 +79,13 @@ fn output_variables_have_a_total_size() {
         check_output_variables(&variables(MAX_OUTPUT_BYTES - 2)),
         Err(InvalidOutputVariables::TooLarge(MAX_OUTPUT_BYTES + 1))
     );
+}
+
+#[test]
+fn a_resolved_configuration_has_a_total_size() {
+    let configuration = |bytes: usize| BTreeMap::from([("key".to_owned(), "v".repeat(bytes))]);
+    assert_eq!(check_configuration(&configuration(102_400 - 3)), Ok(()));
+    assert_eq!(check_configuration(&configuration(102_400 - 2)), Err(ConfigurationTooLarge(102_401)));
 }
 
 #[test]

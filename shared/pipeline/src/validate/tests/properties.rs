@@ -37,7 +37,9 @@ fn check_invariants(pipeline: &Pipeline) {
                 let known = catalogue::find(&action.type_id);
                 assert!(known.is_some() || action.type_id.owner.as_deref() != Some("AWS"));
                 if let Some(known) = known {
-                    assert!(known.inputs.contains(&action.inputs.len()) && known.outputs.contains(&action.outputs.len()));
+                    assert!(
+                        known.inputs.contains(&action.inputs.len()) && known.outputs.contains(&action.outputs.len())
+                    );
                 }
             }
             for action in group {
@@ -83,9 +85,22 @@ fn replacement() -> impl Strategy<Value = Value> {
         "[A-Za-z#{}.]{0,20}".prop_map(|text| json!(text)),
         any::<String>().prop_map(|text| json!(text)),
         prop::sample::select(vec![
-            json!("App"), json!("Source"), json!("Deploy"), json!("Fetch"), json!("AWS"), json!("Custom"), json!("S3"),
-            json!("Lambda"), json!("Invoke"), json!("#{Source.ETag}"), json!("#{variables.x}"), json!("eu-west-1"),
-            json!("PARALLEL"), json!("V1"), json!([]), json!({}),
+            json!("App"),
+            json!("Source"),
+            json!("Deploy"),
+            json!("Fetch"),
+            json!("AWS"),
+            json!("Custom"),
+            json!("S3"),
+            json!("Lambda"),
+            json!("Invoke"),
+            json!("#{Source.ETag}"),
+            json!("#{variables.x}"),
+            json!("eu-west-1"),
+            json!("PARALLEL"),
+            json!("V1"),
+            json!([]),
+            json!({}),
         ]),
     ]
 }
@@ -105,18 +120,46 @@ fn pointers(json: &Value, here: &str, all: &mut Vec<String>) {
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), any::<u32>().prop_map(Value::from),
-        any::<String>().prop_map(Value::from)];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<u32>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from)
+    ];
     let member = prop::sample::select(vec![
-        "name", "roleArn", "stages", "actions", "actionTypeId", "configuration", "inputArtifacts", "outputArtifacts",
-        "artifactStore", "artifactStores", "variables", "triggers", "runOrder", "region", "namespace", "onFailure",
-        "conditions", "rules", "category", "owner", "provider", "version", "type", "location", "blockers", "commands",
+        "name",
+        "roleArn",
+        "stages",
+        "actions",
+        "actionTypeId",
+        "configuration",
+        "inputArtifacts",
+        "outputArtifacts",
+        "artifactStore",
+        "artifactStores",
+        "variables",
+        "triggers",
+        "runOrder",
+        "region",
+        "namespace",
+        "onFailure",
+        "conditions",
+        "rules",
+        "category",
+        "owner",
+        "provider",
+        "version",
+        "type",
+        "location",
+        "blockers",
+        "commands",
     ]);
     leaf.prop_recursive(6, 64, 8, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((member.clone(), inner), 0..6)
-                .prop_map(|members| Value::Object(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())),
+            prop::collection::vec((member.clone(), inner), 0..6).prop_map(|members| Value::Object(
+                members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+            )),
         ]
     })
 }
@@ -124,10 +167,19 @@ fn any_json() -> impl Strategy<Value = Value> {
 /// Small pipelines out of few names, so that many are valid and many collide.
 fn any_pipeline() -> impl Strategy<Value = Value> {
     let name = || prop::sample::select(vec!["A", "B", "C", "D", "E", "F"]);
-    let action = (name(), 1_u32..4, prop::option::of(name()), prop::collection::vec(name(), 0..2), prop::collection::vec(name(), 0..2), prop::option::of((name(), name())));
+    let action = (
+        name(),
+        1_u32..4,
+        prop::option::of(name()),
+        prop::collection::vec(name(), 0..2),
+        prop::collection::vec(name(), 0..2),
+        prop::option::of((name(), name())),
+    );
     let action = action.prop_map(|(name, order, namespace, inputs, outputs, uses)| {
         let mut action = lambda(name, order);
-        let list = |names: Vec<&str>, prefix: &str| json!(names.iter().map(|name| json!({"name": format!("{prefix}{name}")})).collect::<Vec<_>>());
+        let list = |names: Vec<&str>, prefix: &str| {
+            json!(names.iter().map(|name| json!({"name": format!("{prefix}{name}")})).collect::<Vec<_>>())
+        };
         action["inputArtifacts"] = list(inputs, "x");
         action["outputArtifacts"] = list(outputs, "x");
         if let Some(namespace) = namespace {
