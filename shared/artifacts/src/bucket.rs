@@ -1,0 +1,262 @@
+//! One bucket: objects looked at, read and written.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::primitives::{ByteStream, DateTime, Length};
+use aws_sdk_s3::types::CompletedPart;
+use bytes::{Bytes, BytesMut};
+use pipeline::Region;
+use tokio::io::AsyncWriteExt;
+
+use crate::content::{Content, TempFile};
+use crate::encryption::{Settings, with_settings};
+use crate::error::{Error, chain};
+use crate::multipart::{Part, Parts};
+
+/// A bucket, with the client that reaches it: one for the bucket's region, with the rights of whoever acts.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    client: Client,
+    region: Region,
+    name: String,
+    upload: Parts,
+    pub(crate) copying: Parts,
+}
+
+/// An object as S3 describes it; what a copy is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// The region of its bucket.
+    pub region: Region,
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// Its version; none in a bucket without versions.
+    pub version_id: Option<String>,
+    /// Its ETag, with the quotes that S3 puts around it.
+    pub etag: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was last changed.
+    pub last_modified: Option<DateTime>,
+    /// Its `Content-Type`.
+    pub content_type: Option<String>,
+    /// Its user metadata, names in lower case, without `x-amz-meta-`.
+    pub metadata: HashMap<String, String>,
+    /// `aws:kms`, `AES256` ...
+    pub encryption: Option<String>,
+    /// The ARN of the KMS key that encrypts it.
+    pub key_id: Option<String>,
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)?;
+        match &self.version_id {
+            Some(version) => write!(f, " version {version} ({})", self.region),
+            None => write!(f, " ({})", self.region),
+        }
+    }
+}
+
+impl Bucket {
+    /// The bucket `name` in `region`; `client` must be one for that region.
+    pub fn new(client: Client, region: Region, name: impl Into<String>) -> Self {
+        Self { client, region, name: name.into(), upload: Parts::UPLOAD, copying: Parts::COPY }
+    }
+
+    /// The same bucket, with other sizes for what is written in parts: [`Parts::UPLOAD`] and [`Parts::COPY`] are used
+    /// without this.
+    #[must_use]
+    pub fn with_parts(mut self, upload: Parts, copying: Parts) -> Self {
+        self.upload = upload;
+        self.copying = copying;
+        self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its region.
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// The client that reaches it.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// How messages call an object of this bucket.
+    pub(crate) fn describe(&self, key: &str) -> String {
+        format!("s3://{}/{key} ({})", self.name, self.region)
+    }
+
+    /// What S3 knows about an object, or about one version of it.
+    ///
+    /// # Errors
+    /// [`Error::S3`]; [`Error::is_not_found`] tells whether there is none. S3 answers 403 instead of 404 to those who may
+    /// not list the bucket.
+    pub async fn head(&self, key: &str, version: Option<&str>) -> Result<Object, Error> {
+        let found = self
+            .client
+            .head_object()
+            .bucket(&self.name)
+            .key(key)
+            .set_version_id(version.map(str::to_owned))
+            .send()
+            .await
+            .map_err(|error| Error::s3("HeadObject", self.describe(key), error))?;
+        let missing = |missing| Error::Incomplete { operation: "HeadObject", object: self.describe(key), missing };
+        Ok(Object {
+            region: self.region.clone(),
+            bucket: self.name.clone(),
+            key: key.to_owned(),
+            size: found.content_length.and_then(|size| u64::try_from(size).ok()).ok_or_else(|| missing("size"))?,
+            etag: found.e_tag.ok_or_else(|| missing("ETag"))?,
+            version_id: found.version_id,
+            last_modified: found.last_modified,
+            content_type: found.content_type,
+            metadata: found.metadata.unwrap_or_default(),
+            encryption: found.server_side_encryption.map(|kind| kind.as_str().to_owned()),
+            key_id: found.ssekms_key_id,
+        })
+    }
+
+    async fn get(&self, key: &str, version: Option<&str>, limit: u64) -> Result<GetObjectOutput, Error> {
+        let got = self
+            .client
+            .get_object()
+            .bucket(&self.name)
+            .key(key)
+            .set_version_id(version.map(str::to_owned))
+            .send()
+            .await
+            .map_err(|error| Error::s3("GetObject", self.describe(key), error))?;
+        // Said beforehand, so that nothing is read in vain; counted afterwards all the same.
+        match got.content_length.and_then(|size| u64::try_from(size).ok()) {
+            Some(size) if size > limit => Err(self.too_large(key, size, limit)),
+            _ => Ok(got),
+        }
+    }
+
+    fn too_large(&self, key: &str, size: u64, limit: u64) -> Error {
+        Error::TooLarge { object: self.describe(key), size, limit }
+    }
+
+    fn broken_off(&self, key: &str, error: &dyn std::error::Error) -> Error {
+        Error::BrokenOff { object: self.describe(key), reason: chain(error) }
+    }
+
+    /// Reads an object as a stream into temporary storage.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] above `limit` bytes, [`Error::StorageFull`], [`Error::S3`], [`Error::BrokenOff`]. Nothing is
+    /// left in temporary storage.
+    pub async fn download(&self, key: &str, version: Option<&str>, limit: u64) -> Result<TempFile, Error> {
+        let mut body = self.get(key, version, limit).await?.body;
+        let full = |source| Error::storage(format!("store {}", self.describe(key)), source);
+        let (file, path) = TempFile::create()?;
+        let mut file = tokio::fs::File::from_std(file);
+        let mut size = 0;
+        while let Some(bytes) = body.try_next().await.map_err(|error| self.broken_off(key, &error))? {
+            size += bytes.len() as u64;
+            if size > limit {
+                return Err(self.too_large(key, size, limit));
+            }
+            file.write_all(&bytes).await.map_err(full)?;
+        }
+        file.flush().await.map_err(full)?;
+        Ok(TempFile::finished(path, size))
+    }
+
+    /// Reads an object into memory.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] above `limit` bytes, [`Error::S3`], [`Error::BrokenOff`].
+    pub async fn read(&self, key: &str, version: Option<&str>, limit: u64) -> Result<Bytes, Error> {
+        let mut body = self.get(key, version, limit).await?.body;
+        let mut read = BytesMut::new();
+        while let Some(bytes) = body.try_next().await.map_err(|error| self.broken_off(key, &error))? {
+            let size = (read.len() + bytes.len()) as u64;
+            if size > limit {
+                return Err(self.too_large(key, size, limit));
+            }
+            read.extend_from_slice(&bytes);
+        }
+        Ok(read.freeze())
+    }
+
+    /// Writes an object; in parts, several at once, when it is large.
+    ///
+    /// # Errors
+    /// [`Error::S3`], or [`Error::Storage`] when the file cannot be read. A failed upload leaves no parts behind.
+    pub async fn put(&self, key: &str, content: &Content, settings: &Settings) -> Result<(), Error> {
+        if content.size() > self.upload.threshold {
+            let send = |upload, part| self.put_part(key, content, upload, part);
+            return self.multipart(key, content.size(), self.upload, settings, send).await;
+        }
+        let body = self.body(key, content, None).await?;
+        let put = self.client.put_object().bucket(&self.name).key(key).body(body);
+        with_settings!(put, settings)
+            .send()
+            .await
+            .map_err(|error| Error::s3("PutObject", self.describe(key), error))?;
+        Ok(())
+    }
+
+    async fn put_part(&self, key: &str, content: &Content, upload: String, part: Part) -> Result<CompletedPart, Error> {
+        let sent = self
+            .client
+            .upload_part()
+            .bucket(&self.name)
+            .key(key)
+            .upload_id(upload)
+            .part_number(part.number)
+            .body(self.body(key, content, Some(part)).await?)
+            .send()
+            .await
+            .map_err(|error| Error::s3("UploadPart", self.describe(key), error))?;
+        Ok(CompletedPart::builder()
+            .part_number(part.number)
+            .set_e_tag(sent.e_tag)
+            .set_checksum_crc32(sent.checksum_crc32)
+            .build())
+    }
+
+    async fn body(&self, key: &str, content: &Content, part: Option<Part>) -> Result<ByteStream, Error> {
+        match content {
+            Content::Memory(bytes) => {
+                let slice = match part {
+                    Some(part) => {
+                        // No part ends behind the bytes that it was cut from.
+                        let start = usize::try_from(part.start).unwrap_or(usize::MAX).min(bytes.len());
+                        let end = usize::try_from(part.start + part.length).unwrap_or(usize::MAX).min(bytes.len());
+                        bytes.slice(start..end)
+                    }
+                    None => bytes.clone(),
+                };
+                Ok(ByteStream::from(slice))
+            }
+            Content::File(file) => {
+                let part = part.unwrap_or(Part { number: 1, start: 0, length: file.size() });
+                ByteStream::read_from()
+                    .path(file.path())
+                    .offset(part.start)
+                    .length(Length::Exact(part.length))
+                    .build()
+                    .await
+                    .map_err(|error| {
+                        let doing = format!("read the content of {}", self.describe(key));
+                        Error::storage(doing, std::io::Error::other(chain(&error)))
+                    })
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Bytes on their way: in memory, or in temporary storage.
+
+use std::io;
+use std::path::Path;
+
+use bytes::Bytes;
+use tempfile::TempPath;
+
+use crate::Error;
+
+/// A file in temporary storage (`/tmp` in Lambda, 512 MB unless the function asks for more), gone when this is dropped.
+#[derive(Debug)]
+pub struct TempFile {
+    path: TempPath,
+    size: u64,
+}
+
+impl TempFile {
+    /// An empty file.
+    pub(crate) fn create() -> Result<(std::fs::File, TempPath), Error> {
+        let file = tempfile::Builder::new()
+            .prefix("artifact-")
+            .tempfile()
+            .map_err(|source| Error::storage("make a temporary file", source))?;
+        Ok(file.into_parts())
+    }
+
+    pub(crate) fn finished(path: TempPath, size: u64) -> Self {
+        Self { path, size }
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(crate) fn open(&self) -> io::Result<std::fs::File> {
+        std::fs::File::open(&self.path)
+    }
+}
+
+/// What is to be written, or was read.
+#[derive(Debug)]
+pub enum Content {
+    /// In memory.
+    Memory(Bytes),
+    /// In temporary storage.
+    File(TempFile),
+}
+
+impl Content {
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File(file) => file.size(),
+        }
+    }
+}
+
+impl From<Bytes> for Content {
+    fn from(bytes: Bytes) -> Self {
+        Self::Memory(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Content {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Memory(bytes.into())
+    }
+}
+
+impl From<TempFile> for Content {
+    fn from(file: TempFile) -> Self {
+        Self::File(file)
+    }
+}

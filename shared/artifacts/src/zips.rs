@@ -1,0 +1,16 @@
+//! Artifacts that are zips. Whoever made one may have meant harm: nothing in it is believed before it is checked, and
+//! no size is believed before it is counted.
+
+mod archive;
+mod contents;
+mod fault;
+mod names;
+mod write;
+
+pub use archive::Entry;
+pub use contents::{Contents, Zip};
+pub use fault::{ZipFault, ZipLimits};
+pub use write::write_zip;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! A zip that lies in temporary storage, for async callers: its entries as a stream that is never all in memory.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tempfile::TempPath;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::archive::{Archive, Entry, Stop};
+use super::fault::{ZipFault, ZipLimits};
+use crate::content::{Content, TempFile};
+use crate::error::Error;
+
+/// Entries up to this many bytes stay in memory; larger ones go through temporary storage.
+const IN_MEMORY: usize = 1 << 20;
+/// Entries that are unpacked before the caller has taken them.
+const AHEAD: usize = 2;
+
+/// A zip in temporary storage whose list of entries has been checked: no path leads out, nothing is a link, nothing is
+/// there twice. The entries' bytes are checked when they are read: all at once by [`Zip::verify`], or by each reader.
+///
+/// ```no_run
+/// # async fn example(store: artifacts::Bucket, target: artifacts::Bucket) -> Result<(), artifacts::Error> {
+/// use artifacts::{Settings, Zip, ZipLimits};
+///
+/// let file = store.download("pipeline/Artifact/key", None, 1 << 30).await?;
+/// let zip = Zip::open(file, "input artifact Build", ZipLimits::default()).await?;
+/// zip.verify().await?; // before the first object is written, so that a bad zip leaves nothing half done
+/// let mut contents = zip.contents();
+/// while let Some((entry, content)) = contents.next().await? {
+///     target.put(&entry.name, &content, &Settings::default()).await?;
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Zip {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    file: TempFile,
+    label: String,
+    limits: ZipLimits,
+    files: Vec<Entry>,
+}
+
+impl Shared {
+    fn zip_error(&self, fault: ZipFault) -> Error {
+        Error::Zip { archive: self.label.clone(), fault }
+    }
+
+    fn archive(&self) -> Result<Archive<File>, Error> {
+        open(&self.file, &self.label, self.limits)
+    }
+
+    fn stopped(&self, stop: Stop, entry: &Entry) -> Error {
+        match stop {
+            Stop::Fault(fault) => self.zip_error(fault),
+            Stop::Sink(source) => Error::storage(format!("unpack {:?} of {}", entry.name, self.label), source),
+        }
+    }
+}
+
+fn open(file: &TempFile, label: &str, limits: ZipLimits) -> Result<Archive<File>, Error> {
+    let reader = file.open().map_err(|source| Error::storage(format!("open {label}"), source))?;
+    Archive::open(reader, limits).map_err(|fault| Error::Zip { archive: label.to_owned(), fault })
+}
+
+/// Runs what blocks where it may.
+async fn blocking<T: Send + 'static>(
+    label: String,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    spawn_blocking(work).await.unwrap_or(Err(Error::Interrupted(label)))
+}
+
+impl Zip {
+    /// Takes a file as a zip. `label` is how messages call it, for example `input artifact Build`.
+    ///
+    /// # Errors
+    /// [`Error::Zip`] with the reason why it is none or is refused.
+    pub async fn open(file: TempFile, label: impl Into<String>, limits: ZipLimits) -> Result<Self, Error> {
+        let label = label.into();
+        blocking(label.clone(), move || {
+            let files = open(&file, &label, limits)?.files().to_vec();
+            Ok(Self { shared: Arc::new(Shared { file, label, limits, files }) })
+        })
+        .await
+    }
+
+    /// Its files in the archive's order. Directories are left out.
+    pub fn files(&self) -> &[Entry] {
+        &self.shared.files
+    }
+
+    /// Unpacks everything into nothing: afterwards no checksum is wrong, no end is missing and no limit is passed.
+    ///
+    /// # Errors
+    /// [`Error::Zip`].
+    pub async fn verify(&self) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        blocking(shared.label.clone(), move || {
+            let mut archive = shared.archive()?;
+            for entry in &shared.files {
+                archive.unpack(entry, u64::MAX, &mut io::sink()).map_err(|stop| shared.stopped(stop, entry))?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Reads one file by its path, into memory.
+    ///
+    /// # Errors
+    /// [`Error::Zip`]: it is not there, it is larger than `limit` bytes, or it is damaged.
+    pub async fn read(&self, name: &str, limit: u64) -> Result<Bytes, Error> {
+        let (shared, name) = (Arc::clone(&self.shared), name.to_owned());
+        blocking(shared.label.clone(), move || {
+            let mut archive = shared.archive()?;
+            let entry = archive.find(&name).map_err(|fault| shared.zip_error(fault))?;
+            let mut bytes = Vec::new();
+            archive.unpack(&entry, limit, &mut bytes).map_err(|stop| shared.stopped(stop, &entry))?;
+            Ok(bytes.into())
+        })
+        .await
+    }
+
+    /// All files with their content, one after another, in the archive's order.
+    pub fn contents(&self) -> Contents {
+        let shared = Arc::clone(&self.shared);
+        let label = shared.label.clone();
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let task = spawn_blocking(move || {
+            let mut archive = shared.archive()?;
+            for entry in &shared.files {
+                let mut spill = Spill::default();
+                archive.unpack(entry, u64::MAX, &mut spill).map_err(|stop| shared.stopped(stop, entry))?;
+                if sender.blocking_send((entry.clone(), spill.finish())).is_err() {
+                    break; // the caller has gone away
+                }
+            }
+            Ok(())
+        });
+        Contents { receiver, task: Some(task), label }
+    }
+}
+
+/// The files of a zip with their content. Small ones are in memory, larger ones in temporary storage until they are
+/// dropped; only a few are unpacked ahead.
+#[derive(Debug)]
+pub struct Contents {
+    receiver: mpsc::Receiver<(Entry, Content)>,
+    task: Option<JoinHandle<Result<(), Error>>>,
+    label: String,
+}
+
+impl Contents {
+    /// The next file; none at the end.
+    ///
+    /// # Errors
+    /// [`Error::Zip`], [`Error::StorageFull`], [`Error::Storage`]. Nothing follows after an error.
+    pub async fn next(&mut self) -> Result<Option<(Entry, Content)>, Error> {
+        if let Some(next) = self.receiver.recv().await {
+            return Ok(Some(next));
+        }
+        // The channel ends as well when the unpacking failed: the end is one only when the task says so.
+        match self.task.take() {
+            Some(task) => task.await.unwrap_or_else(|_| Err(Error::Interrupted(self.label.clone()))).map(|()| None),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Keeps what is written in memory until it is too much for that.
+#[derive(Default)]
+struct Spill {
+    memory: Vec<u8>,
+    file: Option<(File, TempPath)>,
+    size: u64,
+}
+
+impl Write for Spill {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.file.is_none() && self.memory.len() + bytes.len() > IN_MEMORY {
+            let (mut file, path) = TempFile::create().map_err(|error| match error {
+                Error::Storage { source, .. } => source,
+                _ => io::ErrorKind::StorageFull.into(),
+            })?;
+            file.write_all(&self.memory)?;
+            self.memory = Vec::new();
+            self.file = Some((file, path));
+        }
+        match &mut self.file {
+            Some((file, _)) => file.write_all(bytes)?,
+            None => self.memory.extend_from_slice(bytes),
+        }
+        self.size += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Spill {
+    fn finish(self) -> Content {
+        match self.file {
+            Some((_, path)) => Content::File(TempFile::finished(path, self.size)),
+            None => Content::Memory(self.memory.into()),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What a zip may not be, and why one was refused.
+
+/// Limits on a zip. The defaults fit a function with 512 MB of temporary storage and 512 MB of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZipLimits {
+    /// Entries, directories among them.
+    pub entries: usize,
+    /// Bytes of all entries together, unpacked.
+    pub total_bytes: u64,
+    /// Bytes of one entry, unpacked.
+    pub entry_bytes: u64,
+    /// Unpacked bytes for each byte of the archive. It counts from 16 MiB unpacked bytes on: a small file of zeros is no
+    /// bomb.
+    pub ratio: u64,
+}
+
+impl ZipLimits {
+    /// Where [`ZipLimits::ratio`] begins to count, in bytes.
+    pub(crate) const RATIO_FROM: u64 = 16 << 20;
+
+    /// The most bytes that are read to find out what the archive holds. An entry of the central directory takes 46 bytes
+    /// and its name; the directory is read twice.
+    pub(crate) fn directory_bytes(&self) -> u64 {
+        (4 << 20) + (self.entries as u64).saturating_mul(512)
+    }
+}
+
+impl Default for ZipLimits {
+    /// 65,535 entries (as many as a plain zip can have), 4 GiB in all, 256 MiB an entry, 200 to 1.
+    fn default() -> Self {
+        Self { entries: 65_535, total_bytes: 4 << 30, entry_bytes: 256 << 20, ratio: 200 }
+    }
+}
+
+/// Why a zip was refused. Names of entries are quoted, escaped and cut to 200 characters.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ZipFault {
+    /// Something else, or a zip whose end is missing.
+    #[error("not a zip: {0}")]
+    NotAZip(String),
+    /// The entry's bytes are not what the archive says of them.
+    #[error("entry {entry} is damaged: {reason}")]
+    Damaged {
+        /// The entry.
+        entry: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// More entries than [`ZipLimits::entries`].
+    #[error("the zip has {count} entries, more than the {limit} that are allowed")]
+    TooManyEntries {
+        /// How many it has.
+        count: usize,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// The list of entries is too long to be read.
+    #[error("the zip's directory is larger than the {limit} bytes that are read for it")]
+    DirectoryTooLarge {
+        /// How many bytes are read.
+        limit: u64,
+    },
+    /// A name that leads out of the place where the zip is unpacked, or that no object can have.
+    #[error("entry {entry} is refused: {why}")]
+    UnsafeName {
+        /// The entry.
+        entry: String,
+        /// What is wrong with its name.
+        why: &'static str,
+    },
+    /// A link, device, pipe or socket.
+    #[error("entry {entry} is refused: it is a {kind}, and only files and directories are taken")]
+    Special {
+        /// The entry.
+        entry: String,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// Two entries would be the same file.
+    #[error("entry {entry} is in the zip twice")]
+    Duplicate {
+        /// The entry.
+        entry: String,
+    },
+    /// It needs a password.
+    #[error("entry {entry} is encrypted")]
+    Encrypted {
+        /// The entry.
+        entry: String,
+    },
+    /// It is packed in a way that is not understood.
+    #[error("entry {entry} is compressed by method {method}; only stored and deflated entries are understood")]
+    Method {
+        /// The entry.
+        entry: String,
+        /// The method's name or number.
+        method: String,
+    },
+    /// More than [`ZipLimits::entry_bytes`].
+    #[error("entry {entry} is larger than the {limit} bytes that are allowed for one entry")]
+    EntryTooLarge {
+        /// The entry.
+        entry: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// More than [`ZipLimits::total_bytes`].
+    #[error("the zip unpacks to more than the {limit} bytes that are allowed")]
+    TotalTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// More than [`ZipLimits::ratio`].
+    #[error("the zip unpacks to more than {ratio} times its size, like a bomb (seen at entry {entry})")]
+    Bomb {
+        /// Where the limit was passed.
+        entry: String,
+        /// The limit.
+        ratio: u64,
+    },
+    /// The entry that was asked for is not there.
+    #[error("the zip has no file {entry}")]
+    NoEntry {
+        /// The entry.
+        entry: String,
+    },
+}

@@ -1,0 +1,367 @@
+//! Zips as nobody's tools make them.
+
+use std::io::{Cursor, Write};
+
+use zip::write::{SimpleFileOptions, ZipWriter};
+
+use super::archive::{Archive, Stop};
+use super::*;
+use crate::content::{Content, TempFile};
+use crate::error::Error;
+
+/// An entry written byte by byte, stored.
+struct Raw<'a> {
+    name: &'a [u8],
+    data: &'a [u8],
+    /// Upper half of the external attributes.
+    mode: u32,
+    /// `version made by`, upper byte: 3 is Unix, 0 is MS-DOS.
+    system: u8,
+    flags: u16,
+    method: u16,
+}
+
+fn raw<'a>(name: &'a [u8], data: &'a [u8]) -> Raw<'a> {
+    Raw { name, data, mode: 0o100_644, system: 3, flags: 0x800, method: 0 }
+}
+
+fn crc32(data: &[u8]) -> u32 {
+    !data.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 })
+    })
+}
+
+/// A zip by APPNOTE.TXT. With `overlap`, all entries share the first one's data.
+fn make(entries: &[Raw<'_>], overlap: bool) -> Vec<u8> {
+    let (mut out, mut directory) = (Vec::new(), Vec::new());
+    for (index, entry) in entries.iter().enumerate() {
+        let start = if overlap { 0 } else { out.len() as u32 };
+        let mut common = Vec::new();
+        common.extend([20, 0]);
+        common.extend(entry.flags.to_le_bytes());
+        common.extend(entry.method.to_le_bytes());
+        common.extend([0, 0, 0x21, 0]);
+        common.extend(crc32(entry.data).to_le_bytes());
+        common.extend((entry.data.len() as u32).to_le_bytes());
+        common.extend((entry.data.len() as u32).to_le_bytes());
+        common.extend((entry.name.len() as u16).to_le_bytes());
+        common.extend([0, 0]);
+        if !overlap || index == 0 {
+            out.extend(b"PK\x03\x04");
+            out.extend(&common);
+            out.extend(entry.name);
+            out.extend(entry.data);
+        }
+        directory.extend(b"PK\x01\x02");
+        directory.extend([20, entry.system]);
+        directory.extend(&common);
+        directory.extend([0; 6]);
+        directory.extend((entry.mode << 16).to_le_bytes());
+        directory.extend(start.to_le_bytes());
+        directory.extend(entry.name);
+    }
+    let (start, count) = (out.len() as u32, (entries.len() as u16).to_le_bytes());
+    out.extend(&directory);
+    out.extend(b"PK\x05\x06\0\0\0\0");
+    out.extend(count);
+    out.extend(count);
+    out.extend((directory.len() as u32).to_le_bytes());
+    out.extend(start.to_le_bytes());
+    out.extend([0, 0]);
+    out
+}
+
+fn deflated(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, data) in files {
+        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(data).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn open(bytes: Vec<u8>) -> Result<Archive<Cursor<Vec<u8>>>, ZipFault> {
+    Archive::open(Cursor::new(bytes), ZipLimits::default())
+}
+
+/// Opens and unpacks all of it.
+fn unpack_all(bytes: Vec<u8>, limits: ZipLimits) -> Result<Vec<(String, Vec<u8>)>, ZipFault> {
+    let mut archive = Archive::open(Cursor::new(bytes), limits)?;
+    let mut all = Vec::new();
+    for entry in archive.files().to_vec() {
+        let mut data = Vec::new();
+        match archive.unpack(&entry, u64::MAX, &mut data) {
+            Ok(size) => assert_eq!(size, data.len() as u64),
+            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::Sink(error)) => panic!("{error}"),
+        }
+        all.push((entry.name, data));
+    }
+    Ok(all)
+}
+
+fn refused(bytes: Vec<u8>) -> ZipFault {
+    unpack_all(bytes, ZipLimits::default()).unwrap_err()
+}
+
+#[test]
+fn good_zips_are_read_in_their_order_without_directories() {
+    let made = make(
+        &[
+            raw(b"z.txt", b"last"),
+            Raw { mode: 0o040_755, ..raw(b"dir/", b"") },
+            Raw { mode: 0, system: 0, ..raw(b"dir/a.txt", b"") },
+            raw("./naïve.txt".as_bytes(), b"one"),
+            Raw { flags: 0, ..raw(b"caf\x82.txt", b"code page 437") },
+        ],
+        false,
+    );
+    let read = unpack_all(made, ZipLimits::default()).unwrap();
+    let names: Vec<_> = read.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect();
+    let expected: [(&str, &[u8]); 4] =
+        [("z.txt", b"last"), ("dir/a.txt", b""), ("naïve.txt", b"one"), ("café.txt", b"code page 437")];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn an_empty_zip_has_no_files() {
+    assert_eq!(unpack_all(make(&[], false), ZipLimits::default()).unwrap(), []);
+    assert_eq!(unpack_all(write_zip::<&str, &[u8]>([]).unwrap().to_vec(), ZipLimits::default()).unwrap(), []);
+}
+
+#[test]
+fn names_that_lead_out_are_refused_by_name() {
+    for name in ["../evil", "a/../../evil", "/etc/passwd", "C:/evil", "C:evil", "..\\evil", "a\\b", "a\0b"] {
+        let fault = refused(make(&[raw(b"fine", b"1"), raw(name.as_bytes(), b"2")], false));
+        let ZipFault::UnsafeName { entry, .. } = &fault else { panic!("{name:?}: {fault:?}") };
+        assert_eq!(*entry, format!("{name:?}"));
+    }
+}
+
+#[test]
+fn links_and_devices_are_refused_whatever_system_they_claim() {
+    for (mode, kind) in [
+        (0o120_777, "symbolic link"),
+        (0o020_666, "device"),
+        (0o060_666, "device"),
+        (0o010_666, "named pipe"),
+        (0o140_777, "socket"),
+        (0o150_000, "file of an unknown kind"),
+    ] {
+        for system in [3, 0, 19] {
+            let made = make(&[Raw { mode, system, ..raw(b"link", b"/etc/passwd") }], false);
+            assert_eq!(refused(made), ZipFault::Special { entry: "\"link\"".into(), kind });
+        }
+    }
+}
+
+#[test]
+fn names_that_come_twice_are_refused() {
+    let twice = |one, other| refused(make(&[raw(b"x", b"0"), raw(one, b"1"), raw(other, b"2")], false));
+    assert_eq!(twice(b"a/b", b"a/b"), ZipFault::Duplicate { entry: "\"a/b\"".into() });
+    assert_eq!(twice(b"a/b", b"./a//b"), ZipFault::Duplicate { entry: "\"a/b\"".into() });
+}
+
+#[test]
+fn encrypted_and_strangely_packed_entries_are_named() {
+    let locked = make(&[Raw { flags: 0x801, ..raw(b"secret", b"?????????????") }], false);
+    assert_eq!(refused(locked), ZipFault::Encrypted { entry: "\"secret\"".into() });
+    let odd = refused(make(&[Raw { method: 14, ..raw(b"lzma", b"x") }], false));
+    assert!(matches!(&odd, ZipFault::Method { entry, .. } if entry == "\"lzma\""), "{odd:?}");
+    assert!(odd.to_string().contains("method Lzma"), "{odd}");
+}
+
+#[test]
+fn what_is_no_zip_is_called_so() {
+    let whole = deflated(&[("a.txt", &[7; 5000]), ("b.txt", b"hello")]);
+    let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03rest of a gzip file".to_vec();
+    for bytes in [Vec::new(), b"hello, this is a text".to_vec(), gzip, b"PK\x03\x04".to_vec()] {
+        let fault = open(bytes).unwrap_err();
+        assert!(matches!(fault, ZipFault::NotAZip(_)), "{fault:?}");
+        assert!(fault.to_string().starts_with("not a zip: "), "{fault}");
+    }
+    // Cut anywhere, it is refused; nothing panics.
+    for end in 0..whole.len() {
+        assert!(unpack_all(whole[..end].to_vec(), ZipLimits::default()).is_err(), "cut at {end}");
+    }
+}
+
+#[test]
+fn changed_bytes_are_never_taken_for_the_original() {
+    let whole = deflated(&[("a.txt", b"some text that is packed"), ("b.txt", b"hello")]);
+    let read = unpack_all(whole.clone(), ZipLimits::default()).unwrap();
+    for at in 0..whole.len() {
+        for bit in [0x01, 0x80] {
+            let mut changed = whole.clone();
+            changed[at] ^= bit;
+            // Not every byte matters (dates, versions); but a file's content is right, or refused by name.
+            if let Ok(other) = unpack_all(changed, ZipLimits::default()) {
+                for (name, data) in other {
+                    assert!(read.iter().any(|(_, original)| *original == data), "byte {at}: {name} changed");
+                }
+            }
+        }
+    }
+    let mut changed = make(&[raw(b"a", b"content")], false);
+    let at = changed.windows(7).position(|window| window == b"content").unwrap();
+    changed[at] = b'C';
+    assert!(matches!(refused(changed), ZipFault::Damaged { entry, .. } if entry == "\"a\""));
+}
+
+#[test]
+fn a_bomb_is_stopped_by_its_ratio() {
+    let zeros = vec![0; 24 << 20];
+    let bomb = deflated(&[("zeros", &zeros)]);
+    assert!(bomb.len() < 100_000);
+    assert_eq!(refused(bomb.clone()), ZipFault::Bomb { entry: "\"zeros\"".into(), ratio: 200 });
+    let generous = ZipLimits { ratio: 2000, ..ZipLimits::default() };
+    assert_eq!(unpack_all(bomb, generous).unwrap()[0].1.len(), 24 << 20);
+    // A small file of zeros is none, though its ratio is as high.
+    assert!(unpack_all(deflated(&[("zeros", &zeros[..1 << 20])]), ZipLimits::default()).is_ok());
+}
+
+#[test]
+fn entries_that_share_their_bytes_are_counted_each_time() {
+    let names: Vec<String> = (0..30).map(|index| format!("copy-{index:02}")).collect();
+    let data = vec![1; 100_000];
+    let entries: Vec<_> = names.iter().map(|name| raw(name.as_bytes(), &data)).collect();
+    let limits = ZipLimits { total_bytes: 1_000_000, ..ZipLimits::default() };
+    let fault = unpack_all(make(&entries, true), limits).unwrap_err();
+    assert_eq!(fault, ZipFault::TotalTooLarge { limit: 1_000_000 });
+}
+
+#[test]
+fn sizes_are_counted_not_believed() {
+    let honest = deflated(&[("big", &[0; 1_000_000])]);
+    let mut lying = honest.clone();
+    let central = lying.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
+    lying[22..26].copy_from_slice(&10_u32.to_le_bytes());
+    lying[central + 24..central + 28].copy_from_slice(&10_u32.to_le_bytes());
+    let limits = ZipLimits { entry_bytes: 1000, ..ZipLimits::default() };
+    let too_large = ZipFault::EntryTooLarge { entry: "\"big\"".into(), limit: 1000 };
+    assert_eq!(unpack_all(honest, limits).unwrap_err(), too_large);
+    assert!(matches!(unpack_all(lying, limits).unwrap_err(), ZipFault::Damaged { entry, .. } if entry == "\"big\""));
+}
+
+#[test]
+fn too_many_entries_are_refused_before_they_cost_much() {
+    let names: Vec<String> = (0..101).map(|index| index.to_string()).collect();
+    let entries: Vec<_> = names.iter().map(|name| raw(name.as_bytes(), b"")).collect();
+    let limits = ZipLimits { entries: 100, ..ZipLimits::default() };
+    let fault = unpack_all(make(&entries, false), limits).unwrap_err();
+    assert_eq!(fault, ZipFault::TooManyEntries { count: 101, limit: 100 });
+    assert_eq!(unpack_all(make(&entries[1..], false), limits).unwrap().len(), 100);
+
+    // A directory of many megabytes is not even read to its end.
+    let names: Vec<String> = (0..9000).map(|index| format!("{index:0>1000}")).collect();
+    let entries: Vec<_> = names.iter().map(|name| raw(name.as_bytes(), b"")).collect();
+    let fault = unpack_all(make(&entries, false), ZipLimits { entries: 1, ..limits }).unwrap_err();
+    assert!(matches!(fault, ZipFault::DirectoryTooLarge { .. }), "{fault:?}");
+}
+
+#[test]
+fn a_file_is_found_by_its_path_and_a_missing_one_is_named() {
+    let archive = open(deflated(&[("conf/input.json", b"{}")])).unwrap();
+    assert_eq!(archive.find("./conf/input.json").unwrap().name, "conf/input.json");
+    for missing in ["input.json", "../conf/input.json", ""] {
+        assert_eq!(archive.find(missing).unwrap_err(), ZipFault::NoEntry { entry: format!("{missing:?}") });
+    }
+}
+
+#[test]
+fn what_is_written_is_the_same_each_time_and_can_be_read() {
+    let files = [("out/result.json", "{\"a\":1}"), ("log.txt", "")];
+    let made = write_zip(files).unwrap();
+    assert_eq!(made, write_zip(files).unwrap());
+    let read = unpack_all(made.to_vec(), ZipLimits::default()).unwrap();
+    assert_eq!(read, files.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())));
+    for bad in [vec!["../x"], vec!["a", "a"], vec!["./"]] {
+        assert!(matches!(write_zip(bad.iter().map(|name| (name, b""))), Err(Error::Zip { .. })), "{bad:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_not_blamed_on_the_zip() {
+    let mut archive = open(deflated(&[("a", &[1; 100])])).unwrap();
+    let entry = archive.files()[0].clone();
+    let mut full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let Err(Stop::Sink(error)) = archive.unpack(&entry, 1000, &mut full) else { panic!("written to /dev/full") };
+    assert!(matches!(Error::storage("unpack", error), Error::StorageFull { .. }));
+}
+
+fn stored(bytes: &[u8]) -> TempFile {
+    let (mut file, path) = TempFile::create().unwrap();
+    file.write_all(bytes).unwrap();
+    TempFile::finished(path, bytes.len() as u64)
+}
+
+#[tokio::test]
+async fn contents_come_in_memory_or_through_temporary_storage_which_is_cleared() {
+    let big: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let file = stored(&deflated(&[("small", b"hello"), ("big", &big), ("last", b"")]));
+    let zip_path = file.path().to_owned();
+    let zip = Zip::open(file, "input artifact App", ZipLimits::default()).await.unwrap();
+    zip.verify().await.unwrap();
+    assert_eq!(zip.files().iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["small", "big", "last"]);
+    assert_eq!(zip.read("small", 5).await.unwrap(), "hello");
+    let error = zip.read("small", 4).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "input artifact App: entry \"small\" is larger than the 4 bytes that are allowed for one entry"
+    );
+
+    let mut contents = zip.contents();
+    let (entry, content) = contents.next().await.unwrap().unwrap();
+    assert!(entry.name == "small" && matches!(&content, Content::Memory(bytes) if bytes == "hello"));
+    let (entry, content) = contents.next().await.unwrap().unwrap();
+    let Content::File(spilled) = content else { panic!("{} should be in a file", entry.name) };
+    let spilled_path = spilled.path().to_owned();
+    assert_eq!(std::fs::read(&spilled_path).unwrap(), big);
+    assert_eq!(spilled.size(), 3_000_000);
+    assert_eq!(contents.next().await.unwrap().unwrap().1.size(), 0);
+    assert!(contents.next().await.unwrap().is_none());
+    assert!(contents.next().await.unwrap().is_none());
+    drop((spilled, contents, zip));
+    assert!(!spilled_path.exists() && !zip_path.exists());
+}
+
+#[tokio::test]
+async fn a_damaged_entry_ends_the_stream_with_its_error() {
+    let mut bytes = make(&[raw(b"good", b"fine"), raw(b"bad", b"content")], false);
+    let at = bytes.windows(7).position(|window| window == b"content").unwrap();
+    bytes[at] = b'C';
+    let zip = Zip::open(stored(&bytes), "artifact", ZipLimits::default()).await.unwrap();
+    let error = zip.verify().await.unwrap_err().to_string();
+    assert!(error.starts_with("artifact: entry \"bad\" is damaged: "), "{error}");
+    let mut contents = zip.contents();
+    assert_eq!(contents.next().await.unwrap().unwrap().0.name, "good");
+    assert_eq!(contents.next().await.unwrap_err().to_string(), error);
+}
+
+#[tokio::test]
+async fn who_leaves_early_stops_the_unpacking_and_frees_the_file() {
+    let names: Vec<String> = (0..50).map(|index| index.to_string()).collect();
+    let entries: Vec<_> = names.iter().map(|name| raw(name.as_bytes(), b"x")).collect();
+    let file = stored(&make(&entries, false));
+    let path = file.path().to_owned();
+    let zip = Zip::open(file, "artifact", ZipLimits::default()).await.unwrap();
+    let mut contents = zip.contents();
+    contents.next().await.unwrap().unwrap();
+    drop((contents, zip));
+    // The unpacking task holds the file until it has noticed.
+    for _ in 0..200 {
+        if !path.exists() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the task went on");
+}
+
+#[tokio::test]
+async fn what_is_no_zip_is_refused_with_the_readers_name_for_it() {
+    let error = Zip::open(stored(b"plain text"), "input artifact Build", ZipLimits::default()).await.unwrap_err();
+    assert!(error.to_string().starts_with("input artifact Build: not a zip: "), "{error}");
+    assert!(!error.is_retryable());
+}

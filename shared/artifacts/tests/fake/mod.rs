@@ -1,0 +1,330 @@
+//! An S3 in memory, behind the SDK's HTTP interface: enough of it to see what is asked, and to refuse it.
+//! What the real service and the emulators do with the same requests is for the e2e suite to see.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+use artifacts::{Bucket, Parts};
+use aws_credential_types::Credentials;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Region, SharedHttpClient};
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+
+type Headers = BTreeMap<String, String>;
+
+/// A request as S3 saw it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// By its parts, for example `UploadPart`.
+    pub operation: &'static str,
+    /// `bucket/key`, still encoded.
+    pub path: String,
+    pub query: HashMap<String, String>,
+    pub headers: Headers,
+    pub body: Vec<u8>,
+}
+
+impl Call {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub data: Vec<u8>,
+    pub etag: String,
+    pub headers: Headers,
+}
+
+#[derive(Default)]
+struct Upload {
+    headers: Headers,
+    parts: BTreeMap<i32, Vec<u8>>,
+}
+
+/// What the fake does instead of its work.
+#[derive(Clone)]
+pub enum Fault {
+    Answer(u16, &'static str),
+    /// Does its work, then answers so.
+    AfterWork(u16, &'static str),
+    NoConnection,
+}
+
+#[derive(Default)]
+pub struct State {
+    pub objects: BTreeMap<String, Stored>,
+    uploads: BTreeMap<String, Upload>,
+    pub calls: Vec<Call>,
+    /// Operation, path that it begins with, what happens.
+    pub faults: Vec<(&'static str, &'static str, Fault)>,
+    made: usize,
+}
+
+impl State {
+    pub fn open_uploads(&self) -> usize {
+        self.uploads.len()
+    }
+
+    pub fn operations(&self) -> Vec<&'static str> {
+        self.calls.iter().map(|call| call.operation).collect()
+    }
+
+    pub fn of(&self, operation: &str) -> Vec<Call> {
+        self.calls.iter().filter(|call| call.operation == operation).cloned().collect()
+    }
+
+    fn store(&mut self, path: &str, data: Vec<u8>, headers: &Headers) -> String {
+        self.made += 1;
+        let etag = format!("\"etag-{}\"", self.made);
+        let headers = headers.clone();
+        self.objects.insert(path.to_owned(), Stored { data, etag: etag.clone(), headers });
+        etag
+    }
+}
+
+#[derive(Clone, Default)]
+pub struct Fake(pub Arc<Mutex<State>>);
+
+impl std::fmt::Debug for Fake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fake")
+    }
+}
+
+pub const SMALL: Parts = Parts { threshold: 10, size: 4, parallel: 3 };
+
+impl Fake {
+    pub fn bucket(&self, name: &str, region: &str) -> Bucket {
+        let fake = self.clone();
+        let http: SharedHttpClient = http_client_fn(move |_, _| SharedHttpConnector::new(fake.clone()));
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(Credentials::from_keys("test", "test", None))
+            .region(Region::new(region.to_owned()))
+            .endpoint_url(format!("http://{region}.s3.test"))
+            .force_path_style(true)
+            .retry_config(RetryConfig::disabled())
+            .http_client(http)
+            .build();
+        let region = pipeline::Region::new(region).unwrap();
+        Bucket::new(aws_sdk_s3::Client::from_conf(config), region, name).with_parts(SMALL, SMALL)
+    }
+
+    pub fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.0.lock().unwrap())
+    }
+
+    pub fn add(&self, path: &str, data: &[u8]) -> String {
+        self.with(|state| state.store(path, data.to_vec(), &Headers::new()))
+    }
+
+    pub fn fault(&self, operation: &'static str, path: &'static str, fault: Fault) {
+        self.with(|state| state.faults.push((operation, path, fault)));
+    }
+}
+
+/// The bytes inside `aws-chunked`.
+fn unchunk(mut body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let end = body.windows(2).position(|window| window == b"\r\n").unwrap();
+        let head = std::str::from_utf8(&body[..end]).unwrap();
+        let size = usize::from_str_radix(head.split(';').next().unwrap(), 16).unwrap();
+        if size == 0 {
+            return out;
+        }
+        out.extend(&body[end + 2..end + 2 + size]);
+        body = &body[end + 4 + size..];
+    }
+}
+
+fn operation(method: &str, query: &HashMap<String, String>, headers: &Headers) -> &'static str {
+    let copy = headers.contains_key("x-amz-copy-source");
+    match (method, query.contains_key("uploadId"), query.contains_key("uploads")) {
+        ("HEAD", ..) => "HeadObject",
+        ("GET", ..) => "GetObject",
+        ("POST", _, true) => "CreateMultipartUpload",
+        ("POST", ..) => "CompleteMultipartUpload",
+        ("DELETE", ..) => "AbortMultipartUpload",
+        ("PUT", true, _) if copy => "UploadPartCopy",
+        ("PUT", true, _) => "UploadPart",
+        ("PUT", ..) if copy => "CopyObject",
+        _ => "PutObject",
+    }
+}
+
+type Answer = (u16, Headers, Vec<u8>);
+
+fn xml(status: u16, body: impl Into<String>) -> Answer {
+    (status, Headers::new(), body.into().into_bytes())
+}
+
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let hex = [rest.next().unwrap(), rest.next().unwrap()];
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&hex).unwrap(), 16).unwrap());
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+impl State {
+    fn work(&mut self, call: &Call) -> Answer {
+        let no_key =
+            || xml(404, "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>");
+        let path = decode(&call.path);
+        let source = call.headers.get("x-amz-copy-source").map(|source| decode(source.split('?').next().unwrap()));
+        let source = source.map(|source| self.objects.get(&source).cloned());
+        if let Some(found) = &source {
+            match found {
+                None => return no_key(),
+                Some(found) if found.etag != call.header("x-amz-copy-source-if-match") => {
+                    return xml(
+                        412,
+                        "<Error><Code>PreconditionFailed</Code><Message>At least one of the pre-conditions you specified did not hold</Message></Error>",
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+        let id = call.query.get("uploadId").cloned().unwrap_or_default();
+        let number = call.query.get("partNumber").map_or(0, |number| number.parse().unwrap());
+        match call.operation {
+            "HeadObject" | "GetObject" => {
+                let Some(found) = self.objects.get(&path) else {
+                    return if call.operation == "HeadObject" { xml(404, "") } else { no_key() };
+                };
+                let mut headers = found.headers.clone();
+                headers.insert("etag".into(), found.etag.clone());
+                headers.insert("content-length".into(), found.data.len().to_string());
+                (200, headers, if call.operation == "GetObject" { found.data.clone() } else { Vec::new() })
+            }
+            "PutObject" => {
+                let etag = self.store(&path, call.body.clone(), &call.headers);
+                (200, Headers::from([("etag".into(), etag)]), Vec::new())
+            }
+            "CopyObject" => {
+                let etag = self.store(&path, source.unwrap().unwrap().data, &call.headers);
+                xml(200, format!("<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>"))
+            }
+            "CreateMultipartUpload" => {
+                self.made += 1;
+                let id = format!("upload-{}", self.made);
+                self.uploads.insert(id.clone(), Upload { headers: call.headers.clone(), ..Upload::default() });
+                xml(
+                    200,
+                    format!("<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"),
+                )
+            }
+            "AbortMultipartUpload" => {
+                self.uploads.remove(&id);
+                xml(204, "")
+            }
+            _ => {
+                let Some(upload) = self.uploads.get_mut(&id) else {
+                    return xml(
+                        404,
+                        "<Error><Code>NoSuchUpload</Code><Message>The specified upload does not exist.</Message></Error>",
+                    );
+                };
+                match call.operation {
+                    "UploadPart" => {
+                        upload.parts.insert(number, call.body.clone());
+                        (200, Headers::from([("etag".into(), format!("\"part-{number}\""))]), Vec::new())
+                    }
+                    "UploadPartCopy" => {
+                        let range = call.header("x-amz-copy-source-range").trim_start_matches("bytes=").to_owned();
+                        let (from, to) = range.split_once('-').unwrap();
+                        let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
+                        upload.parts.insert(number, source.unwrap().unwrap().data[from..=to].to_vec());
+                        xml(200, format!("<CopyPartResult><ETag>\"part-{number}\"</ETag></CopyPartResult>"))
+                    }
+                    _ => {
+                        let upload = self.uploads.remove(&id).unwrap();
+                        let body = String::from_utf8(call.body.clone()).unwrap();
+                        let listed: Vec<i32> = body
+                            .split("<PartNumber>")
+                            .skip(1)
+                            .map(|part| part.split('<').next().unwrap().parse().unwrap())
+                            .collect();
+                        assert_eq!(listed, upload.parts.keys().copied().collect::<Vec<_>>(), "parts in their order");
+                        let etag = self.store(&path, upload.parts.into_values().flatten().collect(), &upload.headers);
+                        xml(
+                            200,
+                            format!(
+                                "<CompleteMultipartUploadResult><ETag>{etag}</ETag></CompleteMultipartUploadResult>"
+                            ),
+                        )
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, call: Call) -> Result<Answer, ConnectorError> {
+        self.calls.push(call.clone());
+        let fault = self
+            .faults
+            .iter()
+            .find(|(operation, path, _)| *operation == call.operation && call.path.starts_with(path))
+            .map(|(_, _, fault)| fault.clone());
+        match fault {
+            None => Ok(self.work(&call)),
+            Some(Fault::Answer(status, body)) => Ok(xml(status, body)),
+            Some(Fault::AfterWork(status, body)) => {
+                self.work(&call);
+                Ok(xml(status, body))
+            }
+            Some(Fault::NoConnection) => {
+                Err(ConnectorError::io(std::io::Error::other("connection refused by the test").into()))
+            }
+        }
+    }
+}
+
+impl HttpConnector for Fake {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        let fake = self.clone();
+        HttpConnectorFuture::new(async move {
+            let uri: http::Uri = request.uri().parse().unwrap();
+            let mut headers: Headers =
+                request.headers().iter().map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+            headers.insert("host".into(), uri.host().unwrap().to_owned());
+            let query: HashMap<String, String> = uri
+                .query()
+                .unwrap_or_default()
+                .split('&')
+                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+                .map(|(name, value)| (name.to_owned(), decode(value)))
+                .collect();
+            let method = request.method().to_owned();
+            let body = std::mem::replace(request.body_mut(), SdkBody::empty());
+            let mut body = ByteStream::new(body).collect().await.unwrap().to_vec();
+            if headers.get("content-encoding").is_some_and(|coding| coding.contains("aws-chunked")) {
+                body = unchunk(&body);
+            }
+            let operation = operation(&method, &query, &headers);
+            let path = uri.path().trim_start_matches('/').to_owned();
+            let (status, headers, body) =
+                fake.with(|state| state.answer(Call { operation, path, query, headers, body }))?;
+            let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+            response.headers_mut().insert("x-amz-request-id", "REQUEST1");
+            for (name, value) in headers {
+                if name.starts_with("x-amz-") || ["etag", "content-type", "content-length"].contains(&name.as_str()) {
+                    response.headers_mut().insert(name, value);
+                }
+            }
+            Ok(response)
+        })
+    }
+}
