@@ -290,7 +290,9 @@ impl Driver {
                 Effect::Run(action) => (Message::Run { action }, 0),
                 Effect::Poll { action, delay, count } => (Message::Poll { action, count }, delay),
                 Effect::Cancel(action) => (Message::Cancel { action }, 0),
-                Effect::Replicate { action, artifact, regions } => (Message::Replicate { action, artifact, regions }, 0),
+                Effect::Replicate { action, artifact, regions } => {
+                    (Message::Replicate { action, artifact, regions }, 0)
+                }
                 Effect::Chore(chore) => {
                     chores.push(chore);
                     continue;

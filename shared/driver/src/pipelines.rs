@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine::{Head, Lanes, TransitionChange};
-use pipeline::{Declaration, Pipeline, PipelineName, StageName};
+use pipeline::{ActionName, Declaration, Pipeline, PipelineName, StageName};
 use store::{Entity, Expect, Key, Listing, Page, Source, StoreError, StoredDeclaration, Write};
 
 use crate::commit::Driver;
@@ -162,6 +162,34 @@ impl Driver {
         }
     }
 
+    /// The pipelines whose current version has a source action that watches this, with that action.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn watchers(&self, watched: &str) -> Result<Vec<(PipelineName, ActionName)>, DriveError> {
+        let listing = Listing::Sources(watched.to_owned());
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.store.list(&listing, after.as_deref(), 100).await?;
+            for entity in page.entities {
+                let Entity::Source(source) = entity else {
+                    continue;
+                };
+                let record = match self.pipeline(&source.pipeline, None).await {
+                    Err(DriveError::PipelineNotFound(_)) => continue,
+                    record => record?,
+                };
+                if sources(&record.pipeline).contains(&source) {
+                    found.push((source.pipeline, ActionName::new(source.action)?));
+                }
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(found),
+            }
+        }
+    }
+
     /// A version of a pipeline, the current one by default.
     ///
     /// # Errors
@@ -172,7 +200,9 @@ impl Driver {
         let key = Key::Declaration(name.clone(), head.incarnation, version);
         let stored = match self.load_one(key).await?.map(|found| found.entity) {
             Some(Entity::Declaration(stored)) => stored.created,
-            _ => return Err(DriveError::VersionNotFound { pipeline: name.to_string(), version }),
+            _ => {
+                return Err(DriveError::VersionNotFound { pipeline: name.to_string(), version });
+            }
         };
         let pipeline = self.pipeline_version(name, head.incarnation, version).await?;
         Ok(PipelineRecord { head, version, stored, pipeline })
@@ -199,7 +229,9 @@ impl Driver {
             };
             let (lanes, lanes_revision) = self.lanes(&head).await?;
             let decision = self.decide(|context| engine::delete(lanes, context));
-            let Some(lanes) = decision.lanes else { return Ok(()) };
+            let Some(lanes) = decision.lanes else {
+                return Ok(());
+            };
             let deleted = self
                 .store
                 .commit(vec![
@@ -266,7 +298,9 @@ impl Driver {
             };
             let (lanes, revision) = self.lanes(&head).await?;
             let decision = self.decide(|context| engine::set_transition(lanes, change, context))?;
-            let Some(lanes) = decision.lanes else { return Ok(()) };
+            let Some(lanes) = decision.lanes else {
+                return Ok(());
+            };
             let write = Write::Put { entity: Entity::Lanes(lanes), expect: Expect::Revision(revision) };
             match self.store.commit(vec![write]).await {
                 Ok(()) => {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use engine::{ActionError, ActionId, Artifact, ExecutionId, External, Progress, Revision, RevisionOverride, Success, Timestamp};
+use engine::{
+    ActionError, ActionId, Artifact, ExecutionId, External, Progress, Revision, RevisionOverride, Success, Timestamp,
+};
 use pipeline::{Action, PipelineName, StageName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

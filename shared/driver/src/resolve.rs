@@ -222,7 +222,9 @@ fn needed_stages(pipeline: &Pipeline, action: &Action) -> Vec<usize> {
 /// Where an attempt at an action puts its output artifacts.
 pub(crate) fn planned_outputs(pipeline: &Pipeline, action: &Action, id: ActionId, home: &str) -> Vec<Artifact> {
     let region = action.region.as_ref().map_or(home, |region| region.as_str());
-    let Some(store) = pipeline.store(region, home) else { return Vec::new() };
+    let Some(store) = pipeline.store(region, home) else {
+        return Vec::new();
+    };
     let attempt = id.first_turn().to_string();
     let place = |name: &pipeline::ArtifactName| Artifact {
         name: name.clone(),

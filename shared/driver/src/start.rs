@@ -43,10 +43,7 @@ fn variables(pipeline: &Pipeline, given: &BTreeMap<String, String>) -> Result<BT
         )));
     }
     if let Some(unknown) = given.keys().find(|name| declared.iter().all(|variable| variable.name != **name)) {
-        return Err(DriveError::Variables(format!(
-            "Pipeline '{}' declares no variable '{unknown}'.",
-            pipeline.name()
-        )));
+        return Err(DriveError::Variables(format!("Pipeline '{}' declares no variable '{unknown}'.", pipeline.name())));
     }
     declared
         .iter()
@@ -83,7 +80,8 @@ impl Driver {
                 return Ok(Started { execution: used.execution, new: false });
             }
             let source = &pipeline.stages()[0];
-            if let Some(wrong) = request.overrides.iter().find(|it| source.actions.iter().all(|a| a.name != it.action)) {
+            if let Some(wrong) = request.overrides.iter().find(|it| source.actions.iter().all(|a| a.name != it.action))
+            {
                 return Err(DriveError::ActionNotFound {
                     pipeline: name.to_string(),
                     stage: source.name.to_string(),
@@ -98,9 +96,10 @@ impl Driver {
             };
             let id = start.id;
             let (lanes, revision) = self.lanes(&head).await?;
-            let decision =
-                self.decide(|context| engine::start(pipeline.clone(), &head, lanes, start, context))?;
-            let Some(execution) = decision.execution.clone() else { return Err(DriveError::no_execution(id)) };
+            let decision = self.decide(|context| engine::start(pipeline.clone(), &head, lanes, start, context))?;
+            let Some(execution) = decision.execution.clone() else {
+                return Err(DriveError::no_execution(id));
+            };
             let revisions = HashMap::from([(Key::Lanes(name.clone(), head.incarnation), revision)]);
             let mut loaded = Loaded { pipeline, execution, stage: None, lanes: None, revisions };
             let writes = token

@@ -111,12 +111,7 @@ impl Driver {
     ///
     /// # Errors
     /// [`DriveError::PipelineNotFound`]; the store's, for a cursor that is none.
-    pub async fn executions(
-        &self,
-        name: &PipelineName,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Page, DriveError> {
+    pub async fn executions(&self, name: &PipelineName, after: Option<&str>, limit: usize) -> Result<Page, DriveError> {
         let (head, _) = self.head(name).await?;
         let listing = Listing::Executions(name.clone(), head.incarnation);
         Ok(self.store.list(&listing, after, limit).await?)
@@ -173,7 +168,9 @@ impl Driver {
         attempt: u16,
     ) -> Result<Option<StageRun>, DriveError> {
         let pipeline = self.pipeline_of(execution).await?;
-        let Some(index) = pipeline.stage_index(stage.as_str()) else { return Ok(None) };
+        let Some(index) = pipeline.stage_index(stage.as_str()) else {
+            return Ok(None);
+        };
         match self.load_one(Key::Stage(execution, index, attempt)).await?.map(|found| found.entity) {
             Some(Entity::Stage(run)) => Ok(Some(run)),
             _ => Ok(None),
@@ -208,9 +205,13 @@ impl Driver {
         }
         let wrong = Refusal::WrongToken { action: short(action), stage: short(stage) };
         let latest = lanes.lanes.get(stage).and_then(|lane| lane.latest);
-        let Some((execution, attempt)) = latest else { return Err(wrong.into()) };
+        let Some((execution, attempt)) = latest else {
+            return Err(wrong.into());
+        };
         let stage_name = record.pipeline.stages()[index].name.clone();
-        let Some(run) = self.stage_by_name(execution, &stage_name, attempt).await? else { return Err(wrong.into()) };
+        let Some(run) = self.stage_by_name(execution, &stage_name, attempt).await? else {
+            return Err(wrong.into());
+        };
         let Some(index) = run.actions.iter().position(|it| it.name.as_str() == action) else {
             return Err(wrong.into());
         };

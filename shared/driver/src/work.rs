@@ -83,12 +83,7 @@ impl Driver {
     }
 
     /// Starts a task, and renews the claim as long as that takes; stops when the claim is lost.
-    async fn start_and_renew(
-        &self,
-        task: &Task,
-        worker: Uuid,
-        perform: &dyn Perform,
-    ) -> Result<Outcome, PerformError> {
+    async fn start_and_renew(&self, task: &Task, worker: Uuid, perform: &dyn Perform) -> Result<Outcome, PerformError> {
         tracing::info!(action = %task.id, name = %task.action.name, at = self.clock.now().0, "start");
         let mut started = perform.start(task);
         let half = Duration::from_millis(u64::try_from(self.policy.lease / 2).unwrap_or(0));

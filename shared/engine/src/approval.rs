@@ -25,7 +25,9 @@ pub(crate) fn answer(
         return Err(Refusal::WrongToken { action: name, stage });
     }
     match run.status {
-        ActionStatus::Pending => return Err(Refusal::WrongToken { action: name, stage }),
+        ActionStatus::Pending => {
+            return Err(Refusal::WrongToken { action: name, stage });
+        }
         ActionStatus::Succeeded | ActionStatus::Failed | ActionStatus::Abandoned => {
             return Err(Refusal::AlreadyAnswered { action: name, stage });
         }
@@ -47,6 +49,8 @@ pub(crate) fn answer(
 
 /// Compares in a time that does not depend on where the two differ.
 fn same(expected: Option<Uuid>, given: Uuid) -> bool {
-    let Some(expected) = expected else { return false };
+    let Some(expected) = expected else {
+        return false;
+    };
     expected.as_bytes().iter().zip(given.as_bytes()).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
 }

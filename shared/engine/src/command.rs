@@ -7,9 +7,7 @@ use pipeline::{Pipeline, StageName};
 use uuid::Uuid;
 
 use crate::id::{ActionId, ExecutionId};
-use crate::state::{
-    ActionError, Artifact, Chore, Execution, External, Lanes, Revision, StageRun, StoredOutputs,
-};
+use crate::state::{ActionError, Artifact, Chore, Execution, External, Lanes, Revision, StageRun, StoredOutputs};
 use crate::time::{Policy, Timestamp};
 
 /// The outside world as a decision may see it.

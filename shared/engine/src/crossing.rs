@@ -255,7 +255,9 @@ pub(crate) fn cancel(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
         return Err(Refusal::Nothing);
     }
     step.lanes_mut()?.done(mine);
-    let (Position::In(_) | Position::Waiting(_)) = step.execution().position else { return Ok(()) };
+    let (Position::In(_) | Position::Waiting(_)) = step.execution().position else {
+        return Ok(());
+    };
     let mut running = Vec::new();
     if let Some(stage) = step.stage_mut().filter(|stage| stage.status == StageStatus::InProgress) {
         stage.status = StageStatus::Cancelled;

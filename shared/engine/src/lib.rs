@@ -42,7 +42,9 @@ pub fn decide(state: State, command: Command, context: &mut Context<'_>) -> Resu
     match command {
         Command::Claim { action, worker } => progress::claim(&mut step, action, worker)?,
         Command::Renew { action, worker } => progress::renew(&mut step, action, worker)?,
-        Command::Started { action, worker, report, poll } => progress::started(&mut step, action, worker, report, poll)?,
+        Command::Started { action, worker, report, poll } => {
+            progress::started(&mut step, action, worker, report, poll)?
+        }
         Command::Report { action, report } => progress::report(&mut step, action, report)?,
         Command::Finish { action, end, next } => progress::finish(&mut step, action, end, next)?,
         Command::Continue { action, continuation, report } => job::proceed(&mut step, action, continuation, report)?,

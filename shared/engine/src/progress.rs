@@ -6,9 +6,7 @@ use uuid::Uuid;
 use crate::command::{Effect, End, Progress, Refusal, Success};
 use crate::crossing;
 use crate::id::ActionId;
-use crate::state::{
-    ActionError, ActionRun, ActionStatus, Outputs, StageRun, StageStatus, StoredOutputs,
-};
+use crate::state::{ActionError, ActionRun, ActionStatus, Outputs, StageRun, StageStatus, StoredOutputs};
 use crate::step::Step;
 
 /// Output variables up to this many bytes stay in the stage's item: 50 actions of a stage with this much each keep it
@@ -117,12 +115,7 @@ fn cut(text: &str) -> String {
 }
 
 /// An action ended; what follows in its stage, or behind it, is requested in the same decision.
-pub(crate) fn finish(
-    step: &mut Step<'_, '_>,
-    action: ActionId,
-    end: End,
-    next: Option<Uuid>,
-) -> Result<(), Refusal> {
+pub(crate) fn finish(step: &mut Step<'_, '_>, action: ActionId, end: End, next: Option<Uuid>) -> Result<(), Refusal> {
     let run = step.run(action)?;
     if !run.status.in_flight() {
         return Err(step.wrong_state(action, run));
@@ -194,7 +187,9 @@ fn succeed(step: &mut Step<'_, '_>, action: ActionId, success: Success) -> Resul
 ///
 /// After a failure the actions that run go on to their end, but no further group starts.
 pub(crate) fn advance(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refusal> {
-    let Some(stage) = step.stage() else { return Err(Refusal::Nothing) };
+    let Some(stage) = step.stage() else {
+        return Err(Refusal::Nothing);
+    };
     if stage.status != StageStatus::InProgress || stage.actions.iter().any(|action| action.status.in_flight()) {
         return Ok(());
     }
@@ -213,7 +208,9 @@ pub(crate) fn advance(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(),
     match waiting {
         None => crossing::leave_succeeded(step, next),
         Some(order) => {
-            let Some(mut stage) = step.stage_mut().cloned() else { return Err(Refusal::Nothing) };
+            let Some(mut stage) = step.stage_mut().cloned() else {
+                return Err(Refusal::Nothing);
+            };
             request_group(step, &mut stage, declared, order, next);
             if let Some(kept) = step.stage_mut() {
                 *kept = stage;

@@ -142,7 +142,9 @@ impl Chore {
     /// The execution to which it must be done.
     pub fn execution(&self) -> ExecutionId {
         match self {
-            Self::Enter { execution, .. } | Self::Supersede { execution, .. } | Self::Cancel { execution } => *execution,
+            Self::Enter { execution, .. } | Self::Supersede { execution, .. } | Self::Cancel { execution } => {
+                *execution
+            }
         }
     }
 }

@@ -1,0 +1,150 @@
+//! What an event asks to be started.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// What to start, and what makes a second delivery of the same event recognizable.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    /// An object of S3 has a new version: start whoever watches it.
+    Object {
+        /// The bucket.
+        bucket: String,
+        /// The object's key.
+        key: String,
+        /// Its new version; none in a bucket without versions.
+        version: Option<String>,
+        /// Names this change of the object.
+        token: String,
+    },
+    /// Start a pipeline by its name.
+    Named {
+        /// The pipeline.
+        pipeline: String,
+        /// Values of its variables.
+        variables: BTreeMap<String, String>,
+        /// Names the event; none: the invocation itself names it.
+        token: Option<String>,
+        /// What people see as the trigger's detail.
+        detail: String,
+    },
+}
+
+/// An event that asks for nothing that this function knows.
+#[derive(Debug, thiserror::Error)]
+#[error("not an event that starts a pipeline: {0}")]
+pub struct NotUnderstood(pub String);
+
+#[derive(Deserialize)]
+struct ObjectCreated {
+    bucket: Bucket,
+    object: Object,
+}
+
+#[derive(Deserialize)]
+struct Bucket {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Object {
+    key: String,
+    version_id: Option<String>,
+    sequencer: Option<String>,
+}
+
+/// `{"pipeline": "name", "variables": [{"name": "...", "value": "..."}]}`: the detail of a `Start Pipeline` event, or the
+/// input that a rule of the user's own gives to this function.
+#[derive(Deserialize)]
+struct StartPipeline {
+    pipeline: String,
+    #[serde(default)]
+    variables: Vec<Variable>,
+}
+
+#[derive(Deserialize)]
+struct Variable {
+    name: String,
+    value: String,
+}
+
+/// Reads an event.
+///
+/// # Errors
+/// [`NotUnderstood`], which says what is missing.
+pub fn read(event: &Value) -> Result<Asked, NotUnderstood> {
+    let text = |name: &str| event.get(name).and_then(Value::as_str);
+    let detail = || event.get("detail").cloned().unwrap_or_default();
+    if text("source") == Some("aws.s3") && text("detail-type") == Some("Object Created") {
+        let created: ObjectCreated =
+            serde_json::from_value(detail()).map_err(|error| NotUnderstood(format!("Object Created: {error}")))?;
+        let change = created.object.version_id.as_deref().or(created.object.sequencer.as_deref());
+        let token = format!("s3#{}", change.or(text("id")).unwrap_or_default());
+        return Ok(Asked::Object {
+            bucket: created.bucket.name,
+            key: created.object.key,
+            version: created.object.version_id.filter(|version| version != "null"),
+            token,
+        });
+    }
+    let (asked, source) = match text("detail-type") {
+        Some("Start Pipeline") => (detail(), text("source").unwrap_or("unknown").to_owned()),
+        _ => (event.clone(), "rule".to_owned()),
+    };
+    let start: StartPipeline = serde_json::from_value(asked).map_err(|error| NotUnderstood(error.to_string()))?;
+    Ok(Asked::Named {
+        pipeline: start.pipeline,
+        variables: start.variables.into_iter().map(|variable| (variable.name, variable.value)).collect(),
+        token: text("id").map(|id| format!("event#{id}")),
+        detail: source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_object_is_named_with_its_version() {
+        let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": {
+            "bucket": {"name": "b"}, "object": {"key": "a/b c.zip", "size": 3, "version-id": "v1", "sequencer": "0"}}});
+        assert_eq!(
+            read(&event).unwrap(),
+            Asked::Object { bucket: "b".into(), key: "a/b c.zip".into(), version: Some("v1".into()), token: "s3#v1".into() }
+        );
+    }
+
+    #[test]
+    fn without_versions_the_sequencer_tells_changes_apart() {
+        let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": {
+            "bucket": {"name": "b"}, "object": {"key": "k", "sequencer": "17"}}});
+        let Asked::Object { version, token, .. } = read(&event).unwrap() else { panic!("an object") };
+        assert_eq!((version, token.as_str()), (None, "s3#17"));
+    }
+
+    #[test]
+    fn a_pipeline_is_started_by_name() {
+        let event = json!({"id": "e1", "source": "mine", "detail-type": "Start Pipeline", "detail": {
+            "pipeline": "p", "variables": [{"name": "Stage", "value": "beta"}]}});
+        let named = Asked::Named {
+            pipeline: "p".into(),
+            variables: BTreeMap::from([("Stage".into(), "beta".into())]),
+            token: Some("event#e1".into()),
+            detail: "mine".into(),
+        };
+        assert_eq!(read(&event).unwrap(), named);
+        let input = read(&json!({"pipeline": "p"})).unwrap();
+        assert!(matches!(input, Asked::Named { token: None, .. }));
+    }
+
+    #[test]
+    fn anything_else_is_not_understood() {
+        for event in [json!({}), json!(null), json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {}})] {
+            assert!(read(&event).is_err(), "{event}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! From what was asked to executions.
+
+use std::collections::BTreeMap;
+
+use driver::{DriveError, Driver, StartRequest, s3_source};
+use engine::{RevisionOverride, Trigger};
+use pipeline::{ActionName, PipelineName};
+
+use crate::event::Asked;
+
+/// Starts what was asked for; an event that comes twice starts nothing again. Answers how many executions are new.
+///
+/// # Errors
+/// The store's, for which the event is to be delivered again. A pipeline that is not there, or cannot be started with
+/// these variables, is logged: another delivery would not help.
+pub async fn start(driver: &Driver, asked: Asked, invocation: &str) -> Result<usize, DriveError> {
+    let mut started = 0;
+    for request in requests(driver, asked, invocation).await? {
+        let pipeline = request.pipeline.clone();
+        match driver.start(request).await {
+            Ok(it) => {
+                started += usize::from(it.new);
+                tracing::info!(%pipeline, execution = %it.execution, new = it.new, "started");
+            }
+            Err(error @ DriveError::Store(_)) => return Err(error),
+            Err(error) => tracing::error!(%pipeline, %error, "not started"),
+        }
+    }
+    Ok(started)
+}
+
+async fn requests(driver: &Driver, asked: Asked, invocation: &str) -> Result<Vec<StartRequest>, DriveError> {
+    let trigger = |detail: String| Trigger { kind: "CloudWatchEvent".into(), detail };
+    match asked {
+        Asked::Named { pipeline, variables, token, detail } => {
+            let Ok(pipeline) = PipelineName::new(pipeline.as_str()) else {
+                tracing::error!(pipeline, "no pipeline can have this name");
+                return Ok(Vec::new());
+            };
+            Ok(vec![StartRequest {
+                pipeline,
+                trigger: trigger(detail),
+                variables,
+                overrides: Vec::new(),
+                client_token: Some(token.unwrap_or_else(|| format!("invocation#{invocation}"))),
+            }])
+        }
+        Asked::Object { bucket, key, version, token } => {
+            let mut watchers: BTreeMap<PipelineName, Vec<ActionName>> = BTreeMap::new();
+            for (pipeline, action) in driver.watchers(&s3_source(&bucket, &key)).await? {
+                watchers.entry(pipeline).or_default().push(action);
+            }
+            let overrides = |actions: Vec<ActionName>| {
+                let revision = |action, version: &String| RevisionOverride {
+                    action,
+                    kind: "S3_OBJECT_VERSION_ID".into(),
+                    value: version.clone(),
+                };
+                actions.into_iter().filter_map(|action| Some(revision(action, version.as_ref()?))).collect()
+            };
+            let request = |(pipeline, actions)| StartRequest {
+                pipeline,
+                trigger: trigger(format!("arn:aws:s3:::{bucket}/{key}")),
+                variables: BTreeMap::new(),
+                overrides: overrides(actions),
+                client_token: Some(token.clone()),
+            };
+            Ok(watchers.into_iter().map(request).collect())
+        }
+    }
+}
