@@ -66,6 +66,8 @@ pub struct Applied {
     pub claimed: Option<ActionId>,
     /// The items after the step: the stage attempt is the one of `claimed`, where there is one.
     pub loaded: Loaded,
+    /// What is to be dispatched now.
+    pub effects: Vec<Effect>,
 }
 
 /// Which stage attempt a command is about.
@@ -203,7 +205,19 @@ impl Driver {
         }
     }
 
-    /// One step of an execution. `known` is what the caller has already read, or just written.
+    /// One step of an execution, and what follows it.
+    pub(crate) async fn step(
+        &self,
+        place: Place,
+        command: Command,
+        known: Option<Loaded>,
+    ) -> Result<Applied, DriveError> {
+        let mut applied = self.apply(place, command, known).await?;
+        self.follow(std::mem::take(&mut applied.effects)).await;
+        Ok(applied)
+    }
+
+    /// One step of an execution, up to its commit. `known` is what the caller has already read, or just written.
     pub(crate) async fn apply(
         &self,
         place: Place,
@@ -231,10 +245,7 @@ impl Driver {
                 Err(refusal) if fresh => return Err(refusal.into()),
                 Err(_) => {}
                 Ok(decision) => match self.commit(&decision, Vec::new(), &mut loaded).await {
-                    Ok(()) => {
-                        self.follow(decision.effects).await;
-                        return Ok(Applied { claimed: decision.claimed, loaded });
-                    }
+                    Ok(()) => return Ok(Applied { claimed: decision.claimed, loaded, effects: decision.effects }),
                     Err(error) => self.again(&mut attempt, error).await?,
                 },
             }
@@ -319,7 +330,7 @@ impl Driver {
             Chore::Supersede { by, .. } => Command::Supersede { by: *by },
             Chore::Cancel { .. } => Command::Cancel,
         };
-        match self.apply(Place::Current(chore.execution()), command, None).await {
+        match self.step(Place::Current(chore.execution()), command, None).await {
             Ok(_) | Err(DriveError::Refused(Refusal::Nothing)) => Ok(()),
             Err(error) => Err(error),
         }

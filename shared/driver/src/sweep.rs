@@ -31,7 +31,7 @@ impl Driver {
         match key {
             Key::Stage(execution, stage, attempt) => {
                 let place = Place::Stage(*execution, *stage, *attempt);
-                self.apply(place, Command::Sweep, None).await.map(|_| ())
+                self.step(place, Command::Sweep, None).await.map(|_| ())
             }
             Key::Lanes(..) => {
                 if let Some(Entity::Lanes(lanes)) = self.load_one(key.clone()).await?.map(|found| found.entity) {

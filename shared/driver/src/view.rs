@@ -225,7 +225,7 @@ impl Driver {
     pub async fn approve_by_id(&self, action: ActionId, token: Uuid, answer: ApprovalAnswer) -> Result<(), DriveError> {
         let command =
             Command::Approve { action, token, approved: answer.approved, summary: answer.summary, by: answer.by };
-        self.apply(Place::Action(action), command, None).await.map(|_| ())
+        self.step(Place::Action(action), command, None).await.map(|_| ())
     }
 
     /// The approval of this attempt.
@@ -291,7 +291,7 @@ impl Driver {
                 Command::Finish { action: id, end: End::Failed { error, report }, next: None }
             }
         };
-        match self.apply(Place::Action(id), command, Some(loaded)).await {
+        match self.step(Place::Action(id), command, Some(loaded)).await {
             Ok(_) => Ok(()),
             Err(error) => Err(no_job(error, id)),
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::{ActionError, ActionId, ActionStatus, Command, End, Progress, Refusal, Timestamp};
-use futures::future::{Either, select};
+use futures::future::{Either, join, select};
 use uuid::Uuid;
 
 use crate::commit::{Applied, Driver, Loaded, Place};
@@ -52,10 +52,10 @@ impl Driver {
         let mut actions = 0;
         while let Some(action) = applied.claimed {
             actions += 1;
-            let end = match self.task(&applied.loaded, action).await? {
-                Err(error) => Ok(Outcome::Failed { error, report: Progress::default() }),
-                Ok(task) => self.start_and_renew(&task, worker, perform).await,
-            };
+            // What the last step asks of others does not hold up the next action.
+            let others = self.follow(std::mem::take(&mut applied.effects));
+            let (end, ()) = join(self.perform(&applied.loaded, action, worker, perform), others).await;
+            let end = end?;
             let command = match end {
                 Ok(Outcome::Running { report, poll }) => Command::Started { action, worker, report, poll },
                 Ok(outcome) => self.ended(action, outcome, worker, until),
@@ -70,7 +70,22 @@ impl Driver {
                 Err(error) => return late(error),
             };
         }
+        self.follow(applied.effects).await;
         Ok(Worked::Actions(actions))
+    }
+
+    /// Starts an action that this worker owns; the inner error asks for another try, the outer one is the store's.
+    async fn perform(
+        &self,
+        loaded: &Loaded,
+        action: ActionId,
+        worker: Uuid,
+        perform: &dyn Perform,
+    ) -> Result<Result<Outcome, PerformError>, DriveError> {
+        Ok(match self.task(loaded, action).await? {
+            Err(error) => Ok(Outcome::Failed { error, report: Progress::default() }),
+            Ok(task) => self.start_and_renew(&task, worker, perform).await,
+        })
     }
 
     fn ended(&self, action: ActionId, outcome: Outcome, worker: Uuid, until: Timestamp) -> Command {
@@ -93,7 +108,7 @@ impl Driver {
                 Either::Right(((), unfinished)) => {
                     started = unfinished;
                     let renew = Command::Renew { action: task.id, worker };
-                    if let Err(error) = self.apply(Place::Action(task.id), renew, None).await {
+                    if let Err(error) = self.step(Place::Action(task.id), renew, None).await {
                         return Err(PerformError(format!("the claim could not be renewed: {error}")));
                     }
                 }
@@ -132,7 +147,7 @@ impl Driver {
             }
             Ok(Outcome::Running { report, .. }) => {
                 let report = Command::Report { action, report };
-                match self.apply(Place::Action(action), report, Some(loaded)).await {
+                match self.step(Place::Action(action), report, Some(loaded)).await {
                     Ok(_) | Err(DriveError::Refused(Refusal::Nothing)) => {}
                     Err(error) => return late(error),
                 }
