@@ -1,0 +1,40 @@
+//! Amazon resource names that Millrace gives out.
+
+/// A pipeline's ARN: `arn:aws:codepipeline:{region}:{account}:{name}`. Source: CodePipeline user guide, 'Identity and
+/// access management', resource types.
+pub fn pipeline(region: &str, account: &str, name: &str) -> String {
+    format!("arn:{}:codepipeline:{region}:{account}:{name}", partition(region))
+}
+
+/// The name in a pipeline's ARN, if it is one of this region and account.
+pub fn pipeline_name<'a>(arn: &'a str, region: &str, account: &str) -> Option<&'a str> {
+    let name = arn.strip_prefix(pipeline(region, account, "").as_str())?;
+    (!name.is_empty() && !name.contains([':', '/'])).then_some(name)
+}
+
+/// The partition of a region. Source: AWS General Reference, 'Amazon Resource Names'.
+pub fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipeline_arn_leads_back_to_its_name() {
+        let arn = pipeline("eu-west-1", "123456789012", "shop");
+        assert_eq!(arn, "arn:aws:codepipeline:eu-west-1:123456789012:shop");
+        assert_eq!(pipeline_name(&arn, "eu-west-1", "123456789012"), Some("shop"));
+        assert_eq!(pipeline_name(&arn, "eu-west-2", "123456789012"), None, "another region's");
+        assert_eq!(pipeline_name(&arn, "eu-west-1", "999999999999"), None, "another account's");
+        assert_eq!(pipeline_name("arn:aws:codepipeline:eu-west-1:123456789012:", "eu-west-1", "123456789012"), None);
+        assert!(pipeline("cn-north-1", "123456789012", "shop").starts_with("arn:aws-cn:"));
+    }
+}

@@ -1,0 +1,98 @@
+//! The function's own clients.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+
+use crate::roles::Roles;
+use crate::settings::Settings;
+
+/// Tries of a request in all, with back-off between them, for throttling and passing faults.
+const TRIES: u32 = 3;
+const CONNECT: Duration = Duration::from_secs(2);
+const OPERATION: Duration = Duration::from_secs(30);
+
+/// The function's own AWS clients: cheap to clone, each client is made when it is first used.
+///
+/// Credentials are those of the environment, as Lambda gives them; nothing looks for a profile or an instance role.
+/// `AWS_ENDPOINT_URL` (and `AWS_ENDPOINT_URL_{SERVICE}`) lead to an emulator.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: SdkConfig,
+    roles: Roles,
+    dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
+    eventbridge: OnceLock<aws_sdk_eventbridge::Client>,
+    kms: OnceLock<aws_sdk_kms::Client>,
+    sqs: OnceLock<aws_sdk_sqs::Client>,
+}
+
+impl Clients {
+    /// Clients for the settings' region. Makes no connection.
+    pub async fn new(settings: &Settings) -> Self {
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .region(Region::new(settings.region().to_owned()))
+            .credentials_provider(EnvironmentVariableCredentialsProvider::new())
+            .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(OPERATION).build())
+            .load()
+            .await;
+        Self::from_config(config, settings.external_id())
+    }
+
+    /// Clients over a configuration made elsewhere, for tools and tests.
+    pub fn from_config(config: SdkConfig, external_id: Option<&str>) -> Self {
+        let inner = Inner {
+            roles: Roles::new(config.clone(), external_id.map(str::to_owned)),
+            config,
+            dynamodb: OnceLock::new(),
+            eventbridge: OnceLock::new(),
+            kms: OnceLock::new(),
+            sqs: OnceLock::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// What the clients are made from: region, credentials, HTTPS client, time-outs.
+    pub fn config(&self) -> &SdkConfig {
+        &self.inner.config
+    }
+
+    /// Sessions under the roles of pipelines and actions.
+    pub fn roles(&self) -> &Roles {
+        &self.inner.roles
+    }
+
+    /// DynamoDB.
+    pub fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
+        self.inner.dynamodb.get_or_init(|| aws_sdk_dynamodb::Client::new(&self.inner.config))
+    }
+
+    /// EventBridge.
+    pub fn eventbridge(&self) -> &aws_sdk_eventbridge::Client {
+        self.inner.eventbridge.get_or_init(|| aws_sdk_eventbridge::Client::new(&self.inner.config))
+    }
+
+    /// KMS.
+    pub fn kms(&self) -> &aws_sdk_kms::Client {
+        self.inner.kms.get_or_init(|| aws_sdk_kms::Client::new(&self.inner.config))
+    }
+
+    /// SQS.
+    pub fn sqs(&self) -> &aws_sdk_sqs::Client {
+        self.inner.sqs.get_or_init(|| aws_sdk_sqs::Client::new(&self.inner.config))
+    }
+}

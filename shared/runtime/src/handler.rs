@@ -1,0 +1,81 @@
+//! The loop around a function's handler.
+
+use std::future::Future;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tracing_subscriber::EnvFilter;
+
+/// Lets log lines go to stderr as JSON, by `RUST_LOG` (default `info`), each with the spans it is in: the outermost
+/// holds the request id, an inner one the execution's id. Called again it does nothing.
+pub fn start_logging() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // A second call finds a subscriber; that is no fault.
+    let _ = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(true)
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
+}
+
+/// How long the invocation may still run.
+pub fn time_left(context: &Context) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Duration::from_millis(context.deadline).saturating_sub(now)
+}
+
+/// Handles one event after another until Lambda ends the process. An error is logged with its causes and makes the
+/// invocation fail; Lambda then does what the event's source says: try again, or put it aside.
+///
+/// # Errors
+/// When the runtime's own interface fails.
+pub async fn run<E, R, F>(handler: impl Fn(E, Context) -> F) -> anyhow::Result<()>
+where
+    E: DeserializeOwned,
+    R: Serialize,
+    F: Future<Output = anyhow::Result<R>>,
+{
+    start_logging();
+    let handler = &handler;
+    let service =
+        service_fn(move |event: LambdaEvent<E>| async move { report(handler(event.payload, event.context)).await });
+    lambda_runtime::run(service).await.map_err(anyhow::Error::from_boxed)
+}
+
+/// The same for a function behind API Gateway. A handler answers its callers' faults itself; its error is a fault of
+/// ours, and the caller gets API Gateway's own 502.
+///
+/// # Errors
+/// When the runtime's own interface fails.
+pub async fn run_http<F>(handler: impl Fn(lambda_http::Request) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<lambda_http::Response<lambda_http::Body>>> + Send,
+{
+    start_logging();
+    let handler = &handler;
+    let service = service_fn(move |request| report(handler(request)));
+    lambda_http::run(service).await.map_err(anyhow::Error::from_boxed)
+}
+
+/// Logs how an event went, in a line of its own.
+async fn report<R>(handling: impl Future<Output = anyhow::Result<R>>) -> Result<R, Diagnostic> {
+    let began = Instant::now();
+    let result = handling.await;
+    let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match result {
+        Ok(answer) => {
+            tracing::info!(milliseconds, "handled");
+            Ok(answer)
+        }
+        Err(error) => {
+            let message = format!("{error:#}");
+            tracing::error!(milliseconds, error = %message, "not handled");
+            Err(Diagnostic { error_type: "MillraceError".to_owned(), error_message: message })
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What every function's `main` needs, and nothing that decides anything.
+//!
+//! - [`Settings`]: the environment, read once, each error naming its variable.
+//! - [`Clients`]: the function's own AWS clients, each made when first used, over one HTTPS client.
+//! - [`Roles`]: sessions under a pipeline's role or an action's, assumed with an external id. Functions hold no rights
+//!   at providers; whatever an action does, it does in such a [`Session`].
+//! - [`EventDispatch`] and [`SystemClock`]: the driver's ports on AWS; [`driver`] puts them together.
+//! - [`run`] and [`run_http`]: the loop around a handler, with logging.
+//!
+//! May touch STS for itself; of the other services it only makes clients (and sends the driver's messages).
+//!
+//! ```no_run
+//! # async fn handle(_: &driver::Driver, _: serde_json::Value) -> anyhow::Result<serde_json::Value> { todo!() }
+//! #[tokio::main]
+//! async fn main() -> anyhow::Result<()> {
+//!     let settings = runtime::Settings::from_environment()?;
+//!     let clients = runtime::Clients::new(&settings).await;
+//!     let driver = runtime::driver(&settings, &clients)?;
+//!     let driver = &driver;
+//!     runtime::run(|event, _context| async move { handle(driver, event).await }).await
+//! }
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod arn;
+mod clients;
+mod clock;
+mod dispatch;
+mod handler;
+mod roles;
+mod session;
+mod settings;
+#[cfg(test)]
+mod testing;
+mod wiring;
+
+pub use clients::Clients;
+pub use clock::SystemClock;
+pub use dispatch::EventDispatch;
+pub use handler::{run, run_http, start_logging, time_left};
+pub use roles::{Identity, RoleError, Roles, session_name};
+pub use session::Session;
+pub use settings::{SettingError, Settings};
+pub use wiring::driver;

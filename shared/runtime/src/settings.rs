@@ -1,0 +1,211 @@
+//! Settings from the environment.
+
+use std::str::FromStr;
+
+use engine::Policy;
+
+/// A setting that is missing or makes no sense. The message names the variable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// The variable is needed and is not set, or is empty.
+    #[error("the environment variable {0} is not set")]
+    Missing(&'static str),
+    /// The variable's value cannot be used.
+    #[error("the environment variable {variable} is {value:?}: it must be {expected}")]
+    Invalid {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+}
+
+/// What a function is told by its environment.
+///
+/// A variable that only some functions need is asked for when it is used, so that a function need not be given what
+/// it does not use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    table: Option<String>,
+    bus: Option<String>,
+    event_bus: String,
+    poll_queue_url: Option<String>,
+    hmac_key: Option<String>,
+    approval_url: Option<String>,
+    external_id: Option<String>,
+    account: Option<String>,
+    region: String,
+    lease_seconds: u32,
+    sweep_seconds: u32,
+    poll_seconds: u32,
+}
+
+impl Settings {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// [`SettingError`] when `AWS_REGION` is missing or a number is none.
+    pub fn from_environment() -> Result<Self, SettingError> {
+        Self::read(|name| std::env::var(name).ok())
+    }
+
+    /// Reads settings from any lookup by variable name.
+    ///
+    /// # Errors
+    /// As [`Settings::from_environment`].
+    pub fn read(lookup: impl Fn(&'static str) -> Option<String>) -> Result<Self, SettingError> {
+        let text = |name| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let seconds = |name, default, range: std::ops::RangeInclusive<u32>, expected| match text(name) {
+            None => Ok(default),
+            Some(value) => match u32::from_str(&value) {
+                Ok(number) if range.contains(&number) => Ok(number),
+                _ => Err(SettingError::Invalid { variable: name, value, expected }),
+            },
+        };
+        Ok(Self {
+            table: text("MILLRACE_TABLE"),
+            bus: text("MILLRACE_BUS"),
+            event_bus: text("MILLRACE_EVENT_BUS").unwrap_or_else(|| "default".to_owned()),
+            poll_queue_url: text("MILLRACE_POLL_QUEUE_URL"),
+            hmac_key: text("MILLRACE_HMAC_KEY"),
+            approval_url: text("MILLRACE_APPROVAL_URL"),
+            external_id: text("MILLRACE_EXTERNAL_ID"),
+            account: text("MILLRACE_ACCOUNT"),
+            region: text("AWS_REGION")
+                .or_else(|| text("AWS_DEFAULT_REGION"))
+                .ok_or(SettingError::Missing("AWS_REGION"))?,
+            lease_seconds: seconds("MILLRACE_LEASE_SECONDS", 60, 1..=3_600, "a number of seconds from 1 to 3600")?,
+            sweep_seconds: seconds("MILLRACE_SWEEP_SECONDS", 60, 1..=60, "a number of seconds from 1 to 60")?,
+            poll_seconds: seconds("MILLRACE_POLL_SECONDS", 5, 1..=900, "a number of seconds from 1 to 900")?,
+        })
+    }
+
+    /// `MILLRACE_TABLE`: the table's name.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn table(&self) -> Result<&str, SettingError> {
+        needed(&self.table, "MILLRACE_TABLE")
+    }
+
+    /// `MILLRACE_BUS`: the bus over which functions tell each other of work.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn bus(&self) -> Result<&str, SettingError> {
+        needed(&self.bus, "MILLRACE_BUS")
+    }
+
+    /// `MILLRACE_EVENT_BUS`: the bus for state-change events; `default` where nothing is set.
+    pub fn event_bus(&self) -> &str {
+        &self.event_bus
+    }
+
+    /// `MILLRACE_POLL_QUEUE_URL`: the queue for messages that arrive after a delay.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn poll_queue_url(&self) -> Result<&str, SettingError> {
+        needed(&self.poll_queue_url, "MILLRACE_POLL_QUEUE_URL")
+    }
+
+    /// `MILLRACE_HMAC_KEY`: the KMS key that signs approval links.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn hmac_key(&self) -> Result<&str, SettingError> {
+        needed(&self.hmac_key, "MILLRACE_HMAC_KEY")
+    }
+
+    /// `MILLRACE_APPROVAL_URL`: the public address of the approval page.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn approval_url(&self) -> Result<&str, SettingError> {
+        needed(&self.approval_url, "MILLRACE_APPROVAL_URL")
+    }
+
+    /// `MILLRACE_EXTERNAL_ID`: what roles ask for when they are assumed; none: they are assumed without.
+    pub fn external_id(&self) -> Option<&str> {
+        self.external_id.as_deref()
+    }
+
+    /// `MILLRACE_ACCOUNT`: the account's id, for ARNs.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn account(&self) -> Result<&str, SettingError> {
+        needed(&self.account, "MILLRACE_ACCOUNT")
+    }
+
+    /// `AWS_REGION`: the home region, in which pipelines live.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// `MILLRACE_SWEEP_SECONDS`: how often the sweeper sweeps inside its invocation of one minute.
+    pub fn sweep_seconds(&self) -> u32 {
+        self.sweep_seconds
+    }
+
+    /// The engine's periods: the lease is `MILLRACE_LEASE_SECONDS`, work that nobody took up is dispatched again after
+    /// a third of it; the first poll is after `MILLRACE_POLL_SECONDS`, later ones after at most twelve times that.
+    pub fn policy(&self) -> Policy {
+        let milliseconds = |seconds: u32| i64::from(seconds) * 1_000;
+        Policy {
+            lease: milliseconds(self.lease_seconds),
+            grace: milliseconds(self.lease_seconds) / 3,
+            poll_first: milliseconds(self.poll_seconds),
+            poll_most: milliseconds(self.poll_seconds.saturating_mul(12).min(900)),
+        }
+    }
+}
+
+fn needed<'a>(value: &'a Option<String>, variable: &'static str) -> Result<&'a str, SettingError> {
+    value.as_deref().ok_or(SettingError::Missing(variable))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[(&'static str, &str)]) -> Result<Settings, SettingError> {
+        Settings::read(|name| values.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn defaults_are_the_engine_s_own() {
+        let settings = read(&[("AWS_REGION", "eu-west-1")]).unwrap();
+        assert_eq!(settings.policy(), Policy::default());
+        assert_eq!(settings.event_bus(), "default");
+        assert_eq!(settings.external_id(), None);
+        assert_eq!(settings.region(), "eu-west-1");
+    }
+
+    #[test]
+    fn what_is_missing_is_named_when_it_is_used() {
+        let settings = read(&[("AWS_REGION", "eu-west-1"), ("MILLRACE_BUS", "  ")]).unwrap();
+        assert_eq!(settings.table().unwrap_err().to_string(), "the environment variable MILLRACE_TABLE is not set");
+        assert_eq!(settings.bus(), Err(SettingError::Missing("MILLRACE_BUS")));
+        assert_eq!(read(&[]).unwrap_err(), SettingError::Missing("AWS_REGION"));
+    }
+
+    #[test]
+    fn numbers_are_checked() {
+        for value in ["0", "-1", "soon", "61"] {
+            let error = read(&[("AWS_REGION", "eu-west-1"), ("MILLRACE_SWEEP_SECONDS", value)]).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("MILLRACE_SWEEP_SECONDS") && text.contains(value) && text.contains("1 to 60"), "{text}");
+        }
+    }
+
+    #[test]
+    fn periods_follow_the_settings() {
+        let settings =
+            read(&[("AWS_REGION", "eu-west-1"), ("MILLRACE_LEASE_SECONDS", "6"), ("MILLRACE_POLL_SECONDS", "1")]);
+        let policy = settings.unwrap().policy();
+        assert_eq!(policy, Policy { lease: 6_000, grace: 2_000, poll_first: 1_000, poll_most: 12_000 });
+    }
+}
