@@ -1,0 +1,176 @@
+//! CloudFormation: create, update, or leave alone.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::error::ProvideErrorMetadata;
+use aws_sdk_cloudformation::types::{Capability, Parameter, Stack, Tag};
+
+use crate::hash::hash;
+
+/// Longer than either emulator ever took.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// The tag that holds the hash of template and parameters, by which an unchanged stack is known.
+const CONTENT: &str = "millrace:content";
+
+/// A stack to be.
+pub(crate) struct Deployment<'a> {
+    pub name: &'a str,
+    pub template: &'a str,
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Created,
+    Updated,
+    Unchanged,
+}
+
+impl Deployment<'_> {
+    /// Name of an object that holds the template: too long ones must be read from S3 by CloudFormation.
+    pub fn template_key(&self) -> String {
+        format!("templates/{}-{}.yaml", self.name, &hash(self.template)[..16])
+    }
+
+    fn content(&self) -> String {
+        let parameters: String = self.parameters.iter().map(|(name, value)| format!("\n{name}={value}")).collect();
+        hash(format!("{}{parameters}", self.template))
+    }
+
+    /// Brings the stack to this content, reading the template from `url`, and returns its outputs.
+    pub async fn apply(&self, client: &Client, url: &str) -> Result<(Outcome, BTreeMap<String, String>)> {
+        let content = self.content();
+        let outcome = match self.describe(client).await? {
+            Some(stack) if is_good(&stack) && tag(&stack) == Some(content.as_str()) => {
+                return Ok((Outcome::Unchanged, outputs(&stack)));
+            }
+            Some(stack) if is_good(&stack) => self.update(client, url, &content).await?,
+            Some(_) => {
+                // Half made or half undone: it takes no update.
+                client.delete_stack().stack_name(self.name).send().await?;
+                self.settled(client).await?;
+                self.create(client, url, &content).await?
+            }
+            None => self.create(client, url, &content).await?,
+        };
+        let stack = self.settled(client).await?.with_context(|| format!("the stack {} vanished", self.name))?;
+        if !is_good(&stack) {
+            bail!("the stack {} is {}: {}", self.name, status(&stack), self.reasons(client).await);
+        }
+        Ok((outcome, outputs(&stack)))
+    }
+
+    async fn create(&self, client: &Client, url: &str, content: &str) -> Result<Outcome> {
+        client
+            .create_stack()
+            .stack_name(self.name)
+            .template_url(url)
+            .set_parameters(Some(self.parameters()))
+            .capabilities(Capability::CapabilityIam)
+            .tags(Tag::builder().key(CONTENT).value(content).build())
+            .send()
+            .await
+            .with_context(|| format!("cannot create the stack {}", self.name))?;
+        Ok(Outcome::Created)
+    }
+
+    async fn update(&self, client: &Client, url: &str, content: &str) -> Result<Outcome> {
+        let updated = client
+            .update_stack()
+            .stack_name(self.name)
+            .template_url(url)
+            .set_parameters(Some(self.parameters()))
+            .capabilities(Capability::CapabilityIam)
+            .tags(Tag::builder().key(CONTENT).value(content).build())
+            .send()
+            .await;
+        match updated {
+            Ok(_) => Ok(Outcome::Updated),
+            Err(error) if error.message().is_some_and(|message| message.contains("No updates are to be performed")) => {
+                Ok(Outcome::Unchanged)
+            }
+            Err(error) => Err(error).with_context(|| format!("cannot update the stack {}", self.name)),
+        }
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        self.parameters
+            .iter()
+            .map(|(name, value)| Parameter::builder().parameter_key(name).parameter_value(value).build())
+            .collect()
+    }
+
+    async fn describe(&self, client: &Client) -> Result<Option<Stack>> {
+        describe(client, self.name).await
+    }
+
+    /// Waits until nothing is going on; nothing is returned for a deleted stack.
+    async fn settled(&self, client: &Client) -> Result<Option<Stack>> {
+        let began = Instant::now();
+        loop {
+            match self.describe(client).await? {
+                Some(stack) if status(&stack).ends_with("_IN_PROGRESS") => {}
+                stack => return Ok(stack),
+            }
+            if began.elapsed() > LIMIT {
+                bail!("the stack {} is still busy after {} s", self.name, LIMIT.as_secs());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Why resources failed, for the error.
+    async fn reasons(&self, client: &Client) -> String {
+        let Ok(events) = client.describe_stack_events().stack_name(self.name).send().await else {
+            return "and CloudFormation does not say why".into();
+        };
+        let reasons: Vec<_> = events
+            .stack_events()
+            .iter()
+            .filter(|event| event.resource_status().is_some_and(|status| status.as_str().ends_with("_FAILED")))
+            .map(|event| {
+                let resource = event.logical_resource_id().unwrap_or_default();
+                format!("{resource}: {}", event.resource_status_reason().unwrap_or("no reason given"))
+            })
+            .collect();
+        reasons.join("; ")
+    }
+}
+
+/// The stack of that name, unless it does not exist or was deleted.
+pub(crate) async fn describe(client: &Client, name: &str) -> Result<Option<Stack>> {
+    match client.describe_stacks().stack_name(name).send().await {
+        Ok(found) => Ok(found
+            .stacks
+            .and_then(|stacks| stacks.into_iter().next())
+            .filter(|stack| status(stack) != "DELETE_COMPLETE")),
+        Err(error) if error.message().is_some_and(|message| message.contains("does not exist")) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot look at the stack {name}")),
+    }
+}
+
+/// Whether the stack stands as it was last described.
+pub(crate) fn is_good(stack: &Stack) -> bool {
+    matches!(status(stack), "CREATE_COMPLETE" | "UPDATE_COMPLETE")
+}
+
+pub(crate) fn outputs(stack: &Stack) -> BTreeMap<String, String> {
+    stack
+        .outputs()
+        .iter()
+        .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())))
+        .collect()
+}
+
+fn status(stack: &Stack) -> &str {
+    stack.stack_status().map_or("", |status| status.as_str())
+}
+
+fn tag(stack: &Stack) -> Option<&str> {
+    stack.tags().iter().find(|tag| tag.key() == Some(CONTENT))?.value()
+}

@@ -1,0 +1,68 @@
+//! The two emulators: how each is installed and started.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::paths::Paths;
+
+mod localstack;
+mod ministack;
+mod python;
+
+/// An emulator of AWS on which the stack can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Emulator {
+    /// The default: one small Python process.
+    Ministack,
+    /// The second target: LocalStack's last release under an open licence, without Docker. Needs Java 17 and npm.
+    Localstack,
+}
+
+impl Emulator {
+    /// The word that the command line takes, also the name of the folder under `target/local`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ministack => "ministack",
+            Self::Localstack => "localstack",
+        }
+    }
+
+    /// Installs the emulator under `target/` unless it is there already, and says how to start it.
+    ///
+    /// # Errors
+    /// When something is missing on this machine or cannot be installed; the message says what to do.
+    pub(crate) fn install(self, paths: &Paths, say: fn(&str)) -> Result<Program> {
+        match self {
+            Self::Ministack => ministack::install(paths, say),
+            Self::Localstack => localstack::install(paths, say),
+        }
+    }
+
+    /// How long it may take until it answers.
+    pub(crate) const fn start_limit(self) -> Duration {
+        match self {
+            Self::Ministack => Duration::from_secs(30),
+            Self::Localstack => Duration::from_secs(120),
+        }
+    }
+}
+
+/// What to run for an emulator, apart from the instance's own port and folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    /// Program and arguments.
+    pub command: Vec<OsString>,
+    /// Environment that does not depend on the instance.
+    pub environment: Vec<(&'static str, OsString)>,
+    /// Names of variables that take the instance's port, a folder, or an address.
+    pub per_instance: fn(port: u16, folder: &Path) -> Vec<(&'static str, OsString)>,
+}
+
+/// Where an instance keeps what it unpacks.
+fn scratch(folder: &Path) -> PathBuf {
+    folder.join("tmp")
+}

@@ -1,0 +1,8 @@
+//! Content by its hash.
+
+use sha2::{Digest, Sha256};
+
+/// SHA-256, in hexadecimal digits.
+pub(crate) fn hash(content: impl AsRef<[u8]>) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,41 @@
+//! Millrace on this machine: either emulator up and down, the stack on it, and what clients need to reach it.
+//!
+//! Everything is made under `target/local`: virtual environments with the emulators (`venv-*`), one folder for each
+//! running emulator with its log, and `env`, a file to be sourced by any client. What is deployed is `infra/home.yaml`
+//! and `infra/region.yaml`, as they go to AWS; only parameters differ.
+//!
+//! The command is `cargo run -p local -- up | down | status | demo | logs`. Tests use the library, with an emulator of
+//! their own that ends with them:
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use local::{AWAY, Emulator, Lifetime, Options, Stack};
+//!
+//! let options = Options { name: Some("e2e-ministack".into()), lifetime: Lifetime::UntilExit, ..Options::default() };
+//! let stack = Stack::up(Emulator::Ministack, options).await?;
+//! let pipelines = stack.codepipeline().list_pipelines().send().await?;
+//! let buckets = stack.s3(AWAY).list_buckets().send().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! This crate may touch the emulator, `target/`, and processes that it started. It knows none of the other crates.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod deploy;
+mod emulator;
+mod environment;
+mod hash;
+pub mod http;
+mod instance;
+mod package;
+mod paths;
+mod processes;
+mod sdk;
+mod shell;
+mod stack;
+
+pub use emulator::Emulator;
+pub use package::FUNCTIONS;
+pub use sdk::{ACCOUNT, AWAY, HOME, REGIONS};
+pub use stack::{Lifetime, Options, Stack, down};

@@ -1,0 +1,109 @@
+//! `cargo run -p local -- up | down | status | demo [--yes] | logs`, each with `--on ministack` or `--on localstack`.
+#![allow(clippy::print_stdout, reason = "a command prints")]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use local::{Emulator, Options, Stack};
+
+mod logs;
+
+/// Millrace on this machine.
+#[derive(Parser)]
+#[command(name = "local", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Which emulator of AWS.
+    #[arg(long, global = true, value_enum, default_value = "ministack")]
+    on: Emulator,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the emulator, build the functions, deploy what changed, write target/local/env.
+    Up,
+    /// Stop the emulator and forget what was in it.
+    Down,
+    /// Say whether it is up; the exit status is 0 only then.
+    Status,
+    /// Print what the functions have logged.
+    Logs,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            if let Some(advice) = advice(&format!("{error:#}")) {
+                eprintln!("{advice}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let emulator = arguments.on;
+    match arguments.command {
+        Command::Up => {
+            let stack = Stack::up(emulator, Options::default()).await?;
+            println!("up: {} at {}", emulator.name(), stack.endpoint);
+            println!("CodePipeline answers at {}", stack.api_url);
+            println!("clients: . target/local/env");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Down => {
+            let stopped = local::down(emulator, None).await?;
+            println!("{} {}", emulator.name(), if stopped { "stopped" } else { "was not running" });
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Status => match Stack::attach(emulator, None).await {
+            Ok(stack) => {
+                println!("up: {} at {}, CodePipeline at {}", emulator.name(), stack.endpoint, stack.api_url);
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => {
+                println!("down: {error:#}");
+                Ok(ExitCode::FAILURE)
+            }
+        },
+        Command::Logs => logs::print(&Stack::attach(emulator, None).await?).await.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// What to do about errors that come from the machine and not from the stack.
+fn advice(error: &str) -> Option<&'static str> {
+    if error.contains("No space left on device") || error.contains("os error 28") {
+        return Some(
+            "The disk is full. Make room, and run the command again: what it left unfinished it makes anew. `target/local` holds the emulators.",
+        );
+    }
+    if error.contains("Permission denied") {
+        return Some("Everything is written under target/: see that it belongs to you.");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_as_documented() {
+        let arguments = Arguments::parse_from(["local", "up", "--on", "localstack"]);
+        assert_eq!(arguments.on, Emulator::Localstack);
+        assert_eq!(Arguments::parse_from(["local", "status"]).on, Emulator::Ministack);
+    }
+
+    #[test]
+    fn a_full_disk_gets_advice() {
+        assert!(advice("cannot write x: No space left on device (os error 28)").is_some());
+        assert!(advice("the stack is ROLLBACK_COMPLETE").is_none());
+    }
+}
