@@ -8,6 +8,7 @@ use Kind::{InvalidActionDeclaration, InvalidStageDeclaration, InvalidStructure, 
 
 mod largest;
 mod properties;
+mod shapes;
 
 /// The example with the values at these paths (JSON pointers) replaced, or added; null removes.
 fn changed(changes: &[(&str, Value)]) -> Declaration {
