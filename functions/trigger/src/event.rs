@@ -114,7 +114,12 @@ mod tests {
             "bucket": {"name": "b"}, "object": {"key": "a/b c.zip", "size": 3, "version-id": "v1", "sequencer": "0"}}});
         assert_eq!(
             read(&event).unwrap(),
-            Asked::Object { bucket: "b".into(), key: "a/b c.zip".into(), version: Some("v1".into()), token: "s3#v1".into() }
+            Asked::Object {
+                bucket: "b".into(),
+                key: "a/b c.zip".into(),
+                version: Some("v1".into()),
+                token: "s3#v1".into()
+            }
         );
     }
 
@@ -143,7 +148,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_not_understood() {
-        for event in [json!({}), json!(null), json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {}})] {
+        for event in
+            [json!({}), json!(null), json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {}})]
+        {
             assert!(read(&event).is_err(), "{event}");
         }
     }

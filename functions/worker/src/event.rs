@@ -75,9 +75,8 @@ mod tests {
 
     #[test]
     fn the_end_of_a_state_machine_is_a_hint_to_poll() {
-        let event = |name: String, status: &str| {
-            json!({"source": "aws.states", "detail": {"status": status, "name": name}})
-        };
+        let event =
+            |name: String, status: &str| json!({"source": "aws.states", "detail": {"status": status, "name": name}});
         let ended = read(&event(format!("prefix-{}", action()), "SUCCEEDED"));
         assert_eq!(ended[0].message, Some(Message::Poll { action: action(), count: None }));
         assert_eq!(read(&event(format!("prefix-{}", action()), "RUNNING"))[0].message, None);

@@ -10,6 +10,7 @@
 
 mod commit;
 mod error;
+mod history;
 mod pipelines;
 mod ports;
 mod resolve;
@@ -20,6 +21,7 @@ mod work;
 
 pub use commit::{Driver, Setup};
 pub use error::DriveError;
+pub use history::{ActionView, ExecutionView};
 pub use pipelines::{PipelineRecord, s3_source};
 pub use ports::{Clock, Dispatch, DispatchError, Message, Outcome, Perform, PerformError, Task, TaskInput};
 pub use start::{StartRequest, Started};

@@ -252,22 +252,24 @@ impl Driver {
         }
     }
 
-    /// Changes a pipeline's tags.
+    /// Changes a pipeline's tags. Answers whether it did: the change says whether what it made is to be stored.
     ///
     /// # Errors
     /// [`DriveError::PipelineNotFound`].
     pub async fn change_tags(
         &self,
         name: &PipelineName,
-        change: impl Fn(&mut BTreeMap<String, String>) + Send + Sync,
-    ) -> Result<(), DriveError> {
+        change: impl Fn(&mut BTreeMap<String, String>) -> bool + Send + Sync,
+    ) -> Result<bool, DriveError> {
         let mut attempt = 0;
         loop {
             let (mut head, revision) = self.head(name).await?;
-            change(&mut head.tags);
+            if !change(&mut head.tags) {
+                return Ok(false);
+            }
             let write = Write::Put { entity: Entity::Head(head), expect: Expect::Revision(revision) };
             match self.store.commit(vec![write]).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(true),
                 Err(error) => self.again(&mut attempt, error).await?,
             }
         }

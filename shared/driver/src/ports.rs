@@ -54,6 +54,18 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// The execution that it is about.
+    pub fn execution(&self) -> ExecutionId {
+        match self {
+            Self::Run { action }
+            | Self::Poll { action, .. }
+            | Self::Cancel { action }
+            | Self::Replicate { action, .. } => action.execution,
+        }
+    }
+}
+
 /// A message that could not be dispatched.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the event could not be sent: {0}")]

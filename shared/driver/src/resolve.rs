@@ -12,7 +12,7 @@ use crate::error::DriveError;
 use crate::ports::{Task, TaskInput};
 
 /// Stage attempts of one execution, by stage index, as far as they have been read.
-type Stages = HashMap<usize, StageRun>;
+pub(crate) type Stages = HashMap<usize, StageRun>;
 
 /// A task, or the reason why the action cannot be run.
 pub(crate) type Resolved = Result<Box<Task>, ActionError>;
@@ -117,7 +117,7 @@ impl Driver {
     }
 
     /// An action's configuration with its variables resolved.
-    async fn configuration(
+    pub(crate) async fn configuration(
         &self,
         pipeline: &Pipeline,
         execution: &Execution,
