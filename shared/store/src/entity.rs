@@ -1,0 +1,252 @@
+//! The items of the table: their keys and their places in the two indexes.
+//!
+//! | entity | pk | sk | `listing` index | `due` index |
+//! |---|---|---|---|---|
+//! | head | `P#name` | `HEAD` | `PIPELINES`, name | |
+//! | declaration | `P#name` | `V#incarnation#version` | | |
+//! | lanes | `P#name` | `LANES#incarnation` | | while it has chores |
+//! | start token | `P#name` | `TOKEN#incarnation#token` | | |
+//! | execution | `E#id` | `EXECUTION` | `P#name#incarnation`, newest first | |
+//! | stage attempt | `E#id` | `STAGE#index#attempt` | | while actions are in flight |
+//! | output variables | `E#id` | `OUTPUTS#action id` | | |
+//! | source | `S#source key` | `name#action` | | |
+
+use std::collections::BTreeMap;
+
+use engine::{ActionId, Execution, ExecutionId, Head, Lanes, StageRun, StoredOutputs, Timestamp};
+use pipeline::{Declaration, PipelineName};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Deleted pipelines' lanes are kept for this many seconds, for executions that still end: 90 days.
+const TOMBSTONE_SECONDS: i64 = 90 * 24 * 3_600;
+/// A start's client token is remembered for this many seconds: a day.
+const TOKEN_SECONDS: i64 = 24 * 3_600;
+
+/// A version of a pipeline's declaration; never changed once written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredDeclaration {
+    /// The pipeline's name.
+    pub pipeline: PipelineName,
+    /// Which pipeline of that name.
+    pub incarnation: Uuid,
+    /// From 1.
+    pub version: u32,
+    /// When it was stored.
+    pub created: Timestamp,
+    /// The declaration.
+    pub declaration: Declaration,
+}
+
+/// That a pipeline's source action watches something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// What is watched, for example `s3/bucket/key`. Made by the trigger's own rules.
+    pub watched: String,
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The source action.
+    pub action: String,
+    /// More about the source, as the trigger needs it.
+    pub detail: BTreeMap<String, String>,
+}
+
+/// That a client token was used for a start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StartToken {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// Which pipeline of that name.
+    pub incarnation: Uuid,
+    /// The caller's token.
+    pub token: String,
+    /// The execution that it started.
+    pub execution: ExecutionId,
+    /// When.
+    pub created: Timestamp,
+}
+
+/// Anything that is kept.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Entity {
+    Head(Head),
+    Declaration(StoredDeclaration),
+    Lanes(Lanes),
+    Token(StartToken),
+    Execution(Execution),
+    Stage(StageRun),
+    Outputs(StoredOutputs),
+    Source(Source),
+}
+
+/// Where an entity is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// A pipeline's head.
+    Head(PipelineName),
+    /// A version of a declaration.
+    Declaration(PipelineName, Uuid, u32),
+    /// A pipeline's lanes.
+    Lanes(PipelineName, Uuid),
+    /// A client token.
+    Token(PipelineName, Uuid, String),
+    /// An execution.
+    Execution(ExecutionId),
+    /// A stage attempt: stage index, attempt.
+    Stage(ExecutionId, usize, u16),
+    /// Large output variables.
+    Outputs(ActionId),
+    /// A source: what is watched, pipeline, action.
+    Source(String, PipelineName, String),
+}
+
+/// What can be listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// All heads by name.
+    Pipelines,
+    /// Executions of a pipeline, newest first.
+    Executions(PipelineName, Uuid),
+    /// Stage attempts of an execution, by stage and attempt.
+    Stages(ExecutionId),
+    /// Who watches a source.
+    Sources(String),
+}
+
+impl Key {
+    /// Partition and sort key.
+    pub fn pair(&self) -> (String, String) {
+        match self {
+            Self::Head(name) => (format!("P#{name}"), "HEAD".into()),
+            Self::Declaration(name, incarnation, version) => {
+                (format!("P#{name}"), format!("V#{incarnation}#{version:010}"))
+            }
+            Self::Lanes(name, incarnation) => (format!("P#{name}"), format!("LANES#{incarnation}")),
+            Self::Token(name, incarnation, token) => (format!("P#{name}"), format!("TOKEN#{incarnation}#{token}")),
+            Self::Execution(id) => (format!("E#{id}"), "EXECUTION".into()),
+            Self::Stage(id, stage, attempt) => (format!("E#{id}"), format!("STAGE#{stage:03}#{attempt:05}")),
+            Self::Outputs(action) => (format!("E#{}", action.execution), format!("OUTPUTS#{action}")),
+            Self::Source(watched, name, action) => (format!("S#{watched}"), format!("{name}#{action}")),
+        }
+    }
+
+    /// The key of an item that is due, from its partition and sort key: lanes or a stage attempt.
+    pub fn due_from(pk: &str, sk: &str) -> Option<Self> {
+        if let (Some(name), Some(incarnation)) = (pk.strip_prefix("P#"), sk.strip_prefix("LANES#")) {
+            return Some(Self::Lanes(PipelineName::new(name).ok()?, incarnation.parse().ok()?));
+        }
+        let (stage, attempt) = sk.strip_prefix("STAGE#")?.split_once('#')?;
+        Some(Self::Stage(pk.strip_prefix("E#")?.parse().ok()?, stage.parse().ok()?, attempt.parse().ok()?))
+    }
+}
+
+impl Listing {
+    /// Whether it reads the `listing` index (or the table itself), the partition, and the prefix of the sort key.
+    pub(crate) fn range(&self) -> (bool, String, &'static str) {
+        match self {
+            Self::Pipelines => (true, "PIPELINES".into(), ""),
+            Self::Executions(name, incarnation) => (true, format!("P#{name}#{incarnation}"), ""),
+            Self::Stages(id) => (false, format!("E#{id}"), "STAGE#"),
+            Self::Sources(watched) => (false, format!("S#{watched}"), ""),
+        }
+    }
+}
+
+impl Entity {
+    /// Its key.
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Head(head) => Key::Head(head.pipeline.clone()),
+            Self::Declaration(it) => Key::Declaration(it.pipeline.clone(), it.incarnation, it.version),
+            Self::Lanes(lanes) => Key::Lanes(lanes.pipeline.clone(), lanes.incarnation),
+            Self::Token(it) => Key::Token(it.pipeline.clone(), it.incarnation, it.token.clone()),
+            Self::Execution(execution) => Key::Execution(execution.id),
+            Self::Stage(stage) => Key::Stage(stage.execution, stage.stage, stage.attempt),
+            Self::Outputs(outputs) => Key::Outputs(outputs.action),
+            Self::Source(source) => Key::Source(source.watched.clone(), source.pipeline.clone(), source.action.clone()),
+        }
+    }
+
+    /// The kind, as the item's attribute `kind` says it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Head(_) => "HEAD",
+            Self::Declaration(_) => "DECLARATION",
+            Self::Lanes(_) => "LANES",
+            Self::Token(_) => "TOKEN",
+            Self::Execution(_) => "EXECUTION",
+            Self::Stage(_) => "STAGE",
+            Self::Outputs(_) => "OUTPUTS",
+            Self::Source(_) => "SOURCE",
+        }
+    }
+
+    /// Its place in the `listing` index.
+    pub(crate) fn listing(&self) -> Option<(String, String)> {
+        match self {
+            Self::Head(head) => Some(("PIPELINES".into(), head.pipeline.to_string())),
+            // Newest first in an ascending index: the number counts down.
+            Self::Execution(it) => {
+                Some((format!("P#{}#{}", it.pipeline, it.incarnation), format!("{:020}", u64::MAX - it.number)))
+            }
+            _ => None,
+        }
+    }
+
+    /// When the sweeper must look at it.
+    pub(crate) fn due(&self) -> Option<Timestamp> {
+        match self {
+            Self::Lanes(lanes) => lanes.due,
+            Self::Stage(stage) => stage.due(),
+            _ => None,
+        }
+    }
+
+    /// When the table may forget it, in seconds since 1970.
+    pub(crate) fn expires(&self) -> Option<i64> {
+        match self {
+            Self::Token(token) => Some(token.created.0 / 1_000 + TOKEN_SECONDS),
+            Self::Lanes(lanes) if lanes.deleted && lanes.chores.is_empty() => {
+                let changed = lanes.deleted_at.unwrap_or_default();
+                Some(changed.0 / 1_000 + TOMBSTONE_SECONDS)
+            }
+            _ => None,
+        }
+    }
+
+    /// The entity as JSON.
+    ///
+    /// # Errors
+    /// None that is known: all maps have string keys.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        match self {
+            Self::Head(it) => serde_json::to_string(it),
+            Self::Declaration(it) => serde_json::to_string(it),
+            Self::Lanes(it) => serde_json::to_string(it),
+            Self::Token(it) => serde_json::to_string(it),
+            Self::Execution(it) => serde_json::to_string(it),
+            Self::Stage(it) => serde_json::to_string(it),
+            Self::Outputs(it) => serde_json::to_string(it),
+            Self::Source(it) => serde_json::to_string(it),
+        }
+    }
+
+    /// An entity from its kind and its JSON.
+    ///
+    /// # Errors
+    /// When the kind is unknown or the JSON is not of that kind.
+    pub fn from_json(kind: &str, body: &str) -> serde_json::Result<Self> {
+        Ok(match kind {
+            "HEAD" => Self::Head(serde_json::from_str(body)?),
+            "DECLARATION" => Self::Declaration(serde_json::from_str(body)?),
+            "LANES" => Self::Lanes(serde_json::from_str(body)?),
+            "TOKEN" => Self::Token(serde_json::from_str(body)?),
+            "EXECUTION" => Self::Execution(serde_json::from_str(body)?),
+            "STAGE" => Self::Stage(serde_json::from_str(body)?),
+            "OUTPUTS" => Self::Outputs(serde_json::from_str(body)?),
+            "SOURCE" => Self::Source(serde_json::from_str(body)?),
+            other => return Err(serde::de::Error::custom(format!("unknown kind {other:?}"))),
+        })
+    }
+}

@@ -1,0 +1,139 @@
+//! Where pipelines and their executions are kept: one table, and its in-memory twin.
+//!
+//! Everything kept is an [`Entity`] under a [`Key`]; each has a revision number that grows with each write. A commit
+//! is a list of [`Write`]s that all happen or none, each on the condition that the entity is still as it was read.
+//! Both twins take keys, indexes and conditions from the same functions in `entity`, so what holds for one holds
+//! for the other; one test suite runs on both.
+//!
+//! May touch `engine` and `pipeline` for the types, and (feature `dynamodb`) DynamoDB.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod cursor;
+mod entity;
+mod item;
+mod memory;
+
+#[cfg(feature = "dynamodb")]
+mod dynamo;
+
+use async_trait::async_trait;
+use engine::Timestamp;
+
+#[cfg(feature = "dynamodb")]
+pub use dynamo::DynamoStore;
+pub use entity::{Entity, Key, Listing, Source, StartToken, StoredDeclaration};
+pub use item::MOST_WRITES;
+pub use memory::MemoryStore;
+
+/// An entity as it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Versioned {
+    /// Grows by one with each write.
+    pub revision: u64,
+    /// The entity.
+    pub entity: Entity,
+}
+
+/// What an entity must be for a write to happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// It must not exist.
+    Absent,
+    /// It must be at this revision.
+    Revision(u64),
+    /// It may be anything: for entries that say the same thing whoever writes them.
+    Any,
+}
+
+/// One change of a commit.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a commit has a handful of writes, and nearly all are puts")]
+pub enum Write {
+    /// Writes the entity.
+    Put {
+        /// The entity.
+        entity: Entity,
+        /// On which condition.
+        expect: Expect,
+    },
+    /// Removes what is under the key.
+    Delete {
+        /// The key.
+        key: Key,
+        /// On which condition.
+        expect: Expect,
+    },
+}
+
+impl Write {
+    /// The key that it changes.
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Put { entity, .. } => entity.key(),
+            Self::Delete { key, .. } => key.clone(),
+        }
+    }
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// The entities in the listing's order.
+    pub entities: Vec<Entity>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<String>,
+}
+
+/// What went wrong in the store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Another writer was first (or the entity exists, or does not): read again and decide again.
+    #[error("{0} was changed by another writer")]
+    Conflict(String),
+    /// An entity cannot be read as what it should be.
+    #[error("the item {key} cannot be read: {cause}")]
+    Corrupt {
+        /// Its key.
+        key: String,
+        /// Why.
+        cause: String,
+    },
+    /// The cursor of a listing is none of ours.
+    #[error("the page token is not valid")]
+    Cursor,
+    /// The store does not take it, however often it is tried: an item over 400 KB, two writes of one key.
+    #[error("the store does not take it: {0}")]
+    Refused(String),
+    /// The store cannot be reached or is too busy; trying later may help.
+    #[error("the store did not answer: {0}")]
+    Unavailable(String),
+}
+
+/// Reads and conditional writes. The one source of truth of everything that runs.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Reads entities, strongly consistent, in the order of the keys.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], [`StoreError::Corrupt`].
+    async fn load(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError>;
+
+    /// Writes all or nothing. At most [`MOST_WRITES`] writes.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when a condition does not hold; [`StoreError::Refused`] when it has more
+    /// than [`MOST_WRITES`] writes, two writes of one key, or an item over 400 KB; [`StoreError::Unavailable`].
+    async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError>;
+
+    /// Lists entities, a page of at most `limit` at a time. Listings by index may lag behind writes.
+    ///
+    /// # Errors
+    /// [`StoreError::Cursor`] for a cursor that this listing did not give.
+    async fn list(&self, listing: &Listing, after: Option<&str>, limit: usize) -> Result<Page, StoreError>;
+
+    /// Keys of entities that are due at `now`, the most overdue first, at most `limit`. May lag behind writes.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, StoreError>;
+}

@@ -1,0 +1,101 @@
+//! The in-memory twin: the same keys, conditions and listings over a map.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use engine::Timestamp;
+
+use crate::item::items;
+use crate::{Entity, Expect, Key, Listing, Page, Store, StoreError, Versioned, Write, cursor};
+
+/// Everything in memory. Lists and due items are never late here.
+#[derive(Default)]
+pub struct MemoryStore {
+    items: Mutex<BTreeMap<(String, String), Versioned>>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Everything in it, for checks from outside.
+    pub fn dump(&self) -> Vec<Versioned> {
+        self.items().values().cloned().collect()
+    }
+
+    fn items(&self) -> MutexGuard<'_, BTreeMap<(String, String), Versioned>> {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn holds(expect: Expect, found: Option<&Versioned>) -> bool {
+    match expect {
+        Expect::Absent => found.is_none(),
+        Expect::Revision(revision) => found.is_some_and(|found| found.revision == revision),
+        Expect::Any => true,
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn load(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
+        let items = self.items();
+        Ok(keys.iter().map(|key| items.get(&key.pair()).cloned()).collect())
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        items(&writes)?;
+        let mut items = self.items();
+        for write in &writes {
+            let (Write::Put { expect, .. } | Write::Delete { expect, .. }) = write;
+            let pair = write.key().pair();
+            if !holds(*expect, items.get(&pair)) {
+                return Err(StoreError::Conflict(format!("{}/{}", pair.0, pair.1)));
+            }
+        }
+        for write in writes {
+            let pair = write.key().pair();
+            match write {
+                Write::Put { entity, .. } => {
+                    let revision = items.get(&pair).map_or(0, |found| found.revision) + 1;
+                    items.insert(pair, Versioned { revision, entity });
+                }
+                Write::Delete { .. } => {
+                    items.remove(&pair);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn list(&self, listing: &Listing, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+        let (by_index, partition, prefix) = listing.range();
+        let after = after.map(|after| cursor::decode(listing, after)).transpose()?;
+        let items = self.items();
+        let mut found: Vec<(String, &Entity)> = items
+            .iter()
+            .filter_map(|((pk, sk), item)| {
+                let (pk, sk) = if by_index { item.entity.listing()? } else { (pk.clone(), sk.clone()) };
+                (pk == partition && sk.starts_with(prefix)).then_some((sk, &item.entity))
+            })
+            .filter(|(sk, _)| after.as_ref().is_none_or(|after| *sk > after.sort))
+            .collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        let next =
+            (found.len() > limit && limit > 0).then(|| cursor::encode(&found[limit - 1].0, &found[limit - 1].1.key()));
+        Ok(Page { entities: found.into_iter().take(limit).map(|(_, entity)| entity.clone()).collect(), next })
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, StoreError> {
+        let items = self.items();
+        let mut due: Vec<(Timestamp, Key)> = items
+            .values()
+            .filter_map(|item| Some((item.entity.due().filter(|due| *due <= now)?, item.entity.key())))
+            .collect();
+        due.sort();
+        Ok(due.into_iter().take(limit).map(|(_, key)| key).collect())
+    }
+}

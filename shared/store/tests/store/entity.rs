@@ -1,0 +1,85 @@
+//! Keys and JSON, without a store.
+
+use std::collections::{BTreeSet, HashSet};
+
+use store::{Entity, Key};
+
+use crate::samples::{all, id, incarnation, name};
+
+#[test]
+fn every_kind_survives_json() {
+    let mut kinds = BTreeSet::new();
+    for entity in all() {
+        let body = entity.to_json().unwrap();
+        assert_eq!(Entity::from_json(entity.kind(), &body).unwrap(), entity);
+        kinds.insert(entity.kind());
+    }
+    assert_eq!(kinds.len(), 8, "one of every kind: {kinds:?}");
+}
+
+#[test]
+fn other_kinds_and_bodies_are_refused() {
+    assert!(Entity::from_json("HAED", "{}").unwrap_err().to_string().contains("HAED"));
+    for entity in all() {
+        assert!(Entity::from_json(entity.kind(), "{}").is_err(), "{}", entity.kind());
+    }
+    let head = all()[0].to_json().unwrap();
+    assert!(Entity::from_json("LANES", &head).is_err());
+}
+
+#[test]
+fn different_keys_have_different_places() {
+    let mut keys = vec![Key::Outputs(id(1).action(0, 1, 1)), Key::Outputs(id(1).action(1, 0, 1))];
+    for pipeline in ["a", "a-1", "a.1", "HEAD", "LANES", "A"] {
+        keys.push(Key::Head(name(pipeline)));
+        for n in [1, 2] {
+            keys.push(Key::Lanes(name(pipeline), incarnation(n)));
+            keys.extend([1, 10, 100, u32::MAX].map(|it| Key::Declaration(name(pipeline), incarnation(n), it)));
+            keys.extend(["t", "t#1", "", "LANES"].map(|it| Key::Token(name(pipeline), incarnation(n), it.into())));
+        }
+        for watched in ["s3/a/b", "s3/a", "s3/a/b#c", ""] {
+            keys.extend(["x", "y"].map(|it| Key::Source(watched.into(), name(pipeline), it.into())));
+        }
+    }
+    for n in [1, 2] {
+        keys.push(Key::Execution(id(n)));
+        for (stage, attempt) in [(1, 1), (11, 1), (1, 11), (49, u16::MAX), (0, 1)] {
+            keys.push(Key::Stage(id(n), stage, attempt));
+        }
+    }
+    let pairs: HashSet<_> = keys.iter().map(Key::pair).collect();
+    assert_eq!(pairs.len(), keys.len());
+    assert!(pairs.iter().all(|(pk, sk)| !pk.is_empty() && !sk.is_empty()), "DynamoDB has no empty keys");
+    for (entity, key) in all().iter().map(|entity| (entity, entity.key())) {
+        assert_eq!(key, entity.key());
+        assert!(key.pair().0.len() <= 2_048 && key.pair().1.len() <= 1_024, "{key:?}");
+    }
+}
+
+#[test]
+fn a_due_key_leads_back() {
+    let due = [Key::Lanes(name("a@b.c-d_e"), incarnation(7)), Key::Stage(id(1), 0, 1), Key::Stage(id(2), 49, u16::MAX)];
+    for key in due {
+        let (pk, sk) = key.pair();
+        assert_eq!(Key::due_from(&pk, &sk), Some(key));
+    }
+}
+
+#[test]
+fn what_is_never_due_leads_nowhere() {
+    let others = all().into_iter().filter(|entity| !matches!(entity, Entity::Lanes(_) | Entity::Stage(_)));
+    for (pk, sk) in others.map(|entity| entity.key().pair()) {
+        assert_eq!(Key::due_from(&pk, &sk), None, "{pk}/{sk}");
+    }
+    let (pk, sk) = Key::Stage(id(1), 0, 1).pair();
+    for (pk, sk) in [(pk.as_str(), "STAGE#x#1"), (&pk, "STAGE#1"), ("E#no-id", &sk), ("P#a", &sk), ("P# ", "LANES#1")] {
+        assert_eq!(Key::due_from(pk, sk), None, "{pk}/{sk}");
+    }
+}
+
+#[test]
+fn sort_keys_keep_the_order_of_their_numbers() {
+    let stages = [(0, 1), (0, 2), (0, 10), (1, 1), (2, 1), (10, 1), (49, 999), (49, 1_000)];
+    let keys: Vec<_> = stages.map(|(stage, attempt)| Key::Stage(id(1), stage, attempt).pair().1).into();
+    assert!(keys.is_sorted(), "{keys:?}");
+}

@@ -1,0 +1,242 @@
+//! Entities to store.
+
+use std::collections::BTreeMap;
+
+use engine::{
+    ActionError, ActionRun, ActionStatus, Artifact, Chore, Execution, ExecutionId, ExecutionStatus, External, Head,
+    Lane, Lanes, Outputs, Position, Revision, RevisionOverride, SourceRevision, StageRun, StageStatus, StoredOutputs,
+    Timestamp, Transition, Trigger, Waiting,
+};
+use pipeline::{ActionName, ArtifactName, ExecutionMode, PipelineName, PipelineType, StageName};
+use store::{Entity, Source, StartToken, StoredDeclaration};
+use uuid::Uuid;
+
+/// What JSON, UTF-8 and DynamoDB each could trip over.
+pub const TEXTS: [&str; 5] = ["", "Müllerstraße 漢字 🌊", "\"quoted\" \\ and \u{0} \u{7f}", "line\r\nline\t", "#{a.b}"];
+
+pub fn name(name: &str) -> PipelineName {
+    PipelineName::new(name).unwrap()
+}
+
+pub fn action(name: &str) -> ActionName {
+    ActionName::new(name).unwrap()
+}
+
+pub fn stage_name(name: &str) -> StageName {
+    StageName::new(name).unwrap()
+}
+
+/// Incarnation number `n` of a pipeline.
+pub fn incarnation(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+/// Execution number `n`.
+pub fn id(n: u64) -> ExecutionId {
+    ExecutionId::from_random(Uuid::from_u128(u128::from(n) << 64 | u128::from(n)))
+}
+
+fn texts() -> BTreeMap<String, String> {
+    TEXTS.iter().enumerate().map(|(n, text)| (format!("key{n}"), (*text).to_owned())).collect()
+}
+
+pub fn head(pipeline: &str) -> Head {
+    Head {
+        pipeline: name(pipeline),
+        incarnation: incarnation(1),
+        version: 3,
+        created: Timestamp(1),
+        updated: Timestamp(2),
+        kind: PipelineType::V2,
+        mode: ExecutionMode::Queued,
+        tags: texts(),
+    }
+}
+
+pub fn declaration(pipeline: &str, version: u32) -> StoredDeclaration {
+    let declaration = serde_json::from_str(
+        r#"{"name": "release", "roleArn": "arn:aws:iam::111122223333:role/release", "pipelineType": "V2",
+            "stages": [{"name": "Source", "actions": [{"name": "Fetch", "runOrder": 1, "outputArtifacts": [{"name": "App"}],
+              "actionTypeId": {"category": "Source", "owner": "AWS", "provider": "S3", "version": "1"},
+              "configuration": {"S3Bucket": "bucket", "S3ObjectKey": "Gerät.zip"}}]}],
+            "variables": [{"name": "target", "defaultValue": "", "description": "漢字"}]}"#,
+    )
+    .unwrap();
+    StoredDeclaration {
+        pipeline: name(pipeline),
+        incarnation: incarnation(1),
+        version,
+        created: Timestamp(5),
+        declaration,
+    }
+}
+
+pub fn lanes(pipeline: &str, due: Option<i64>) -> Lanes {
+    let lane = Lane {
+        holder: Some(id(1)),
+        waiting: vec![Waiting { execution: id(2), number: 2, since: Timestamp(7) }],
+        latest: Some((id(1), 2)),
+        transition: Transition {
+            disabled: true,
+            reason: Some("Wartung".into()),
+            changed_by: Some("arn:aws:iam::111122223333:user/ada".into()),
+            changed_at: Some(Timestamp(8)),
+        },
+    };
+    Lanes {
+        next_number: 9,
+        lanes: BTreeMap::from([(stage_name("Deploy"), lane), (stage_name("Test"), Lane::default())]),
+        chores: if due.is_none() {
+            Vec::new()
+        } else {
+            vec![
+                Chore::Enter { execution: id(3), stage: stage_name("Deploy") },
+                Chore::Supersede { execution: id(4), by: id(5) },
+                Chore::Cancel { execution: id(6) },
+            ]
+        },
+        due: due.map(Timestamp),
+        ..Lanes::new(name(pipeline), incarnation(1))
+    }
+}
+
+pub fn token(pipeline: &str, token: &str) -> StartToken {
+    StartToken {
+        pipeline: name(pipeline),
+        incarnation: incarnation(1),
+        token: token.into(),
+        execution: id(1),
+        created: Timestamp(1_764_000_000_000),
+    }
+}
+
+pub fn execution(pipeline: &str, number: u64) -> Execution {
+    Execution {
+        id: id(number),
+        pipeline: name(pipeline),
+        incarnation: incarnation(1),
+        version: 3,
+        number,
+        mode: ExecutionMode::Superseded,
+        status: ExecutionStatus::InProgress,
+        summary: Some(String::new()),
+        trigger: Trigger { kind: "StartPipelineExecution".into(), detail: "arn:aws:iam::111122223333:user/ada".into() },
+        variables: texts(),
+        overrides: vec![RevisionOverride { action: action("Fetch"), kind: "S3_OBJECT_KEY".into(), value: "a".into() }],
+        revisions: vec![SourceRevision {
+            action: action("Fetch"),
+            artifact: Some(ArtifactName::new("App").unwrap()),
+            revision: revision(),
+        }],
+        started: Timestamp(10),
+        updated: Timestamp(11),
+        position: Position::In(1),
+        attempts: vec![1, 2, 0],
+    }
+}
+
+fn revision() -> Revision {
+    Revision {
+        id: "3f1c".into(),
+        summary: Some("Grüße".into()),
+        url: Some("https://example.com/3f1c".into()),
+        created: Some(Timestamp(4)),
+    }
+}
+
+/// A stage attempt with an action in each status; with `check` one is in flight and looked at then.
+pub fn stage(execution: ExecutionId, stage: usize, attempt: u16, check: Option<i64>) -> StageRun {
+    let bare = |name: &str, status| ActionRun {
+        name: action(name),
+        status,
+        requested: None,
+        updated: None,
+        deadline: None,
+        check: None,
+        claims: 0,
+        turn: 0,
+        continuation: None,
+        token: None,
+        external: None,
+        summary: None,
+        percent: None,
+        updated_by: None,
+        error: None,
+        outputs: Vec::new(),
+        variables: Outputs::None,
+        revision: None,
+    };
+    let mut actions = vec![
+        bare("Pending", ActionStatus::Pending),
+        ActionRun { variables: Outputs::Inline(texts()), ..bare("Done", ActionStatus::Succeeded) },
+        ActionRun {
+            error: Some(ActionError { code: "JobFailed".into(), message: TEXTS[2].into() }),
+            requested: Some(Timestamp(1)),
+            updated: Some(Timestamp(2)),
+            claims: 2,
+            turn: 3,
+            continuation: Some("c".into()),
+            token: Some(Uuid::from_u128(77)),
+            external: Some(External { id: "arn:x".into(), url: Some(String::new()) }),
+            summary: Some(TEXTS[1].into()),
+            percent: Some(100),
+            updated_by: Some("ada".into()),
+            outputs: vec![Artifact {
+                name: ArtifactName::new("App").unwrap(),
+                region: "eu-west-1".into(),
+                bucket: "artifacts".into(),
+                key: "release/App/x".into(),
+            }],
+            variables: Outputs::Stored,
+            revision: Some(revision()),
+            ..bare("Failed", ActionStatus::Failed)
+        },
+        bare("GivenUp", ActionStatus::Abandoned),
+    ];
+    if let Some(check) = check {
+        let claimed = ActionStatus::Claimed { worker: Uuid::from_u128(9), until: Timestamp(check) };
+        actions.push(ActionRun {
+            check: Some(Timestamp(check)),
+            deadline: Some(Timestamp(check + 1_000_000)),
+            ..bare("InFlight", claimed)
+        });
+        actions.push(ActionRun { deadline: Some(Timestamp(check + 5)), ..bare("Later", ActionStatus::Running) });
+    }
+    StageRun {
+        execution,
+        pipeline: name("release"),
+        stage,
+        name: stage_name("Deploy"),
+        attempt,
+        status: StageStatus::InProgress,
+        started: Timestamp(1),
+        updated: Timestamp(2),
+        actions,
+    }
+}
+
+/// Output variables of one attempt, of about this many bytes.
+pub fn outputs(execution: ExecutionId, action: usize, bytes: usize) -> StoredOutputs {
+    StoredOutputs {
+        action: execution.action(0, action, 1),
+        variables: BTreeMap::from([("empty".into(), String::new()), ("large".into(), "x".repeat(bytes))]),
+    }
+}
+
+pub fn source(watched: &str, pipeline: &str, action: &str) -> Source {
+    Source { watched: watched.into(), pipeline: name(pipeline), action: action.into(), detail: texts() }
+}
+
+/// One of every kind.
+pub fn all() -> Vec<Entity> {
+    vec![
+        Entity::Head(head("release")),
+        Entity::Declaration(declaration("release", 3)),
+        Entity::Lanes(lanes("release", Some(40))),
+        Entity::Token(token("release", "token")),
+        Entity::Execution(execution("release", 1)),
+        Entity::Stage(stage(id(1), 1, 2, Some(50))),
+        Entity::Outputs(outputs(id(1), 0, 10)),
+        Entity::Source(source("s3/bucket/Schlüssel.zip", "release", "Fetch")),
+    ]
+}
