@@ -141,7 +141,7 @@ impl Driver {
             .into_iter()
             .map(|source| Write::Put { entity: Entity::Source(source), expect: Expect::Any })
             .collect();
-        for some in writes.chunks(25) {
+        for some in writes.chunks(store::MOST_WRITES) {
             self.store.commit(some.to_vec()).await?;
         }
         Ok(())
@@ -155,7 +155,7 @@ impl Driver {
             .filter(|source| !still.contains(source))
             .map(|source| Write::Delete { key: Entity::Source(source).key(), expect: Expect::Any })
             .collect();
-        for some in stale.chunks(25) {
+        for some in stale.chunks(store::MOST_WRITES) {
             if let Err(error) = self.store.commit(some.to_vec()).await {
                 tracing::warn!(%error, "stale sources stay");
             }
