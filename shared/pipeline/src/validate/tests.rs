@@ -577,6 +577,25 @@ fn the_home_region_has_a_store() {
 }
 
 #[test]
+fn custom_and_partner_actions_run_at_home() {
+    let away = |owner: &str| {
+        let action = json!({"name": "Own", "actionTypeId": id("Test", owner, "Mine", "1"), "region": "us-west-2"});
+        let stores = json!({"eu-west-1": store(), "us-west-2": store()});
+        accepted(&[("/artifactStore", Value::Null), ("/artifactStores", stores), ("/stages/1/actions/-", action)])
+    };
+    for owner in ["Custom", "ThirdParty"] {
+        assert_eq!(away(owner).check_home("eu-west-1").unwrap_err().first().path, "stages[1].actions[1].region");
+        away(owner).check_home("us-west-2").unwrap();
+    }
+    let deploy = accepted(&[
+        ("/artifactStore", Value::Null),
+        ("/artifactStores", json!({"eu-west-1": store(), "us-west-2": store()})),
+        (&at(DEPLOY, "region"), json!("us-west-2")),
+    ]);
+    deploy.check_home("eu-west-1").unwrap();
+}
+
+#[test]
 fn sources_run_at_home() {
     let pipeline = accepted(&[
         ("/artifactStore", Value::Null),
