@@ -1,0 +1,129 @@
+//! From a request to its operation and back.
+
+use std::future::Future;
+
+use driver::{DriveError, Driver};
+use lambda_http::http::HeaderValue;
+use lambda_http::request::RequestContext;
+use lambda_http::{Body, Request, RequestExt, Response};
+use pipeline::PipelineName;
+use uuid::Uuid;
+use wire::{ApiError, Exception, Input, Operation, Protocol};
+
+use crate::{actions, approvals, errors, executions, jobs, pipelines, state, tags, transitions};
+
+/// What every operation works with.
+pub struct App {
+    /// The one way in which anything changes.
+    pub driver: Driver,
+    /// The account's id, for ARNs and messages.
+    pub account: String,
+}
+
+impl App {
+    /// The API over this driver, in this account.
+    pub fn new(driver: Driver, account: &str) -> Self {
+        Self { driver, account: account.to_owned() }
+    }
+
+    /// The ARN of a pipeline.
+    pub fn arn(&self, name: &PipelineName) -> String {
+        runtime::arn::pipeline(self.driver.home(), &self.account, name.as_str())
+    }
+
+    /// The exception with which an operation answers an error.
+    pub fn refusal(&self, operation: Operation) -> impl Fn(DriveError) -> ApiError {
+        move |error| errors::exception(&self.account, operation, error)
+    }
+}
+
+/// What API Gateway says about a request.
+struct Origin {
+    /// The request's id.
+    id: String,
+    /// The ARN of who signed it; empty where nobody did, which only an emulator lets through.
+    caller: String,
+}
+
+impl Origin {
+    fn of(request: &Request) -> Self {
+        let (mut id, mut caller) = (None, None);
+        if let Some(RequestContext::ApiGatewayV1(context)) = request.request_context_ref() {
+            id.clone_from(&context.request_id);
+            caller.clone_from(&context.identity.user_arn);
+        }
+        Self { id: id.unwrap_or_else(|| Uuid::new_v4().to_string()), caller: caller.unwrap_or_default() }
+    }
+}
+
+/// Answers one request.
+pub async fn handle(app: &App, request: Request) -> Response<Body> {
+    let origin = Origin::of(&request);
+    let routed = wire::route(request.method(), request.uri().path(), request.headers());
+    let protocol = routed.as_ref().map_or_else(|_| Protocol::of(request.headers()), |call| call.protocol);
+    let operation = routed.as_ref().map_or("unknown", |call| call.operation.name());
+    let answered = match &routed {
+        Ok(call) => dispatch(app, *call, &origin.caller, request.body().as_ref()).await,
+        Err(error) => Err(error.clone()),
+    };
+    let answer = answered.unwrap_or_else(|error| {
+        tracing::info!(operation, request = %origin.id, exception = error.exception.name(), "refused");
+        error.encode(protocol)
+    });
+    tracing::info!(operation, request = %origin.id, status = answer.status().as_u16(), "answered");
+    delivered(answer, protocol, &origin.id)
+}
+
+/// The answer as API Gateway takes it: JSON as text, CBOR as bytes, which go there in base64.
+fn delivered(answer: wire::Response, protocol: Protocol, id: &str) -> Response<Body> {
+    let (mut parts, body) = answer.into_parts();
+    if let Ok(id) = HeaderValue::from_str(id) {
+        parts.headers.insert("x-amzn-requestid", id);
+    }
+    let body = match protocol {
+        Protocol::AwsJson11 => {
+            // lambda_http would take this content type for bytes.
+            parts.headers.insert("x-lambda-http-content-encoding", HeaderValue::from_static("text"));
+            Body::Text(String::from_utf8_lossy(&body).into_owned())
+        }
+        Protocol::RpcV2Cbor => Body::Binary(body),
+    };
+    Response::from_parts(parts, body)
+}
+
+async fn dispatch(app: &App, call: wire::Call, caller: &str, body: &[u8]) -> Result<wire::Response, ApiError> {
+    match call.operation {
+        Operation::CreatePipeline => run(call, body, |input| pipelines::create(app, caller, input)).await,
+        Operation::GetPipeline => run(call, body, |input| pipelines::get(app, input)).await,
+        Operation::UpdatePipeline => run(call, body, |input| pipelines::update(app, input)).await,
+        Operation::DeletePipeline => run(call, body, |input| pipelines::delete(app, input)).await,
+        Operation::ListPipelines => run(call, body, |input| pipelines::list(app, input)).await,
+        Operation::StartPipelineExecution => run(call, body, |input| executions::start(app, caller, input)).await,
+        Operation::GetPipelineExecution => run(call, body, |input| executions::get(app, input)).await,
+        Operation::ListPipelineExecutions => run(call, body, |input| executions::list(app, input)).await,
+        Operation::GetPipelineState => run(call, body, |input| state::get(app, input)).await,
+        Operation::ListActionExecutions => run(call, body, |input| actions::list(app, input)).await,
+        Operation::PutApprovalResult => run(call, body, |input| approvals::put(app, caller, input)).await,
+        Operation::PutJobSuccessResult => run(call, body, |input| jobs::succeeded(app, input)).await,
+        Operation::PutJobFailureResult => run(call, body, |input| jobs::failed(app, input)).await,
+        Operation::EnableStageTransition => run(call, body, |input| transitions::enable(app, caller, input)).await,
+        Operation::DisableStageTransition => run(call, body, |input| transitions::disable(app, caller, input)).await,
+        Operation::TagResource => run(call, body, |input| tags::tag(app, input)).await,
+        Operation::UntagResource => run(call, body, |input| tags::untag(app, input)).await,
+        Operation::ListTagsForResource => run(call, body, |input| tags::list(app, input)).await,
+        missing => {
+            // 4xx, which no client repeats, and common to all operations.
+            Err(Exception::UnknownOperationException.because(format!("Millrace does not offer {missing} yet.")))
+        }
+    }
+}
+
+/// Decodes the input, runs the operation, encodes the output.
+async fn run<I: Input, F: Future<Output = Result<I::Output, ApiError>>>(
+    call: wire::Call,
+    body: &[u8],
+    operation: impl FnOnce(I) -> F,
+) -> Result<wire::Response, ApiError> {
+    let input = wire::decode(call.protocol, body)?;
+    Ok(wire::encode(call.protocol, &operation(input).await?))
+}

@@ -1,0 +1,192 @@
+//! What the driver refuses, as the exceptions that CodePipeline's model gives each operation.
+
+use driver::DriveError;
+use engine::Refusal;
+use pipeline::{Kind, Violation};
+use store::StoreError;
+use wire::{ApiError, Exception, Operation};
+
+/// The exception with which `operation` answers `error`, with a message that says what and where.
+pub fn exception(account: &str, operation: Operation, error: DriveError) -> ApiError {
+    let message = error.to_string();
+    let exception = match &error {
+        DriveError::PipelineNotFound(name) => return no_pipeline(account, operation, name),
+        DriveError::Refused(Refusal::Nothing) => {
+            return no_such_pipeline(operation).because("The pipeline has been deleted.");
+        }
+        DriveError::Invalid(invalid) if declares(operation) => return violation(invalid.first()),
+        DriveError::VersionNotFound { .. } if operation == Operation::GetPipeline => {
+            Exception::PipelineVersionNotFoundException
+        }
+        DriveError::NameInUse(_) if operation == Operation::CreatePipeline => Exception::PipelineNameInUseException,
+        DriveError::Name(_) | DriveError::Variables(_) => Exception::ValidationException,
+        DriveError::ExecutionNotFound(_) | DriveError::JobNotFound(_) => missing(operation),
+        DriveError::StageNotFound { .. } => Exception::StageNotFoundException,
+        DriveError::ActionNotFound { .. } if operation == Operation::PutApprovalResult => {
+            Exception::ActionNotFoundException
+        }
+        DriveError::ActionNotFound { .. } => Exception::ValidationException,
+        DriveError::Refused(refusal) => refused(operation, refusal),
+        DriveError::Store(StoreError::Cursor) => Exception::InvalidNextTokenException,
+        DriveError::Store(StoreError::Conflict(_)) => {
+            return Exception::ThrottlingException
+                .because("Others are changing the same thing at the same time: try again.");
+        }
+        DriveError::Store(StoreError::Refused(_)) if declares(operation) => {
+            return Exception::LimitExceededException
+                .because("The pipeline's declaration is too large to be stored: a version takes at most 400 KB.");
+        }
+        DriveError::Invalid(_)
+        | DriveError::VersionNotFound { .. }
+        | DriveError::NameInUse(_)
+        | DriveError::Missing(_)
+        | DriveError::Store(_) => return internal(operation, &error),
+    };
+    if wire::allowed(operation, exception) { exception.because(message) } else { internal(operation, &error) }
+}
+
+/// A rule of the declaration, with its place in the JSON.
+pub fn violation(violation: &Violation) -> ApiError {
+    let exception = match violation.kind {
+        Kind::Validation => Exception::ValidationException,
+        Kind::InvalidStructure => Exception::InvalidStructureException,
+        Kind::InvalidStageDeclaration => Exception::InvalidStageDeclarationException,
+        Kind::InvalidActionDeclaration => Exception::InvalidActionDeclarationException,
+    };
+    exception.because(format!("{} (at {})", violation.message, violation.path))
+}
+
+/// That the account has no such pipeline, in AWS's words.
+pub fn no_pipeline(account: &str, operation: Operation, name: &str) -> ApiError {
+    let name: String = name.chars().take(100).collect();
+    no_such_pipeline(operation).because(format!("Account '{account}' does not have a pipeline with name '{name}'"))
+}
+
+/// A fault of ours. The caller learns that there is one, the log what it is.
+pub fn internal(operation: Operation, error: &DriveError) -> ApiError {
+    // What cannot be read may hold a secret, and the reader's words may quote it.
+    let cause = match error {
+        DriveError::Store(StoreError::Corrupt { key, .. }) => format!("the item {key} cannot be read"),
+        DriveError::Invalid(_) => "a stored declaration breaks the rules".to_owned(),
+        error => error.to_string(),
+    };
+    tracing::error!(%operation, cause, "internal failure");
+    Exception::InternalFailure.because(match error {
+        DriveError::Store(StoreError::Unavailable(_)) => "The table did not answer: try again.",
+        _ => "Something is wrong with Millrace itself; its log says what.",
+    })
+}
+
+fn declares(operation: Operation) -> bool {
+    matches!(operation, Operation::CreatePipeline | Operation::UpdatePipeline)
+}
+
+/// The model gives not every operation `PipelineNotFoundException`.
+fn no_such_pipeline(operation: Operation) -> Exception {
+    match operation {
+        Operation::TagResource | Operation::UntagResource | Operation::ListTagsForResource => {
+            Exception::ResourceNotFoundException
+        }
+        Operation::UpdatePipeline => Exception::InvalidStructureException,
+        operation if wire::allowed(operation, Exception::PipelineNotFoundException) => {
+            Exception::PipelineNotFoundException
+        }
+        _ => Exception::ValidationException,
+    }
+}
+
+/// What an id leads to is not there.
+fn missing(operation: Operation) -> Exception {
+    match operation {
+        Operation::PutJobSuccessResult | Operation::PutJobFailureResult => Exception::JobNotFoundException,
+        Operation::PutApprovalResult => Exception::InvalidApprovalTokenException,
+        _ => Exception::PipelineExecutionNotFoundException,
+    }
+}
+
+fn refused(operation: Operation, refusal: &Refusal) -> Exception {
+    match refusal {
+        Refusal::UnknownAction(_) => missing(operation),
+        Refusal::WrongState { .. } | Refusal::StaleJob(_) | Refusal::ClaimLost => Exception::InvalidJobStateException,
+        Refusal::WrongToken { .. } => Exception::InvalidApprovalTokenException,
+        Refusal::AlreadyAnswered { .. } => Exception::ApprovalAlreadyCompletedException,
+        Refusal::LanesNeeded | Refusal::Nothing => Exception::InternalFailure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::{ActionId, ExecutionId};
+    use uuid::Uuid;
+
+    fn every_error() -> Vec<DriveError> {
+        let action: ActionId = ExecutionId::from_random(Uuid::from_u128(7)).action(1, 0, 1);
+        let text = || "release".to_owned();
+        let invalid = pipeline::Pipeline::try_from(pipeline::Declaration::default()).unwrap_err();
+        let refusals = [
+            Refusal::UnknownAction(action),
+            Refusal::WrongState { action: text(), stage: text(), status: "succeeded" },
+            Refusal::ClaimLost,
+            Refusal::StaleJob(action),
+            Refusal::WrongToken { action: text(), stage: text() },
+            Refusal::AlreadyAnswered { action: text(), stage: text() },
+            Refusal::LanesNeeded,
+            Refusal::Nothing,
+        ];
+        let stores = [
+            StoreError::Conflict(text()),
+            StoreError::Corrupt { key: text(), cause: "invalid type: string \"hunter2\"".to_owned() },
+            StoreError::Cursor,
+            StoreError::Refused(text()),
+            StoreError::Unavailable(text()),
+        ];
+        let mut all = vec![
+            DriveError::PipelineNotFound(text()),
+            DriveError::VersionNotFound { pipeline: text(), version: 7 },
+            DriveError::NameInUse(text()),
+            DriveError::Invalid(invalid),
+            DriveError::Name(pipeline::PipelineName::new("a b").unwrap_err()),
+            DriveError::Variables(text()),
+            DriveError::ExecutionNotFound(text()),
+            DriveError::StageNotFound { pipeline: text(), stage: text() },
+            DriveError::ActionNotFound { pipeline: text(), stage: text(), action: text() },
+            DriveError::JobNotFound(text()),
+            DriveError::Missing(text()),
+        ];
+        all.extend(refusals.map(DriveError::Refused));
+        all.extend(stores.map(DriveError::Store));
+        all
+    }
+
+    #[test]
+    fn each_operation_answers_each_error_with_an_exception_of_its_own() {
+        for &operation in Operation::ALL {
+            for error in every_error() {
+                let text = format!("{operation}: {error:?}");
+                let answer = exception("111122223333", operation, error);
+                assert!(wire::allowed(operation, answer.exception), "{text} became {answer}");
+                assert!(!answer.message.is_empty() && !answer.message.contains("hunter2"), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_violation_keeps_its_exception_and_its_place() {
+        for kind in
+            [Kind::Validation, Kind::InvalidStructure, Kind::InvalidStageDeclaration, Kind::InvalidActionDeclaration]
+        {
+            let found = Violation { path: "stages[1].name".into(), kind, message: "It is taken.".into() };
+            let error = violation(&found);
+            assert_eq!(error.exception.name(), kind.exception());
+            assert_eq!(error.message, "It is taken. (at stages[1].name)");
+        }
+    }
+
+    #[test]
+    fn who_was_first_is_for_the_client_to_repeat_and_a_fault_is_ours() {
+        let of = |error| exception("1", Operation::StartPipelineExecution, DriveError::Store(error)).exception;
+        assert_eq!(of(StoreError::Conflict("x".into())), Exception::ThrottlingException);
+        assert_eq!(of(StoreError::Unavailable("x".into())).status(), 500);
+    }
+}

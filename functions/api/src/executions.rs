@@ -1,0 +1,166 @@
+//! Starting, reading and listing pipeline executions.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_codepipeline::operation::get_pipeline_execution::{GetPipelineExecutionInput, GetPipelineExecutionOutput};
+use aws_sdk_codepipeline::operation::list_pipeline_executions::{
+    ListPipelineExecutionsInput, ListPipelineExecutionsOutput,
+};
+use aws_sdk_codepipeline::operation::start_pipeline_execution::{
+    StartPipelineExecutionInput, StartPipelineExecutionOutput,
+};
+use aws_sdk_codepipeline::types::{
+    ArtifactRevision, ExecutionType, PipelineExecution, PipelineExecutionStatus, PipelineExecutionSummary,
+    PipelineVariable, ResolvedPipelineVariable, SourceRevision, SourceRevisionOverride,
+};
+use driver::{DriveError, StartRequest};
+use engine::{Execution, ExecutionId, ExecutionStatus, RevisionOverride, Trigger};
+use pipeline::ActionName;
+use store::Entity;
+use wire::{ApiError, Operation};
+
+use crate::app::App;
+use crate::{page, shape};
+
+/// Executions on a page at most, and by default. Source: CodePipeline API, `ListPipelineExecutions`.
+const MOST: usize = 100;
+
+/// Starts an execution; a start with a token that was used starts nothing again.
+pub async fn start(
+    app: &App,
+    caller: &str,
+    input: StartPipelineExecutionInput,
+) -> Result<StartPipelineExecutionOutput, ApiError> {
+    let request = StartRequest {
+        pipeline: shape::pipeline_name(input.name)?,
+        trigger: Trigger { kind: "StartPipelineExecution".to_owned(), detail: caller.to_owned() },
+        variables: variables(input.variables.unwrap_or_default())?,
+        overrides: overrides(input.source_revisions.unwrap_or_default())?,
+        client_token: input.client_request_token,
+    };
+    let started = app.driver.start(request).await.map_err(app.refusal(Operation::StartPipelineExecution))?;
+    Ok(StartPipelineExecutionOutput::builder().pipeline_execution_id(started.execution.to_string()).build())
+}
+
+fn variables(given: Vec<PipelineVariable>) -> Result<BTreeMap<String, String>, ApiError> {
+    let mut variables = BTreeMap::new();
+    for PipelineVariable { name, value, .. } in given {
+        if variables.contains_key(&name) {
+            return Err(shape::invalid(format!("The variable '{name}' is given twice.")));
+        }
+        variables.insert(name, value);
+    }
+    Ok(variables)
+}
+
+fn overrides(given: Vec<SourceRevisionOverride>) -> Result<Vec<RevisionOverride>, ApiError> {
+    let one = |given: SourceRevisionOverride| {
+        Ok(RevisionOverride {
+            action: ActionName::new(given.action_name).map_err(shape::invalid)?,
+            kind: given.revision_type.as_str().to_owned(),
+            value: given.revision_value,
+        })
+    };
+    given.into_iter().map(one).collect()
+}
+
+/// An execution.
+pub async fn get(app: &App, input: GetPipelineExecutionInput) -> Result<GetPipelineExecutionOutput, ApiError> {
+    let refusal = app.refusal(Operation::GetPipelineExecution);
+    let name = shape::pipeline_name(input.pipeline_name)?;
+    let id = input.pipeline_execution_id.unwrap_or_default();
+    let id: ExecutionId = match id.parse() {
+        Ok(id) => id,
+        Err(_) => {
+            app.driver.pipeline_head(&name).await.map_err(&refusal)?;
+            return Err(refusal(DriveError::ExecutionNotFound(id)));
+        }
+    };
+    let execution = app.driver.execution(&name, id).await.map_err(&refusal)?;
+    Ok(GetPipelineExecutionOutput::builder().pipeline_execution(shown(&execution)).build())
+}
+
+fn shown(execution: &Execution) -> PipelineExecution {
+    let revisions = execution.revisions.iter().map(|found| {
+        ArtifactRevision::builder()
+            .set_name(found.artifact.as_ref().map(ToString::to_string))
+            .revision_id(&found.revision.id)
+            .set_revision_summary(found.revision.summary.clone())
+            .set_revision_url(found.revision.url.clone())
+            .set_created(found.revision.created.map(shape::time))
+            .build()
+    });
+    let variables = execution
+        .variables
+        .iter()
+        .map(|(name, value)| ResolvedPipelineVariable::builder().name(name).resolved_value(value).build());
+    PipelineExecution::builder()
+        .pipeline_name(execution.pipeline.as_str())
+        .pipeline_version(i32::try_from(execution.version).unwrap_or(i32::MAX))
+        .pipeline_execution_id(execution.id.to_string())
+        .status(status(execution.status))
+        .set_status_summary(execution.summary.clone())
+        .set_artifact_revisions(Some(revisions.collect()))
+        .set_variables(Some(variables.collect()))
+        .trigger(shape::trigger(&execution.trigger))
+        .execution_mode(shape::mode(execution.mode))
+        .execution_type(ExecutionType::Standard)
+        .build()
+}
+
+fn status(status: ExecutionStatus) -> PipelineExecutionStatus {
+    match status {
+        ExecutionStatus::InProgress => PipelineExecutionStatus::InProgress,
+        ExecutionStatus::Succeeded => PipelineExecutionStatus::Succeeded,
+        ExecutionStatus::Failed => PipelineExecutionStatus::Failed,
+        ExecutionStatus::Superseded => PipelineExecutionStatus::Superseded,
+        ExecutionStatus::Cancelled => PipelineExecutionStatus::Cancelled,
+    }
+}
+
+/// A page of a pipeline's executions, newest first.
+pub async fn list(app: &App, input: ListPipelineExecutionsInput) -> Result<ListPipelineExecutionsOutput, ApiError> {
+    let operation = Operation::ListPipelineExecutions;
+    if input.filter.is_some_and(|filter| filter.succeeded_in_stage.is_some()) {
+        return Err(shape::invalid("Millrace does not offer the filter succeededInStage yet."));
+    }
+    let name = shape::pipeline_name(input.pipeline_name)?;
+    let scope = [name.as_str()];
+    let after: Option<String> = page::position(operation, &scope, input.next_token.as_deref())?;
+    let size = page::size(input.max_results, MOST);
+    let found = app.driver.executions(&name, after.as_deref(), size).await.map_err(app.refusal(operation))?;
+    let mut summaries = Vec::with_capacity(found.entities.len());
+    for entity in &found.entities {
+        if let Entity::Execution(execution) = entity {
+            summaries.push(summary(execution)?);
+        }
+    }
+    let next = found.next.as_ref().map(|next| page::token(operation, &scope, next)).transpose()?;
+    Ok(ListPipelineExecutionsOutput::builder()
+        .set_pipeline_execution_summaries(Some(summaries))
+        .set_next_token(next)
+        .build())
+}
+
+fn summary(execution: &Execution) -> Result<PipelineExecutionSummary, ApiError> {
+    let revisions = execution.revisions.iter().map(|found| {
+        SourceRevision::builder()
+            .action_name(found.action.as_str())
+            .revision_id(&found.revision.id)
+            .set_revision_summary(found.revision.summary.clone())
+            .set_revision_url(found.revision.url.clone())
+            .build()
+            .map_err(shape::incomplete)
+    });
+    Ok(PipelineExecutionSummary::builder()
+        .pipeline_execution_id(execution.id.to_string())
+        .status(status(execution.status))
+        .set_status_summary(execution.summary.clone())
+        .start_time(shape::time(execution.started))
+        .last_update_time(shape::time(execution.updated))
+        .set_source_revisions(Some(revisions.collect::<Result<_, _>>()?))
+        .trigger(shape::trigger(&execution.trigger))
+        .execution_mode(shape::mode(execution.mode))
+        .execution_type(ExecutionType::Standard)
+        .build())
+}

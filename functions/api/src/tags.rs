@@ -1,0 +1,137 @@
+//! Tags of pipelines.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_codepipeline::operation::list_tags_for_resource::{ListTagsForResourceInput, ListTagsForResourceOutput};
+use aws_sdk_codepipeline::operation::tag_resource::{TagResourceInput, TagResourceOutput};
+use aws_sdk_codepipeline::operation::untag_resource::{UntagResourceInput, UntagResourceOutput};
+use aws_sdk_codepipeline::types::Tag;
+use pipeline::PipelineName;
+use wire::{ApiError, Exception, Operation};
+
+use crate::app::App;
+use crate::{page, shape};
+
+/// Tags of one resource at most. Source: CodePipeline user guide, 'Tagging resources'. The lengths of keys (128) and
+/// values (256) are constraints of the model.
+const MOST: usize = 50;
+/// Tags on a page at most, and by default. Source: CodePipeline API, `ListTagsForResource`.
+const PAGE: usize = 100;
+/// What keys and values may hold besides letters, digits and spaces. Source: as above.
+const OTHERS: &str = "_.:/=+-@";
+
+/// Sets tags.
+pub async fn tag(app: &App, input: TagResourceInput) -> Result<TagResourceOutput, ApiError> {
+    let operation = Operation::TagResource;
+    let name = resource(app, operation, input.resource_arn)?;
+    let new = checked(input.tags.unwrap_or_default())?;
+    let add = |tags: &mut BTreeMap<String, String>| {
+        tags.extend(new.clone());
+        tags.len() <= MOST
+    };
+    match app.driver.change_tags(&name, add).await.map_err(app.refusal(operation))? {
+        true => Ok(TagResourceOutput::builder().build()),
+        false => Err(too_many()),
+    }
+}
+
+/// Removes tags; those that are not there need no removing.
+pub async fn untag(app: &App, input: UntagResourceInput) -> Result<UntagResourceOutput, ApiError> {
+    let operation = Operation::UntagResource;
+    let name = resource(app, operation, input.resource_arn)?;
+    let keys = input.tag_keys.unwrap_or_default();
+    keys.iter().try_for_each(|key| key_checked(key))?;
+    let remove = |tags: &mut BTreeMap<String, String>| {
+        tags.retain(|key, _| !keys.contains(key));
+        true
+    };
+    app.driver.change_tags(&name, remove).await.map_err(app.refusal(operation))?;
+    Ok(UntagResourceOutput::builder().build())
+}
+
+/// A page of tags by key.
+pub async fn list(app: &App, input: ListTagsForResourceInput) -> Result<ListTagsForResourceOutput, ApiError> {
+    let operation = Operation::ListTagsForResource;
+    let name = resource(app, operation, input.resource_arn)?;
+    let scope = [name.as_str()];
+    let after: Option<String> = page::position(operation, &scope, input.next_token.as_deref())?;
+    let size = page::size(input.max_results, PAGE);
+    let head = app.driver.pipeline_head(&name).await.map_err(app.refusal(operation))?;
+    let mut rest = head.tags.iter().filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after));
+    let some: Vec<_> = rest.by_ref().take(size).collect();
+    let next = match (some.last(), rest.next()) {
+        (Some((last, _)), Some(_)) => Some(page::token(operation, &scope, last)?),
+        _ => None,
+    };
+    Ok(ListTagsForResourceOutput::builder().set_tags(Some(listed(some.into_iter())?)).set_next_token(next).build())
+}
+
+/// Tags in the API's form.
+pub fn listed<'a>(tags: impl Iterator<Item = (&'a String, &'a String)>) -> Result<Vec<Tag>, ApiError> {
+    tags.map(|(key, value)| Tag::builder().key(key).value(value).build().map_err(shape::incomplete)).collect()
+}
+
+/// Tags that may be set, by key.
+///
+/// # Errors
+/// `InvalidTagsException`, `TooManyTagsException`.
+pub fn checked(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, ApiError> {
+    let mut checked = BTreeMap::new();
+    for Tag { key, value, .. } in tags {
+        key_checked(&key)?;
+        if !value.chars().all(allowed) {
+            return Err(invalid(format!(
+                "The value of tag '{key}' holds other characters than letters, digits, spaces and {OTHERS}"
+            )));
+        }
+        if checked.insert(key.clone(), value).is_some() {
+            return Err(invalid(format!("The tag '{key}' is given twice.")));
+        }
+    }
+    if checked.len() > MOST { Err(too_many()) } else { Ok(checked) }
+}
+
+fn key_checked(key: &str) -> Result<(), ApiError> {
+    if key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:")) {
+        return Err(invalid(format!("The tag '{key}' begins with aws:, which is reserved.")));
+    }
+    if key.chars().all(allowed) {
+        Ok(())
+    } else {
+        Err(invalid(format!("The tag '{key}' holds other characters than letters, digits, spaces and {OTHERS}")))
+    }
+}
+
+fn allowed(character: char) -> bool {
+    character.is_alphanumeric() || character == ' ' || OTHERS.contains(character)
+}
+
+fn invalid(message: String) -> ApiError {
+    Exception::InvalidTagsException.because(message)
+}
+
+fn too_many() -> ApiError {
+    Exception::TooManyTagsException.because(format!("A resource has at most {MOST} tags."))
+}
+
+/// The pipeline that an ARN names.
+fn resource(app: &App, operation: Operation, arn: Option<String>) -> Result<PipelineName, ApiError> {
+    let arn = arn.unwrap_or_default();
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let ["arn", partition, "codepipeline", region, account, name] = parts[..] else {
+        return Err(Exception::InvalidArnException
+            .because("The resource ARN must have the form arn:aws:codepipeline:region:account:pipeline"));
+    };
+    if [partition, region, account, name].contains(&"") {
+        return Err(Exception::InvalidArnException.because("A part of the resource ARN is empty."));
+    }
+    let ours = runtime::arn::pipeline_name(&arn, app.driver.home(), &app.account);
+    ours.and_then(|name| PipelineName::new(name).ok()).ok_or_else(|| {
+        let short: String = name.chars().take(100).collect();
+        Exception::ResourceNotFoundException.because(format!(
+            "{operation}: region {} and account {} have no pipeline '{short}'",
+            app.driver.home(),
+            app.account
+        ))
+    })
+}
