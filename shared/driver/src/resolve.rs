@@ -151,7 +151,10 @@ impl Driver {
                 Err(error) => Err(misconfigured(format!("Configuration '{key}': {error}"))),
             })
             .collect();
-        Ok(resolved)
+        Ok(resolved.and_then(|configuration| match variables::check_configuration(&configuration) {
+            Ok(()) => Ok(configuration),
+            Err(error) => Err(misconfigured(error.to_string())),
+        }))
     }
 
     /// The output variables of a finished action.

@@ -20,17 +20,18 @@ pub(crate) fn proceed(
     if run.turn != action.turn {
         return Err(Refusal::StaleJob(action));
     }
-    match progress::report(step, action, report) {
-        Ok(()) | Err(Refusal::Nothing) => {}
-        Err(refusal) => return Err(refusal),
-    }
-    let check = step.now().plus(step.context.policy.grace);
+    let now = step.now();
+    let check = now.plus(step.context.policy.grace);
+    let deadline = |requested| step.declared(action).map(|declared| progress::deadline(declared, requested, now));
+    let deadline = run.requested.and_then(deadline);
     let run = step.run_mut(action)?;
+    run.deadline = deadline;
     run.status = ActionStatus::Requested;
     run.check = Some(check);
     run.claims = 0;
     run.turn = action.next_turn().turn;
     run.continuation = Some(continuation);
+    progress::apply(run, report);
     step.effects.push(Effect::Run(action.next_turn()));
     Ok(())
 }

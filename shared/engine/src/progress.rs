@@ -8,13 +8,11 @@ use crate::crossing;
 use crate::id::ActionId;
 use crate::state::{ActionError, ActionRun, ActionStatus, Outputs, StageRun, StageStatus, StoredOutputs};
 use crate::step::Step;
+use crate::time::Timestamp;
 
 /// Output variables up to this many bytes stay in the stage's item: 50 actions of a stage with this much each keep it
 /// far below DynamoDB's 400 KB.
 const INLINE_BYTES: usize = 2_048;
-/// Minutes until an action fails that the catalogue does not know.
-/// Source: CodePipeline user guide, 'Quotas': all other actions 1 hour.
-const DEFAULT_TIMEOUT_MINUTES: u32 = 60;
 /// Error messages and summaries are cut to this many characters.
 const MESSAGE_CHARACTERS: usize = 2_000;
 
@@ -35,7 +33,7 @@ pub(crate) fn claim(step: &mut Step<'_, '_>, action: ActionId, worker: Uuid) -> 
     Ok(())
 }
 
-fn take(run: &mut ActionRun, worker: Uuid, until: crate::time::Timestamp) {
+fn take(run: &mut ActionRun, worker: Uuid, until: Timestamp) {
     run.status = ActionStatus::Claimed { worker, until };
     run.check = Some(until);
     run.claims += 1;
@@ -98,7 +96,7 @@ pub(crate) fn report(step: &mut Step<'_, '_>, action: ActionId, report: Progress
     Ok(())
 }
 
-fn apply(run: &mut ActionRun, report: Progress) {
+pub(crate) fn apply(run: &mut ActionRun, report: Progress) {
     if report.external.is_some() {
         run.external = report.external;
     }
@@ -239,7 +237,7 @@ pub(crate) fn request_group(
         run.requested = Some(now);
         run.updated = Some(now);
         run.check = Some(now.plus(policy.grace));
-        run.deadline = Some(now.plus_minutes(timeout_minutes(action)));
+        run.deadline = Some(deadline(action, now, now));
         run.token = token;
         match next {
             Some(worker) if step.claimed.is_none() => {
@@ -283,9 +281,9 @@ pub(crate) fn is_approval(action: &Action) -> bool {
     action.type_id.category == "Approval"
 }
 
-fn timeout_minutes(action: &Action) -> u32 {
-    action
-        .timeout_in_minutes
-        .or_else(|| pipeline::catalogue::find(&action.type_id).map(|kind| kind.default_timeout_minutes))
-        .unwrap_or(DEFAULT_TIMEOUT_MINUTES)
+/// When an action fails that was requested then and from which the last sign of life came now.
+pub(crate) fn deadline(action: &Action, requested: Timestamp, now: Timestamp) -> Timestamp {
+    let last = requested.plus_minutes(action.timeout_minutes());
+    let silence = action.action_type().and_then(|kind| kind.silence_timeout_minutes);
+    silence.map_or(last, |minutes| last.min(now.plus_minutes(minutes)))
 }
