@@ -1,0 +1,255 @@
+//! The message that asks for an approval. Source of its form: CodePipeline user guide, 'JSON data format for manual
+//! approval notifications in CodePipeline'.
+
+use aws_sdk_sns::Client;
+use aws_sdk_sns::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sns::operation::publish::PublishError;
+use engine::{ActionError, Revision, Timestamp};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::time::{minute, minutes};
+
+/// Source: SNS API, `Publish`, `Subject`.
+const SUBJECT_MOST: usize = 100;
+
+/// Why the message could not be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// SNS refuses, and will refuse again: no such topic, no right.
+    #[error("the approval message could not be sent to {topic}: {code}: {message}")]
+    Refused {
+        /// The topic's ARN.
+        topic: String,
+        /// SNS's code.
+        code: String,
+        /// SNS's words.
+        message: String,
+    },
+    /// SNS could not be reached or was too busy; trying later may help.
+    #[error("the approval message could not be sent to {topic} now: {message}")]
+    Unavailable {
+        /// The topic's ARN.
+        topic: String,
+        /// What went wrong.
+        message: String,
+    },
+}
+
+impl SendError {
+    /// Why the action fails because of this; none when it is worth trying again.
+    pub fn action_error(&self) -> Option<ActionError> {
+        match self {
+            Self::Refused { code, .. } => {
+                let denied = code.starts_with("Authorization") || code.starts_with("AccessDenied");
+                let kind = if denied { "PermissionError" } else { "ConfigurationError" };
+                Some(ActionError { code: kind.to_owned(), message: self.to_string() })
+            }
+            Self::Unavailable { .. } => None,
+        }
+    }
+
+    fn from_sns(topic: &str, error: &SdkError<PublishError>) -> Self {
+        let topic = topic.to_owned();
+        let SdkError::ServiceError(context) = error else {
+            return Self::Unavailable { topic, message: DisplayErrorContext(error).to_string() };
+        };
+        let code = context.err().code().unwrap_or("Unknown").to_owned();
+        let message = context.err().message().unwrap_or("SNS gave no reason").to_owned();
+        if context.raw().status().is_server_error() || code.contains("Throttl") {
+            Self::Unavailable { topic, message: format!("{code}: {message}") }
+        } else {
+            Self::Refused { topic, code, message }
+        }
+    }
+}
+
+/// Everything that the message tells. No `Debug`: token and link are secrets.
+#[derive(Clone, PartialEq)]
+pub struct ApprovalMessage {
+    /// The pipeline's region.
+    pub region: String,
+    /// The pipeline.
+    pub pipeline: String,
+    /// The stage.
+    pub stage: String,
+    /// The action.
+    pub action: String,
+    /// What an answer by `PutApprovalResult` must name.
+    pub token: Uuid,
+    /// Until when it can be answered.
+    pub expires: Timestamp,
+    /// The signed link to the page on which it can be answered.
+    pub review_link: String,
+    /// What is to be looked at: `ExternalEntityLink` of the configuration.
+    pub external_entity_link: Option<String>,
+    /// What the pipeline's author wrote: `CustomData` of the configuration.
+    pub custom_data: Option<String>,
+    /// The revisions that would go on: (source action, revision).
+    pub revisions: Vec<(String, Revision)>,
+}
+
+impl ApprovalMessage {
+    /// Sends the message to a topic.
+    ///
+    /// # Errors
+    /// [`SendError`] names the topic.
+    pub async fn send(&self, client: &Client, topic: &str) -> Result<(), SendError> {
+        let request = client.publish().topic_arn(topic).subject(self.subject()).message_structure("json");
+        request.message(self.message()).send().await.map_err(|error| SendError::from_sns(topic, &error))?;
+        Ok(())
+    }
+
+    fn subject(&self) -> String {
+        let subject = format!("APPROVAL NEEDED: AWS CodePipeline {} for action {}", self.pipeline, self.action);
+        subject.chars().take(SUBJECT_MOST).collect()
+    }
+
+    /// AWS's JSON. There is no console of AWS's in which the pipeline can be seen, so both links lead to the page.
+    fn json(&self) -> String {
+        let mut approval = json!({
+            "pipelineName": self.pipeline,
+            "stageName": self.stage,
+            "actionName": self.action,
+            "token": self.token,
+            "expires": minute(self.expires),
+            "externalEntityLink": self.external_entity_link,
+            "approvalReviewLink": self.review_link,
+            "customData": self.custom_data,
+        });
+        if let Some(members) = approval.as_object_mut() {
+            members.retain(|_, value| !value.is_null());
+        }
+        json!({"region": self.region, "consoleLink": self.review_link, "approval": approval}).to_string()
+    }
+
+    fn email(&self) -> String {
+        let mut text = format!(
+            "Hello,\n\nThe pipeline {} waits in its stage {} for an answer to the action {}.\n",
+            self.pipeline, self.stage, self.action
+        );
+        if let Some(words) = &self.custom_data {
+            text += &format!("\n{words}\n");
+        }
+        if let Some(link) = &self.external_entity_link {
+            text += &format!("\nWhat is to be reviewed:\n{link}\n");
+        }
+        if !self.revisions.is_empty() {
+            text += "\nWhat would go on:\n";
+            for (source, revision) in &self.revisions {
+                let summary = revision.summary.as_deref().map(|it| format!(" ({it})")).unwrap_or_default();
+                text += &format!("- {source}: {}{summary}\n", revision.id);
+            }
+        }
+        text += &format!(
+            "\nOpen this page to approve or reject:\n{}\n\n\
+             It can be answered once, until {}; after that the action fails. \
+             Whoever has this link can answer: do not pass it on.\n",
+            self.review_link,
+            minutes(self.expires)
+        );
+        text
+    }
+
+    /// What is published with `MessageStructure` `json`: a text for e-mail, AWS's JSON for everything else.
+    fn message(&self) -> String {
+        json!({"default": self.json(), "email": self.email()}).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::testing::{Answer, Stub};
+
+    fn message() -> ApprovalMessage {
+        ApprovalMessage {
+            region: "us-east-2".into(),
+            pipeline: "MyFirstPipeline".into(),
+            stage: "MyApprovalStage".into(),
+            action: "MyApprovalAction".into(),
+            token: Uuid::from_u128(0x1a2b3c4d_573f_4ea7_a670_000000000001),
+            expires: Timestamp(1_467_922_920_000),
+            review_link: "https://example.com/approve?v=1&m=xyz".into(),
+            external_entity_link: Some("http://example.com".into()),
+            custom_data: Some("Look at \"it\"".into()),
+            revisions: vec![(
+                "Source".into(),
+                Revision { id: "8cf40f2".into(), summary: Some("Added LICENSE.txt".into()), url: None, created: None },
+            )],
+        }
+    }
+
+    #[test]
+    fn the_json_has_aws_s_members() {
+        let expected = r#"{"approval":{"actionName":"MyApprovalAction","approvalReviewLink":"https://example.com/approve?v=1&m=xyz","customData":"Look at \"it\"","expires":"2016-07-07T20:22Z","externalEntityLink":"http://example.com","pipelineName":"MyFirstPipeline","stageName":"MyApprovalStage","token":"1a2b3c4d-573f-4ea7-a670-000000000001"},"consoleLink":"https://example.com/approve?v=1&m=xyz","region":"us-east-2"}"#;
+        assert_eq!(message().json(), expected);
+        let bare = ApprovalMessage { external_entity_link: None, custom_data: None, ..message() };
+        assert!(!bare.json().contains("customData") && !bare.json().contains("externalEntityLink"));
+    }
+
+    #[test]
+    fn the_mail_can_be_read() {
+        let text = message().email();
+        for part in [
+            "MyFirstPipeline",
+            "MyApprovalStage",
+            "MyApprovalAction",
+            "Look at \"it\"",
+            "- Source: 8cf40f2 (Added LICENSE.txt)",
+            "\nhttps://example.com/approve?v=1&m=xyz\n",
+            "until Thursday 7 July 2016, 20:22 UTC",
+        ] {
+            assert!(text.contains(part), "{part} is missing in:\n{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_published_with_a_structure_and_a_subject() {
+        let stub = Stub::new(|_| {
+            Answer::ok(
+                "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult>\
+                 <MessageId>1</MessageId></PublishResult></PublishResponse>",
+            )
+        });
+        let long = ApprovalMessage { action: "a".repeat(100), ..message() };
+        long.send(&Client::new(&stub.config()), "arn:aws:sns:us-east-2:123456789012:ok").await.unwrap();
+        let body = stub.requests().pop().unwrap().body;
+        let sent: Vec<(String, String)> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+        let field = |name: &str| sent.iter().find(|(key, _)| key == name).unwrap().1.clone();
+        assert_eq!(field("MessageStructure"), "json");
+        assert!(field("Subject").starts_with("APPROVAL NEEDED: AWS CodePipeline MyFirstPipeline for action aaa"));
+        assert_eq!(field("Subject").chars().count(), 100);
+        let parts: Value = serde_json::from_str(&field("Message")).unwrap();
+        let json: Value = serde_json::from_str(parts["default"].as_str().unwrap()).unwrap();
+        assert_eq!(json["approval"]["token"], "1a2b3c4d-573f-4ea7-a670-000000000001");
+        assert!(parts["email"].as_str().unwrap().starts_with("Hello"));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_names_the_topic() {
+        let refusal = |status, code: &'static str| {
+            Stub::new(move |_| Answer {
+                status,
+                body: format!(
+                    "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type>\
+                     <Code>{code}</Code><Message>words of SNS</Message></Error></ErrorResponse>"
+                ),
+            })
+        };
+        for (status, code, kind) in [
+            (404, "NotFound", Some("ConfigurationError")),
+            (403, "AuthorizationError", Some("PermissionError")),
+            (500, "InternalError", None),
+            (400, "Throttled", None),
+        ] {
+            let client = Client::new(&refusal(status, code).config());
+            let error = message().send(&client, "arn:aws:sns:us-east-2:1:missing").await.unwrap_err();
+            assert!(error.to_string().contains("arn:aws:sns:us-east-2:1:missing"), "{error}");
+            assert!(error.to_string().contains("words of SNS"), "{error}");
+            assert_eq!(error.action_error().map(|it| it.code).as_deref(), kind);
+        }
+    }
+}

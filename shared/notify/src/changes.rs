@@ -1,0 +1,219 @@
+//! What happened between two images of an item of the table.
+//!
+//! Nearly all writes change nothing that anybody is told of (a worker took an action up, a poll found news): then
+//! nothing more need be read. Doubled images give the same changes again.
+
+use std::fmt;
+
+use engine::{ActionRun, ActionStatus, Execution, ExecutionStatus, StageRun, StageStatus};
+
+/// A state that CodePipeline's events name. Source: CodePipeline user guide, 'Monitoring CodePipeline events'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is a word of AWS's own")]
+pub enum State {
+    Started,
+    Resumed,
+    Succeeded,
+    Failed,
+    Superseded,
+    Canceled,
+    Abandoned,
+}
+
+impl State {
+    /// AWS's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "STARTED",
+            Self::Resumed => "RESUMED",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::Superseded => "SUPERSEDED",
+            Self::Canceled => "CANCELED",
+            Self::Abandoned => "ABANDONED",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A change in a stage attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StageChange {
+    /// The attempt itself.
+    Stage(State),
+    /// Its action of this index.
+    Action(usize, State),
+}
+
+/// What happened to an execution.
+pub fn of_execution(old: Option<&Execution>, new: &Execution) -> Vec<State> {
+    let before = old.map(|old| old.status);
+    if before == Some(new.status) {
+        return Vec::new();
+    }
+    let now = match new.status {
+        ExecutionStatus::InProgress if before.is_some() => return vec![State::Resumed],
+        ExecutionStatus::InProgress => return vec![State::Started],
+        ExecutionStatus::Succeeded => State::Succeeded,
+        ExecutionStatus::Failed => State::Failed,
+        ExecutionStatus::Superseded => State::Superseded,
+        ExecutionStatus::Cancelled => State::Canceled,
+    };
+    // An execution can begin and end in one write.
+    if before.is_none() { vec![State::Started, now] } else { vec![now] }
+}
+
+/// What happened in a stage attempt, the beginning of the stage before that of its actions, its end after theirs.
+pub fn of_stage(old: Option<&StageRun>, new: &StageRun) -> Vec<StageChange> {
+    let mut changes = Vec::new();
+    if old.is_none() {
+        changes.push(StageChange::Stage(if new.attempt > 1 { State::Resumed } else { State::Started }));
+    }
+    for (index, run) in new.actions.iter().enumerate() {
+        let before = old.and_then(|old| old.actions.get(index));
+        // A further attempt takes over what succeeded in the one before.
+        let taken_over = old.is_none() && new.attempt > 1 && run.status == ActionStatus::Succeeded;
+        if taken_over {
+            continue;
+        }
+        let states = of_action(before, run, new.status);
+        changes.extend(states.into_iter().map(|state| StageChange::Action(index, state)));
+    }
+    let ended = match new.status {
+        StageStatus::InProgress => None,
+        StageStatus::Succeeded => Some(State::Succeeded),
+        StageStatus::Failed => Some(State::Failed),
+        StageStatus::Cancelled => Some(State::Canceled),
+    };
+    if old.is_none_or(|old| old.status != new.status) {
+        changes.extend(ended.map(StageChange::Stage));
+    }
+    changes
+}
+
+fn of_action(old: Option<&ActionRun>, new: &ActionRun, stage: StageStatus) -> Vec<State> {
+    let over = |run: &ActionRun| !run.status.in_flight() && run.status != ActionStatus::Pending;
+    let mut states = Vec::new();
+    if old.is_none_or(|old| old.requested.is_none()) && new.requested.is_some() {
+        states.push(State::Started);
+    }
+    if old.is_none_or(|old| !over(old)) {
+        match new.status {
+            ActionStatus::Succeeded => states.push(State::Succeeded),
+            ActionStatus::Failed => states.push(State::Failed),
+            ActionStatus::Abandoned if stage == StageStatus::Cancelled => states.push(State::Canceled),
+            ActionStatus::Abandoned => states.push(State::Abandoned),
+            ActionStatus::Pending
+            | ActionStatus::Requested
+            | ActionStatus::Claimed { .. }
+            | ActionStatus::Running => {}
+        }
+    }
+    states
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::event::tests::{execution, stage};
+
+    #[test]
+    fn an_execution_begins_and_ends_once() {
+        let new = execution();
+        assert_eq!(of_execution(None, &new), [State::Started]);
+        assert_eq!(of_execution(Some(&new), &new), []);
+        for (status, state) in [
+            (ExecutionStatus::Succeeded, State::Succeeded),
+            (ExecutionStatus::Failed, State::Failed),
+            (ExecutionStatus::Superseded, State::Superseded),
+            (ExecutionStatus::Cancelled, State::Canceled),
+        ] {
+            let ended = Execution { status, ..new.clone() };
+            assert_eq!(of_execution(Some(&new), &ended), [state]);
+            assert_eq!(of_execution(None, &ended), [State::Started, state]);
+            assert_eq!(of_execution(Some(&ended), &ended), []);
+            assert_eq!(of_execution(Some(&ended), &new), [State::Resumed]);
+        }
+    }
+
+    #[test]
+    fn a_stage_begins_before_its_actions_and_ends_after_them() {
+        let mut begun = stage();
+        begun.status = StageStatus::InProgress;
+        begun.actions[0].status = ActionStatus::Requested;
+        assert_eq!(
+            of_stage(None, &begun),
+            [StageChange::Stage(State::Started), StageChange::Action(0, State::Started)]
+        );
+        let mut ended = begun.clone();
+        ended.actions[0].status = ActionStatus::Failed;
+        ended.status = StageStatus::Failed;
+        assert_eq!(
+            of_stage(Some(&begun), &ended),
+            [StageChange::Action(0, State::Failed), StageChange::Stage(State::Failed)]
+        );
+        assert_eq!(of_stage(Some(&ended), &ended), []);
+    }
+
+    #[test]
+    fn work_on_an_action_is_nobody_s_business() {
+        let mut requested = stage();
+        requested.status = StageStatus::InProgress;
+        requested.actions[0].status = ActionStatus::Requested;
+        let mut claimed = requested.clone();
+        claimed.actions[0].status = ActionStatus::Claimed { worker: Uuid::from_u128(1), until: Timestamp(2) };
+        let mut running = requested.clone();
+        running.actions[0].status = ActionStatus::Running;
+        assert_eq!(of_stage(Some(&requested), &claimed), []);
+        assert_eq!(of_stage(Some(&claimed), &running), []);
+        assert_eq!(of_stage(Some(&running), &requested), [], "a job goes on with its next turn");
+    }
+
+    #[test]
+    fn what_never_began_is_not_reported() {
+        let mut pending = stage();
+        pending.status = StageStatus::InProgress;
+        pending.actions[0].status = ActionStatus::Pending;
+        pending.actions[0].requested = None;
+        assert_eq!(of_stage(None, &pending), [StageChange::Stage(State::Started)]);
+        let cancelled = StageRun { status: StageStatus::Cancelled, ..pending.clone() };
+        assert_eq!(of_stage(Some(&pending), &cancelled), [StageChange::Stage(State::Canceled)]);
+    }
+
+    #[test]
+    fn an_action_under_a_deleted_pipeline_is_cancelled_otherwise_abandoned() {
+        let mut running = stage();
+        running.status = StageStatus::InProgress;
+        running.actions[0].status = ActionStatus::Running;
+        let mut given_up = running.clone();
+        given_up.actions[0].status = ActionStatus::Abandoned;
+        assert_eq!(of_stage(Some(&running), &given_up), [StageChange::Action(0, State::Abandoned)]);
+        given_up.status = StageStatus::Cancelled;
+        assert_eq!(
+            of_stage(Some(&running), &given_up),
+            [StageChange::Action(0, State::Canceled), StageChange::Stage(State::Canceled)]
+        );
+    }
+
+    #[test]
+    fn a_further_attempt_resumes_and_takes_over_what_succeeded() {
+        let mut again = stage();
+        again.attempt = 2;
+        again.status = StageStatus::InProgress;
+        again.actions[0].status = ActionStatus::Succeeded;
+        assert_eq!(of_stage(None, &again), [StageChange::Stage(State::Resumed)]);
+        again.actions[0].status = ActionStatus::Requested;
+        assert_eq!(
+            of_stage(None, &again),
+            [StageChange::Stage(State::Resumed), StageChange::Action(0, State::Started)]
+        );
+    }
+}

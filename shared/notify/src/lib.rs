@@ -1,0 +1,33 @@
+//! What Millrace tells people and other programs.
+//!
+//! - [`changes`]: from two images of a table item to what happened in between; [`Scene`] turns each into CodePipeline's
+//!   state-change event (both pure); [`Publisher`] puts events on the bus.
+//! - [`ApprovalMessage`]: what is sent to an approval's SNS topic: AWS's JSON, and for e-mail a text with a link.
+//! - [`Links`]: the signed links of those messages. The signature covers everything that a link decides.
+//!
+//! May touch EventBridge, SNS and KMS; of the engine only the types of its items.
+//!
+//! ```
+//! # fn show(old: &engine::StageRun, new: &engine::StageRun, scene: &notify::Scene<'_>) {
+//! for change in notify::changes::of_stage(Some(old), new) {
+//!     println!("{}", scene.of_stage(new, &change).detail);
+//! }
+//! # }
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod approval;
+pub mod changes;
+mod event;
+mod link;
+mod publish;
+#[cfg(test)]
+#[path = "../../runtime/src/testing.rs"]
+mod testing;
+mod time;
+
+pub use approval::{ApprovalMessage, SendError};
+pub use event::{Scene, StateChange};
+pub use link::{LinkError, Links, Ticket};
+pub use publish::{Publisher, Unpublished};
+pub use time::minutes;

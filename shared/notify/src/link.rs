@@ -1,0 +1,349 @@
+//! Signed links to the approval page.
+//!
+//! A link says which approval it answers; whoever has it may answer, once, until it expires. KMS signs (HMAC-SHA-256)
+//! everything that is shown or decided because of the link, so nobody can make one, or turn one into another.
+
+use std::fmt;
+
+use aws_sdk_kms::Client;
+use aws_sdk_kms::error::DisplayErrorContext;
+use aws_sdk_kms::operation::verify_mac::VerifyMacError;
+use aws_sdk_kms::primitives::Blob;
+use aws_sdk_kms::types::MacAlgorithmSpec;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use engine::{ActionId, Timestamp};
+use url::Url;
+use uuid::Uuid;
+
+/// Stands at the beginning of what is signed: a signature for one purpose is good for no other.
+const PURPOSE: &str = "millrace approval link";
+const VERSION: &str = "1";
+/// No name in a pipeline is longer. Source: CodePipeline user guide, 'Quotas'.
+const NAME_MOST: usize = 100;
+/// Bytes of an HMAC-SHA-256.
+const MAC_LENGTH: usize = 32;
+
+/// What a link is about.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// The attempt at the approval action.
+    pub action_id: ActionId,
+    /// The approval's token.
+    pub token: Uuid,
+    /// Until when the link is good.
+    pub expires: Timestamp,
+    /// The pipeline.
+    pub pipeline: String,
+    /// The stage.
+    pub stage: String,
+    /// The action.
+    pub action: String,
+}
+
+/// Without the token, which is a secret.
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket")
+            .field("action_id", &self.action_id)
+            .field("expires", &self.expires)
+            .field("pipeline", &self.pipeline)
+            .field("stage", &self.stage)
+            .field("action", &self.action)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no link, or why one is not good.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// It has not the form of a link.
+    #[error("this is not an approval link")]
+    Malformed,
+    /// The signature is not ours for what the link says.
+    #[error("the link's signature does not belong to it")]
+    Forged,
+    /// It is ours, and its time is over.
+    #[error("the link expired")]
+    Expired(Box<Ticket>),
+    /// The base address is none.
+    #[error("{0:?} is not an address to which a link can lead")]
+    Base(String),
+    /// KMS could not be asked; trying later may help.
+    #[error("the key {key} could not be used: {message}")]
+    Unavailable {
+        /// The key's id.
+        key: String,
+        /// What went wrong.
+        message: String,
+    },
+}
+
+/// Makes and checks links.
+#[derive(Clone, Debug)]
+pub struct Links {
+    client: Client,
+    key: String,
+}
+
+impl Links {
+    /// Links signed by this KMS key (of type HMAC_256).
+    pub fn new(client: Client, key: impl Into<String>) -> Self {
+        Self { client, key: key.into() }
+    }
+
+    /// A link to the page at `base`.
+    ///
+    /// # Errors
+    /// [`LinkError::Base`], [`LinkError::Unavailable`].
+    pub async fn make(&self, base: &str, ticket: &Ticket) -> Result<String, LinkError> {
+        let mut link = Url::parse(base).map_err(|_| LinkError::Base(base.to_owned()))?;
+        let answer = self
+            .client
+            .generate_mac()
+            .key_id(&self.key)
+            .mac_algorithm(MacAlgorithmSpec::HmacSha256)
+            .message(Blob::new(ticket.signed()))
+            .send()
+            .await
+            .map_err(|error| self.unavailable(DisplayErrorContext(&error).to_string()))?;
+        let mac = answer.mac.ok_or_else(|| self.unavailable("KMS gave no signature".to_owned()))?;
+        link.query_pairs_mut()
+            .clear()
+            .append_pair("v", VERSION)
+            .append_pair("id", &ticket.action_id.to_string())
+            .append_pair("token", &ticket.token.to_string())
+            .append_pair("until", &ticket.expires.0.to_string())
+            .append_pair("pipeline", &ticket.pipeline)
+            .append_pair("stage", &ticket.stage)
+            .append_pair("action", &ticket.action)
+            .append_pair("mac", &BASE64_URL_SAFE_NO_PAD.encode(mac.as_ref()));
+        Ok(link.into())
+    }
+
+    /// What a link is about, from the parameters of its query, if it is good. Parameters that are none of ours are
+    /// passed over (mail programs add some): the signature covers all that matter.
+    ///
+    /// # Errors
+    /// [`LinkError::Malformed`], [`LinkError::Forged`], [`LinkError::Expired`], [`LinkError::Unavailable`].
+    pub async fn verify<'a>(
+        &self,
+        query: impl IntoIterator<Item = (&'a str, &'a str)>,
+        now: Timestamp,
+    ) -> Result<Ticket, LinkError> {
+        let (ticket, mac) = parse(query).ok_or(LinkError::Malformed)?;
+        let answer = self
+            .client
+            .verify_mac()
+            .key_id(&self.key)
+            .mac_algorithm(MacAlgorithmSpec::HmacSha256)
+            .message(Blob::new(ticket.signed()))
+            .mac(Blob::new(mac))
+            .send()
+            .await;
+        match answer {
+            Ok(answer) if answer.mac_valid => {}
+            Ok(_) => return Err(LinkError::Forged),
+            Err(error) if error.as_service_error().is_some_and(VerifyMacError::is_kms_invalid_mac_exception) => {
+                return Err(LinkError::Forged);
+            }
+            Err(error) => return Err(self.unavailable(DisplayErrorContext(&error).to_string())),
+        }
+        if ticket.expires <= now {
+            return Err(LinkError::Expired(Box::new(ticket)));
+        }
+        Ok(ticket)
+    }
+
+    fn unavailable(&self, message: String) -> LinkError {
+        LinkError::Unavailable { key: self.key.clone(), message }
+    }
+}
+
+impl Ticket {
+    /// What is signed: each part after its length, so that no two tickets give the same bytes.
+    fn signed(&self) -> Vec<u8> {
+        let (id, token, expires) =
+            (self.action_id.to_string(), self.token.to_string(), self.expires.0.to_string());
+        let parts = [PURPOSE, VERSION, &id, &token, &expires, &self.pipeline, &self.stage, &self.action];
+        parts.iter().flat_map(|part| format!("{}:{part};", part.len()).into_bytes()).collect()
+    }
+}
+
+fn parse<'a>(query: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<(Ticket, Vec<u8>)> {
+    const NAMES: [&str; 8] = ["v", "id", "token", "until", "pipeline", "stage", "action", "mac"];
+    let mut values: [Option<&str>; 8] = [None; 8];
+    for (name, value) in query {
+        if let Some(place) = NAMES.iter().position(|known| *known == name) {
+            // Of a value given twice, one reader takes the first and another the last.
+            if values[place].replace(value).is_some() {
+                return None;
+            }
+        }
+    }
+    let [Some(version), Some(id), Some(token), Some(until), Some(pipeline), Some(stage), Some(action), Some(mac)] =
+        values
+    else {
+        return None;
+    };
+    if version != VERSION || [pipeline, stage, action].iter().any(|name| name.is_empty() || name.len() > NAME_MOST) {
+        return None;
+    }
+    let mac = BASE64_URL_SAFE_NO_PAD.decode(mac).ok().filter(|mac| mac.len() == MAC_LENGTH)?;
+    let ticket = Ticket {
+        action_id: id.parse().ok()?,
+        token: Uuid::try_parse(token).ok()?,
+        expires: Timestamp(until.parse().ok()?),
+        pipeline: pipeline.to_owned(),
+        stage: stage.to_owned(),
+        action: action.to_owned(),
+    };
+    Some((ticket, mac))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::prelude::BASE64_STANDARD;
+    use engine::ExecutionId;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::{Answer, Stub};
+
+    const BASE: &str = "https://abc.execute-api.eu-west-1.amazonaws.com/live/approve";
+    const NOW: Timestamp = Timestamp(1_795_441_779_208);
+
+    fn ticket() -> Ticket {
+        Ticket {
+            action_id: ExecutionId::from_random(Uuid::from_u128(7)).action(2, 0, 1),
+            token: Uuid::from_u128(9),
+            expires: NOW.plus(1),
+            pipeline: "release".into(),
+            stage: "Gate".into(),
+            action: "Ask".into(),
+        }
+    }
+
+    /// KMS with a signature of its own: a checksum in four places. What matters is that it depends on every byte.
+    fn kms() -> Stub {
+        Stub::new(|request| {
+            let body: Value = serde_json::from_str(&request.body).unwrap();
+            assert_eq!(body["KeyId"], "key-1");
+            assert_eq!(body["MacAlgorithm"], "HMAC_SHA_256");
+            let message = BASE64_STANDARD.decode(body["Message"].as_str().unwrap()).unwrap();
+            let sum = message
+                .iter()
+                .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+            let mac = BASE64_STANDARD.encode(sum.to_be_bytes().repeat(4));
+            match request.operation() {
+                "GenerateMac" => Answer::ok(json!({"Mac": mac, "KeyId": "key-1"}).to_string()),
+                "VerifyMac" if body["Mac"] == mac => Answer::ok(json!({"MacValid": true}).to_string()),
+                "VerifyMac" => Answer { status: 400, body: json!({"__type": "KMSInvalidMacException"}).to_string() },
+                other => panic!("{other}"),
+            }
+        })
+    }
+
+    fn links(stub: &Stub) -> Links {
+        Links::new(Client::new(&stub.config()), "key-1")
+    }
+
+    fn query(link: &str) -> Vec<(String, String)> {
+        Url::parse(link).unwrap().query_pairs().into_owned().collect()
+    }
+
+    async fn verify(links: &Links, query: &[(String, String)], now: Timestamp) -> Result<Ticket, LinkError> {
+        links.verify(query.iter().map(|(name, value)| (name.as_str(), value.as_str())), now).await
+    }
+
+    #[tokio::test]
+    async fn a_link_leads_back_to_its_ticket() {
+        let links = links(&kms());
+        let link = links.make(BASE, &ticket()).await.unwrap();
+        assert!(link.starts_with(&format!("{BASE}?v=1&")) && link.len() < 500, "{link}");
+        assert_eq!(verify(&links, &query(&link), NOW).await, Ok(ticket()));
+        let mut decorated = query(&link);
+        decorated.push(("utm_source".into(), "mail".into()));
+        assert_eq!(verify(&links, &decorated, NOW).await, Ok(ticket()));
+    }
+
+    #[tokio::test]
+    async fn the_longest_names_still_make_a_short_link() {
+        let long = Ticket { pipeline: "p".repeat(100), stage: "s".repeat(100), action: "@".repeat(100), ..ticket() };
+        let link = links(&kms()).make(BASE, &long).await.unwrap();
+        assert!(link.len() < 1_000, "{}", link.len());
+        assert!(long.signed().len() < 4_096, "KMS signs no more");
+    }
+
+    #[tokio::test]
+    async fn no_part_of_a_link_can_be_changed() {
+        let links = links(&kms());
+        let good = query(&links.make(BASE, &ticket()).await.unwrap());
+        let other = ExecutionId::from_random(Uuid::from_u128(8 << 100)).action(2, 0, 1).to_string();
+        let token = Uuid::from_u128(10).to_string();
+        let mac = BASE64_URL_SAFE_NO_PAD.encode([0; 32]);
+        for (name, value) in [
+            ("id", other.as_str()),
+            ("token", token.as_str()),
+            ("until", "1995441779208"),
+            ("pipeline", "release2"),
+            ("stage", "Gate2"),
+            ("action", "Ask2"),
+            ("mac", mac.as_str()),
+        ] {
+            let mut changed = good.clone();
+            changed.iter_mut().find(|(key, _)| key == name).unwrap().1 = value.to_owned();
+            assert_eq!(verify(&links, &changed, NOW).await, Err(LinkError::Forged), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_not_the_form_of_a_link_does_not_reach_kms() {
+        let stub = kms();
+        let links = links(&stub);
+        let good = query(&links.make(BASE, &ticket()).await.unwrap());
+        for name in ["v", "id", "token", "until", "pipeline", "stage", "action", "mac"] {
+            let missing: Vec<_> = good.iter().filter(|(key, _)| key != name).cloned().collect();
+            assert_eq!(verify(&links, &missing, NOW).await, Err(LinkError::Malformed), "without {name}");
+            let mut double = good.clone();
+            double.push((name.to_owned(), "x".to_owned()));
+            assert_eq!(verify(&links, &double, NOW).await, Err(LinkError::Malformed), "two of {name}");
+            let mut nonsense = good.clone();
+            nonsense.iter_mut().find(|(key, _)| key == name).unwrap().1 = "\u{0}<é>".repeat(50);
+            assert_eq!(verify(&links, &nonsense, NOW).await, Err(LinkError::Malformed), "nonsense as {name}");
+        }
+        assert_eq!(verify(&links, &[], NOW).await, Err(LinkError::Malformed));
+        assert_eq!(stub.requests().len(), 1, "only the link's making");
+    }
+
+    #[tokio::test]
+    async fn names_cannot_flow_into_each_other() {
+        let left = Ticket { pipeline: "a".into(), stage: "bc".into(), ..ticket() };
+        let right = Ticket { pipeline: "ab".into(), stage: "c".into(), ..ticket() };
+        assert_ne!(left.signed(), right.signed());
+        let tricky = Ticket { pipeline: "a;2:bc".into(), ..ticket() };
+        assert_ne!(tricky.signed(), Ticket { pipeline: "a".into(), stage: "bc".into(), ..ticket() }.signed());
+    }
+
+    #[tokio::test]
+    async fn a_link_expires_and_a_forged_one_does_not_even_do_that() {
+        let links = links(&kms());
+        let good = query(&links.make(BASE, &ticket()).await.unwrap());
+        assert_eq!(verify(&links, &good, NOW.plus(1)).await, Err(LinkError::Expired(Box::new(ticket()))));
+        let mut forged = good;
+        forged.iter_mut().find(|(key, _)| key == "stage").unwrap().1 = "Other".into();
+        assert_eq!(verify(&links, &forged, NOW.plus(1)).await, Err(LinkError::Forged));
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_kms_is_no_forgery() {
+        let stub = Stub::new(|_| Answer { status: 400, body: r#"{"__type":"DisabledException"}"#.into() });
+        let links = links(&stub);
+        let good = query(&self::links(&kms()).make(BASE, &ticket()).await.unwrap());
+        let error = verify(&links, &good, NOW).await.unwrap_err();
+        assert!(matches!(&error, LinkError::Unavailable { key, .. } if key == "key-1"), "{error:?}");
+        assert!(!error.to_string().contains(&ticket().token.to_string()), "a token is a secret");
+        assert!(matches!(links.make(BASE, &ticket()).await, Err(LinkError::Unavailable { .. })));
+        assert_eq!(links.make("/approve", &ticket()).await, Err(LinkError::Base("/approve".into())));
+    }
+}
