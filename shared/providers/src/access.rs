@@ -1,0 +1,62 @@
+//! With whose rights a provider works.
+
+use artifacts::Bucket;
+use driver::Task;
+use pipeline::Region;
+use runtime::{Identity, RoleError, Roles, Session, session_name};
+
+use crate::fault::{Fault, PERMISSION_ERROR};
+
+/// A task, and the roles under which it is done. Functions have no provider rights of their own.
+#[derive(Clone, Copy)]
+pub(crate) struct Rights<'a> {
+    pub(crate) roles: &'a Roles,
+    pub(crate) task: &'a Task,
+}
+
+impl Rights<'_> {
+    /// The pipeline's role. Its sessions are named after the pipeline, so that its actions share them.
+    pub(crate) fn pipeline(&self) -> Identity {
+        Identity {
+            pipeline_role: self.task.pipeline_role.clone(),
+            action_role: None,
+            session: session_name(self.task.pipeline.as_str()),
+        }
+    }
+
+    /// In the action's region, as the action's role where it has one, otherwise as the pipeline's.
+    pub(crate) async fn session(&self) -> Result<Session, Fault> {
+        self.session_in(&self.task.region).await
+    }
+
+    /// The same in another region.
+    pub(crate) async fn session_in(&self, region: &str) -> Result<Session, Fault> {
+        let identity = Identity { action_role: self.task.action_role.clone(), ..self.pipeline() };
+        Ok(self.roles.session(&identity, region).await?)
+    }
+
+    /// A bucket in the action's region, as [`Rights::session`].
+    pub(crate) async fn bucket(&self, name: &str) -> Result<Bucket, Fault> {
+        bucket(&self.session().await?, &self.task.region, name)
+    }
+
+    /// A bucket in any region, as the pipeline's role.
+    pub(crate) async fn pipeline_bucket(&self, region: &str, name: &str) -> Result<Bucket, Fault> {
+        bucket(&self.roles.session(&self.pipeline(), region).await?, region, name)
+    }
+}
+
+fn bucket(session: &Session, region: &str, name: &str) -> Result<Bucket, Fault> {
+    let region = Region::new(region).map_err(|error| Fault::configuration(error.to_string()))?;
+    Ok(Bucket::new(session.s3(), region, name))
+}
+
+impl From<RoleError> for Fault {
+    fn from(error: RoleError) -> Self {
+        match error.action_error() {
+            None => Self::Retry(error.to_string()),
+            Some(failure) if failure.code == PERMISSION_ERROR => Self::last(PERMISSION_ERROR, failure.message),
+            Some(failure) => Self::configuration(failure.message),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! An action's configuration as its provider reads it.
+
+use driver::Task;
+
+use crate::fault::Fault;
+
+/// The value of a key; an empty one counts as none.
+pub(crate) fn optional<'a>(task: &'a Task, key: &str) -> Option<&'a str> {
+    task.configuration.get(key).map(String::as_str).filter(|value| !value.is_empty())
+}
+
+/// The value of a key that must be there. Validation has seen that it is, but a variable can resolve to nothing.
+pub(crate) fn required<'a>(task: &'a Task, key: &str) -> Result<&'a str, Fault> {
+    optional(task, key).ok_or_else(|| Fault::configuration(format!("{} needs a value for {key}", title(task))))
+}
+
+/// `true` or `false` in any case; none: false.
+pub(crate) fn flag(task: &Task, key: &str) -> Result<bool, Fault> {
+    match optional(task, key) {
+        None => Ok(false),
+        Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
+        Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
+        Some(value) => Err(Fault::configuration(format!("{key} must be true or false, and is {value:?}"))),
+    }
+}
+
+/// How messages call the action.
+pub(crate) fn title(task: &Task) -> String {
+    format!("{}/{} action {}", task.action.type_id.category, task.action.type_id.provider, task.action.name)
+}
+
+/// The artifact store of the action's region and its key.
+pub(crate) fn store(task: &Task) -> Result<(&str, artifacts::Encryption), Fault> {
+    let (bucket, key) = task.store.as_ref().ok_or_else(|| {
+        Fault::configuration(format!("the pipeline has no artifact store in region {}", task.region))
+    })?;
+    Ok((bucket, artifacts::Encryption::key(key.as_deref().unwrap_or_default())))
+}

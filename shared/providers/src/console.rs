@@ -1,0 +1,82 @@
+//! Where a person looks at what an action did: pages of the AWS console.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+/// Behind `#` colons may stay, which keeps ARNs readable.
+const FRAGMENT: &AsciiSet = &QUERY.remove(b':');
+
+/// The names of AWS's partitions depend on the region's prefix.
+fn is_china(region: &str) -> bool {
+    region.starts_with("cn-")
+}
+
+fn host(region: &str) -> String {
+    let domain = if is_china(region) {
+        "console.amazonaws.cn"
+    } else if region.starts_with("us-gov-") {
+        "console.amazonaws-us-gov.com"
+    } else {
+        "console.aws.amazon.com"
+    };
+    format!("https://{region}.{domain}")
+}
+
+/// The domain under which a region's services have their names, as in `s3.eu-west-1.amazonaws.com`.
+pub(crate) fn service_domain(region: &str) -> &'static str {
+    if is_china(region) { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
+
+/// An object, or one version of it.
+pub(crate) fn s3_object(region: &str, bucket: &str, key: &str, version: Option<&str>) -> String {
+    let key = utf8_percent_encode(key, QUERY);
+    let page = format!("{}/s3/object/{bucket}?region={region}&prefix={key}", host(region));
+    match version {
+        Some(version) => format!("{page}&versionId={}", utf8_percent_encode(version, QUERY)),
+        None => page,
+    }
+}
+
+/// What lies in a bucket under a prefix.
+pub(crate) fn s3_folder(region: &str, bucket: &str, prefix: &str) -> String {
+    format!("{}/s3/buckets/{bucket}?region={region}&prefix={}", host(region), utf8_percent_encode(prefix, QUERY))
+}
+
+/// An execution of a state machine.
+pub(crate) fn step_functions(region: &str, execution_arn: &str) -> String {
+    let arn = utf8_percent_encode(execution_arn, FRAGMENT);
+    format!("{}/states/home?region={region}#/v2/executions/details/{arn}", host(region))
+}
+
+/// A function's log. `function`: its name or one of its ARNs.
+pub(crate) fn lambda_log(region: &str, function: &str) -> String {
+    let name = match function.split_once(":function:") {
+        Some((_, rest)) => rest,
+        None => function,
+    };
+    let name = name.split(':').next().unwrap_or(name);
+    let group = utf8_percent_encode(name, QUERY);
+    format!("{}/cloudwatch/home?region={region}#logStream:group=/aws/lambda/{group}", host(region))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_fit_their_partition() {
+        assert_eq!(
+            s3_object("eu-west-1", "src", "a b/ü.zip", Some("v.1+")),
+            "https://eu-west-1.console.aws.amazon.com/s3/object/src?region=eu-west-1&prefix=a%20b/%C3%BC.zip&versionId=v.1%2B"
+        );
+        assert!(s3_folder("cn-north-1", "b", "").starts_with("https://cn-north-1.console.amazonaws.cn/s3/buckets/b?"));
+        assert!(s3_folder("us-gov-west-1", "b", "").starts_with("https://us-gov-west-1.console.amazonaws-us-gov.com/"));
+    }
+
+    #[test]
+    fn a_function_is_found_by_any_of_its_names() {
+        for name in ["check", "check:live", "arn:aws:lambda:eu-west-1:111122223333:function:check:7"] {
+            assert!(lambda_log("eu-west-1", name).ends_with("group=/aws/lambda/check"), "{name}");
+        }
+    }
+}

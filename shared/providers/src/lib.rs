@@ -1,0 +1,42 @@
+//! Providers: what really runs actions.
+//!
+//! One file for each action type that is built, behind one internal trait; [`Registry`] finds the provider of an action
+//! and is what the driver calls. Each provider touches its own service only, with the rights of the pipeline's role or
+//! of the action's role assumed from it ([`runtime::Roles`]); artifacts go through the crate `artifacts`.
+//!
+//! | action type | file | ends |
+//! |---|---|---|
+//! | Source/S3 | `s3_source` | at once |
+//! | Deploy/S3 | `s3_deploy` | at once |
+//! | Approval/Manual | `approval` | when a person answers |
+//! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
+//! | Invoke/Lambda | `lambda_invoke` | when the function reports its job's result |
+//!
+//! What is wrong for good becomes [`driver::Outcome::Failed`], with one of CodePipeline's `FailureType`s and the
+//! service's own words about the thing they are about; what passes by itself is a [`driver::PerformError`].
+//!
+//! ```no_run
+//! # async fn example(driver: driver::Driver, message: driver::Message, until: engine::Timestamp) -> anyhow::Result<()> {
+//! let settings = runtime::Settings::from_environment()?;
+//! let clients = runtime::Clients::new(&settings).await;
+//! let registry = providers::Registry::new(&settings, &clients);
+//! driver.work(message, &registry, until).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! To add a provider: a file with a type that implements `Provider`, and a line in `Registry::provider`.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod access;
+mod approval;
+mod configuration;
+mod console;
+mod fault;
+mod lambda_invoke;
+mod provider;
+mod registry;
+mod s3_deploy;
+mod s3_source;
+mod step_functions;
+
+pub use registry::Registry;

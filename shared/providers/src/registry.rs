@@ -1,0 +1,121 @@
+//! Which provider runs an action, and what is the same for all of them.
+
+use async_trait::async_trait;
+use driver::{Outcome, Perform, PerformError, Task, TaskInput};
+use engine::{ActionError, Progress};
+use futures::{StreamExt, TryStreamExt, stream};
+use runtime::{Clients, Roles, Settings};
+
+use crate::access::Rights;
+use crate::approval::Approval;
+use crate::fault::{CONFIGURATION_ERROR, Fault};
+use crate::lambda_invoke::LambdaInvoke;
+use crate::provider::Provider;
+use crate::s3_deploy::S3Deploy;
+use crate::s3_source::S3Source;
+use crate::step_functions::StepFunctions;
+
+/// Input artifacts that are copied at the same time.
+const COPIES: usize = 5;
+
+/// Runs every action type that is built.
+pub struct Registry {
+    roles: Roles,
+    approval: Approval,
+}
+
+impl Registry {
+    /// A registry whose providers act under the roles of pipelines and actions; only the links of approvals are signed
+    /// with the function's own rights.
+    pub fn new(settings: &Settings, clients: &Clients) -> Self {
+        Self { roles: clients.roles().clone(), approval: Approval::new(settings, clients) }
+    }
+
+    fn provider(&self, task: &Task) -> Option<&dyn Provider> {
+        let id = &task.action.type_id;
+        if id.version.as_deref() != Some("1") || id.owner.as_deref() != Some("AWS") {
+            return None;
+        }
+        match (id.category.as_str(), id.provider.as_str()) {
+            ("Source", "S3") => Some(&S3Source),
+            ("Deploy", "S3") => Some(&S3Deploy),
+            ("Approval", "Manual") => Some(&self.approval),
+            ("Invoke", "StepFunctions") => Some(&StepFunctions),
+            ("Invoke", "Lambda") => Some(&LambdaInvoke),
+            _ => None,
+        }
+    }
+
+    fn rights<'a>(&'a self, task: &'a Task) -> Rights<'a> {
+        Rights { roles: &self.roles, task }
+    }
+
+    /// Brings the input artifacts to the action's region, as the pipeline's role. As a rule they are there already,
+    /// since `replicator` copies them as soon as they are made.
+    async fn bring_inputs(&self, task: &Task) -> Result<(), Fault> {
+        let rights = self.rights(task);
+        stream::iter(task.inputs.iter().filter(|input| input.artifact.bucket != input.bucket))
+            .map(Ok)
+            .try_for_each_concurrent(COPIES, |input| bring(rights, input))
+            .await
+    }
+}
+
+async fn bring(rights: Rights<'_>, input: &TaskInput) -> Result<(), Fault> {
+    let artifact = &input.artifact;
+    let from = rights.pipeline_bucket(&artifact.region, &artifact.bucket).await?;
+    let to = rights.pipeline_bucket(&rights.task.region, &input.bucket).await?;
+    let key = artifacts::Encryption::key(input.key_id.as_deref().unwrap_or_default());
+    artifacts::replicate(&from, &to, &artifact.key, &key).await?;
+    Ok(())
+}
+
+fn not_built(task: &Task) -> Outcome {
+    let id = &task.action.type_id;
+    let message = format!(
+        "Millrace does not run {}/{} actions yet (owner {}, version {})",
+        id.category,
+        id.provider,
+        id.owner.as_deref().unwrap_or("-"),
+        id.version.as_deref().unwrap_or("-"),
+    );
+    let error = ActionError { code: CONFIGURATION_ERROR.to_owned(), message };
+    Outcome::Failed { error, report: Progress::default() }
+}
+
+fn outcome(result: Result<Outcome, Fault>) -> Result<Outcome, PerformError> {
+    result.or_else(|fault| {
+        let (error, report) = fault.into_failure().map_err(PerformError)?;
+        Ok(Outcome::Failed { error, report })
+    })
+}
+
+#[async_trait]
+impl Perform for Registry {
+    async fn start(&self, task: &Task) -> Result<Outcome, PerformError> {
+        let Some(provider) = self.provider(task) else { return Ok(not_built(task)) };
+        let started = async {
+            self.bring_inputs(task).await?;
+            provider.start(self.rights(task)).await
+        };
+        outcome(started.await)
+    }
+
+    async fn poll(&self, task: &Task) -> Result<Outcome, PerformError> {
+        let Some(provider) = self.provider(task) else { return Ok(not_built(task)) };
+        outcome(provider.poll(self.rights(task)).await)
+    }
+
+    async fn cancel(&self, task: &Task) -> Result<(), PerformError> {
+        let Some(provider) = self.provider(task) else { return Ok(()) };
+        match provider.cancel(self.rights(task)).await.map_err(Fault::into_failure) {
+            Ok(()) => Ok(()),
+            Err(Ok((error, _))) => {
+                // Nobody waits for the end of an action that was given up, and asking again would not help.
+                tracing::warn!(action = %task.id, code = error.code, "not stopped: {}", error.message);
+                Ok(())
+            }
+            Err(Err(message)) => Err(PerformError(message)),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! AWS as the providers see it: S3 in memory, and answers that a test prepares, under the SDK's real clients.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
+
+/// A request as AWS saw it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub operation: String,
+    pub region: String,
+    /// The name of the role whose credentials signed it.
+    pub role: String,
+    /// Still encoded, without the slash in front.
+    pub path: String,
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl Call {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Stored {
+    pub data: Vec<u8>,
+    /// `x-amz-version-id`, metadata and the like.
+    pub headers: BTreeMap<String, String>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By `bucket/key`, or `bucket/key?version`.
+    objects: BTreeMap<String, Stored>,
+    calls: Vec<Call>,
+    answers: HashMap<String, (u16, String)>,
+}
+
+#[derive(Clone, Default)]
+pub struct Aws(Arc<Mutex<State>>);
+
+impl fmt::Debug for Aws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Aws")
+    }
+}
+
+impl Aws {
+    /// An object whose newest version is `version`.
+    pub fn object(&self, path: &str, version: &str, data: &[u8]) {
+        let headers = BTreeMap::from([
+            ("x-amz-version-id".to_owned(), version.to_owned()),
+            ("etag".to_owned(), format!("\"etag-{version}\"")),
+            ("last-modified".to_owned(), "Mon, 23 Nov 2026 21:00:00 GMT".to_owned()),
+        ]);
+        let stored = Stored { data: data.to_vec(), headers };
+        let mut state = self.0.lock().unwrap();
+        state.objects.insert(format!("{path}?{version}"), stored.clone());
+        state.objects.insert(path.to_owned(), stored);
+    }
+
+    /// An object in a bucket without versions.
+    pub fn plain_object(&self, path: &str, data: &[u8]) {
+        let headers = BTreeMap::from([("etag".to_owned(), "\"etag\"".to_owned())]);
+        self.0.lock().unwrap().objects.insert(path.to_owned(), Stored { data: data.to_vec(), headers });
+    }
+
+    pub fn stored(&self, path: &str) -> Stored {
+        self.0.lock().unwrap().objects.get(path).cloned().unwrap_or_else(|| panic!("{path} is not there"))
+    }
+
+    pub fn paths(&self, bucket: &str) -> Vec<String> {
+        let state = self.0.lock().unwrap();
+        state.objects.keys().filter_map(|path| path.strip_prefix(&format!("{bucket}/"))).map(str::to_owned).collect()
+    }
+
+    /// From now on an operation is answered so.
+    pub fn on(&self, operation: &str, status: u16, body: impl Into<String>) {
+        self.0.lock().unwrap().answers.insert(operation.to_owned(), (status, body.into()));
+    }
+
+    /// From now on an operation of a JSON service, or of Lambda, fails so.
+    pub fn fail(&self, operation: &str, status: u16, code: &str, message: &str) {
+        let body = serde_json::json!({"__type": code, "code": code, "message": message, "Message": message});
+        self.on(operation, status, body.to_string());
+    }
+
+    pub fn calls(&self, operation: &str) -> Vec<Call> {
+        self.0.lock().unwrap().calls.iter().filter(|call| call.operation == operation).cloned().collect()
+    }
+
+    pub fn operations(&self) -> Vec<String> {
+        self.0.lock().unwrap().calls.iter().map(|call| call.operation.clone()).collect()
+    }
+
+    pub fn config(&self) -> SdkConfig {
+        let connector = SharedHttpConnector::new(self.clone());
+        let own = Credentials::new("FUNCTION", "secret", None, None, "test");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .endpoint_url("http://aws.test")
+            .retry_config(RetryConfig::disabled())
+            .credentials_provider(SharedCredentialsProvider::new(own))
+            .http_client(http_client_fn(move |_, _| connector.clone()))
+            .build()
+    }
+}
+
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => {
+                let hex = [rest.next().unwrap(), rest.next().unwrap()];
+                bytes.push(u8::from_str_radix(std::str::from_utf8(&hex).unwrap(), 16).unwrap());
+            }
+            byte => bytes.push(byte),
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// The bytes inside `aws-chunked`.
+fn unchunk(mut body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let end = body.windows(2).position(|window| window == b"\r\n").unwrap();
+        let head = std::str::from_utf8(&body[..end]).unwrap();
+        let size = usize::from_str_radix(head.split(';').next().unwrap(), 16).unwrap();
+        if size == 0 {
+            return out;
+        }
+        out.extend(&body[end + 2..end + 2 + size]);
+        body = &body[end + 4 + size..];
+    }
+}
+
+type Answer = (u16, BTreeMap<String, String>, Vec<u8>);
+
+fn plain(status: u16, body: impl Into<String>) -> Answer {
+    (status, BTreeMap::new(), body.into().into_bytes())
+}
+
+/// The access key that it gives out is the role's name.
+fn assume_role(body: &str) -> Answer {
+    let arn = body.split('&').find_map(|pair| pair.strip_prefix("RoleArn=")).unwrap();
+    let role = decode(arn).rsplit('/').next().unwrap().to_owned();
+    if role == "forbidden" {
+        let error = "<Code>AccessDenied</Code><Message>the words of STS</Message>";
+        return plain(403, format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>"));
+    }
+    plain(
+        200,
+        format!(
+            "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>{role}</AccessKeyId>\
+             <SecretAccessKey>secret-of-{role}</SecretAccessKey><SessionToken>token-of-{role}</SessionToken>\
+             <Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
+        ),
+    )
+}
+
+impl State {
+    fn s3(&mut self, call: &Call, query: &str) -> Answer {
+        let path = decode(&call.path);
+        let version = query.split('&').find_map(|pair| pair.strip_prefix("versionId="));
+        let object = version.map_or_else(|| path.clone(), |version| format!("{path}?{}", decode(version)));
+        let missing = || plain(404, "<Error><Code>NoSuchKey</Code><Message>The words of S3.</Message></Error>");
+        let mut kept: BTreeMap<String, String> = call
+            .headers
+            .iter()
+            .filter(|(name, _)| name.starts_with("x-amz-meta-") || *name == "content-type")
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        kept.insert("etag".into(), format!("\"etag-{}\"", self.calls.len()));
+        match call.operation.as_str() {
+            "HeadObject" | "GetObject" => match self.objects.get(&object) {
+                None => missing(),
+                Some(found) => {
+                    let mut headers = found.headers.clone();
+                    headers.insert("content-length".into(), found.data.len().to_string());
+                    let data = if call.operation == "GetObject" { found.data.clone() } else { Vec::new() };
+                    (200, headers, data)
+                }
+            },
+            "CopyObject" => {
+                let source = decode(&call.header("x-amz-copy-source").replace("?versionId=", "?"));
+                let Some(found) = self.objects.get(&source).cloned() else { return missing() };
+                self.objects.insert(path, Stored { data: found.data, headers: kept });
+                plain(200, "<CopyObjectResult><ETag>\"copied\"</ETag></CopyObjectResult>")
+            }
+            "PutObject" => {
+                self.objects.insert(path, Stored { data: call.body.clone(), headers: kept });
+                (200, BTreeMap::from([("etag".into(), "\"put\"".into())]), Vec::new())
+            }
+            other => panic!("{other} was not expected"),
+        }
+    }
+
+    fn answer(&mut self, call: Call, service: &str, query: &str) -> Answer {
+        self.calls.push(call.clone());
+        if let Some((status, body)) = self.answers.get(&call.operation) {
+            return plain(*status, body.clone());
+        }
+        match (service, call.operation.as_str()) {
+            ("sts", "AssumeRole") => assume_role(&call.text()),
+            ("s3", _) => self.s3(&call, query),
+            _ => panic!("no answer has been prepared for {}", call.operation),
+        }
+    }
+}
+
+fn operation(service: &str, method: &str, headers: &BTreeMap<String, String>, body: &[u8]) -> String {
+    if let Some(target) = headers.get("x-amz-target") {
+        return target.rsplit('.').next().unwrap().to_owned();
+    }
+    match (service, method) {
+        ("lambda", _) => "Invoke".to_owned(),
+        ("s3", "HEAD") => "HeadObject".to_owned(),
+        ("s3", "GET") => "GetObject".to_owned(),
+        ("s3", "PUT") if headers.contains_key("x-amz-copy-source") => "CopyObject".to_owned(),
+        ("s3", "PUT") => "PutObject".to_owned(),
+        _ => {
+            let body = String::from_utf8_lossy(body);
+            body.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or_default().to_owned()
+        }
+    }
+}
+
+impl HttpConnector for Aws {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        let aws = self.clone();
+        HttpConnectorFuture::new(async move {
+            let headers: BTreeMap<String, String> =
+                request.headers().iter().map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+            // AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, ...
+            let scope = headers["authorization"].split("Credential=").nth(1).unwrap().split(',').next().unwrap();
+            let [role, _, region, service, _] = scope.split('/').collect::<Vec<_>>()[..] else { panic!("{scope}") };
+            let uri = request.uri().trim_start_matches("http://aws.test").trim_start_matches('/').to_owned();
+            let (path, query) = uri.split_once('?').unwrap_or((&uri, ""));
+            let method = request.method().to_owned();
+            let body = std::mem::replace(request.body_mut(), SdkBody::empty());
+            let mut body = ByteStream::new(body).collect().await.unwrap().to_vec();
+            if headers.get("content-encoding").is_some_and(|coding| coding.contains("aws-chunked")) {
+                body = unchunk(&body);
+            }
+            let call = Call {
+                operation: operation(service, &method, &headers, &body),
+                region: region.to_owned(),
+                role: role.to_owned(),
+                path: path.to_owned(),
+                headers: headers.clone(),
+                body,
+            };
+            let (status, headers, body) = aws.0.lock().unwrap().answer(call, service, query);
+            let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+            for (name, value) in headers {
+                response.headers_mut().insert(name, value);
+            }
+            Ok(response)
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! Each provider against an AWS that a test prepares: what is asked of which service with whose rights, and what comes
+//! of its answers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod approval;
+mod aws;
+mod lambda_invoke;
+mod registry;
+mod s3_deploy;
+mod s3_source;
+mod step_functions;
+
+use std::collections::BTreeMap;
+
+use aws::Aws;
+use driver::{Outcome, Perform, Task, TaskInput};
+use engine::{ActionError, Artifact, ExecutionId, Success, Timestamp};
+use pipeline::{Action, ActionName, ArtifactName, PipelineName, StageName, TypeId};
+use providers::Registry;
+use runtime::{Clients, Settings};
+use uuid::Uuid;
+
+pub const REGION: &str = "eu-west-1";
+pub const STORE: &str = "store-eu";
+
+pub fn registry(aws: &Aws) -> Registry {
+    registry_with(
+        aws,
+        &[
+            ("AWS_REGION", REGION),
+            ("MILLRACE_HMAC_KEY", "hmac-key"),
+            ("MILLRACE_APPROVAL_URL", "https://gate.example/approve"),
+        ],
+    )
+}
+
+pub fn registry_with(aws: &Aws, environment: &[(&str, &str)]) -> Registry {
+    let setting = |name| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    let settings = Settings::read(setting).unwrap();
+    Registry::new(&settings, &Clients::from_config(aws.config(), Some("external")))
+}
+
+pub fn artifact(name: &str) -> Artifact {
+    let key = format!("shop/{name}/abcdefghijklmnop");
+    Artifact { name: ArtifactName::new(name).unwrap(), region: REGION.into(), bucket: STORE.into(), key }
+}
+
+/// A task of a pipeline `shop` in its home region.
+pub fn task(category: &str, provider: &str, configuration: &[(&str, &str)]) -> Task {
+    let configuration: BTreeMap<String, String> =
+        configuration.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let action = Action {
+        name: ActionName::new("the-action").unwrap(),
+        type_id: TypeId {
+            category: category.into(),
+            owner: Some("AWS".into()),
+            provider: provider.into(),
+            version: Some("1".into()),
+        },
+        run_order: 1,
+        configuration: configuration.clone(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        role_arn: None,
+        region: None,
+        namespace: None,
+        timeout_in_minutes: Some(60),
+    };
+    Task {
+        id: ExecutionId::from_random(Uuid::from_u128(0x1111_2222_3333_4444_5555_6666_7777_8888)).action(1, 0, 1),
+        pipeline: PipelineName::new("shop").unwrap(),
+        version: 1,
+        stage: StageName::new("the-stage").unwrap(),
+        action,
+        configuration,
+        region: REGION.into(),
+        pipeline_role: "arn:aws:iam::111122223333:role/pipeline".into(),
+        action_role: None,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        store: Some((STORE.into(), Some("arn:aws:kms:eu-west-1:111122223333:key/k".into()))),
+        reclaimed: false,
+        continuation: None,
+        token: None,
+        // 2026-11-23T23:05:09Z, so the attempt was requested an hour earlier.
+        deadline: Some(Timestamp(1_795_475_109_000)),
+        external: None,
+        revision: None,
+        revisions: Vec::new(),
+    }
+}
+
+pub fn input(name: &str) -> TaskInput {
+    TaskInput { artifact: artifact(name), bucket: STORE.into(), key_id: None }
+}
+
+pub async fn succeeded(registry: &Registry, task: &Task) -> Success {
+    match registry.start(task).await.unwrap() {
+        Outcome::Succeeded(success) => success,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub async fn failed(registry: &Registry, task: &Task) -> ActionError {
+    match registry.start(task).await.unwrap() {
+        Outcome::Failed { error, .. } => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The message with which the task is put off.
+pub async fn put_off(registry: &Registry, task: &Task) -> String {
+    registry.start(task).await.unwrap_err().to_string()
+}

@@ -1,0 +1,120 @@
+use driver::Task;
+use engine::{RevisionOverride, Timestamp};
+
+use crate::aws::Aws;
+use crate::{artifact, failed, put_off, registry, succeeded, task};
+
+fn source() -> Task {
+    let mut task = task("Source", "S3", &[("S3Bucket", "src"), ("S3ObjectKey", "app v1.zip")]);
+    task.outputs = vec![artifact("App")];
+    task
+}
+
+fn prescribed(kind: &str, value: &str) -> Task {
+    let mut task = source();
+    task.revision = Some(RevisionOverride { action: task.action.name.clone(), kind: kind.into(), value: value.into() });
+    task
+}
+
+#[tokio::test]
+async fn the_newest_version_becomes_the_artifact_without_passing_through() {
+    let aws = Aws::default();
+    aws.object("src/app v1.zip", "v1", b"old");
+    aws.object("src/app v1.zip", "v2", b"new");
+    let done = succeeded(&registry(&aws), &source()).await;
+    assert_eq!(done.outputs, [artifact("App")]);
+    assert_eq!(aws.stored("store-eu/shop/App/abcdefghijklmnop").data, b"new");
+    let copy = &aws.calls("CopyObject")[0];
+    assert_eq!(copy.header("x-amz-copy-source"), "src/app%20v1.zip?versionId=v2");
+    assert_eq!(copy.header("x-amz-server-side-encryption"), "aws:kms");
+    assert_eq!(copy.header("x-amz-server-side-encryption-aws-kms-key-id"), "arn:aws:kms:eu-west-1:111122223333:key/k");
+    assert_eq!(copy.role, "pipeline");
+    assert!(aws.calls("GetObject").is_empty() && aws.calls("PutObject").is_empty());
+    let variables: Vec<_> = done.variables.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let expected = [("BucketName", "src"), ("ETag", "etag-v2"), ("ObjectKey", "app v1.zip"), ("VersionId", "v2")];
+    assert_eq!(variables, expected);
+    let revision = done.revision.unwrap();
+    assert_eq!(revision.id, "v2");
+    assert_eq!(revision.summary.as_deref(), Some("Amazon S3 version id: v2"));
+    assert_eq!(revision.created, Some(Timestamp(1_795_467_600_000)));
+    assert!(revision.url.unwrap().ends_with("/s3/object/src?region=eu-west-1&prefix=app%20v1.zip&versionId=v2"));
+    assert_eq!(done.report.external.unwrap().id, "v2");
+}
+
+#[tokio::test]
+async fn the_start_may_prescribe_the_version() {
+    let aws = Aws::default();
+    aws.object("src/app v1.zip", "v1", b"old");
+    aws.object("src/app v1.zip", "v2", b"new");
+    let done = succeeded(&registry(&aws), &prescribed("S3_OBJECT_VERSION_ID", "v1")).await;
+    assert_eq!(done.revision.unwrap().id, "v1");
+    assert_eq!(aws.stored("store-eu/shop/App/abcdefghijklmnop").data, b"old");
+    let error = failed(&registry(&aws), &prescribed("S3_OBJECT_VERSION_ID", "v9")).await;
+    assert_eq!(error.code, "RevisionUnavailable");
+    assert!(error.message.contains("s3://src/app v1.zip"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn the_start_may_prescribe_another_key_only_where_the_action_allows_it() {
+    let aws = Aws::default();
+    aws.object("src/other.zip", "o1", b"other");
+    let mut task = prescribed("S3_OBJECT_KEY", "other.zip");
+    let error = failed(&registry(&aws), &task).await;
+    assert_eq!(error.code, "ConfigurationError");
+    assert!(error.message.contains("AllowOverrideForS3ObjectKey"), "{}", error.message);
+    task.configuration.insert("AllowOverrideForS3ObjectKey".into(), "true".into());
+    let done = succeeded(&registry(&aws), &task).await;
+    assert_eq!(done.variables["ObjectKey"], "other.zip");
+    assert!(failed(&registry(&aws), &prescribed("COMMIT_ID", "abc")).await.message.contains("COMMIT_ID"));
+}
+
+#[tokio::test]
+async fn a_bucket_without_versions_is_refused_and_named() {
+    let aws = Aws::default();
+    aws.plain_object("src/app v1.zip", b"data");
+    let error = failed(&registry(&aws), &source()).await;
+    assert_eq!(error.code, "ConfigurationError");
+    assert!(error.message.contains("src") && error.message.contains("versioning"), "{}", error.message);
+    assert!(aws.calls("CopyObject").is_empty());
+}
+
+#[tokio::test]
+async fn what_is_missing_or_forbidden_is_named_and_what_passes_is_put_off() {
+    let aws = Aws::default();
+    let error = failed(&registry(&aws), &source()).await;
+    assert_eq!(error.code, "ConfigurationError");
+    assert!(error.message.contains("HeadObject of s3://src/app v1.zip (eu-west-1)"), "{}", error.message);
+    aws.on("HeadObject", 403, "");
+    assert_eq!(failed(&registry(&aws), &source()).await.code, "PermissionError");
+    for status in [429, 500, 503] {
+        aws.on("HeadObject", status, "");
+        assert!(put_off(&registry(&aws), &source()).await.contains("s3://src/app v1.zip"));
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_attempt_keeps_to_the_version_that_the_lost_worker_stored() {
+    let aws = Aws::default();
+    aws.object("src/app v1.zip", "v1", b"old");
+    let mut task = source();
+    succeeded(&registry(&aws), &task).await;
+    aws.object("src/app v1.zip", "v2", b"new");
+    task.reclaimed = true;
+    let done = succeeded(&registry(&aws), &task).await;
+    assert_eq!(done.revision.unwrap().id, "v1");
+    assert_eq!(aws.stored("store-eu/shop/App/abcdefghijklmnop").data, b"old");
+    assert_eq!(aws.calls("CopyObject").len(), 1, "the copy was found");
+}
+
+#[tokio::test]
+async fn an_action_with_its_own_role_uses_it() {
+    let aws = Aws::default();
+    aws.object("src/app v1.zip", "v1", b"data");
+    let mut task = source();
+    task.action_role = Some("arn:aws:iam::444455556666:role/reader".into());
+    succeeded(&registry(&aws), &task).await;
+    let roles = aws.calls("AssumeRole");
+    assert!(roles[0].text().contains("ExternalId=external"));
+    assert_eq!((roles[0].role.as_str(), roles[1].role.as_str()), ("FUNCTION", "pipeline"));
+    assert!(aws.calls("CopyObject").iter().chain(&aws.calls("HeadObject")).all(|call| call.role == "reader"));
+}
