@@ -16,28 +16,24 @@ use crate::fault::{Fault, JOB_FAILED, PERMISSION_ERROR};
 use crate::provider::Provider;
 
 pub(crate) struct Approval {
+    /// The region in which pipelines live.
     home: String,
-    /// Only an approval that sends a message fails where a setting is missing.
-    page: Result<Page, SettingError>,
-}
-
-/// The page on which approvals are answered, and the signer of links to it.
-struct Page {
-    base: String,
+    /// The address of the page on which approvals are answered.
+    page: String,
+    /// Signs links to it.
     links: Links,
 }
 
 impl Approval {
-    pub(crate) fn new(settings: &Settings, clients: &Clients) -> Self {
-        let page = || {
-            let links = Links::new(clients.kms().clone(), settings.hmac_key()?);
-            Ok(Page { base: settings.approval_url()?.to_owned(), links })
-        };
-        Self { home: settings.region().to_owned(), page: page() }
+    pub(crate) fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
+        Ok(Self {
+            home: settings.region().to_owned(),
+            page: settings.approval_url()?.to_owned(),
+            links: Links::new(clients.kms().clone(), settings.hmac_key()?),
+        })
     }
 
     async fn message(&self, task: &Task) -> Result<ApprovalMessage, Fault> {
-        let page = self.page.as_ref().map_err(|error| Fault::configuration(error.to_string()))?;
         let (Some(token), Some(expires)) = (task.token, task.deadline) else {
             return Err(Fault::last(JOB_FAILED, format!("{} was requested without a token or a time-out", title(task))));
         };
@@ -49,7 +45,7 @@ impl Approval {
             stage: task.stage.to_string(),
             action: task.action.name.to_string(),
         };
-        let review_link = page.links.make(&page.base, &ticket).await?;
+        let review_link = self.links.make(&self.page, &ticket).await?;
         Ok(ApprovalMessage {
             region: self.home.clone(),
             pipeline: ticket.pipeline,

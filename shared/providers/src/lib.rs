@@ -19,7 +19,7 @@
 //! # async fn example(driver: driver::Driver, message: driver::Message, until: engine::Timestamp) -> anyhow::Result<()> {
 //! let settings = runtime::Settings::from_environment()?;
 //! let clients = runtime::Clients::new(&settings).await;
-//! let registry = providers::Registry::new(&settings, &clients);
+//! let registry = providers::Registry::new(&settings, &clients)?;
 //! driver.work(message, &registry, until).await?;
 //! # Ok(()) }
 //! ```

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use driver::{Outcome, Perform, PerformError, Task, TaskInput};
 use engine::{ActionError, Progress};
 use futures::{StreamExt, TryStreamExt, stream};
-use runtime::{Clients, Roles, Settings};
+use runtime::{Clients, Roles, SettingError, Settings};
 
 use crate::access::Rights;
 use crate::approval::Approval;
@@ -27,8 +27,11 @@ pub struct Registry {
 impl Registry {
     /// A registry whose providers act under the roles of pipelines and actions; only the links of approvals are signed
     /// with the function's own rights.
-    pub fn new(settings: &Settings, clients: &Clients) -> Self {
-        Self { roles: clients.roles().clone(), approval: Approval::new(settings, clients) }
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`] for the key of those links, or the address to which they lead.
+    pub fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
+        Ok(Self { roles: clients.roles().clone(), approval: Approval::new(settings, clients)? })
     }
 
     fn provider(&self, task: &Task) -> Option<&dyn Provider> {

@@ -24,20 +24,13 @@ pub const REGION: &str = "eu-west-1";
 pub const STORE: &str = "store-eu";
 
 pub fn registry(aws: &Aws) -> Registry {
-    registry_with(
-        aws,
-        &[
-            ("AWS_REGION", REGION),
-            ("MILLRACE_HMAC_KEY", "hmac-key"),
-            ("MILLRACE_APPROVAL_URL", "https://gate.example/approve"),
-        ],
-    )
-}
-
-pub fn registry_with(aws: &Aws, environment: &[(&str, &str)]) -> Registry {
-    let setting = |name| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    let settings = Settings::read(setting).unwrap();
-    Registry::new(&settings, &Clients::from_config(aws.config(), Some("external")))
+    let settings = Settings::read(|name| match name {
+        "AWS_REGION" => Some(REGION.to_owned()),
+        "MILLRACE_HMAC_KEY" => Some("hmac-key".to_owned()),
+        "MILLRACE_APPROVAL_URL" => Some("https://gate.example/approve".to_owned()),
+        _ => None,
+    });
+    Registry::new(&settings.unwrap(), &Clients::from_config(aws.config(), Some("external"))).unwrap()
 }
 
 pub fn artifact(name: &str) -> Artifact {
