@@ -1,2 +1,178 @@
-//! Skeleton.
-fn main() {}
+//! Function `publisher`: tells the world what happened.
+//!
+//! Invoked by the table's stream. Images of executions and stage attempts become CodePipeline's state-change events
+//! (`notify`), all others are passed over. Records are handled in their order; where one fails, the stream gives that
+//! one and those behind it again, so nothing is lost and nothing overtakes.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod record;
+mod tell;
+#[cfg(test)]
+#[path = "../../../shared/runtime/src/testing.rs"]
+mod testing;
+
+use std::sync::Arc;
+
+use notify::Publisher;
+use runtime::{Clients, Settings};
+use store::DynamoStore;
+
+use crate::record::{Answer, Batch};
+use crate::tell::Teller;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let settings = Settings::from_environment()?;
+    let clients = Clients::new(&settings).await;
+    let store = DynamoStore::new(clients.dynamodb().clone(), settings.table()?);
+    let teller = Teller::new(Arc::new(store), settings.region(), settings.account()?);
+    let publisher = Publisher::new(clients.eventbridge().clone(), settings.event_bus());
+    let (teller, publisher) = (&teller, &publisher);
+    runtime::run(|batch: Batch, _| async move { Ok(handle(teller, publisher, &batch).await) }).await
+}
+
+/// Publishes the events of a batch. Answers from which record on the stream must come again.
+async fn handle(teller: &Teller, publisher: &Publisher, batch: &Batch) -> Answer {
+    let (mut events, mut origins) = (Vec::new(), Vec::new());
+    let mut failed = None;
+    for record in &batch.records {
+        match teller.tell(record).await {
+            Ok(told) => {
+                origins.extend(told.iter().map(|_| record));
+                events.extend(told);
+            }
+            Err(error) => {
+                tracing::error!(%error, sequence = record.sequence(), "a record could not be told");
+                failed = Some(record);
+                break;
+            }
+        }
+    }
+    if let Err(error) = publisher.publish(&events).await {
+        tracing::error!(%error);
+        failed = error.indices.iter().min().and_then(|index| origins.get(*index).copied()).or(failed);
+    }
+    Answer::failed_from(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::{ActionStatus, Execution, ExecutionStatus, StageRun, StageStatus};
+    use serde_json::{Value, json};
+    use store::{Entity, Expect, MemoryStore, Store, Write};
+
+    use super::*;
+    use crate::tell::tests::{declaration, execution, source_run, stage_run};
+    use crate::testing::{Answer as Reply, Stub};
+
+    fn image(entity: &Entity) -> Value {
+        let body = entity.to_json().unwrap();
+        json!({"pk": {"S": "x"}, "sk": {"S": "y"}, "rev": {"N": "1"}, "kind": {"S": entity.kind()}, "body": {"S": body}})
+    }
+
+    fn record(sequence: &str, old: Option<&Entity>, new: Option<&Entity>) -> Value {
+        let mut change = json!({"SequenceNumber": sequence, "Keys": {}});
+        if let Some(old) = old {
+            change["OldImage"] = image(old);
+        }
+        if let Some(new) = new {
+            change["NewImage"] = image(new);
+        }
+        json!({"eventID": "1", "eventName": "MODIFY", "eventSource": "aws:dynamodb", "dynamodb": change})
+    }
+
+    async fn teller(entities: Vec<Entity>) -> Teller {
+        let store = MemoryStore::default();
+        for entity in entities {
+            store.commit(vec![Write::Put { entity, expect: Expect::Absent }]).await.unwrap();
+        }
+        Teller::new(Arc::new(store), "eu-west-1", "123456789012")
+    }
+
+    async fn run(teller: &Teller, stub: &Stub, records: Vec<Value>) -> Value {
+        let publisher = Publisher::new(aws_sdk_eventbridge::Client::new(&stub.config()), "default");
+        let batch: Batch = serde_json::from_value(json!({"Records": records})).unwrap();
+        serde_json::to_value(handle(teller, &publisher, &batch).await).unwrap()
+    }
+
+    fn accepting() -> Stub {
+        Stub::new(|_| Reply::ok(r#"{"FailedEntryCount":0,"Entries":[]}"#))
+    }
+
+    fn details(stub: &Stub) -> Vec<Value> {
+        let requests = stub.requests();
+        let bodies = requests.iter().map(|request| serde_json::from_str::<Value>(&request.body).unwrap());
+        bodies
+            .flat_map(|body| body["Entries"].as_array().unwrap().clone())
+            .map(|entry| serde_json::from_str(entry["Detail"].as_str().unwrap()).unwrap())
+            .collect()
+    }
+
+    fn all() -> Vec<Entity> {
+        vec![
+            Entity::Declaration(declaration()),
+            Entity::Execution(execution()),
+            Entity::Stage(source_run()),
+            Entity::Stage(stage_run()),
+        ]
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_with_its_reason_and_its_artifacts() {
+        let mut running = StageRun { status: StageStatus::InProgress, ..stage_run() };
+        running.actions[0].status = ActionStatus::Running;
+        let failed = Execution { status: ExecutionStatus::Failed, ..execution() };
+        let stub = accepting();
+        let records = vec![
+            record("1", Some(&Entity::Stage(running)), Some(&Entity::Stage(stage_run()))),
+            record("2", Some(&Entity::Execution(execution())), Some(&Entity::Execution(failed))),
+        ];
+        let answer = run(&teller(all()).await, &stub, records).await;
+        assert_eq!(answer, json!({"batchItemFailures": []}));
+        assert_eq!(stub.requests().len(), 1, "one request for the batch");
+        let details = details(&stub);
+        let states: Vec<&str> = details.iter().map(|detail| detail["state"].as_str().unwrap()).collect();
+        assert_eq!(states, ["FAILED", "FAILED", "FAILED"]);
+        assert_eq!(details[0]["action"], "Publish");
+        assert_eq!(details[0]["type"]["provider"], "S3");
+        assert_eq!(details[0]["input-artifacts"][0]["s3location"]["key"], "release/App/x");
+        assert_eq!(details[0]["execution-result"]["external-execution-summary"], "no such bucket");
+        assert_eq!(details[1]["stage"], "Deploy");
+        assert_eq!(details[2]["additionalAttributes"]["failedActions"][0]["additionalInformation"], "no such bucket");
+    }
+
+    #[tokio::test]
+    async fn other_items_and_removals_are_passed_over() {
+        let stub = accepting();
+        let stage = Entity::Stage(stage_run());
+        let records = vec![
+            record("1", None, Some(&Entity::Declaration(declaration()))),
+            record("2", Some(&stage), None),
+            record("3", Some(&stage), Some(&stage)),
+        ];
+        assert_eq!(run(&teller(vec![]).await, &stub, records).await, json!({"batchItemFailures": []}));
+        assert_eq!(stub.requests().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_record_that_fails_comes_again_and_those_before_it_are_told() {
+        let stub = accepting();
+        let new = Entity::Execution(execution());
+        let mut broken = record("2", None, Some(&new));
+        broken["dynamodb"]["NewImage"]["body"]["S"] = "{".into();
+        let records = vec![record("1", None, Some(&new)), broken, record("3", None, Some(&new))];
+        let answer = run(&teller(all()).await, &stub, records).await;
+        assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "2"}]}));
+        assert_eq!(details(&stub).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_the_bus_refuses_comes_again() {
+        let down = Stub::new(|_| Reply { status: 500, body: "{}".into() });
+        let new = Entity::Execution(execution());
+        let stage = Entity::Stage(stage_run());
+        let records = vec![record("7", Some(&stage), Some(&stage)), record("8", None, Some(&new))];
+        let answer = run(&teller(all()).await, &down, records).await;
+        assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "8"}]}));
+    }
+}

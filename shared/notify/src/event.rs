@@ -30,8 +30,8 @@ pub struct StateChange {
 pub struct Scene<'a> {
     /// The execution.
     pub execution: &'a Execution,
-    /// Its version of the pipeline.
-    pub pipeline: &'a Pipeline,
+    /// Its version of the pipeline; only events of actions need it.
+    pub pipeline: Option<&'a Pipeline>,
     /// The pipeline's ARN.
     pub arn: &'a str,
     /// The region in which pipelines live.
@@ -112,7 +112,8 @@ impl Scene<'_> {
             "version": number(self.execution.version),
             "pipeline-execution-attempt": number(run.attempt),
         });
-        let declared = self.pipeline.stages().get(run.stage).and_then(|stage| stage.actions.get(index));
+        let stage = self.pipeline.and_then(|pipeline| pipeline.stages().get(run.stage));
+        let declared = stage.and_then(|stage| stage.actions.get(index));
         if let Some(declared) = declared {
             detail["region"] = declared.region.as_ref().map_or(self.home, |region| region.as_str()).into();
             detail["type"] = json!({
@@ -278,7 +279,7 @@ pub(crate) mod tests {
         let (execution, pipeline, artifacts) = (execution(), example(), app());
         tell(&Scene {
             execution: &execution,
-            pipeline: &pipeline,
+            pipeline: Some(&pipeline),
             arn: "arn:aws:codepipeline:eu-west-1:123456789012:release",
             home: "eu-west-1",
             artifacts: &artifacts,

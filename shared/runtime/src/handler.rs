@@ -42,8 +42,11 @@ where
 {
     start_logging();
     let handler = &handler;
-    let service =
-        service_fn(move |event: LambdaEvent<E>| async move { report(handler(event.payload, event.context)).await });
+    let service = service_fn(move |event: LambdaEvent<E>| {
+        // In a box of its own: the compiler gives up on futures as deep as the SDK's inside the runtime's.
+        let handling = Box::pin(handler(event.payload, event.context));
+        report(handling)
+    });
     lambda_runtime::run(service).await.map_err(anyhow::Error::from_boxed)
 }
 
@@ -58,7 +61,7 @@ where
 {
     start_logging();
     let handler = &handler;
-    let service = service_fn(move |request| report(handler(request)));
+    let service = service_fn(move |request| report(Box::pin(handler(request))));
     lambda_http::run(service).await.map_err(anyhow::Error::from_boxed)
 }
 

@@ -1,0 +1,254 @@
+//! From a record to its events: what they tell beside the item is read from the table.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use engine::{Artifact, Execution, StageRun};
+use notify::changes::{self, StageChange, State};
+use notify::{Scene, StateChange};
+use pipeline::{ArtifactName, Pipeline};
+use store::{Entity, Key, Store};
+
+use crate::record::Record;
+
+/// Above this number of pipeline versions the known ones are forgotten.
+const CACHE_SIZE: usize = 100;
+
+/// Makes events of records.
+pub struct Teller {
+    store: Arc<dyn Store>,
+    home: String,
+    account: String,
+    /// Stored declarations never change.
+    pipelines: Mutex<HashMap<Key, Arc<Pipeline>>>,
+}
+
+impl Teller {
+    /// A teller that reads from this store.
+    pub fn new(store: Arc<dyn Store>, home: &str, account: &str) -> Self {
+        Self { store, home: home.to_owned(), account: account.to_owned(), pipelines: Mutex::default() }
+    }
+
+    /// The events of a record; most have none, and for those nothing is read.
+    ///
+    /// # Errors
+    /// When the record or what belongs to it cannot be read.
+    pub async fn tell(&self, record: &Record) -> anyhow::Result<Vec<StateChange>> {
+        match record.entities()? {
+            Some((old, Entity::Execution(new))) => {
+                let old = old.and_then(|old| if let Entity::Execution(it) = old { Some(it) } else { None });
+                self.execution(&new, &changes::of_execution(old.as_ref(), &new)).await
+            }
+            Some((old, Entity::Stage(new))) => {
+                let old = old.and_then(|old| if let Entity::Stage(it) = old { Some(it) } else { None });
+                self.stage(&new, &changes::of_stage(old.as_ref(), &new)).await
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    async fn execution(&self, execution: &Execution, states: &[State]) -> anyhow::Result<Vec<StateChange>> {
+        let failed = if states.contains(&State::Failed) { self.last_stage(execution).await? } else { None };
+        let scene = Scene {
+            execution,
+            pipeline: None,
+            arn: &self.arn(execution),
+            home: &self.home,
+            artifacts: &BTreeMap::new(),
+            failed: failed.as_ref(),
+        };
+        Ok(states.iter().map(|state| scene.of_execution(*state)).collect())
+    }
+
+    async fn stage(&self, run: &StageRun, changes: &[StageChange]) -> anyhow::Result<Vec<StateChange>> {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(Entity::Execution(execution)) = self.load(Key::Execution(run.execution)).await? else {
+            anyhow::bail!("the execution {} is missing from the table", run.execution);
+        };
+        let pipeline = self.pipeline(&execution).await?;
+        let artifacts = self.artifacts(&pipeline, &execution, run, changes).await?;
+        let scene = Scene {
+            execution: &execution,
+            pipeline: Some(&pipeline),
+            arn: &self.arn(&execution),
+            home: &self.home,
+            artifacts: &artifacts,
+            failed: Some(run),
+        };
+        Ok(changes.iter().map(|change| scene.of_stage(run, change)).collect())
+    }
+
+    fn arn(&self, execution: &Execution) -> String {
+        runtime::arn::pipeline(&self.home, &self.account, execution.pipeline.as_str())
+    }
+
+    /// The stage attempt that the execution entered last.
+    async fn last_stage(&self, execution: &Execution) -> anyhow::Result<Option<StageRun>> {
+        let entered = execution.attempts.iter().enumerate().rev().find(|(_, attempt)| **attempt > 0);
+        let Some((index, attempt)) = entered else { return Ok(None) };
+        match self.load(Key::Stage(execution.id, index, *attempt)).await? {
+            Some(Entity::Stage(run)) => Ok(Some(run)),
+            _ => Ok(None),
+        }
+    }
+
+    async fn pipeline(&self, execution: &Execution) -> anyhow::Result<Arc<Pipeline>> {
+        let key = Key::Declaration(execution.pipeline.clone(), execution.incarnation, execution.version);
+        if let Some(known) = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(known.clone());
+        }
+        let (name, version) = (&execution.pipeline, execution.version);
+        let Some(Entity::Declaration(stored)) = self.load(key.clone()).await? else {
+            anyhow::bail!("version {version} of pipeline {name} is missing from the table");
+        };
+        let pipeline = Pipeline::try_from(stored.declaration)
+            .with_context(|| format!("version {version} of pipeline {name} is not valid any more"))?;
+        let pipeline = Arc::new(pipeline);
+        let mut known = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= CACHE_SIZE {
+            known.clear();
+        }
+        known.insert(key, pipeline.clone());
+        Ok(pipeline)
+    }
+
+    /// Where the inputs of the actions that changed are stored.
+    async fn artifacts(
+        &self,
+        pipeline: &Pipeline,
+        execution: &Execution,
+        run: &StageRun,
+        changes: &[StageChange],
+    ) -> anyhow::Result<BTreeMap<ArtifactName, Artifact>> {
+        let changed = |index: usize| changes.iter().any(|it| matches!(it, StageChange::Action(of, _) if *of == index));
+        let declared = pipeline.stages().get(run.stage).map_or(&[][..], |stage| &stage.actions);
+        let inputs = declared.iter().enumerate().filter(|(index, _)| changed(*index)).flat_map(|(_, it)| &it.inputs);
+        let mut makers: Vec<usize> = inputs.filter_map(|name| pipeline.producer(name)).map(|(stage, _)| stage).collect();
+        makers.sort_unstable();
+        makers.dedup();
+        let attempt = |stage: &usize| execution.attempts.get(*stage).copied().filter(|attempt| *attempt > 0);
+        let keys: Vec<Key> = makers
+            .iter()
+            .filter(|stage| **stage != run.stage)
+            .filter_map(|stage| Some(Key::Stage(execution.id, *stage, attempt(stage)?)))
+            .collect();
+        let mut runs = vec![run.clone()];
+        if !keys.is_empty() {
+            let found = self.store.load(&keys).await?.into_iter().flatten().map(|found| found.entity);
+            runs.extend(found.filter_map(|entity| if let Entity::Stage(it) = entity { Some(it) } else { None }));
+        }
+        let made = runs.into_iter().flat_map(|run| run.actions).flat_map(|action| action.outputs);
+        Ok(made.map(|artifact| (artifact.name.clone(), artifact)).collect())
+    }
+
+    async fn load(&self, key: Key) -> anyhow::Result<Option<Entity>> {
+        Ok(self.store.load(&[key]).await?.pop().flatten().map(|found| found.entity))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use engine::{
+        ActionError, ActionRun, ActionStatus, ExecutionId, ExecutionStatus, Outputs, Position, StageStatus, Timestamp,
+        Trigger,
+    };
+    use pipeline::{ActionName, ExecutionMode, PipelineName, StageName};
+    use store::StoredDeclaration;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_795_441_779_208);
+
+    fn name() -> PipelineName {
+        PipelineName::new("release").unwrap()
+    }
+
+    pub fn declaration() -> StoredDeclaration {
+        StoredDeclaration {
+            pipeline: name(),
+            incarnation: Uuid::from_u128(1),
+            version: 3,
+            created: NOW,
+            declaration: pipeline::testing::example(),
+        }
+    }
+
+    pub fn execution() -> Execution {
+        Execution {
+            id: ExecutionId::from_random(Uuid::from_u128(7 << 100)),
+            pipeline: name(),
+            incarnation: Uuid::from_u128(1),
+            version: 3,
+            number: 1,
+            mode: ExecutionMode::Superseded,
+            status: ExecutionStatus::InProgress,
+            summary: None,
+            trigger: Trigger { kind: "CloudWatchEvent".into(), detail: "rule".into() },
+            variables: BTreeMap::new(),
+            overrides: vec![],
+            revisions: vec![],
+            started: NOW,
+            updated: NOW,
+            position: Position::In(1),
+            attempts: vec![1, 1],
+        }
+    }
+
+    fn action(name: &str, status: ActionStatus) -> ActionRun {
+        ActionRun {
+            name: ActionName::new(name).unwrap(),
+            status,
+            requested: Some(NOW),
+            updated: Some(NOW),
+            deadline: None,
+            check: None,
+            claims: 1,
+            turn: 0,
+            continuation: None,
+            token: None,
+            external: None,
+            summary: None,
+            percent: None,
+            updated_by: None,
+            error: None,
+            outputs: vec![],
+            variables: Outputs::None,
+            revision: None,
+        }
+    }
+
+    fn run(stage: usize, name: &str, status: StageStatus, action: ActionRun) -> StageRun {
+        StageRun {
+            execution: execution().id,
+            pipeline: self::name(),
+            stage,
+            name: StageName::new(name).unwrap(),
+            attempt: 1,
+            status,
+            started: NOW,
+            updated: NOW,
+            actions: vec![action],
+        }
+    }
+
+    pub fn source_run() -> StageRun {
+        let mut fetch = action("Fetch", ActionStatus::Succeeded);
+        fetch.outputs.push(Artifact {
+            name: ArtifactName::new("App").unwrap(),
+            region: "eu-west-1".into(),
+            bucket: "artifacts-bucket".into(),
+            key: "release/App/x".into(),
+        });
+        run(0, "Source", StageStatus::Succeeded, fetch)
+    }
+
+    pub fn stage_run() -> StageRun {
+        let mut publish = action("Publish", ActionStatus::Failed);
+        publish.error = Some(ActionError { code: "JobFailed".into(), message: "no such bucket".into() });
+        run(1, "Deploy", StageStatus::Failed, publish)
+    }
+}
