@@ -16,6 +16,8 @@ mod pipelines;
 mod shape;
 mod state;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod transitions;
 
 #[tokio::main]

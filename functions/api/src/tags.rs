@@ -122,8 +122,9 @@ fn resource(app: &App, operation: Operation, arn: Option<String>) -> Result<Pipe
         return Err(Exception::InvalidArnException
             .because("The resource ARN must have the form arn:aws:codepipeline:region:account:pipeline"));
     };
-    if [partition, region, account, name].contains(&"") {
-        return Err(Exception::InvalidArnException.because("A part of the resource ARN is empty."));
+    let numbered = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    if !numbered || [partition, region, name].contains(&"") {
+        return Err(Exception::InvalidArnException.because("The resource ARN has an empty part or a wrong account id."));
     }
     let ours = runtime::arn::pipeline_name(&arn, app.driver.home(), &app.account);
     ours.and_then(|name| PipelineName::new(name).ok()).ok_or_else(|| {

@@ -1,0 +1,301 @@
+//! The API as its clients see it: the real SDK client, in both protocols, through API Gateway's event to the handler,
+//! over a real driver and the in-memory store.
+
+mod executions;
+mod pipelines;
+mod release;
+mod tags;
+mod wire_level;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_codepipeline::Client;
+use aws_sdk_codepipeline::config::http::{HttpRequest, HttpResponse};
+use aws_sdk_codepipeline::config::retry::RetryConfig;
+use aws_sdk_codepipeline::config::{BehaviorVersion, Config, Credentials, Region};
+use aws_sdk_codepipeline::types::PipelineDeclaration;
+use aws_smithy_cbor::protocol::RpcV2CborProtocol;
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+use aws_smithy_types::body::SdkBody;
+use driver::{Clock, Dispatch, DispatchError, Driver, Message, Outcome, Perform, PerformError, Setup, Task};
+use engine::{ActionError, External, Policy, Progress, Revision, Success, Timestamp};
+use lambda_http::{Body, IntoResponse};
+use serde_json::{Value, json};
+use store::MemoryStore;
+use uuid::Uuid;
+use wire::Operation;
+
+use crate::app::{App, handle};
+
+pub const ACCOUNT: &str = "111122223333";
+pub const CALLER: &str = "arn:aws:iam::111122223333:user/ada";
+
+/// Time goes on by a millisecond whenever somebody looks.
+struct TestClock(AtomicI64);
+
+#[async_trait]
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn random(&self) -> Uuid {
+        Uuid::new_v4()
+    }
+
+    async fn sleep(&self, _: Duration) {}
+}
+
+#[derive(Default)]
+struct Outbox(Mutex<VecDeque<Message>>);
+
+#[async_trait]
+impl Dispatch for Outbox {
+    async fn dispatch(&self, messages: Vec<(Message, Duration)>) -> Result<(), DispatchError> {
+        self.0.lock().unwrap().extend(messages.into_iter().map(|(message, _)| message));
+        Ok(())
+    }
+}
+
+/// Sources find version `v1`; approvals and functions wait; a deploy to the bucket `broken` fails.
+struct Providers;
+
+#[async_trait]
+impl Perform for Providers {
+    async fn start(&self, task: &Task) -> Result<Outcome, PerformError> {
+        let report = Progress {
+            external: Some(External { id: "outside-1".into(), url: Some("https://example.com/outside-1".into()) }),
+            summary: Some("Under way".into()),
+            percent: None,
+        };
+        Ok(match (task.action.type_id.category.as_str(), task.configuration.get("BucketName").map(String::as_str)) {
+            ("Source", _) => Outcome::Succeeded(Success {
+                outputs: task.outputs.clone(),
+                variables: [("VersionId".to_owned(), "v1".to_owned())].into(),
+                revision: Some(Revision {
+                    id: "v1".into(),
+                    summary: Some("First".into()),
+                    url: Some("https://example.com/v1".into()),
+                    created: Some(Timestamp(1_000)),
+                }),
+                ..Success::default()
+            }),
+            ("Approval" | "Invoke", _) => Outcome::Running { report, poll: false },
+            (_, Some("broken")) => Outcome::Failed {
+                error: ActionError { code: "ConfigurationError".into(), message: "The bucket 'broken' is gone".into() },
+                report,
+            },
+            _ => Outcome::Succeeded(Success { report, ..Success::default() }),
+        })
+    }
+
+    async fn poll(&self, _: &Task) -> Result<Outcome, PerformError> {
+        Err(PerformError("nothing here is polled".into()))
+    }
+
+    async fn cancel(&self, _: &Task) -> Result<(), PerformError> {
+        Ok(())
+    }
+}
+
+/// Everything behind the API.
+pub struct World {
+    pub app: Arc<App>,
+    outbox: Arc<Outbox>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let outbox = Arc::new(Outbox::default());
+        let driver = Driver::new(Setup {
+            store: Arc::new(MemoryStore::new()),
+            dispatch: outbox.clone(),
+            clock: Arc::new(TestClock(AtomicI64::new(1_700_000_000_000))),
+            policy: Policy::default(),
+            home: "eu-west-1".into(),
+        });
+        Self { app: Arc::new(App::new(driver, ACCOUNT)), outbox }
+    }
+
+    /// A client of the API by AWS JSON 1.1.
+    pub fn client(&self) -> Client {
+        Client::from_conf(self.config().build())
+    }
+
+    /// A client of the API by Smithy RPC v2 CBOR.
+    pub fn cbor_client(&self) -> Client {
+        Client::from_conf(self.config().protocol(RpcV2CborProtocol::new()).build())
+    }
+
+    fn config(&self) -> aws_sdk_codepipeline::config::Builder {
+        let door = SharedHttpConnector::new(Door(self.app.clone()));
+        Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .endpoint_url("https://gateway.example.com")
+            .credentials_provider(Credentials::new("AKIDEXAMPLE", "secret", None, None, "test"))
+            .retry_config(RetryConfig::disabled())
+            .http_client(http_client_fn(move |_, _| door.clone()))
+    }
+
+    /// Works on everything that was dispatched, until nothing is left but what waits for people and jobs.
+    pub async fn work(&self) {
+        loop {
+            let Some(message) = self.outbox.0.lock().unwrap().pop_front() else {
+                return;
+            };
+            self.app.driver.work(message, &Providers, Timestamp(i64::MAX)).await.unwrap();
+        }
+    }
+}
+
+/// Runs a test once in each protocol, each time in a world of its own.
+pub async fn in_both<F: Future<Output = ()>>(test: impl Fn(World, Client) -> F) {
+    let world = World::new();
+    let client = world.client();
+    test(world, client).await;
+    let world = World::new();
+    let client = world.cbor_client();
+    test(world, client).await;
+}
+
+/// API Gateway: an HTTP request becomes an event, the handler's answer an HTTP response.
+struct Door(Arc<App>);
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Door")
+    }
+}
+
+impl HttpConnector for Door {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let app = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let path = request.uri().split('/').skip(3).fold(String::new(), |path, part| path + "/" + part);
+            let headers: Vec<(String, String)> =
+                request.headers().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            let (status, headers, body) = deliver(&app, &path, &headers, request.body().bytes().unwrap()).await;
+            let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+            for (name, value) in headers {
+                response.headers_mut().insert(name, value);
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// Delivers one request as API Gateway does. Every answer must have a request id, and an exception that its operation
+/// may answer with.
+pub async fn deliver(
+    app: &App,
+    path: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> (u16, Vec<(String, String)>, Vec<u8>) {
+    let mut event = json!({
+        "resource": "/",
+        "path": path,
+        "httpMethod": "POST",
+        "headers": {},
+        "multiValueHeaders": {},
+        "requestContext": {
+            "accountId": ACCOUNT, "apiId": "abc123", "stage": "live", "requestId": "gateway-request-1",
+            "resourcePath": "/", "httpMethod": "POST", "identity": {"userArn": CALLER, "sourceIp": "127.0.0.1"}
+        },
+    });
+    for (name, value) in headers {
+        event["headers"][name] = json!(value);
+        event["multiValueHeaders"][name] = json!([value]);
+    }
+    let binary = headers.iter().any(|(name, value)| name == "content-type" && value == "application/cbor");
+    event["isBase64Encoded"] = json!(binary);
+    event["body"] = if binary { in_base64(body) } else { json!(String::from_utf8_lossy(body)) };
+    let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+    let response = handle(app, request).await.into_response().await;
+    let (parts, body) = response.into_parts();
+    let asked_binary = headers.iter().any(|(name, value)| name == "accept" && value == "application/cbor");
+    let body = match body {
+        Body::Text(text) => text.into_bytes(),
+        // API Gateway turns base64 into bytes only for clients that accept the binary type.
+        Body::Binary(bytes) if asked_binary || binary => bytes,
+        other => panic!("API Gateway would not pass on {other:?}"),
+    };
+    assert_eq!(parts.headers["x-amzn-requestid"], "gateway-request-1");
+    if let Some(exception) = parts.headers.get("x-amzn-errortype") {
+        let named = headers.iter().find(|(name, _)| name == "x-amz-target").map_or(path, |(_, target)| target);
+        let operation = named.rsplit(['.', '/']).next().and_then(|name| name.parse::<Operation>().ok());
+        let exception = wire::Exception::MODEL
+            .iter()
+            .chain(wire::Exception::COMMON)
+            .find(|known| known.name() == exception.to_str().unwrap())
+            .unwrap();
+        if let Some(operation) = operation {
+            assert!(wire::allowed(operation, *exception), "{operation} answered {exception}");
+        }
+        assert_ne!(*exception, wire::Exception::InternalFailure, "{named}");
+    } else {
+        assert_eq!(parts.status, 200);
+    }
+    let headers =
+        parts.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    (parts.status.as_u16(), headers, body)
+}
+
+/// Base64 as events hold it.
+fn in_base64(bytes: &[u8]) -> Value {
+    serde_json::to_value(Body::Binary(bytes.to_vec())).unwrap()
+}
+
+/// The exception's name and message of a call that was refused.
+macro_rules! refused {
+    ($call:expr) => {{
+        use aws_sdk_codepipeline::error::ProvideErrorMetadata;
+        let error = $call.send().await.expect_err("it should be refused");
+        (error.code().unwrap_or_default().to_owned(), error.message().unwrap_or_default().to_owned())
+    }};
+}
+pub(crate) use refused;
+
+fn action(name: &str, category: &str, provider: &str, configuration: Value) -> Value {
+    json!({
+        "name": name,
+        "actionTypeId": {"category": category, "owner": "AWS", "provider": provider, "version": "1"},
+        "configuration": configuration,
+    })
+}
+
+/// Source, approval, function, deploy; `changes` sets values by JSON pointer.
+pub fn release(name: &str, changes: &[(&str, Value)]) -> PipelineDeclaration {
+    let mut fetch = action("Fetch", "Source", "S3", json!({"S3Bucket": "sources", "S3ObjectKey": "app.zip"}));
+    fetch["outputArtifacts"] = json!([{"name": "App"}]);
+    fetch["namespace"] = json!("Source");
+    let mut call = action("Call", "Invoke", "Lambda", json!({"FunctionName": "smoke-test"}));
+    call["namespace"] = json!("Test");
+    let configuration = json!({"BucketName": "site", "Extract": "false", "ObjectKey": "#{Source.VersionId}.zip"});
+    let mut publish = action("Publish", "Deploy", "S3", configuration);
+    publish["inputArtifacts"] = json!([{"name": "App"}]);
+    let mut declaration = json!({
+        "name": name,
+        "roleArn": "arn:aws:iam::111122223333:role/release",
+        "pipelineType": "V2",
+        "artifactStore": {"type": "S3", "location": "artifacts-bucket"},
+        "stages": [
+            {"name": "Source", "actions": [fetch]},
+            {"name": "Ask", "actions": [action("Approve", "Approval", "Manual", json!({}))]},
+            {"name": "Test", "actions": [call]},
+            {"name": "Deploy", "actions": [publish]},
+        ],
+    });
+    for (pointer, value) in changes {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        declaration.pointer_mut(parent).unwrap()[key] = value.clone();
+    }
+    wire::from_json(&declaration).unwrap()
+}

@@ -1,0 +1,117 @@
+//! What no SDK client sends.
+
+use serde_json::{Value, json};
+use wire::Operation;
+
+use super::{World, deliver};
+
+fn json_headers(operation: &str) -> Vec<(String, String)> {
+    [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &format!("CodePipeline_20150709.{operation}"))]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+}
+
+fn cbor_headers() -> Vec<(String, String)> {
+    [("content-type", "application/cbor"), ("accept", "application/cbor"), ("smithy-protocol", "rpc-v2-cbor")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+}
+
+fn cbor_path(operation: &str) -> String {
+    format!("/service/CodePipeline_20150709/operation/{operation}")
+}
+
+async fn in_json(world: &World, operation: &str, body: &str) -> (u16, Value) {
+    let (status, headers, body) = deliver(&world.app, "/", &json_headers(operation), body.as_bytes()).await;
+    assert!(headers.contains(&("content-type".to_owned(), "application/x-amz-json-1.1".to_owned())));
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+const BUILT: [Operation; 18] = [
+    Operation::CreatePipeline,
+    Operation::DeletePipeline,
+    Operation::DisableStageTransition,
+    Operation::EnableStageTransition,
+    Operation::GetPipeline,
+    Operation::GetPipelineExecution,
+    Operation::GetPipelineState,
+    Operation::ListActionExecutions,
+    Operation::ListPipelineExecutions,
+    Operation::ListPipelines,
+    Operation::ListTagsForResource,
+    Operation::PutApprovalResult,
+    Operation::PutJobFailureResult,
+    Operation::PutJobSuccessResult,
+    Operation::StartPipelineExecution,
+    Operation::TagResource,
+    Operation::UntagResource,
+    Operation::UpdatePipeline,
+];
+
+#[tokio::test]
+async fn an_operation_that_is_not_built_says_so_in_both_protocols() {
+    let world = World::new();
+    for operation in Operation::ALL.iter().filter(|operation| !BUILT.contains(operation)) {
+        let message = format!("Millrace does not offer {operation} yet.");
+        let (status, body) = in_json(&world, operation.name(), "{}").await;
+        assert_eq!((status, body), (400, json!({"__type": "UnknownOperationException", "message": message})));
+        let (status, _, body) = deliver(&world.app, &cbor_path(operation.name()), &cbor_headers(), b"\xa0").await;
+        assert_eq!(status, 404);
+        assert!(String::from_utf8_lossy(&body).contains(&message));
+    }
+}
+
+#[tokio::test]
+async fn what_is_built_takes_no_empty_input_for_a_whole_one() {
+    let world = World::new();
+    for operation in BUILT {
+        let (status, body) = in_json(&world, operation.name(), "{}").await;
+        if operation == Operation::ListPipelines {
+            assert_eq!((status, body), (200, json!({"pipelines": []})));
+        } else {
+            assert_eq!((status, &body["__type"]), (400, &json!("ValidationException")), "{operation}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn malformed_bodies_are_refused_in_every_operation() {
+    let world = World::new();
+    for operation in BUILT {
+        for body in ["{", "[]", "nothing", "{\"name\": 7, \"pipelineName\": 7, \"resourceArn\": 7}", "\u{0}"] {
+            let (status, answer) = in_json(&world, operation.name(), body).await;
+            if operation == Operation::ListPipelines && body.contains("name") {
+                assert_eq!(status, 200, "it has no such members");
+                continue;
+            }
+            assert_eq!(status, 400, "{operation} {body}");
+            let kind = answer["__type"].as_str().unwrap();
+            assert!(["SerializationException", "ValidationException"].contains(&kind), "{operation} {body} {kind}");
+        }
+        for body in [&b"\xa1"[..], b"\x80", b"\xff", b"\xa1\x61a", b"{}"] {
+            let (status, _, answer) = deliver(&world.app, &cbor_path(operation.name()), &cbor_headers(), body).await;
+            assert_eq!(status, 400, "{operation}");
+            assert!(String::from_utf8_lossy(&answer).contains("Exception"), "{operation}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_that_name_no_operation_are_refused() {
+    let world = World::new();
+    let (status, body) = in_json(&world, "MakePipeline", "{}").await;
+    assert_eq!((status, &body["__type"]), (400, &json!("UnknownOperationException")));
+    let (status, _, _) = deliver(&world.app, &cbor_path("MakePipeline"), &cbor_headers(), b"\xa0").await;
+    assert_eq!(status, 404);
+    let foreign = vec![("content-type".to_owned(), "text/xml".to_owned())];
+    let (status, _, body) = deliver(&world.app, "/", &foreign, b"<a/>").await;
+    assert_eq!(status, 415);
+    assert!(String::from_utf8_lossy(&body).contains("UnsupportedMediaTypeException"));
+}
+
+#[tokio::test]
+async fn unknown_members_are_ignored_as_aws_does() {
+    let world = World::new();
+    let (status, _) = in_json(&world, "ListPipelines", r#"{"maxResults": 3, "color": "blue"}"#).await;
+    assert_eq!(status, 200);
+}
