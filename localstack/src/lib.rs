@@ -27,6 +27,7 @@ mod emulator;
 mod environment;
 mod hash;
 pub mod http;
+mod installation;
 mod instance;
 mod package;
 mod paths;
@@ -36,6 +37,7 @@ mod shell;
 mod stack;
 
 pub use emulator::Emulator;
+pub use installation::ARCHITECTURE;
 pub use package::FUNCTIONS;
 pub use sdk::{ACCOUNT, AWAY, HOME, REGIONS};
 pub use stack::{Lifetime, Options, Stack, down};

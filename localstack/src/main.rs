@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use local::{Emulator, Options, Stack};
 
+mod demo;
 mod logs;
 
 /// Millrace on this machine.
@@ -29,6 +30,12 @@ enum Command {
     Down,
     /// Say whether it is up; the exit status is 0 only then.
     Status,
+    /// Run a release: from an object in S3 to a deployment in the other region.
+    Demo {
+        /// Use the approver's link without waiting for anybody: open the page, send the form.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Print what the functions have logged.
     Logs,
 }
@@ -73,6 +80,10 @@ async fn run(arguments: &Arguments) -> Result<ExitCode> {
                 Ok(ExitCode::FAILURE)
             }
         },
+        Command::Demo { yes } => {
+            let stack = Stack::up(emulator, Options::default()).await?;
+            Ok(if demo::run(&stack, yes).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
         Command::Logs => logs::print(&Stack::attach(emulator, None).await?).await.map(|()| ExitCode::SUCCESS),
     }
 }
@@ -99,6 +110,8 @@ mod tests {
         let arguments = Arguments::parse_from(["local", "up", "--on", "localstack"]);
         assert_eq!(arguments.on, Emulator::Localstack);
         assert_eq!(Arguments::parse_from(["local", "status"]).on, Emulator::Ministack);
+        let demo = Arguments::parse_from(["local", "demo", "--yes", "--on", "localstack"]);
+        assert!(matches!(demo.command, Command::Demo { yes: true }));
     }
 
     #[test]

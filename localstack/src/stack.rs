@@ -8,19 +8,13 @@ use std::process::ChildStdin;
 use anyhow::{Context, Result, bail};
 use aws_config::SdkConfig;
 
-use crate::deploy::{Deployment, Outcome, describe, is_good, outputs};
+use crate::deploy::Deployment;
 use crate::emulator::Emulator;
-use crate::instance::Instance;
+use crate::installation::{self, Target};
+use crate::instance::{Instance, Running};
 use crate::paths::Paths;
-use crate::sdk::{self, ACCOUNT, HOME, REGIONS};
+use crate::sdk::{self, HOME};
 use crate::{environment, package, processes};
-
-/// Name of home.yaml's stack, and what the functions' names begin with.
-const STACK: &str = "millrace";
-/// Name of region.yaml's stack in each region.
-const REGION_STACK: &str = "millrace-region";
-/// Name of the stack with a role for pipelines.
-const ROLE_STACK: &str = "millrace-pipeline-role";
 
 /// How long an emulator lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +59,7 @@ pub struct Stack {
     /// Where the instance keeps its log and its state.
     pub folder: PathBuf,
     pid: i32,
+    programs: BTreeMap<String, PathBuf>,
     _guard: Option<ChildStdin>,
 }
 
@@ -98,7 +93,8 @@ impl Stack {
         if let Some(starting) = &mut starting {
             instance.wait_until_ready(starting).await?;
         }
-        let deployed = deploy(&paths, &running.endpoint(), &programs?, &options).await;
+        let programs = programs?;
+        let deployed = installation::deploy(&paths, &running.endpoint(), &programs, &options).await;
         let (env, said) = match deployed {
             Ok(deployed) => deployed,
             Err(error) if instance.running().await.is_none() => {
@@ -112,7 +108,10 @@ impl Stack {
             environment::write(&env, &paths.state.join("env"))?;
         }
         let guard = starting.and_then(|starting| starting.guard);
-        Self::new(emulator, running.endpoint(), env, instance.folder, running.pid, guard)
+        let mut stack = Self::new(emulator, running, env, instance.folder)?;
+        stack.programs = programs;
+        stack._guard = guard;
+        Ok(stack)
     }
 
     /// The stack of an instance that is up already; nothing is built or deployed.
@@ -129,21 +128,50 @@ impl Stack {
                 emulator.name()
             );
         };
-        let env = read_env(&running.endpoint()).await?;
-        Self::new(emulator, running.endpoint(), env, instance.folder, running.pid, None)
+        let env = installation::read_env(&running.endpoint()).await?;
+        Self::new(emulator, running, env, instance.folder)
     }
 
-    fn new(
-        emulator: Emulator,
-        endpoint: String,
-        env: BTreeMap<String, String>,
-        folder: PathBuf,
-        pid: i32,
-        guard: Option<ChildStdin>,
-    ) -> Result<Self> {
+    fn new(emulator: Emulator, running: Running, env: BTreeMap<String, String>, folder: PathBuf) -> Result<Self> {
         let api_url =
-            env.get("AWS_ENDPOINT_URL_CODEPIPELINE").context("the environment has no CodePipeline endpoint")?.clone();
-        Ok(Self { emulator, endpoint, api_url, env, folder, pid, _guard: guard })
+            env.get("AWS_ENDPOINT_URL_CODEPIPELINE").context("the environment has no CodePipeline endpoint")?;
+        Ok(Self {
+            emulator,
+            endpoint: running.endpoint(),
+            api_url: api_url.clone(),
+            env,
+            folder,
+            pid: running.pid,
+            programs: BTreeMap::new(),
+            _guard: None,
+        })
+    }
+
+    /// Puts a program of this workspace where a template of yours can take it as a function's code.
+    /// Returns bucket and key. Only for a stack that came from [`Stack::up`].
+    ///
+    /// # Errors
+    /// When there is no such program, or the emulator does not take it.
+    pub async fn upload(&self, program: &str) -> Result<(String, String)> {
+        let path = self.programs.get(program).with_context(|| format!("this workspace has no program {program}"))?;
+        let target = Target::new(&self.endpoint);
+        let key = package::upload(&target.s3, &target.bucket, program, path).await?;
+        Ok((target.bucket, key))
+    }
+
+    /// Deploys a template of yours beside the installation, if it is not there unchanged. Returns its outputs.
+    ///
+    /// # Errors
+    /// When CloudFormation refuses it; the message has the reasons of the resources.
+    pub async fn deploy(
+        &self,
+        region: &str,
+        name: &str,
+        template: &str,
+        parameters: BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>> {
+        let deployment = Deployment { name, template, parameters };
+        Ok(Target::new(&self.endpoint).apply(region, &deployment).await?.1)
     }
 
     /// Configuration for SDK clients of `region`; CodePipeline's own is [`Stack::codepipeline`].
@@ -184,7 +212,7 @@ impl Stack {
     /// The name under which a function of the installation is deployed ("worker" is `millrace-worker`).
     #[must_use]
     pub fn function_name(&self, function: &str) -> String {
-        format!("{STACK}-{function}")
+        format!("{}-{function}", installation::STACK)
     }
 
     /// Ids of the processes in which a function of this emulator runs now; for tests that kill them. Linux only.
@@ -223,139 +251,4 @@ pub async fn down(emulator: Emulator, name: Option<&str>) -> Result<bool> {
 
 fn instance(paths: &Paths, emulator: Emulator, name: Option<&str>) -> Instance {
     Instance::new(emulator, paths.instance(name.unwrap_or(emulator.name())), name.is_none())
-}
-
-/// Uploads and deploys; returns the environment and a line about what changed.
-async fn deploy(
-    paths: &Paths,
-    endpoint: &str,
-    programs: &BTreeMap<String, PathBuf>,
-    options: &Options,
-) -> Result<(BTreeMap<String, String>, String)> {
-    let config = sdk::config(endpoint, HOME);
-    let s3 = sdk::s3(&config);
-    let bucket = format!("millrace-code-{ACCOUNT}-{HOME}");
-    make_bucket(&s3, &bucket, HOME).await?;
-
-    let mut parameters = BTreeMap::from(
-        [
-            ("CodeBucket", bucket.as_str()),
-            ("EndpointUrl", endpoint),
-            ("Architecture", if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }),
-            // Nobody waits a minute for a repair on a laptop.
-            ("LeaseSeconds", "10"),
-            ("SweepSeconds", "2"),
-            ("PollSeconds", "1"),
-            ("LogRetentionDays", "1"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned())),
-    );
-    for function in package::FUNCTIONS {
-        let program = programs.get(*function).with_context(|| format!("cargo built no program {function}"))?;
-        parameters.insert(package::code_parameter(function), package::upload(&s3, &bucket, function, program).await?);
-    }
-    parameters.extend(options.parameters.clone());
-
-    let mut said = Vec::new();
-    let target = Target { endpoint, s3: &s3, bucket: &bucket };
-    let home_template = fs::read_to_string(paths.root.join("infra/home.yaml"))?;
-    let home = Deployment { name: STACK, template: &home_template, parameters };
-    let home = target.apply(HOME, &home, &mut said).await?;
-    let output = |name: &str| home.get(name).cloned().with_context(|| format!("home.yaml has no output {name}"));
-
-    let region_template = fs::read_to_string(paths.root.join("infra/region.yaml"))?;
-    for region in REGIONS {
-        let parameters = BTreeMap::from([
-            ("HomeRegion".to_owned(), HOME.to_owned()),
-            ("HomeBusArn".to_owned(), output("HomeBusArn")?),
-        ]);
-        target
-            .apply(region, &Deployment { name: REGION_STACK, template: &region_template, parameters }, &mut said)
-            .await?;
-    }
-    let role_template = fs::read_to_string(paths.source.join("samples/pipeline-role.yaml"))?;
-    let parameters = ["WorkerRoleArn", "ReplicatorRoleArn", "ExternalId"]
-        .into_iter()
-        .map(|name| Ok((name.to_owned(), output(name)?)))
-        .collect::<Result<_>>()?;
-    target.apply(HOME, &Deployment { name: ROLE_STACK, template: &role_template, parameters }, &mut said).await?;
-
-    Ok((read_env(endpoint).await?, said.join(", ")))
-}
-
-/// Where stacks are put.
-struct Target<'a> {
-    endpoint: &'a str,
-    s3: &'a aws_sdk_s3::Client,
-    bucket: &'a str,
-}
-
-impl Target<'_> {
-    async fn apply(
-        &self,
-        region: &str,
-        deployment: &Deployment<'_>,
-        said: &mut Vec<String>,
-    ) -> Result<BTreeMap<String, String>> {
-        let key = deployment.template_key();
-        self.s3
-            .put_object()
-            .bucket(self.bucket)
-            .key(&key)
-            .body(deployment.template.as_bytes().to_vec().into())
-            .send()
-            .await
-            .context("cannot upload a template")?;
-        let client = aws_sdk_cloudformation::Client::new(&sdk::config(self.endpoint, region));
-        let (outcome, outputs) = deployment.apply(&client, &format!("{}/{}/{key}", self.endpoint, self.bucket)).await?;
-        let outcome = match outcome {
-            Outcome::Created => "created",
-            Outcome::Updated => "updated",
-            Outcome::Unchanged => "unchanged",
-        };
-        said.push(format!("{} in {region} {outcome}", deployment.name));
-        Ok(outputs)
-    }
-}
-
-/// Makes a bucket unless it is there.
-pub(crate) async fn make_bucket(s3: &aws_sdk_s3::Client, bucket: &str, region: &str) -> Result<()> {
-    if s3.head_bucket().bucket(bucket).send().await.is_ok() {
-        return Ok(());
-    }
-    let place = aws_sdk_s3::types::CreateBucketConfiguration::builder().location_constraint(region.into()).build();
-    s3.create_bucket()
-        .bucket(bucket)
-        .create_bucket_configuration(place)
-        .send()
-        .await
-        .with_context(|| format!("cannot make the bucket {bucket}"))?;
-    Ok(())
-}
-
-/// The environment, from the stacks' outputs.
-async fn read_env(endpoint: &str) -> Result<BTreeMap<String, String>> {
-    let home = standing(endpoint, HOME, STACK).await?;
-    let mut regions = BTreeMap::new();
-    for region in REGIONS {
-        regions.insert(region.to_owned(), standing(endpoint, region, REGION_STACK).await?);
-    }
-    let role = standing(endpoint, HOME, ROLE_STACK).await?;
-    environment::variables(
-        endpoint,
-        &home,
-        &regions,
-        role.get("PipelineRoleArn").context("the role's stack has no role")?,
-    )
-}
-
-/// Outputs of a stack that must stand.
-async fn standing(endpoint: &str, region: &str, name: &str) -> Result<BTreeMap<String, String>> {
-    let client = aws_sdk_cloudformation::Client::new(&sdk::config(endpoint, region));
-    match describe(&client, name).await? {
-        Some(stack) if is_good(&stack) => Ok(outputs(&stack)),
-        _ => bail!(
-            "the emulator answers, but the stack {name} does not stand in {region}; run: cargo run -p local -- up"
-        ),
-    }
 }

@@ -76,7 +76,10 @@ async fn main() -> Result<(), Error> {
     let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
     let config = &config;
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| async move { handle(config, event.payload.job).await })).await
+    lambda_runtime::run(service_fn(
+        move |event: LambdaEvent<Event>| async move { handle(config, event.payload.job).await },
+    ))
+    .await
 }
 
 /// Tests, and reports; only a report that cannot be made is this function's own failure.
@@ -84,11 +87,13 @@ async fn handle(config: &SdkConfig, job: Job) -> Result<(), Error> {
     let codepipeline = aws_sdk_codepipeline::Client::new(config);
     match test(config, &job.data).await {
         Ok(bytes) => {
-            let report = codepipeline.put_job_success_result().job_id(&job.id).output_variables("bytes", bytes.to_string());
+            let report =
+                codepipeline.put_job_success_result().job_id(&job.id).output_variables("bytes", bytes.to_string());
             report.send().await?;
         }
         Err(error) => {
-            let details = FailureDetails::builder().r#type(FailureType::JobFailed).message(format!("{error:#}")).build()?;
+            let details =
+                FailureDetails::builder().r#type(FailureType::JobFailed).message(format!("{error:#}")).build()?;
             codepipeline.put_job_failure_result().job_id(&job.id).failure_details(details).send().await?;
         }
     }
@@ -97,15 +102,23 @@ async fn handle(config: &SdkConfig, job: Job) -> Result<(), Error> {
 
 /// The size of the wanted file in the artifact.
 async fn test(config: &SdkConfig, data: &Data) -> Result<usize> {
-    let wanted = data.action_configuration.configuration.get("UserParameters").context("UserParameters must name a file")?;
+    let wanted =
+        data.action_configuration.configuration.get("UserParameters").context("UserParameters must name a file")?;
     let [artifact] = data.input_artifacts.as_slice() else { bail!("this test takes one artifact") };
     let given = &data.artifact_credentials;
-    let credentials = Credentials::new(&given.access_key_id, &given.secret_access_key, given.session_token.clone(), None, "job");
+    let credentials =
+        Credentials::new(&given.access_key_id, &given.secret_access_key, given.session_token.clone(), None, "job");
     let config = config.to_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build();
     // A path names the bucket on every endpoint.
     let s3 = aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build());
     let location = &artifact.location.s3_location;
-    let object = s3.get_object().bucket(&location.bucket_name).key(&location.object_key).send().await.context("cannot read the artifact")?;
+    let object = s3
+        .get_object()
+        .bucket(&location.bucket_name)
+        .key(&location.object_key)
+        .send()
+        .await
+        .context("cannot read the artifact")?;
     let size = object.content_length().unwrap_or(i64::MAX);
     ensure!(size <= ARTIFACT_LIMIT, "the artifact has more than {ARTIFACT_LIMIT} bytes");
     let body = object.body.collect().await.context("cannot read the artifact")?.into_bytes();
@@ -139,7 +152,10 @@ mod tests {
     #[test]
     fn the_wanted_file_must_be_there_and_hold_something() {
         assert_eq!(size_of(&archive(b"hello"), "index.html").unwrap(), 5);
-        assert_eq!(size_of(&archive(b"hello"), "other.html").unwrap_err().to_string(), "the artifact has no other.html");
+        assert_eq!(
+            size_of(&archive(b"hello"), "other.html").unwrap_err().to_string(),
+            "the artifact has no other.html"
+        );
         assert_eq!(size_of(&archive(b""), "index.html").unwrap_err().to_string(), "index.html is empty");
         assert_eq!(size_of(b"hello", "index.html").unwrap_err().to_string(), "the artifact is no zip");
     }
