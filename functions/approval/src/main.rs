@@ -1,2 +1,37 @@
-//! Skeleton.
-fn main() {}
+//! Function `approval`: the pages behind the links of approval messages.
+//!
+//! Invoked by API Gateway without a login: the link itself is the proof (see `notify::Links`). GET shows what is asked
+//! and changes nothing, since mail scanners open links; POST answers, once. The answer goes the way of any other:
+//! `driver` lets the engine decide.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod door;
+mod form;
+mod page;
+mod reply;
+#[cfg(test)]
+#[path = "../../../shared/runtime/src/testing.rs"]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use notify::Links;
+use runtime::{Clients, Settings, SystemClock};
+
+use crate::door::Door;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let settings = Settings::from_environment()?;
+    let clients = Clients::new(&settings).await;
+    let driver = runtime::driver(&settings, &clients)?;
+    let links = Links::new(clients.kms().clone(), settings.hmac_key()?);
+    let door = Arc::new(Door::new(driver, links, Arc::new(SystemClock)));
+    runtime::run_http(|request| {
+        let door = door.clone();
+        async move { door.open(&request).await }
+    })
+    .await
+}

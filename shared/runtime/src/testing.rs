@@ -27,7 +27,7 @@ impl Request {
     }
 
     /// The operation in `X-Amz-Target`.
-    #[allow(dead_code)]
+    #[allow(dead_code, reason = "not every crate that includes this file asks")]
     pub fn operation(&self) -> &str {
         self.header("x-amz-target").rsplit('.').next().unwrap_or_default()
     }
@@ -67,6 +67,7 @@ impl Stub {
     }
 
     /// Everything asked so far.
+    #[allow(dead_code, reason = "not every crate that includes this file looks at requests")]
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }

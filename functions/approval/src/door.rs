@@ -1,0 +1,132 @@
+//! From a request to an answer.
+
+use std::sync::Arc;
+
+use driver::{ApprovalAnswer, ApprovalView, Clock, DriveError, Driver};
+use engine::{Refusal, StageStatus};
+use lambda_http::http::{Method, StatusCode, header};
+use lambda_http::{Body, Request, RequestExt, Response};
+use notify::{LinkError, Links, Ticket};
+
+use crate::form::{Form, Unreadable};
+use crate::page::{Asked, Notice, Page};
+use crate::reply::reply;
+
+/// Answers requests for the approval page.
+pub struct Door {
+    driver: Driver,
+    links: Links,
+    clock: Arc<dyn Clock>,
+}
+
+impl Door {
+    /// A door to what this driver drives, opened by these links.
+    pub fn new(driver: Driver, links: Links, clock: Arc<dyn Clock>) -> Self {
+        Self { driver, links, clock }
+    }
+
+    /// Answers a request. Every fault of the caller's has a page.
+    ///
+    /// # Errors
+    /// When no answer can be made at all.
+    pub async fn open(&self, request: &Request) -> anyhow::Result<Response<Body>> {
+        let (status, page) = match *request.method() {
+            Method::GET | Method::HEAD => self.show(request).await,
+            Method::POST => self.answer(request).await,
+            _ => (StatusCode::METHOD_NOT_ALLOWED, Page::notice(&Notice::Method)),
+        };
+        reply(status, &page, request.method() != Method::HEAD)
+    }
+
+    async fn show(&self, request: &Request) -> (StatusCode, Page) {
+        match self.find(request).await {
+            Ok((ticket, view)) => (StatusCode::OK, Page::asked(&asked(&ticket, &view), None)),
+            Err(notice) => told(&notice),
+        }
+    }
+
+    async fn answer(&self, request: &Request) -> (StatusCode, Page) {
+        let (ticket, view) = match self.find(request).await {
+            Ok(found) => found,
+            Err(notice) => return told(&notice),
+        };
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let form = match Form::read(content_type, request.body().as_ref()) {
+            Ok(form) => form,
+            Err(Unreadable::TooLarge) => return told(&Notice::TooLarge),
+            Err(Unreadable::NoForm) => return told(&Notice::NoForm),
+        };
+        let (Some(approved), true) = (form.approved, form.faults().is_empty()) else {
+            return (StatusCode::BAD_REQUEST, Page::asked(&asked(&ticket, &view), Some(&form)));
+        };
+        let by = format!("{} (by approval link)", form.name);
+        let answer = ApprovalAnswer { approved, summary: form.comment, by };
+        match self.driver.approve_by_id(ticket.action_id, ticket.token, answer).await {
+            Ok(()) => {
+                tracing::info!(action = %ticket.action_id, approved, "answered by link");
+                told(&Notice::Done { approved, ticket: Box::new(ticket) })
+            }
+            // Somebody else was first.
+            Err(DriveError::Refused(Refusal::AlreadyAnswered { .. })) => match self.find(request).await {
+                Err(notice) => told(&notice),
+                Ok(_) => told(&Notice::Superseded),
+            },
+            Err(error) => told(&refused(&error)),
+        }
+    }
+
+    /// The approval that a link opens, if it can still be answered.
+    async fn find(&self, request: &Request) -> Result<(Ticket, ApprovalView), Notice> {
+        let query = request.query_string_parameters();
+        let ticket = self.links.verify(query.iter(), self.clock.now()).await.map_err(|error| match error {
+            LinkError::Malformed => Notice::NoLink,
+            LinkError::Forged => Notice::Forged,
+            LinkError::Expired(ticket) => Notice::Expired(ticket),
+            LinkError::Base(_) | LinkError::Unavailable { .. } => {
+                tracing::error!(%error);
+                Notice::Unavailable
+            }
+        })?;
+        let view = self.driver.approval(ticket.action_id).await.map_err(|error| refused(&error))?;
+        if view.run.token != Some(ticket.token) {
+            return Err(Notice::Superseded);
+        }
+        if !view.run.status.in_flight() {
+            return Err(Notice::Used(Box::new(view.run)));
+        }
+        if view.stage_status != StageStatus::InProgress {
+            return Err(Notice::Superseded);
+        }
+        Ok((ticket, view))
+    }
+}
+
+/// Why the driver does not know the approval, or does not take the answer.
+fn refused(error: &DriveError) -> Notice {
+    match error {
+        DriveError::ExecutionNotFound(_) | DriveError::JobNotFound(_) | DriveError::Refused(_) => Notice::Superseded,
+        _ => {
+            tracing::error!(%error);
+            Notice::Unavailable
+        }
+    }
+}
+
+fn told(notice: &Notice) -> (StatusCode, Page) {
+    (notice.status(), Page::notice(notice))
+}
+
+fn asked<'a>(ticket: &'a Ticket, view: &'a ApprovalView) -> Asked<'a> {
+    let setting = |key: &str| view.configuration.get(key).map(String::as_str).filter(|value| !value.is_empty());
+    Asked {
+        pipeline: view.pipeline.as_str(),
+        stage: view.stage.as_str(),
+        action: view.run.name.as_str(),
+        started: view.started,
+        since: view.run.requested.unwrap_or(view.started),
+        until: ticket.expires,
+        words: setting("CustomData"),
+        link: setting("ExternalEntityLink"),
+        revisions: &view.revisions,
+    }
+}

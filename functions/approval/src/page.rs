@@ -1,0 +1,251 @@
+//! The pages. Nothing that comes from outside gets into one unescaped.
+
+use std::fmt::Write;
+
+use engine::{ActionRun, ActionStatus, SourceRevision, Timestamp};
+use html_escape::encode_quoted_attribute;
+use lambda_http::http::StatusCode;
+use notify::{Ticket, minutes};
+use url::Url;
+
+use crate::form::{COMMENT_MOST, Form, NAME_MOST};
+
+/// The only style. The pages' policy names it by its hash.
+pub const STYLE: &str = include_str!("style.css");
+
+/// A page to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    title: String,
+    /// HTML.
+    content: String,
+}
+
+/// An open approval.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub pipeline: &'a str,
+    pub stage: &'a str,
+    pub action: &'a str,
+    /// When the execution started.
+    pub started: Timestamp,
+    /// When the approval was asked for.
+    pub since: Timestamp,
+    /// Until when it can be answered.
+    pub until: Timestamp,
+    /// What the pipeline's author wrote.
+    pub words: Option<&'a str>,
+    /// What is to be looked at.
+    pub link: Option<&'a str>,
+    /// What would go on.
+    pub revisions: &'a [SourceRevision],
+}
+
+/// Something that is said instead of asking.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// The answer was taken.
+    Done {
+        /// Which.
+        approved: bool,
+        /// To what.
+        ticket: Box<Ticket>,
+    },
+    /// It was answered, or ended otherwise.
+    Used(Box<ActionRun>),
+    /// Its time is over.
+    Expired(Box<Ticket>),
+    /// The approval is no longer asked for.
+    Superseded,
+    /// The signature is wrong.
+    Forged,
+    /// The address is no link.
+    NoLink,
+    /// The body is no form.
+    NoForm,
+    /// The body is too large.
+    TooLarge,
+    /// The method has no meaning here.
+    Method,
+    /// Something that passes is wrong on our side.
+    Unavailable,
+}
+
+impl Notice {
+    /// The HTTP status of its page.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Done { .. } => StatusCode::OK,
+            Self::Used(_) | Self::Expired(_) | Self::Superseded => StatusCode::GONE,
+            Self::Forged => StatusCode::FORBIDDEN,
+            Self::NoLink => StatusCode::NOT_FOUND,
+            Self::NoForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Title and text.
+    fn words(&self) -> (&'static str, String) {
+        match self {
+            Self::Done { approved: true, ticket } => {
+                ("Approved", format!("Pipeline {} goes on behind {}. You can close this page.", ticket.pipeline, ticket.action))
+            }
+            Self::Done { approved: false, ticket } => (
+                "Rejected",
+                format!("Pipeline {} stops in stage {}. You can close this page.", ticket.pipeline, ticket.stage),
+            ),
+            Self::Used(run) => used(run),
+            Self::Expired(ticket) => (
+                "This link has expired",
+                format!(
+                    "{} in pipeline {} could be answered until {}.",
+                    ticket.action,
+                    ticket.pipeline,
+                    minutes(ticket.expires)
+                ),
+            ),
+            Self::Superseded => (
+                "This approval is no longer asked for",
+                "The execution has moved on, or its stage was run again and asked anew. Look for a newer message.".into(),
+            ),
+            Self::Forged => (
+                "This link is not genuine",
+                "Its signature does not belong to what it says. Use the link exactly as it was in the message.".into(),
+            ),
+            Self::NoLink => (
+                "This is no approval link",
+                "Something is missing in the address. Use the link exactly as it was in the message.".into(),
+            ),
+            Self::NoForm => ("That could not be understood", "Go back, and send the form of the page.".into()),
+            Self::TooLarge => ("That was too much", "Go back, and write less.".into()),
+            Self::Method => ("That is not possible here", "This page can only be read and its form sent.".into()),
+            Self::Unavailable => {
+                ("Not just now", "The approval could not be looked up. Nothing was changed; try again in a minute.".into())
+            }
+        }
+    }
+}
+
+fn used(run: &ActionRun) -> (&'static str, String) {
+    let Some(by) = run.updated_by.as_deref() else {
+        let reason = run.error.as_ref().map_or("It is no longer in progress.", |error| error.message.as_str());
+        return ("This approval is over", format!("Nobody answered {}. {reason}", run.name));
+    };
+    let answer = if run.status == ActionStatus::Succeeded { "approved" } else { "rejected" };
+    let when = run.updated.map(|time| format!(" on {}", minutes(time))).unwrap_or_default();
+    let comment = run.summary.as_deref().filter(|text| !text.is_empty());
+    let comment = comment.map(|text| format!(" Comment: {text}")).unwrap_or_default();
+    ("This approval has been answered", format!("{} was {answer} by {by}{when}.{comment}", run.name))
+}
+
+impl Page {
+    /// The page that says something.
+    pub fn notice(notice: &Notice) -> Self {
+        let (title, text) = notice.words();
+        let kind = match notice {
+            Notice::Done { approved: true, .. } => "good",
+            Notice::Done { approved: false, .. } => "bad",
+            _ => "plain",
+        };
+        let content = format!(
+            "<h1 class=\"{kind}\">{}</h1><p class=\"words\" role=\"status\">{}</p>",
+            encode_quoted_attribute(title),
+            encode_quoted_attribute(&text)
+        );
+        Self { title: title.to_owned(), content }
+    }
+
+    /// The page that asks; with a form that was sent and has faults, it says them and keeps what was written.
+    pub fn asked(asked: &Asked<'_>, sent: Option<&Form>) -> Self {
+        let mut content = format!(
+            "<h1>Approve {}?</h1><p>Pipeline <strong>{}</strong> waits in its stage <strong>{}</strong> for your answer.</p>",
+            encode_quoted_attribute(asked.action),
+            encode_quoted_attribute(asked.pipeline),
+            encode_quoted_attribute(asked.stage)
+        );
+        if let Some(words) = asked.words {
+            content += &format!("<blockquote class=\"words\">{}</blockquote>", encode_quoted_attribute(words));
+        }
+        if let Some(link) = asked.link {
+            content += &match web(link) {
+                Some(address) => format!("<p>To be reviewed: {}</p>", anchor(&address, link)),
+                None => format!("<p>To be reviewed: <span class=\"words\">{}</span></p>", encode_quoted_attribute(link)),
+            };
+        }
+        content += &facts(asked);
+        content += &form(sent);
+        Self { title: format!("Approve {} in {}?", asked.action, asked.pipeline), content }
+    }
+
+    /// The whole page.
+    pub fn html(&self) -> String {
+        format!(
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+             <meta name=\"color-scheme\" content=\"light dark\"><title>{}</title><style>{STYLE}</style></head>\
+             <body><main><p class=\"mark\">Millrace</p>{}</main></body></html>\n",
+            encode_quoted_attribute(&self.title),
+            self.content
+        )
+    }
+}
+
+fn facts(asked: &Asked<'_>) -> String {
+    let mut rows = String::new();
+    for found in asked.revisions {
+        let revision = &found.revision;
+        let id = match revision.url.as_deref().and_then(web) {
+            Some(address) => anchor(&address, &revision.id),
+            None => format!("<code>{}</code>", encode_quoted_attribute(&revision.id)),
+        };
+        let summary = revision.summary.as_deref().filter(|text| !text.is_empty());
+        let summary = summary.map(|text| format!("<br><small class=\"words\">{}</small>", encode_quoted_attribute(text)));
+        row(&mut rows, &format!("Revision of {}", found.action), &format!("{id}{}", summary.unwrap_or_default()));
+    }
+    for (name, time) in
+        [("Execution started", asked.started), ("Asked", asked.since), ("Can be answered until", asked.until)]
+    {
+        row(&mut rows, name, &encode_quoted_attribute(&minutes(time)));
+    }
+    format!("<dl>{rows}</dl>")
+}
+
+fn row(rows: &mut String, name: &str, value: &str) {
+    // Writing to a string cannot fail.
+    let _ = write!(rows, "<div><dt>{}</dt><dd>{value}</dd></div>", encode_quoted_attribute(name));
+}
+
+/// The address, if it leads to the web: an author's `javascript:` stays text.
+fn web(address: &str) -> Option<Url> {
+    Url::parse(address).ok().filter(|url| ["http", "https"].contains(&url.scheme()))
+}
+
+fn anchor(address: &Url, text: &str) -> String {
+    format!(
+        "<a href=\"{}\" rel=\"noopener noreferrer nofollow\">{}</a>",
+        encode_quoted_attribute(address.as_str()),
+        encode_quoted_attribute(text)
+    )
+}
+
+/// Without an action the form is sent to the page's own address, link and all. The first button is what the Enter key
+/// presses: it does nothing.
+fn form(sent: Option<&Form>) -> String {
+    let faults: String = sent.map(Form::faults).unwrap_or_default().iter().map(|it| format!("<li>{it}</li>")).collect();
+    let faults = if faults.is_empty() { faults } else { format!("<ul class=\"faults\" role=\"alert\">{faults}</ul>") };
+    let (name, comment) = sent.map_or(("", ""), |form| (form.name.as_str(), form.comment.as_str()));
+    format!(
+        "<form method=\"post\">{faults}<button type=\"submit\" disabled hidden></button>\
+         <label for=\"name\">Your name</label>\
+         <input id=\"name\" name=\"name\" required maxlength=\"{NAME_MOST}\" autocomplete=\"name\" value=\"{}\">\
+         <label for=\"comment\">Comment <small>(optional)</small></label>\
+         <textarea id=\"comment\" name=\"comment\" rows=\"4\" maxlength=\"{COMMENT_MOST}\">\n{}</textarea>\
+         <p class=\"buttons\"><button class=\"good\" name=\"decision\" value=\"approve\">Approve</button>\
+         <button class=\"bad\" name=\"decision\" value=\"reject\">Reject</button></p>\
+         <p><small>The answer is final. Name and comment are kept with the execution.</small></p></form>",
+        encode_quoted_attribute(name),
+        encode_quoted_attribute(comment)
+    )
+}

@@ -1,0 +1,388 @@
+//! The page over the real driver, an in-memory store and a stubbed KMS; requests as API Gateway sends them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use driver::{
+    Clock, Dispatch, DispatchError, Driver, Message, Outcome, Perform, PerformError, Setup, StartRequest, Task,
+};
+use engine::{ActionId, ExecutionId, ExecutionStatus, Policy, Progress, Revision, Success, Timestamp, Trigger};
+use lambda_http::{Body, Response};
+use notify::{Links, Ticket};
+use pipeline::{Declaration, PipelineName};
+use serde_json::{Value, json};
+use store::MemoryStore;
+use url::Url;
+use uuid::Uuid;
+
+use crate::door::Door;
+use crate::testing::{Answer, Stub};
+
+const BASE: &str = "https://abc.execute-api.eu-west-1.amazonaws.com/live/approve";
+const EVIL: &str = "<script>alert('x')</script>\"><img src=x onerror=y>";
+const FORM: &str = "name=Ada+Lovelace&comment=Looks+good&decision=approve";
+
+#[derive(Default)]
+struct Outside {
+    now: AtomicI64,
+    random: Mutex<u128>,
+    messages: Mutex<Vec<Message>>,
+}
+
+#[async_trait]
+impl Clock for Outside {
+    fn now(&self) -> Timestamp {
+        Timestamp(1_795_441_779_208 + self.now.load(Ordering::SeqCst))
+    }
+    fn random(&self) -> Uuid {
+        let mut random = self.random.lock().unwrap();
+        *random += 1 << 64 | 1;
+        Uuid::from_u128(*random)
+    }
+    async fn sleep(&self, _: Duration) {}
+}
+
+#[async_trait]
+impl Dispatch for Outside {
+    async fn dispatch(&self, messages: Vec<(Message, Duration)>) -> Result<(), DispatchError> {
+        self.messages.lock().unwrap().extend(messages.into_iter().map(|(message, _)| message));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Perform for Outside {
+    async fn start(&self, task: &Task) -> Result<Outcome, PerformError> {
+        if task.action.type_id.category != "Source" {
+            return Ok(Outcome::Running { report: Progress::default(), poll: false });
+        }
+        let revision =
+            Revision { id: "version-9".into(), summary: Some(EVIL.into()), url: Some("javascript:alert(1)".into()), created: None };
+        Ok(Outcome::Succeeded(Success {
+            outputs: task.outputs.clone(),
+            revision: Some(revision),
+            variables: BTreeMap::from([("VersionId".to_owned(), "v".to_owned())]),
+            ..Success::default()
+        }))
+    }
+    async fn poll(&self, _: &Task) -> Result<Outcome, PerformError> {
+        Err(PerformError("nothing to poll".into()))
+    }
+    async fn cancel(&self, _: &Task) -> Result<(), PerformError> {
+        Ok(())
+    }
+}
+
+/// KMS: a checksum in four places, as good as a signature here.
+fn kms() -> Stub {
+    Stub::new(|request| {
+        let body: Value = serde_json::from_str(&request.body).unwrap();
+        let message = BASE64_STANDARD.decode(body["Message"].as_str().unwrap()).unwrap();
+        let sum = message
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+        let mac = BASE64_STANDARD.encode(sum.to_be_bytes().repeat(4));
+        match request.operation() {
+            "GenerateMac" => Answer::ok(json!({"Mac": mac}).to_string()),
+            _ if body["Mac"] == mac => Answer::ok(json!({"MacValid": true}).to_string()),
+            _ => Answer { status: 400, body: json!({"__type": "KMSInvalidMacException"}).to_string() },
+        }
+    })
+}
+
+fn declaration() -> Declaration {
+    let mut declaration = serde_json::to_value(pipeline::testing::example()).unwrap();
+    let gate = json!({"name": "Gate", "actions": [{
+        "name": "Ask",
+        "actionTypeId": {"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"},
+        "configuration": {"CustomData": EVIL, "ExternalEntityLink": "https://example.com/?a=1&b=\"2"},
+    }]});
+    declaration["stages"].as_array_mut().unwrap().insert(1, gate);
+    serde_json::from_value(declaration).unwrap()
+}
+
+struct World {
+    outside: Arc<Outside>,
+    store: Arc<MemoryStore>,
+    door: Door,
+    links: Links,
+    execution: ExecutionId,
+    action: ActionId,
+}
+
+impl World {
+    /// A release that waits in its approval.
+    async fn waiting() -> Self {
+        let outside = Arc::new(Outside::default());
+        let store = Arc::new(MemoryStore::default());
+        let links = Links::new(aws_sdk_kms::Client::new(&kms().config()), "key-1");
+        let door = Door::new(driver(&store, &outside), links.clone(), outside.clone());
+        let driver = driver(&store, &outside);
+        driver.create_pipeline(declaration(), BTreeMap::new()).await.unwrap();
+        let request = StartRequest {
+            pipeline: PipelineName::new("release").unwrap(),
+            trigger: Trigger { kind: "StartPipelineExecution".into(), detail: "me".into() },
+            variables: BTreeMap::new(),
+            overrides: vec![],
+            client_token: None,
+        };
+        let execution = driver.start(request).await.unwrap().execution;
+        let world =
+            Self { outside, store, door, links, execution, action: execution.action(1, 0, 1) };
+        world.work().await;
+        world
+    }
+
+    /// Does all work that was dispatched.
+    async fn work(&self) {
+        let driver = driver(&self.store, &self.outside);
+        loop {
+            let message = self.outside.messages.lock().unwrap().pop();
+            let Some(message) = message else { return };
+            let until = self.outside.now().plus(60_000);
+            driver.work(message, self.outside.as_ref(), until).await.unwrap();
+        }
+    }
+
+    async fn link(&self) -> String {
+        let view = driver(&self.store, &self.outside).approval(self.action).await.unwrap();
+        self.link_for(Ticket {
+            action_id: self.action,
+            token: view.run.token.unwrap(),
+            expires: view.run.deadline.unwrap(),
+            pipeline: "release".into(),
+            stage: "Gate".into(),
+            action: "Ask".into(),
+        })
+        .await
+    }
+
+    async fn link_for(&self, ticket: Ticket) -> String {
+        self.links.make(BASE, &ticket).await.unwrap()
+    }
+
+    async fn status(&self) -> ExecutionStatus {
+        let name = PipelineName::new("release").unwrap();
+        driver(&self.store, &self.outside).execution(&name, self.execution).await.unwrap().status
+    }
+
+    async fn get(&self, link: &str) -> (u16, String) {
+        shown(&self.door.open(&event("GET", link, None)).await.unwrap())
+    }
+
+    async fn post(&self, link: &str, form: &str) -> (u16, String) {
+        shown(&self.door.open(&event("POST", link, Some(form))).await.unwrap())
+    }
+}
+
+fn driver(store: &Arc<MemoryStore>, outside: &Arc<Outside>) -> Driver {
+    Driver::new(Setup {
+        store: store.clone(),
+        dispatch: outside.clone(),
+        clock: outside.clone(),
+        policy: Policy::default(),
+        home: "eu-west-1".into(),
+    })
+}
+
+/// A request as API Gateway's REST proxy hands it over, its body in base64.
+fn event(method: &str, link: &str, form: Option<&str>) -> lambda_http::Request {
+    let url = Url::parse(link).unwrap();
+    let (mut single, mut multi) = (serde_json::Map::new(), serde_json::Map::new());
+    for (name, value) in url.query_pairs() {
+        single.insert(name.to_string(), json!(value));
+        let all = multi.entry(name.to_string()).or_insert_with(|| json!([]));
+        all.as_array_mut().unwrap().push(json!(value));
+    }
+    let event = json!({
+        "resource": "/approve", "path": "/approve", "httpMethod": method,
+        "headers": {"Content-Type": "application/x-www-form-urlencoded", "Host": "abc"},
+        "multiValueHeaders": {"Content-Type": ["application/x-www-form-urlencoded"], "Host": ["abc"]},
+        "queryStringParameters": single, "multiValueQueryStringParameters": multi,
+        "pathParameters": null, "stageVariables": null,
+        "requestContext": {"accountId": "123456789012", "resourceId": "r", "stage": "live", "requestId": "q",
+            "identity": {}, "resourcePath": "/approve", "httpMethod": method, "apiId": "abc", "path": "/live/approve"},
+        "body": form.map(|form| BASE64_STANDARD.encode(form)), "isBase64Encoded": true,
+    });
+    lambda_http::request::from_str(&event.to_string()).unwrap()
+}
+
+fn shown(response: &Response<Body>) -> (u16, String) {
+    let body = String::from_utf8(response.body().as_ref().to_vec()).unwrap();
+    (response.status().as_u16(), body)
+}
+
+#[tokio::test]
+async fn the_page_shows_what_is_asked_and_changes_nothing() {
+    let world = World::waiting().await;
+    let link = world.link().await;
+    for _ in 0..3 {
+        let (status, body) = world.get(&link).await;
+        assert_eq!(status, 200);
+        for part in ["release", "Gate", "Ask", "version-9", "Monday 23 November 2026, 13:49 UTC", "Monday 30 November 2026"] {
+            assert!(body.contains(part), "{part} is missing in\n{body}");
+        }
+    }
+    let head = world.door.open(&event("HEAD", &link, None)).await.unwrap();
+    assert_eq!(shown(&head), (200, String::new()));
+    assert_eq!(world.status().await, ExecutionStatus::InProgress);
+    assert!(world.outside.messages.lock().unwrap().is_empty());
+    let view = driver(&world.store, &world.outside).approval(world.action).await.unwrap();
+    assert!(view.run.status.in_flight());
+}
+
+#[tokio::test]
+async fn nothing_from_outside_becomes_html() {
+    let world = World::waiting().await;
+    let link = world.link().await;
+    let form = format!("name={0}&comment={0}", "%3Cscript%3E%22%3E%27%3C%2Ftextarea%3E");
+    let (status, sent_back) = world.post(&link, &form).await;
+    assert_eq!(status, 400);
+    for body in [world.get(&link).await.1, sent_back] {
+        assert!(!body.contains("<script") && !body.contains("<img") && !body.contains("javascript:"), "{body}");
+        assert!(body.contains("&lt;script&gt;"), "{body}");
+        assert!(body.contains("href=\"https://example.com/?a=1&amp;b=%222\""), "{body}");
+        assert_eq!(body.matches("</textarea>").count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_the_headers_that_protect_it() {
+    let world = World::waiting().await;
+    let link = world.link().await;
+    for request in [event("GET", &link, None), event("POST", &link, Some("x=y")), event("GET", BASE, None)] {
+        let response = world.door.open(&request).await.unwrap();
+        let header = |name: &str| response.headers().get(name).unwrap().to_str().unwrap().to_owned();
+        assert_eq!(header("cache-control"), "no-store");
+        assert_eq!(header("referrer-policy"), "no-referrer");
+        assert_eq!(header("x-content-type-options"), "nosniff");
+        assert_eq!(header("x-frame-options"), "DENY");
+        assert_eq!(header("x-robots-tag"), "noindex, nofollow");
+        assert_eq!(header("content-type"), "text/html; charset=utf-8");
+        let policy = header("content-security-policy");
+        for part in ["default-src 'none'", "style-src 'sha256-", "form-action 'self'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(part), "{policy}");
+        }
+        assert!(!shown(&response).1.contains(" style=") && !shown(&response).1.contains("<script"));
+    }
+}
+
+#[tokio::test]
+async fn an_approval_goes_on_once() {
+    let world = World::waiting().await;
+    let link = world.link().await;
+    let (status, body) = world.post(&link, FORM).await;
+    assert_eq!(status, 200);
+    assert!(body.contains("Approved"), "{body}");
+    let view = driver(&world.store, &world.outside).approval(world.action).await.unwrap();
+    assert_eq!(view.run.summary.as_deref(), Some("Looks good"));
+    assert_eq!(view.run.updated_by.as_deref(), Some("Ada Lovelace (by approval link)"));
+    assert_eq!(world.outside.messages.lock().unwrap().len(), 1, "the deploy action is requested");
+    for again in [world.post(&link, &FORM.replace("approve", "reject")).await, world.get(&link).await] {
+        assert_eq!(again.0, 410);
+        assert!(again.1.contains("has been answered") && again.1.contains("Ada Lovelace"), "{}", again.1);
+    }
+    assert_eq!(world.outside.messages.lock().unwrap().len(), 1, "nothing is requested twice");
+    assert_eq!(world.status().await, ExecutionStatus::InProgress);
+}
+
+#[tokio::test]
+async fn a_rejection_fails_the_execution() {
+    let world = World::waiting().await;
+    let link = world.link().await;
+    let (status, body) = world.post(&link, "name=Ada&comment=&decision=reject").await;
+    assert_eq!(status, 200);
+    assert!(body.contains("Rejected"), "{body}");
+    assert_eq!(world.status().await, ExecutionStatus::Failed);
+}
+
+#[tokio::test]
+async fn a_form_with_faults_changes_nothing_and_keeps_what_was_written() {
+    let world = World::waiting().await;
+    let link = world.link().await;
+    let (status, body) = world.post(&link, "name=&comment=my+words&decision=approve").await;
+    assert_eq!(status, 400);
+    assert!(body.contains("Enter your name.") && body.contains("my words"), "{body}");
+    let long = format!("name=Ada&decision=approve&comment={}", "x".repeat(513));
+    assert_eq!(world.post(&link, &long).await.0, 400);
+    assert_eq!(world.post(&link, &"x".repeat(20_000)).await.0, 413);
+    assert_eq!(world.post(&link, "decision=perhaps").await.0, 415);
+    assert_eq!(world.get(&link).await.0, 200, "still open");
+}
+
+#[tokio::test]
+async fn bad_links_have_pages_of_their_own() {
+    let world = World::waiting().await;
+    let link = world.link().await;
+    let forged = link.replace("stage=Gate", "stage=Gaze");
+    for (link, status, words) in [
+        (BASE.to_owned(), 404, "no approval link"),
+        (format!("{link}&token=x"), 404, "no approval link"),
+        (forged, 403, "not genuine"),
+    ] {
+        for (got, body) in [world.get(&link).await, world.post(&link, FORM).await] {
+            assert_eq!(got, status);
+            assert!(body.contains(words), "{body}");
+        }
+    }
+    let (status, body) = shown(&world.door.open(&event("PUT", &link, None)).await.unwrap());
+    assert_eq!(status, 405);
+    assert!(body.contains("not possible"), "{body}");
+    assert_eq!(world.get(&link).await.0, 200, "still open");
+}
+
+#[tokio::test]
+async fn an_expired_link_says_so() {
+    let world = World::waiting().await;
+    let link = world.link().await;
+    world.outside.now.store(7 * 24 * 3_600_000 + 1, Ordering::SeqCst);
+    for (status, body) in [world.get(&link).await, world.post(&link, FORM).await] {
+        assert_eq!(status, 410);
+        assert!(body.contains("has expired") && body.contains("Monday 30 November 2026"), "{body}");
+    }
+    assert_eq!(world.status().await, ExecutionStatus::InProgress);
+}
+
+#[tokio::test]
+async fn a_link_to_another_attempt_is_superseded() {
+    let world = World::waiting().await;
+    let view = driver(&world.store, &world.outside).approval(world.action).await.unwrap();
+    let mut ticket = Ticket {
+        action_id: world.action,
+        token: Uuid::from_u128(5),
+        expires: view.run.deadline.unwrap(),
+        pipeline: "release".into(),
+        stage: "Gate".into(),
+        action: "Ask".into(),
+    };
+    let other_token = world.link_for(ticket.clone()).await;
+    ticket.action_id = world.execution.action(1, 0, 2);
+    let other_attempt = world.link_for(ticket.clone()).await;
+    ticket.action_id = ExecutionId::from_random(Uuid::from_u128(1 << 100)).action(1, 0, 1);
+    let other_execution = world.link_for(ticket).await;
+    for link in [other_token, other_attempt, other_execution] {
+        for (status, body) in [world.get(&link).await, world.post(&link, FORM).await] {
+            assert_eq!(status, 410);
+            assert!(body.contains("no longer asked for"), "{body}");
+        }
+    }
+    assert_eq!(world.status().await, ExecutionStatus::InProgress);
+}
+
+#[tokio::test]
+async fn a_fault_of_kms_changes_nothing() {
+    let world = World::waiting().await;
+    let link = world.link().await;
+    let down = Stub::new(|_| Answer { status: 500, body: "{}".into() });
+    let links = Links::new(aws_sdk_kms::Client::new(&down.config()), "key-1");
+    let door = Door::new(driver(&world.store, &world.outside), links, world.outside.clone());
+    let (status, body) = shown(&door.open(&event("POST", &link, Some(FORM))).await.unwrap());
+    assert_eq!(status, 503);
+    assert!(body.contains("Nothing was changed"), "{body}");
+    assert_eq!(world.get(&link).await.0, 200);
+}
