@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::command::Refusal;
+use crate::group;
 use crate::id::ActionId;
 use crate::progress;
 use crate::state::{ActionError, ActionStatus};
@@ -21,7 +22,7 @@ pub(crate) fn answer(
     let run = step.run(action)?;
     let name = run.name.to_string();
     let stage = step.stage().map(|stage| stage.name.to_string()).unwrap_or_default();
-    if !step.declared(action).is_some_and(progress::is_approval) || !same(run.token, token) {
+    if !step.declared(action).is_some_and(group::is_approval) || !same(run.token, token) {
         return Err(Refusal::WrongToken { action: name, stage });
     }
     match run.status {

@@ -8,8 +8,8 @@ use pipeline::{ExecutionMode, StageName};
 use uuid::Uuid;
 
 use crate::command::{Effect, Refusal};
+use crate::group;
 use crate::id::ExecutionId;
-use crate::progress;
 use crate::state::{
     ActionStatus, Chore, ExecutionStatus, Lane, Lanes, Position, SourceRevision, StageRun, StageStatus, Waiting,
 };
@@ -202,11 +202,11 @@ fn go_in(step: &mut Step<'_, '_>, index: usize, next: Option<Uuid>) -> Result<()
         status: StageStatus::InProgress,
         started: now,
         updated: now,
-        actions: progress::pending(declared),
+        actions: group::pending(declared),
     };
     step.lanes_mut()?.lane(&declared.name).latest = Some((id, attempt));
     let first = declared.run_orders().first().copied().unwrap_or(1);
-    progress::request_group(step, &mut stage, declared, first, next);
+    group::request_group(step, &mut stage, declared, first, next);
     *step.entered_mut() = Some(stage);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Jobs that ask to be continued. Source: CodePipeline API, `PutJobSuccessResult`, `continuationToken`.
 
 use crate::command::{Effect, Progress, Refusal};
+use crate::group;
 use crate::id::ActionId;
 use crate::progress;
 use crate::state::ActionStatus;
@@ -22,7 +23,7 @@ pub(crate) fn proceed(
     }
     let now = step.now();
     let check = now.plus(step.context.policy.grace);
-    let deadline = |requested| step.declared(action).map(|declared| progress::deadline(declared, requested, now));
+    let deadline = |requested| step.declared(action).map(|declared| group::deadline(declared, requested, now));
     let deadline = run.requested.and_then(deadline);
     let run = step.run_mut(action)?;
     run.deadline = deadline;

@@ -5,7 +5,8 @@
 //! [`set_transition`] do the same for a pipeline as a whole. No function here does I/O, reads a clock or makes a
 //! random id; the crate may touch `pipeline` only.
 //!
-//! Each family of commands has a file: `start`, `progress` (claim, report, finish), `crossing` (from one stage to the
+//! Each family of commands has a file: `start`, `group` (the actions of one run
+//! order), `progress` (claim, report, finish), `crossing` (from one stage to the
 //! next, waiting and superseding), `approval`, `job`, `sweep` (time-outs and lost work), `transition`.
 //!
 //! What makes it safe to call again: a decision depends only on the items it was given, and each effect can be
@@ -16,6 +17,7 @@
 mod approval;
 mod command;
 mod crossing;
+mod group;
 mod id;
 mod job;
 mod progress;

@@ -1,14 +1,13 @@
-//! An action from its request to its end, and the groups of actions that follow each other by run order.
+//! An action from its claim to its end, and what its end brings in its stage.
 
-use pipeline::{Action, Stage};
 use uuid::Uuid;
 
 use crate::command::{Effect, End, Progress, Refusal, Success};
 use crate::crossing;
+use crate::group::{request_group, take};
 use crate::id::ActionId;
-use crate::state::{ActionError, ActionRun, ActionStatus, Outputs, StageRun, StageStatus, StoredOutputs};
+use crate::state::{ActionError, ActionRun, ActionStatus, Outputs, StageStatus, StoredOutputs};
 use crate::step::Step;
-use crate::time::Timestamp;
 
 /// Output variables up to this many bytes stay in the stage's item: 50 actions of a stage with this much each keep it
 /// far below DynamoDB's 400 KB.
@@ -31,12 +30,6 @@ pub(crate) fn claim(step: &mut Step<'_, '_>, action: ActionId, worker: Uuid) -> 
     take(step.run_mut(action)?, worker, now.plus(lease));
     step.claimed = Some(action);
     Ok(())
-}
-
-fn take(run: &mut ActionRun, worker: Uuid, until: Timestamp) {
-    run.status = ActionStatus::Claimed { worker, until };
-    run.check = Some(until);
-    run.claims += 1;
 }
 
 /// The claiming worker goes on for another lease.
@@ -216,74 +209,4 @@ pub(crate) fn advance(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(),
             Ok(())
         }
     }
-}
-
-/// Requests all actions of one run order; `next` takes one of them at once.
-pub(crate) fn request_group(
-    step: &mut Step<'_, '_>,
-    stage: &mut StageRun,
-    declared: &Stage,
-    order: u32,
-    next: Option<Uuid>,
-) {
-    let (now, policy) = (step.now(), *step.context.policy);
-    for (index, action) in declared.actions.iter().enumerate() {
-        if action.run_order != order || stage.actions[index].status != ActionStatus::Pending {
-            continue;
-        }
-        let token = is_approval(action).then(|| step.random());
-        let run = &mut stage.actions[index];
-        run.status = ActionStatus::Requested;
-        run.requested = Some(now);
-        run.updated = Some(now);
-        run.check = Some(now.plus(policy.grace));
-        run.deadline = Some(deadline(action, now, now));
-        run.token = token;
-        match next {
-            Some(worker) if step.claimed.is_none() => {
-                take(run, worker, now.plus(policy.lease));
-                step.claimed = Some(stage.action_id(index));
-            }
-            _ => step.effects.push(Effect::Run(stage.action_id(index))),
-        }
-    }
-}
-
-/// A stage attempt in which nothing has been requested yet.
-pub(crate) fn pending(declared: &Stage) -> Vec<ActionRun> {
-    declared
-        .actions
-        .iter()
-        .map(|action| ActionRun {
-            name: action.name.clone(),
-            status: ActionStatus::Pending,
-            requested: None,
-            updated: None,
-            deadline: None,
-            check: None,
-            claims: 0,
-            turn: 0,
-            continuation: None,
-            token: None,
-            external: None,
-            summary: None,
-            percent: None,
-            updated_by: None,
-            error: None,
-            outputs: Vec::new(),
-            variables: Outputs::None,
-            revision: None,
-        })
-        .collect()
-}
-
-pub(crate) fn is_approval(action: &Action) -> bool {
-    action.type_id.category == "Approval"
-}
-
-/// When an action fails that was requested then and from which the last sign of life came now.
-pub(crate) fn deadline(action: &Action, requested: Timestamp, now: Timestamp) -> Timestamp {
-    let last = requested.plus_minutes(action.timeout_minutes());
-    let silence = action.action_type().and_then(|kind| kind.silence_timeout_minutes);
-    silence.map_or(last, |minutes| last.min(now.plus_minutes(minutes)))
 }
