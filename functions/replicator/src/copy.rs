@@ -101,7 +101,8 @@ mod tests {
                 .then(|| EncryptionKey { id: "arn:aws:kms:us-west-2:111122223333:key/k".into(), kind: "KMS".into() }),
         };
         let regions = [HOME, "us-west-2", "ap-southeast-1"];
-        declaration.artifact_stores = Some(regions.iter().map(|region| ((*region).to_owned(), store(region))).collect());
+        declaration.artifact_stores =
+            Some(regions.iter().map(|region| ((*region).to_owned(), store(region))).collect());
         let publish = declaration.stages[1].actions[0].clone();
         for (index, region) in regions[1..].iter().enumerate() {
             let mut action = publish.clone();
@@ -136,10 +137,8 @@ mod tests {
         let mut copies = aws.calls("CopyObject");
         copies.sort_by(|one, other| one.region.cmp(&other.region));
         let seen: Vec<_> = copies.iter().map(|copy| (copy.region.as_str(), copy.path.as_str())).collect();
-        let expected = [
-            ("ap-southeast-1", "store-ap-southeast-1/release/App/x"),
-            ("us-west-2", "store-us-west-2/release/App/x"),
-        ];
+        let expected =
+            [("ap-southeast-1", "store-ap-southeast-1/release/App/x"), ("us-west-2", "store-us-west-2/release/App/x")];
         assert_eq!(seen, expected);
         let key = "x-amz-server-side-encryption-aws-kms-key-id";
         assert_eq!(copies[0].header(key), "alias/aws/s3");
@@ -164,7 +163,8 @@ mod tests {
     #[test]
     fn the_bus_brings_a_message() {
         let id = engine::ExecutionId::from_random(Default::default()).action(0, 0, 1);
-        let message = driver::Message::Replicate { action: id, artifact: artifact(), regions: vec!["us-west-2".into()] };
+        let message =
+            driver::Message::Replicate { action: id, artifact: artifact(), regions: vec!["us-west-2".into()] };
         let event = serde_json::json!({
             "source": "millrace.internal", "detail-type": "Replicate", "detail": message,
         });

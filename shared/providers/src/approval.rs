@@ -35,7 +35,10 @@ impl Approval {
 
     async fn message(&self, task: &Task) -> Result<ApprovalMessage, Fault> {
         let (Some(token), Some(expires)) = (task.token, task.deadline) else {
-            return Err(Fault::last(JOB_FAILED, format!("{} was requested without a token or a time-out", title(task))));
+            return Err(Fault::last(
+                JOB_FAILED,
+                format!("{} was requested without a token or a time-out", title(task)),
+            ));
         };
         let ticket = Ticket {
             action_id: task.id,

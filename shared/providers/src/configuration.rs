@@ -31,8 +31,9 @@ pub(crate) fn title(task: &Task) -> String {
 
 /// The artifact store of the action's region and its key.
 pub(crate) fn store(task: &Task) -> Result<(&str, artifacts::Encryption), Fault> {
-    let (bucket, key) = task.store.as_ref().ok_or_else(|| {
-        Fault::configuration(format!("the pipeline has no artifact store in region {}", task.region))
-    })?;
+    let (bucket, key) = task
+        .store
+        .as_ref()
+        .ok_or_else(|| Fault::configuration(format!("the pipeline has no artifact store in region {}", task.region)))?;
     Ok((bucket, artifacts::Encryption::key(key.as_deref().unwrap_or_default())))
 }

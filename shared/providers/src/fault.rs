@@ -95,8 +95,14 @@ fn passes(code: &str) -> bool {
     code.contains("Throttl")
         || matches!(
             code,
-            "TooManyRequestsException" | "RequestLimitExceeded" | "ExecutionLimitExceeded" | "InternalError"
-                | "ResourceConflictException" | "ResourceNotReadyException" | "ServiceUnavailable" | "SlowDown"
+            "TooManyRequestsException"
+                | "RequestLimitExceeded"
+                | "ExecutionLimitExceeded"
+                | "InternalError"
+                | "ResourceConflictException"
+                | "ResourceNotReadyException"
+                | "ServiceUnavailable"
+                | "SlowDown"
                 | "RequestTimeout"
         )
 }

@@ -57,7 +57,8 @@ impl Provider for LambdaInvoke {
 
 /// What the function is given.
 fn event(task: &Task, credentials: Value) -> Value {
-    let location = |bucket: &str, key: &str| json!({"type": "S3", "s3Location": {"bucketName": bucket, "objectKey": key}});
+    let location =
+        |bucket: &str, key: &str| json!({"type": "S3", "s3Location": {"bucketName": bucket, "objectKey": key}});
     let inputs = task.inputs.iter().map(|input| {
         json!({
             "name": input.artifact.name,
@@ -65,9 +66,9 @@ fn event(task: &Task, credentials: Value) -> Value {
             "location": location(&input.bucket, &input.artifact.key),
         })
     });
-    let outputs = task.outputs.iter().map(|output| {
-        json!({"name": output.name, "revision": null, "location": location(&output.bucket, &output.key)})
-    });
+    let outputs = task.outputs.iter().map(
+        |output| json!({"name": output.name, "revision": null, "location": location(&output.bucket, &output.key)}),
+    );
     let mut data = json!({
         "actionConfiguration": {"configuration": task.configuration},
         "inputArtifacts": inputs.collect::<Vec<_>>(),

@@ -51,11 +51,7 @@ impl Provider for S3Deploy {
             ("Deployment Succeeded".to_owned(), format!("s3://{bucket}/{key}"), url)
         };
         Ok(Outcome::Succeeded(Success {
-            report: Progress {
-                external: Some(External { id, url: Some(url) }),
-                summary: Some(summary),
-                percent: None,
-            },
+            report: Progress { external: Some(External { id, url: Some(url) }), summary: Some(summary), percent: None },
             ..Success::default()
         }))
     }
@@ -65,7 +61,9 @@ fn settings(task: &Task) -> Result<Settings, Fault> {
     let acl = match optional(task, "CannedACL") {
         None => None,
         Some(name) if ObjectCannedAcl::values().contains(&name) => Some(ObjectCannedAcl::from(name)),
-        Some(name) => return Err(Fault::configuration(format!("CannedACL is {name:?}, which is no canned ACL of objects"))),
+        Some(name) => {
+            return Err(Fault::configuration(format!("CannedACL is {name:?}, which is no canned ACL of objects")));
+        }
     };
     Ok(Settings {
         encryption: optional(task, "KMSEncryptionKeyARN").map(Encryption::key),

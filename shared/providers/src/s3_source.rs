@@ -80,7 +80,8 @@ impl Provider for S3Source {
         let store = rights.bucket(store_name).await?;
         if task.reclaimed && wanted.version.is_none() {
             // The lost worker may have stored the artifact, and others may be about to hear of it: keep to its version.
-            wanted.version = store.head(&output.key, None).await.ok().and_then(|mut it| it.metadata.remove(SOURCE_VERSION));
+            wanted.version =
+                store.head(&output.key, None).await.ok().and_then(|mut it| it.metadata.remove(SOURCE_VERSION));
         }
         let object = find(&source, &wanted).await?;
         store.copy(&object, &output.key, &Settings::encrypted(encryption)).await?;

@@ -3,13 +3,17 @@
 //!
 //! The execution's name is the attempt's id (behind `ExecutionNamePrefix` and a hyphen), so that a standard state
 //! machine starts once for an attempt, however often it is asked to: Step Functions keeps names for 90 days. Express
-//! state machines do not look at names. The action succeeds as soon as one has started, so only a worker that is lost
-//! between the start and the commit can start one twice.
+//! state machines do not look at names, and their executions cannot be looked for. The action succeeds as soon as one
+//! has started, so only a worker that is lost between the start and the commit can start one twice.
+//!
+//! The role needs `states:StartExecution`, `states:DescribeExecution`, `states:DescribeStateMachine`, and
+//! `states:StopExecution` for actions that are given up.
 
 use artifacts::{Bucket, Settings, Zip, ZipLimits, write_zip};
 use async_trait::async_trait;
+use aws_sdk_sfn::Client;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
-use aws_sdk_sfn::types::ExecutionStatus;
+use aws_sdk_sfn::types::{ExecutionStatus, StateMachineType};
 use driver::{Outcome, Task};
 use engine::{External, Progress, Success};
 
@@ -36,7 +40,10 @@ impl Provider for StepFunctions {
         let name = execution_name(task)?;
         let input = input(rights).await?;
         let client = rights.session().await?.sfn();
-        let started = client.start_execution().state_machine_arn(machine).name(&name).input(input).send().await;
+        let (started, express) = futures::join!(
+            client.start_execution().state_machine_arn(machine).name(&name).input(input).send(),
+            is_express_machine(&client, machine),
+        );
         let arn = match started {
             Ok(started) => started.execution_arn,
             // Nobody else uses this name: an earlier worker started it, and it may have ended already.
@@ -45,7 +52,7 @@ impl Provider for StepFunctions {
             }
             Err(error) => return Err(Fault::aws("StartExecution", machine, &error)),
         };
-        if !is_express(&arn) {
+        if !express && !is_express(&arn) {
             return Ok(Outcome::Running { report: report(task, arn, None), poll: true });
         }
         if !task.outputs.is_empty() {
@@ -87,7 +94,8 @@ impl Provider for StepFunctions {
         }
         let client = rights.session().await?.sfn();
         let cause = format!("Pipeline execution {} gave up the action {}.", task.execution(), task.action.name);
-        let stopped = client.stop_execution().execution_arn(&arn).error("PipelineAction.Stopped").cause(cause).send().await;
+        let stopped =
+            client.stop_execution().execution_arn(&arn).error("PipelineAction.Stopped").cause(cause).send().await;
         match stopped {
             Ok(_) => Ok(()),
             Err(error) if error.as_service_error().is_some_and(|it| it.is_execution_does_not_exist()) => Ok(()),
@@ -124,6 +132,13 @@ fn execution_arn(machine: &str, name: &str) -> Option<String> {
     }
 }
 
+/// The type of a state machine: only AWS (and not every emulator) shows it in the execution's ARN. A role that may not
+/// look leaves it to the ARN.
+async fn is_express_machine(client: &Client, machine: &str) -> bool {
+    let found = client.describe_state_machine().state_machine_arn(machine).send().await;
+    found.is_ok_and(|found| found.r#type == StateMachineType::Express)
+}
+
 /// Executions of express state machines have ARNs of another form.
 fn is_express(execution_arn: &str) -> bool {
     execution_arn.split(':').nth(5) == Some("express")
@@ -135,8 +150,9 @@ fn running(task: &Task) -> Result<String, Fault> {
         Some(external) => Ok(external.id.clone()),
         None => {
             let machine = required(task, "StateMachineArn")?;
-            execution_arn(machine, &execution_name(task)?)
-                .ok_or_else(|| Fault::configuration(format!("StateMachineArn {machine:?} is not the ARN of a state machine")))
+            execution_arn(machine, &execution_name(task)?).ok_or_else(|| {
+                Fault::configuration(format!("StateMachineArn {machine:?} is not the ARN of a state machine"))
+            })
         }
     }
 }
@@ -176,7 +192,10 @@ async fn succeeded(rights: Rights<'_>, arn: String, found: &DescribeExecutionOut
     let task = rights.task;
     if let Some(artifact) = task.outputs.first() {
         let output = found.output.as_deref().ok_or_else(|| {
-            Fault::last(JOB_FAILED, format!("Step Functions did not give out the output of {arn}, so there is no artifact"))
+            Fault::last(
+                JOB_FAILED,
+                format!("Step Functions did not give out the output of {arn}, so there is no artifact"),
+            )
         })?;
         let (bucket, encryption) = store(task)?;
         let zip = write_zip([(OUTPUT_FILE, output)])?;

@@ -21,7 +21,11 @@ fn approval(topic: Option<&str>) -> Task {
 fn prepared() -> Aws {
     let aws = Aws::default();
     aws.on("GenerateMac", 200, format!(r#"{{"Mac": "{}="}}"#, "A".repeat(43)));
-    aws.on("Publish", 200, "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>");
+    aws.on(
+        "Publish",
+        200,
+        "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>",
+    );
     aws
 }
 
@@ -56,8 +60,14 @@ async fn people_are_told_in_the_topics_region_with_a_link_that_the_functions_own
     let message: Value = serde_json::from_str(message["default"].as_str().unwrap()).unwrap();
     assert_eq!(message["region"], "eu-west-1");
     let it = &message["approval"];
-    assert_eq!((&it["pipelineName"], &it["stageName"], &it["actionName"]), (&"shop".into(), &"the-stage".into(), &"the-action".into()));
-    assert_eq!((&it["customData"], &it["externalEntityLink"]), (&"Look at it".into(), &"https://example.com/report".into()));
+    assert_eq!(
+        (&it["pipelineName"], &it["stageName"], &it["actionName"]),
+        (&"shop".into(), &"the-stage".into(), &"the-action".into())
+    );
+    assert_eq!(
+        (&it["customData"], &it["externalEntityLink"]),
+        (&"Look at it".into(), &"https://example.com/report".into())
+    );
     assert_eq!((&it["token"], &it["expires"]), (&Uuid::from_u128(7).to_string().into(), &"2026-11-23T23:05Z".into()));
     let link = it["approvalReviewLink"].as_str().unwrap();
     assert!(link.starts_with("https://gate.example/approve?"), "{link}");
@@ -75,7 +85,9 @@ async fn without_a_topic_it_waits_and_tells_nobody() {
 #[tokio::test]
 async fn a_topic_that_is_missing_or_closed_is_named() {
     let aws = prepared();
-    for (status, code, kind) in [(404, "NotFound", "ConfigurationError"), (403, "AuthorizationError", "PermissionError")] {
+    for (status, code, kind) in
+        [(404, "NotFound", "ConfigurationError"), (403, "AuthorizationError", "PermissionError")]
+    {
         refuse(&aws, status, code);
         let error = failed(&registry(&aws), &approval(Some(TOPIC))).await;
         assert_eq!(error.code, kind);

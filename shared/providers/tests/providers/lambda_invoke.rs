@@ -83,7 +83,8 @@ async fn the_most_artifacts_with_the_longest_names_fit_into_a_policy() {
     let aws = Aws::default();
     aws.on("Invoke", 202, "");
     let mut task = invoke();
-    task.store = Some(("b".repeat(63), Some(format!("arn:aws:kms:ap-southeast-1:111122223333:key/{}", "k".repeat(36)))));
+    task.store =
+        Some(("b".repeat(63), Some(format!("arn:aws:kms:ap-southeast-1:111122223333:key/{}", "k".repeat(36)))));
     let mut output = artifact("Report");
     output.bucket = "b".repeat(63);
     output.key = format!("{}/{}/{}", "p".repeat(20), "a".repeat(10), "u".repeat(16));
@@ -128,7 +129,9 @@ async fn refusals_are_told_and_throttling_is_put_off() {
         assert_eq!(error.message, expected);
         assert!(!error.message.contains("secret-of-pipeline"));
     }
-    for (code, status) in [("TooManyRequestsException", 429), ("ServiceException", 500), ("ResourceConflictException", 409)] {
+    for (code, status) in
+        [("TooManyRequestsException", 429), ("ServiceException", 500), ("ResourceConflictException", 409)]
+    {
         fail(&aws, status, code);
         assert!(put_off(&registry(&aws), &invoke()).await.contains(code));
     }

@@ -46,7 +46,10 @@ async fn an_input_from_another_region_is_copied_first_under_the_pipelines_role()
     assert_eq!(copies.len(), 2);
     assert_eq!((copies[0].role.as_str(), copies[0].region.as_str()), ("pipeline", "eu-west-1"));
     assert_eq!(copies[0].path, "store-eu/shop/App/abcdefghijklmnop");
-    assert_eq!(copies[0].header("x-amz-server-side-encryption-aws-kms-key-id"), "arn:aws:kms:eu-west-1:111122223333:key/k");
+    assert_eq!(
+        copies[0].header("x-amz-server-side-encryption-aws-kms-key-id"),
+        "arn:aws:kms:eu-west-1:111122223333:key/k"
+    );
     assert_eq!((copies[1].role.as_str(), copies[1].path.as_str()), ("deployer", "site/app.bin"));
     let heads = aws.calls("HeadObject");
     assert_eq!((heads[0].role.as_str(), heads[0].region.as_str()), ("pipeline", "us-west-2"));

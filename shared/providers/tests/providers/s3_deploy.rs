@@ -34,7 +34,10 @@ async fn files_are_unpacked_with_their_content_types_and_settings() {
     for put in aws.calls("PutObject") {
         assert_eq!(put.header("x-amz-acl"), "public-read");
         assert_eq!(put.header("cache-control"), "public, max-age=60");
-        assert_eq!(put.header("x-amz-server-side-encryption-aws-kms-key-id"), "arn:aws:kms:eu-west-1:111122223333:key/site");
+        assert_eq!(
+            put.header("x-amz-server-side-encryption-aws-kms-key-id"),
+            "arn:aws:kms:eu-west-1:111122223333:key/site"
+        );
         assert_eq!(put.role, "pipeline");
     }
     assert_eq!(done.report.summary.as_deref(), Some("Deployment Succeeded: 3 files"));

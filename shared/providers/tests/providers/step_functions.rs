@@ -18,7 +18,9 @@ fn execution(task: &Task, prefix: &str) -> String {
     format!("arn:aws:states:eu-west-1:111122223333:execution:load:{prefix}{}", task.id)
 }
 
+/// How the state machine answers to its start; what type it has cannot be seen.
 fn starts(aws: &Aws, arn: &str) {
+    aws.fail("DescribeStateMachine", 400, "AccessDeniedException", "No.");
     aws.on("StartExecution", 200, json!({"executionArn": arn, "startDate": 1.0}).to_string());
 }
 
@@ -74,6 +76,7 @@ async fn what_a_lost_worker_started_is_found_and_not_started_again() {
     let mut task = invoke(&[("ExecutionNamePrefix", "p")]);
     task.configuration.insert("StateMachineArn".into(), format!("{MACHINE}:live"));
     task.reclaimed = true;
+    starts(&aws, "");
     aws.fail("StartExecution", 400, "ExecutionAlreadyExists", "Execution Already Exists: 'x'");
     assert_eq!(running(&aws, &task).await.id, execution(&task, "p-"));
 }
@@ -116,7 +119,10 @@ async fn its_output_becomes_the_artifact_and_its_arns_the_variables() {
     describes(&aws, &arn, json!({"status": "SUCCEEDED", "output": r#"{"p99": 12}"#}));
     let Outcome::Succeeded(done) = registry(&aws).poll(&task).await.unwrap() else { panic!() };
     assert_eq!(done.outputs, task.outputs);
-    assert_eq!((done.variables["ExecutionArn"].as_str(), done.variables["StateMachineArn"].as_str()), (arn.as_str(), MACHINE));
+    assert_eq!(
+        (done.variables["ExecutionArn"].as_str(), done.variables["StateMachineArn"].as_str()),
+        (arn.as_str(), MACHINE)
+    );
     assert_eq!(done.variables.len(), 2);
     let expected = write_zip([("output.json", r#"{"p99": 12}"#)]).unwrap();
     assert_eq!(aws.stored("store-eu/shop/Result/abcdefghijklmnop").data, expected);
@@ -137,7 +143,10 @@ async fn it_runs_until_it_ends_and_its_failure_is_told_in_its_words() {
         describes(&aws, &arn, json!({"status": status, "error": "TooSlow", "cause": "p99 was 900 ms"}));
         let Outcome::Failed { error, report } = registry(&aws).poll(&task).await.unwrap() else { panic!() };
         assert_eq!(error.code, "JobFailed");
-        assert_eq!(error.message, format!("The state machine execution {arn} ended as {status}: TooSlow: p99 was 900 ms"));
+        assert_eq!(
+            error.message,
+            format!("The state machine execution {arn} ended as {status}: TooSlow: p99 was 900 ms")
+        );
         assert!(report.external.unwrap().url.is_some());
     }
 }
@@ -146,6 +155,7 @@ async fn it_runs_until_it_ends_and_its_failure_is_told_in_its_words() {
 async fn refusals_are_told_and_throttling_is_put_off() {
     let aws = Aws::default();
     let task = invoke(&[]);
+    starts(&aws, "");
     for (code, kind) in [
         ("StateMachineDoesNotExist", "ConfigurationError"),
         ("InvalidExecutionInput", "ConfigurationError"),
@@ -174,6 +184,18 @@ async fn an_express_state_machine_is_done_when_it_has_started() {
     task.outputs = vec![artifact("Result")];
     let error = failed(&registry(&aws), &task).await;
     assert!(error.code == "ConfigurationError" && error.message.contains("express"), "{error:?}");
+
+    // Where the execution's ARN does not show it.
+    task.outputs = Vec::new();
+    starts(&aws, &execution(&task, ""));
+    for (kind, ends) in [("STANDARD", false), ("EXPRESS", true)] {
+        let machine = json!({
+            "stateMachineArn": MACHINE, "name": "load", "type": kind, "definition": "{}", "roleArn": "r", "creationDate": 1.0,
+        });
+        aws.on("DescribeStateMachine", 200, machine.to_string());
+        let outcome = registry(&aws).start(&task).await.unwrap();
+        assert_eq!(matches!(outcome, Outcome::Succeeded(_)), ends, "{kind}: {outcome:?}");
+    }
 }
 
 #[tokio::test]
