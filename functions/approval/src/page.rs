@@ -89,9 +89,10 @@ impl Notice {
     /// Title and text.
     fn words(&self) -> (&'static str, String) {
         match self {
-            Self::Done { approved: true, ticket } => {
-                ("Approved", format!("Pipeline {} goes on behind {}. You can close this page.", ticket.pipeline, ticket.action))
-            }
+            Self::Done { approved: true, ticket } => (
+                "Approved",
+                format!("Pipeline {} goes on behind {}. You can close this page.", ticket.pipeline, ticket.action),
+            ),
             Self::Done { approved: false, ticket } => (
                 "Rejected",
                 format!("Pipeline {} stops in stage {}. You can close this page.", ticket.pipeline, ticket.stage),
@@ -108,7 +109,8 @@ impl Notice {
             ),
             Self::Superseded => (
                 "This approval is no longer asked for",
-                "The execution has moved on, or its stage was run again and asked anew. Look for a newer message.".into(),
+                "The execution has moved on, or its stage was run again and asked anew. Look for a newer message."
+                    .into(),
             ),
             Self::Forged => (
                 "This link is not genuine",
@@ -121,9 +123,10 @@ impl Notice {
             Self::NoForm => ("That could not be understood", "Go back, and send the form of the page.".into()),
             Self::TooLarge => ("That was too much", "Go back, and write less.".into()),
             Self::Method => ("That is not possible here", "This page can only be read and its form sent.".into()),
-            Self::Unavailable => {
-                ("Not just now", "The approval could not be looked up. Nothing was changed; try again in a minute.".into())
-            }
+            Self::Unavailable => (
+                "Not just now",
+                "The approval could not be looked up. Nothing was changed; try again in a minute.".into(),
+            ),
         }
     }
 }
@@ -171,7 +174,9 @@ impl Page {
         if let Some(link) = asked.link {
             content += &match web(link) {
                 Some(address) => format!("<p>To be reviewed: {}</p>", anchor(&address, link)),
-                None => format!("<p>To be reviewed: <span class=\"words\">{}</span></p>", encode_quoted_attribute(link)),
+                None => {
+                    format!("<p>To be reviewed: <span class=\"words\">{}</span></p>", encode_quoted_attribute(link))
+                }
             };
         }
         content += &facts(asked);
@@ -201,7 +206,8 @@ fn facts(asked: &Asked<'_>) -> String {
             None => format!("<code>{}</code>", encode_quoted_attribute(&revision.id)),
         };
         let summary = revision.summary.as_deref().filter(|text| !text.is_empty());
-        let summary = summary.map(|text| format!("<br><small class=\"words\">{}</small>", encode_quoted_attribute(text)));
+        let summary =
+            summary.map(|text| format!("<br><small class=\"words\">{}</small>", encode_quoted_attribute(text)));
         row(&mut rows, &format!("Revision of {}", found.action), &format!("{id}{}", summary.unwrap_or_default()));
     }
     for (name, time) in

@@ -61,8 +61,12 @@ impl Perform for Outside {
         if task.action.type_id.category != "Source" {
             return Ok(Outcome::Running { report: Progress::default(), poll: false });
         }
-        let revision =
-            Revision { id: "version-9".into(), summary: Some(EVIL.into()), url: Some("javascript:alert(1)".into()), created: None };
+        let revision = Revision {
+            id: "version-9".into(),
+            summary: Some(EVIL.into()),
+            url: Some("javascript:alert(1)".into()),
+            created: None,
+        };
         Ok(Outcome::Succeeded(Success {
             outputs: task.outputs.clone(),
             revision: Some(revision),
@@ -132,8 +136,7 @@ impl World {
             client_token: None,
         };
         let execution = driver.start(request).await.unwrap().execution;
-        let world =
-            Self { outside, store, door, links, execution, action: execution.action(1, 0, 1) };
+        let world = Self { outside, store, door, links, execution, action: execution.action(1, 0, 1) };
         world.work().await;
         world
     }
@@ -224,7 +227,9 @@ async fn the_page_shows_what_is_asked_and_changes_nothing() {
     for _ in 0..3 {
         let (status, body) = world.get(&link).await;
         assert_eq!(status, 200);
-        for part in ["release", "Gate", "Ask", "version-9", "Monday 23 November 2026, 13:49 UTC", "Monday 30 November 2026"] {
+        for part in
+            ["release", "Gate", "Ask", "version-9", "Monday 23 November 2026, 13:49 UTC", "Monday 30 November 2026"]
+        {
             assert!(body.contains(part), "{part} is missing in\n{body}");
         }
     }

@@ -126,7 +126,8 @@ impl Teller {
         let changed = |index: usize| changes.iter().any(|it| matches!(it, StageChange::Action(of, _) if *of == index));
         let declared = pipeline.stages().get(run.stage).map_or(&[][..], |stage| &stage.actions);
         let inputs = declared.iter().enumerate().filter(|(index, _)| changed(*index)).flat_map(|(_, it)| &it.inputs);
-        let mut makers: Vec<usize> = inputs.filter_map(|name| pipeline.producer(name)).map(|(stage, _)| stage).collect();
+        let mut makers: Vec<usize> =
+            inputs.filter_map(|name| pipeline.producer(name)).map(|(stage, _)| stage).collect();
         makers.sort_unstable();
         makers.dedup();
         let attempt = |stage: &usize| execution.attempts.get(*stage).copied().filter(|attempt| *attempt > 0);

@@ -108,10 +108,7 @@ fn of_action(old: Option<&ActionRun>, new: &ActionRun, stage: StageStatus) -> Ve
             ActionStatus::Failed => states.push(State::Failed),
             ActionStatus::Abandoned if stage == StageStatus::Cancelled => states.push(State::Canceled),
             ActionStatus::Abandoned => states.push(State::Abandoned),
-            ActionStatus::Pending
-            | ActionStatus::Requested
-            | ActionStatus::Claimed { .. }
-            | ActionStatus::Running => {}
+            ActionStatus::Pending | ActionStatus::Requested | ActionStatus::Claimed { .. } | ActionStatus::Running => {}
         }
     }
     states

@@ -163,8 +163,7 @@ impl Links {
 impl Ticket {
     /// What is signed: each part after its length, so that no two tickets give the same bytes.
     fn signed(&self) -> Vec<u8> {
-        let (id, token, expires) =
-            (self.action_id.to_string(), self.token.to_string(), self.expires.0.to_string());
+        let (id, token, expires) = (self.action_id.to_string(), self.token.to_string(), self.expires.0.to_string());
         let parts = [PURPOSE, VERSION, &id, &token, &expires, &self.pipeline, &self.stage, &self.action];
         parts.iter().flat_map(|part| format!("{}:{part};", part.len()).into_bytes()).collect()
     }

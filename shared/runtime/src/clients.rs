@@ -39,9 +39,13 @@ struct Inner {
 impl Clients {
     /// Clients for the settings' region. Makes no connection.
     pub async fn new(settings: &Settings) -> Self {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-            .build_https();
+        let http = aws_smithy_http_client::Builder::new();
+        let http = if settings.endpoint_url().is_some_and(|url| url.starts_with("http://")) {
+            // An emulator: reading the system's certificates would take longer than all else of a function's start.
+            http.build_http()
+        } else {
+            http.tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https()
+        };
         let config = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http)
             .region(Region::new(settings.region().to_owned()))

@@ -213,9 +213,9 @@ mod tests {
     #[tokio::test]
     async fn what_is_refused_is_said() {
         let stub = Stub::new(|request| match request.operation() {
-            "PutEvents" => Answer::ok(
-                r#"{"FailedEntryCount":1,"Entries":[{"EventId":"1"},{"ErrorCode":"ThrottlingException"}]}"#,
-            ),
+            "PutEvents" => {
+                Answer::ok(r#"{"FailedEntryCount":1,"Entries":[{"EventId":"1"},{"ErrorCode":"ThrottlingException"}]}"#)
+            }
             _ => Answer::ok(r#"{"Successful":[],"Failed":[{"Id":"0","SenderFault":false,"Code":"InternalError"}]}"#),
         });
         let error = dispatcher(&stub).dispatch(vec![run(0), run(1), poll(2, 5)]).await.unwrap_err().to_string();

@@ -236,7 +236,10 @@ impl Roles {
         }
         let answer = request.send().await.map_err(|error| RoleError::from_sts(role, &error))?;
         let Some(given) = answer.credentials else {
-            return Err(RoleError::Unavailable { role: role.to_owned(), message: "STS gave no credentials".to_owned() });
+            return Err(RoleError::Unavailable {
+                role: role.to_owned(),
+                message: "STS gave no credentials".to_owned(),
+            });
         };
         let expiration = SystemTime::try_from(given.expiration).ok();
         Ok(Credentials::new(
@@ -402,7 +405,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_passes_is_worth_trying_again() {
-        for stub in [refusal(500, "InternalFailure"), refusal(400, "Throttling"), refusal(403, "ExpiredTokenException")] {
+        for stub in [refusal(500, "InternalFailure"), refusal(400, "Throttling"), refusal(403, "ExpiredTokenException")]
+        {
             let roles = Roles::new(stub.config(), None);
             let error = roles.credentials(&identity(None)).await.unwrap_err();
             assert!(matches!(&error, RoleError::Unavailable { role, .. } if role == PIPELINE), "{error:?}");

@@ -37,6 +37,7 @@ pub struct Settings {
     external_id: Option<String>,
     account: Option<String>,
     region: String,
+    endpoint_url: Option<String>,
     lease_seconds: u32,
     sweep_seconds: u32,
     poll_seconds: u32,
@@ -76,6 +77,7 @@ impl Settings {
             region: text("AWS_REGION")
                 .or_else(|| text("AWS_DEFAULT_REGION"))
                 .ok_or(SettingError::Missing("AWS_REGION"))?,
+            endpoint_url: text("AWS_ENDPOINT_URL"),
             lease_seconds: seconds("MILLRACE_LEASE_SECONDS", 60, 1..=3_600, "a number of seconds from 1 to 3600")?,
             sweep_seconds: seconds("MILLRACE_SWEEP_SECONDS", 60, 1..=60, "a number of seconds from 1 to 60")?,
             poll_seconds: seconds("MILLRACE_POLL_SECONDS", 5, 1..=900, "a number of seconds from 1 to 900")?,
@@ -145,6 +147,11 @@ impl Settings {
         &self.region
     }
 
+    /// `AWS_ENDPOINT_URL`: where an emulator answers; none on AWS.
+    pub fn endpoint_url(&self) -> Option<&str> {
+        self.endpoint_url.as_deref()
+    }
+
     /// `MILLRACE_SWEEP_SECONDS`: how often the sweeper sweeps inside its invocation of one minute.
     pub fn sweep_seconds(&self) -> u32 {
         self.sweep_seconds
@@ -197,7 +204,10 @@ mod tests {
         for value in ["0", "-1", "soon", "61"] {
             let error = read(&[("AWS_REGION", "eu-west-1"), ("MILLRACE_SWEEP_SECONDS", value)]).unwrap_err();
             let text = error.to_string();
-            assert!(text.contains("MILLRACE_SWEEP_SECONDS") && text.contains(value) && text.contains("1 to 60"), "{text}");
+            assert!(
+                text.contains("MILLRACE_SWEEP_SECONDS") && text.contains(value) && text.contains("1 to 60"),
+                "{text}"
+            );
         }
     }
 

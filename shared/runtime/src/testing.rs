@@ -7,9 +7,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
-};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 
@@ -79,7 +77,9 @@ impl Stub {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-1"))
             .retry_config(RetryConfig::disabled())
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("FUNCTION", "secret", None, None, "test")))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                "FUNCTION", "secret", None, None, "test",
+            )))
             .http_client(http_client_fn(move |_, _| connector.clone()))
             .build()
     }
@@ -93,9 +93,6 @@ impl HttpConnector for Stub {
         };
         let answer = (self.reply)(&request);
         self.requests.lock().unwrap().push(request);
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(
-            answer.status.try_into().unwrap(),
-            SdkBody::from(answer.body),
-        )))
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(answer.status.try_into().unwrap(), SdkBody::from(answer.body))))
     }
 }
