@@ -360,7 +360,7 @@ impl Driver {
     pub(crate) async fn lanes(&self, head: &Head) -> Result<(Lanes, u64), DriveError> {
         let key = Key::Lanes(head.pipeline.clone(), head.incarnation);
         match self.load_one(key).await? {
-            Some(Versioned { entity: Entity::Lanes(lanes), revision }) => Ok((lanes, revision)),
+            Some(Versioned { entity: Entity::Lanes(lanes), revision }) if !lanes.deleted => Ok((lanes, revision)),
             // The pipeline was deleted between the two reads.
             _ => Err(DriveError::PipelineNotFound(head.pipeline.to_string())),
         }

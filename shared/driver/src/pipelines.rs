@@ -68,17 +68,13 @@ impl Driver {
             mode: pipeline.mode(),
             tags,
         };
-        self.watch(&pipeline).await?;
         let lanes = Lanes::new(head.pipeline.clone(), head.incarnation);
-        let created = self
-            .store
-            .commit(vec![
-                Write::Put { entity: Entity::Head(head.clone()), expect: Expect::Absent },
-                self.declaration_write(&head, &pipeline),
-                Write::Put { entity: Entity::Lanes(lanes), expect: Expect::Absent },
-            ])
-            .await;
-        match created {
+        let writes = vec![
+            Write::Put { entity: Entity::Head(head.clone()), expect: Expect::Absent },
+            self.declaration_write(&head, &pipeline),
+            Write::Put { entity: Entity::Lanes(lanes), expect: Expect::Absent },
+        ];
+        match self.commit_watching(writes, None, Some(&pipeline)).await {
             Ok(()) => Ok(PipelineRecord { version: 1, stored: now, head, pipeline }),
             Err(StoreError::Conflict(_)) => Err(DriveError::NameInUse(head.pipeline.to_string())),
             Err(error) => Err(error.into()),
@@ -101,17 +97,13 @@ impl Driver {
             head.updated = self.clock.now();
             head.kind = pipeline.kind();
             head.mode = pipeline.mode();
-            self.watch(&pipeline).await?;
-            let updated = self
-                .store
-                .commit(vec![
-                    Write::Put { entity: Entity::Head(head.clone()), expect: Expect::Revision(revision) },
-                    self.declaration_write(&head, &pipeline),
-                ])
-                .await;
-            match updated {
+            let writes = vec![
+                Write::Put { entity: Entity::Head(head.clone()), expect: Expect::Revision(revision) },
+                self.declaration_write(&head, &pipeline),
+                self.still_there(&head).await?,
+            ];
+            match self.commit_watching(writes, Some(&before), Some(&pipeline)).await {
                 Ok(()) => {
-                    self.unwatch(&before, Some(&pipeline)).await;
                     return Ok(PipelineRecord { version: head.version, stored: head.updated, head, pipeline });
                 }
                 Err(error) => self.again(&mut attempt, error).await?,
@@ -134,32 +126,36 @@ impl Driver {
         }
     }
 
-    /// Writes what the sources watch, before the version that needs it: an entry that no version needs does no
-    /// harm, since whoever finds it asks the current version.
-    async fn watch(&self, pipeline: &Pipeline) -> Result<(), StoreError> {
-        let writes: Vec<Write> = sources(pipeline)
-            .into_iter()
-            .map(|source| Write::Put { entity: Entity::Source(source), expect: Expect::Any })
-            .collect();
-        for some in writes.chunks(store::MOST_WRITES) {
-            self.store.commit(some.to_vec()).await?;
-        }
-        Ok(())
+    /// A write of the lanes as they are. A head's revisions begin anew when a pipeline of the same name is created;
+    /// this keeps a change of the deleted one from being written over it.
+    async fn still_there(&self, head: &Head) -> Result<Write, DriveError> {
+        let (lanes, revision) = self.lanes(head).await?;
+        Ok(Write::Put { entity: Entity::Lanes(lanes), expect: Expect::Revision(revision) })
     }
 
-    /// Removes what a version watched and the next does not. What stays by mistake does no harm.
-    async fn unwatch(&self, before: &Pipeline, after: Option<&Pipeline>) {
-        let still = after.map(sources).unwrap_or_default();
-        let stale: Vec<Write> = sources(before)
-            .into_iter()
-            .filter(|source| !still.contains(source))
-            .map(|source| Write::Delete { key: Entity::Source(source).key(), expect: Expect::Any })
-            .collect();
-        for some in stale.chunks(store::MOST_WRITES) {
-            if let Err(error) = self.store.commit(some.to_vec()).await {
-                tracing::warn!(%error, "stale sources stay");
-            }
+    /// Commits a change of a head together with the change of what its sources watch. Apart from each other, a
+    /// removal that comes late could take away what a later version or a new pipeline of that name needs.
+    async fn commit_watching(
+        &self,
+        mut writes: Vec<Write>,
+        before: Option<&Pipeline>,
+        after: Option<&Pipeline>,
+    ) -> Result<(), StoreError> {
+        let (old, new) = (before.map(sources).unwrap_or_default(), after.map(sources).unwrap_or_default());
+        let keys: Vec<_> = new.iter().map(|source| Entity::Source(source.clone()).key()).collect();
+        let mut watch: Vec<Write> =
+            new.into_iter().map(|it| Write::Put { entity: Entity::Source(it), expect: Expect::Any }).collect();
+        let free = store::MOST_WRITES.saturating_sub(writes.len());
+        // More sources than that in one pipeline: what is written too early and not needed does no harm.
+        for some in watch.split_off(watch.len().min(free)).chunks(store::MOST_WRITES) {
+            self.store.commit(some.to_vec()).await?;
         }
+        let stale = old.into_iter().map(|it| Entity::Source(it).key()).filter(|key| !keys.contains(key));
+        // Nor does what stays.
+        let unwatch = stale.map(|key| Write::Delete { key, expect: Expect::Any }).take(free - watch.len());
+        writes.extend(watch);
+        writes.extend(unwatch);
+        self.store.commit(writes).await
     }
 
     /// The pipelines whose current version has a source action that watches this, with that action.
@@ -227,23 +223,22 @@ impl Driver {
                 Err(DriveError::PipelineNotFound(_)) => return Ok(()),
                 found => found?,
             };
-            let (lanes, lanes_revision) = self.lanes(&head).await?;
+            let (lanes, lanes_revision) = match self.lanes(&head).await {
+                Err(DriveError::PipelineNotFound(_)) => return Ok(()),
+                found => found?,
+            };
             let decision = self.decide(|context| engine::delete(lanes, context));
             let Some(lanes) = decision.lanes else {
                 return Ok(());
             };
-            let deleted = self
-                .store
-                .commit(vec![
-                    Write::Delete { key: Key::Head(name.clone()), expect: Expect::Revision(revision) },
-                    Write::Put { entity: Entity::Lanes(lanes), expect: Expect::Revision(lanes_revision) },
-                ])
-                .await;
-            match deleted {
+            // What it watches is removed where it can be read; nothing hinders the deletion.
+            let before = self.pipeline_version(name, head.incarnation, head.version).await.ok();
+            let writes = vec![
+                Write::Delete { key: Key::Head(name.clone()), expect: Expect::Revision(revision) },
+                Write::Put { entity: Entity::Lanes(lanes), expect: Expect::Revision(lanes_revision) },
+            ];
+            match self.commit_watching(writes, before.as_deref(), None).await {
                 Ok(()) => {
-                    if let Ok(before) = self.pipeline_version(name, head.incarnation, head.version).await {
-                        self.unwatch(&before, None).await;
-                    }
                     self.follow(decision.effects).await;
                     return Ok(());
                 }
@@ -267,8 +262,9 @@ impl Driver {
             if !change(&mut head.tags) {
                 return Ok(false);
             }
+            let still_there = self.still_there(&head).await?;
             let write = Write::Put { entity: Entity::Head(head), expect: Expect::Revision(revision) };
-            match self.store.commit(vec![write]).await {
+            match self.store.commit(vec![write, still_there]).await {
                 Ok(()) => return Ok(true),
                 Err(error) => self.again(&mut attempt, error).await?,
             }
@@ -292,13 +288,16 @@ impl Driver {
             let pipeline = self.pipeline_version(name, head.incarnation, head.version).await?;
             let not_found =
                 || DriveError::StageNotFound { pipeline: name.to_string(), stage: stage.chars().take(100).collect() };
-            pipeline.stage_index(stage).ok_or_else(not_found)?;
             let change = TransitionChange {
                 stage: StageName::new(stage).map_err(|_| not_found())?,
                 disable: disable.clone(),
                 by: by.clone(),
             };
             let (lanes, revision) = self.lanes(&head).await?;
+            // A stage that the current version no longer has may still hold up executions of earlier ones.
+            if pipeline.stage_index(stage).is_none() && !lanes.lanes.contains_key(stage) {
+                return Err(not_found());
+            }
             let decision = self.decide(|context| engine::set_transition(lanes, change, context))?;
             let Some(lanes) = decision.lanes else {
                 return Ok(());

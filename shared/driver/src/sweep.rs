@@ -36,7 +36,9 @@ impl Driver {
             Key::Lanes(..) => {
                 if let Some(Entity::Lanes(lanes)) = self.load_one(key.clone()).await?.map(|found| found.entity) {
                     for chore in &lanes.chores {
-                        self.chore(chore).await?;
+                        if let Err(error) = self.chore(chore).await {
+                            tracing::error!(%error, ?chore, "chore not done");
+                        }
                     }
                 }
                 Ok(())

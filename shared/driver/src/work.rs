@@ -55,7 +55,9 @@ impl Driver {
             // What the last step asks of others does not hold up the next action.
             let others = self.follow(std::mem::take(&mut applied.effects));
             let (end, ()) = join(self.perform(&applied.loaded, action, worker, perform), others).await;
-            let end = end?;
+            let Some(end) = end? else {
+                return Ok(Worked::Actions(actions));
+            };
             let command = match end {
                 Ok(Outcome::Running { report, poll }) => Command::Started { action, worker, report, poll },
                 Ok(outcome) => self.ended(action, outcome, worker, until),
@@ -75,17 +77,31 @@ impl Driver {
     }
 
     /// Starts an action that this worker owns; the inner error asks for another try, the outer one is the store's.
+    /// Nothing, if this worker stood still for so long that another may own the action by the time the start takes
+    /// effect: a provider without idempotency token would start it twice.
     async fn perform(
         &self,
         loaded: &Loaded,
         action: ActionId,
         worker: Uuid,
         perform: &dyn Perform,
-    ) -> Result<Result<Outcome, PerformError>, DriveError> {
-        Ok(match self.task(loaded, action).await? {
+    ) -> Result<Option<Result<Outcome, PerformError>>, DriveError> {
+        Ok(Some(match self.task(loaded, action).await? {
             Err(error) => Ok(Outcome::Failed { error, report: Progress::default() }),
+            Ok(_) if !self.holds(loaded, action) => {
+                tracing::warn!(%action, "not started: the claim is about to run out");
+                return Ok(None);
+            }
             Ok(task) => self.start_and_renew(&task, worker, perform).await,
-        })
+        }))
+    }
+
+    /// Whether at least half of the lease is left.
+    fn holds(&self, loaded: &Loaded, action: ActionId) -> bool {
+        match self.status(loaded, action) {
+            Some(ActionStatus::Claimed { until, .. }) => until.since(self.clock.now()) >= self.policy.lease / 2,
+            _ => false,
+        }
     }
 
     fn ended(&self, action: ActionId, outcome: Outcome, worker: Uuid, until: Timestamp) -> Command {

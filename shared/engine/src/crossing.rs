@@ -75,9 +75,11 @@ impl Lanes {
         self.chores.len() != before
     }
 
-    /// Sets when the sweeper must look for chores.
+    /// Sets when the sweeper must look for chores. A later change does not put it off: in a busy pipeline the sweep
+    /// for a lost chore would never come.
     pub(crate) fn plan_sweep(&mut self, now: Timestamp, policy: &Policy) {
-        self.due = (!self.chores.is_empty()).then(|| now.plus(policy.grace));
+        let due = now.plus(policy.grace);
+        self.due = (!self.chores.is_empty()).then(|| self.due.map_or(due, |before| before.min(due)));
     }
 }
 

@@ -1,0 +1,239 @@
+//! A pipeline with its items in memory, and commands applied to them one after another.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use engine::{
+    ActionError, ActionId, ActionRun, ActionStatus, Artifact, Chore, Command, Context, Decision, Effect, End,
+    Execution, ExecutionId, Head, Lanes, Policy, Position, Progress, Refusal, StageRun, Start, State, Success,
+    Timestamp, Trigger,
+};
+use pipeline::{ExecutionMode, Pipeline, PipelineName, PipelineType};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub const MINUTE: i64 = 60_000;
+
+/// Stages as (name, [(action, provider, run order)]); the first has an S3 source, which makes the artifact `App`.
+pub fn pipeline(stages: &[(&str, &[(&str, &str, u32)])]) -> Arc<Pipeline> {
+    declared(stages, |_| ())
+}
+
+/// The same, changed before it is checked.
+pub fn declared(stages: &[(&str, &[(&str, &str, u32)])], change: impl FnOnce(&mut Value)) -> Arc<Pipeline> {
+    let action = |(name, provider, order): &(&str, &str, u32)| {
+        let (category, configuration) = match *provider {
+            "Manual" => ("Approval", json!({})),
+            "Lambda" => ("Invoke", json!({"FunctionName": "f"})),
+            "StepFunctions" => {
+                ("Invoke", json!({"StateMachineArn": "arn:aws:states:eu-west-1:111122223333:stateMachine:m"}))
+            }
+            other => panic!("no sample of {other}"),
+        };
+        json!({"name": name, "runOrder": order, "configuration": configuration,
+            "actionTypeId": {"category": category, "owner": "AWS", "provider": provider, "version": "1"}})
+    };
+    let mut all = vec![json!({"name": "Source", "actions": [{
+        "name": "Fetch", "outputArtifacts": [{"name": "App"}], "configuration": {"S3Bucket": "b", "S3ObjectKey": "k"},
+        "actionTypeId": {"category": "Source", "owner": "AWS", "provider": "S3", "version": "1"}}]})];
+    all.extend(
+        stages
+            .iter()
+            .map(|(name, actions)| json!({"name": name, "actions": actions.iter().map(action).collect::<Vec<_>>()})),
+    );
+    let mut declaration = json!({"name": "p", "roleArn": "arn:aws:iam::111122223333:role/r", "pipelineType": "V2",
+        "artifactStore": {"type": "S3", "location": "artifacts"}, "stages": all});
+    change(&mut declaration);
+    let declaration: pipeline::Declaration = serde_json::from_value(declaration).unwrap();
+    Arc::new(Pipeline::try_from(declaration).unwrap())
+}
+
+pub struct Rig {
+    pub pipeline: Arc<Pipeline>,
+    pub head: Head,
+    pub lanes: Lanes,
+    pub executions: BTreeMap<ExecutionId, Execution>,
+    pub stages: HashMap<(ExecutionId, usize, u16), StageRun>,
+    pub effects: Vec<Effect>,
+    pub claimed: Option<ActionId>,
+    pub now: Timestamp,
+    pub policy: Policy,
+    drawn: u128,
+}
+
+impl Rig {
+    pub fn new(pipeline: Arc<Pipeline>) -> Self {
+        let name = PipelineName::new("p").unwrap();
+        let head = Head {
+            pipeline: name.clone(),
+            incarnation: Uuid::from_u128(1),
+            version: 1,
+            created: Timestamp(0),
+            updated: Timestamp(0),
+            kind: PipelineType::V2,
+            mode: ExecutionMode::Superseded,
+            tags: BTreeMap::new(),
+        };
+        Self {
+            pipeline,
+            lanes: Lanes::new(name, head.incarnation),
+            head,
+            executions: BTreeMap::new(),
+            stages: HashMap::new(),
+            effects: Vec::new(),
+            claimed: None,
+            now: Timestamp(1_000_000),
+            policy: Policy::default(),
+            drawn: 0,
+        }
+    }
+
+    fn with<T>(&mut self, decide: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        let drawn = &mut self.drawn;
+        let mut random = || {
+            *drawn += 1;
+            Uuid::from_u128(*drawn << 64 | 0xfeed)
+        };
+        decide(&mut Context { now: self.now, policy: &self.policy, home: "eu-west-1", random: &mut random })
+    }
+
+    pub fn keep(&mut self, decision: Decision) {
+        if let Some(lanes) = decision.lanes {
+            self.lanes = lanes;
+        }
+        if let Some(execution) = decision.execution {
+            self.executions.insert(execution.id, execution);
+        }
+        for stage in decision.stages {
+            self.stages.insert((stage.execution, stage.stage, stage.attempt), stage);
+        }
+        self.effects = decision.effects;
+        self.claimed = decision.claimed;
+    }
+
+    /// Starts an execution; chores that come of it are not done.
+    pub fn start(&mut self) -> ExecutionId {
+        let id = ExecutionId::from_random(Uuid::from_u128(
+            0xabc0_0000_0000_0000_0000_0000_0000_0000 + ((self.lanes.next_number as u128) << 100),
+        ));
+        let start = Start {
+            id,
+            trigger: Trigger { kind: "StartPipelineExecution".into(), detail: String::new() },
+            variables: BTreeMap::new(),
+            overrides: Vec::new(),
+        };
+        let (pipeline, head, lanes) = (self.pipeline.clone(), self.head.clone(), self.lanes.clone());
+        let decision = self.with(|context| engine::start(pipeline, &head, lanes, start, context)).unwrap();
+        self.keep(decision);
+        id
+    }
+
+    /// Applies a command to an execution, in the stage in which it is or in the one of the action.
+    pub fn apply(&mut self, id: ExecutionId, command: Command) -> Result<(), Refusal> {
+        let execution = self.executions[&id].clone();
+        let key = match (&command, execution.position) {
+            (
+                Command::Claim { action, .. }
+                | Command::Renew { action, .. }
+                | Command::Started { action, .. }
+                | Command::Report { action, .. }
+                | Command::Finish { action, .. }
+                | Command::Continue { action, .. }
+                | Command::Approve { action, .. },
+                _,
+            ) => Some((id, usize::from(action.stage), action.attempt)),
+            (_, Position::In(stage)) => Some((id, stage, execution.attempts[stage])),
+            _ => None,
+        };
+        let stage = key.and_then(|key| self.stages.get(&key).cloned());
+        let state = State { pipeline: self.pipeline.clone(), lanes: Some(self.lanes.clone()), execution, stage };
+        let decision = self.with(|context| engine::decide(state, command, context))?;
+        self.keep(decision);
+        Ok(())
+    }
+
+    /// Does every chore on the lanes.
+    pub fn chores(&mut self) {
+        while let Some(chore) = self.lanes.chores.first().cloned() {
+            let command = match &chore {
+                Chore::Enter { stage, .. } => Command::Enter { stage: stage.clone() },
+                Chore::Supersede { by, .. } => Command::Supersede { by: *by },
+                Chore::Cancel { .. } => Command::Cancel,
+            };
+            self.apply(chore.execution(), command).unwrap();
+        }
+    }
+
+    /// The id of an action in the stage in which the execution is.
+    pub fn action(&self, id: ExecutionId, name: &str) -> ActionId {
+        let execution = &self.executions[&id];
+        let (stage, index) = self.find(name);
+        id.action(stage, index, execution.attempts[stage].max(1))
+    }
+
+    fn find(&self, name: &str) -> (usize, usize) {
+        let stages = self.pipeline.stages().iter().enumerate();
+        let mut found = stages.filter_map(|(s, stage)| {
+            stage.actions.iter().position(|action| action.name.as_str() == name).map(|a| (s, a))
+        });
+        found.next().unwrap()
+    }
+
+    pub fn run(&self, id: ExecutionId, name: &str) -> &ActionRun {
+        let (stage, index) = self.find(name);
+        &self.stages[&(id, stage, self.executions[&id].attempts[stage])].actions[index]
+    }
+
+    pub fn status(&self, id: ExecutionId, name: &str) -> ActionStatus {
+        let (stage, index) = self.find(name);
+        let key = (id, stage, self.executions[&id].attempts[stage]);
+        self.stages.get(&key).map_or(ActionStatus::Pending, |stage| stage.actions[index].status.clone())
+    }
+
+    pub fn claim(&mut self, id: ExecutionId, name: &str, worker: u128) -> Result<(), Refusal> {
+        let action = self.action(id, name);
+        self.apply(id, Command::Claim { action, worker: Uuid::from_u128(worker) })
+    }
+
+    pub fn started(&mut self, id: ExecutionId, name: &str, worker: u128, poll: bool) -> Result<(), Refusal> {
+        let action = self.action(id, name);
+        let worker = Uuid::from_u128(worker);
+        self.apply(id, Command::Started { action, worker, report: Progress::default(), poll })
+    }
+
+    pub fn finish(&mut self, id: ExecutionId, name: &str, end: End) -> Result<(), Refusal> {
+        let action = self.action(id, name);
+        self.apply(id, Command::Finish { action, end, next: None })
+    }
+
+    /// Claims an action and ends it well, with its declared output artifacts.
+    pub fn succeed(&mut self, id: ExecutionId, name: &str) {
+        self.claim(id, name, 7).unwrap();
+        let (stage, index) = self.find(name);
+        let outputs = self.pipeline.stages()[stage].actions[index].outputs.iter().map(|name| Artifact {
+            name: name.clone(),
+            region: "eu-west-1".into(),
+            bucket: "artifacts".into(),
+            key: name.to_string(),
+        });
+        let success = Success { outputs: outputs.collect(), ..Success::default() };
+        self.finish(id, name, End::Succeeded(success)).unwrap();
+    }
+
+    /// Claims an action and ends it badly.
+    pub fn fail(&mut self, id: ExecutionId, name: &str) {
+        self.claim(id, name, 7).unwrap();
+        self.finish(id, name, failed("no")).unwrap();
+    }
+}
+
+pub fn failed(message: &str) -> End {
+    End::Failed {
+        error: ActionError { code: "JobFailed".into(), message: message.into() },
+        report: Progress::default(),
+    }
+}
+
+pub fn good() -> End {
+    End::Succeeded(Success::default())
+}

@@ -1,0 +1,251 @@
+//! What must hold. The checker sees every commit as it takes effect, every dispatch, every start of an action and
+//! every answer to a client; it keeps its own picture of the table and compares each change with the rules.
+//!
+//! It knows the rules from `design.md` and the CodePipeline user guide, not from `engine`: of the engine it uses the
+//! data types only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use driver::{Message, Task};
+use engine::{ActionId, ActionStatus, Execution, ExecutionId, Head, Lanes, StageRun, Timestamp};
+use pipeline::{Pipeline, PipelineName};
+use store::{Entity, Key, Write};
+use uuid::Uuid;
+
+mod end;
+mod executions;
+mod lanes;
+mod stages;
+
+/// One attempt at a stage: execution, index of the stage, attempt.
+pub(crate) type Place = (ExecutionId, usize, u16);
+
+/// The table as it should be, and what must be remembered of its past.
+#[derive(Default)]
+pub struct Checker {
+    pub(crate) heads: BTreeMap<PipelineName, Head>,
+    pub(crate) lanes: BTreeMap<Uuid, Lanes>,
+    pub(crate) pipelines: BTreeMap<(Uuid, u32), Arc<Pipeline>>,
+    pub(crate) executions: BTreeMap<ExecutionId, Execution>,
+    pub(crate) stages: BTreeMap<Place, StageRun>,
+    /// By pipeline and stages up to this one: the number that entered last.
+    entered: BTreeMap<(Uuid, Vec<String>), u64>,
+    /// Which sources are watched.
+    sources: BTreeSet<Key>,
+    /// By pipeline and client token: what was started.
+    tokens: BTreeMap<(Uuid, String), ExecutionId>,
+}
+
+fn broken<T>(what: impl Into<String>) -> Result<T, String> {
+    Err(what.into())
+}
+
+impl Checker {
+    /// A commit took effect.
+    pub fn committed(&mut self, now: Timestamp, writes: &[Write]) -> Result<(), String> {
+        let mut touched = Vec::new();
+        let mut entered = Vec::new();
+        for write in writes {
+            let entity = match write {
+                Write::Delete { key: Key::Head(name), .. } => {
+                    self.heads.remove(name);
+                    continue;
+                }
+                Write::Delete { key, .. } => {
+                    self.sources.remove(key);
+                    continue;
+                }
+                Write::Put { entity, .. } => entity,
+            };
+            match entity {
+                Entity::Head(head) => self.head(head)?,
+                Entity::Declaration(stored) => {
+                    let pipeline = Pipeline::try_from(stored.declaration.clone()).map_err(|error| error.to_string())?;
+                    let id = (stored.incarnation, stored.version);
+                    if self.pipelines.insert(id, Arc::new(pipeline)).is_some() {
+                        return broken(format!("version {} of {} was stored twice", stored.version, stored.pipeline));
+                    }
+                }
+                Entity::Lanes(after) => {
+                    let before = self.lanes.insert(after.incarnation, after.clone());
+                    touched.push(after.incarnation);
+                    lanes::changed(before.as_ref(), after)?;
+                }
+                Entity::Execution(after) => {
+                    let before = self.executions.insert(after.id, after.clone());
+                    touched.push(after.incarnation);
+                    self.execution_changed(before.as_ref(), after)?;
+                }
+                Entity::Stage(after) => {
+                    let place = (after.execution, after.stage, after.attempt);
+                    let before = self.stages.insert(place, after.clone());
+                    if before.is_none() {
+                        entered.push(place);
+                    }
+                    stages::changed(self.declared(after)?, before.as_ref(), after, now)?;
+                }
+                Entity::Source(_) => _ = self.sources.insert(entity.key()),
+                Entity::Token(_) | Entity::Outputs(_) => {}
+            }
+        }
+        for place in entered {
+            self.enters(place)?;
+        }
+        self.watches()?;
+        touched.sort_unstable();
+        touched.dedup();
+        touched.into_iter().try_for_each(|incarnation| self.agrees(incarnation))
+    }
+
+    fn head(&mut self, after: &Head) -> Result<(), String> {
+        let name = &after.pipeline;
+        if self.lanes.get(&after.incarnation).is_some_and(|lanes| lanes.deleted) {
+            return broken(format!("the deleted pipeline {name} comes back to life"));
+        }
+        match self.heads.insert(name.clone(), after.clone()) {
+            Some(before) if before.incarnation != after.incarnation => {
+                broken(format!("the pipeline {name} becomes another without having been deleted"))
+            }
+            Some(before) if after.version != before.version && after.version != before.version + 1 => {
+                broken(format!("the pipeline {name} goes from version {} to {}", before.version, after.version))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the current versions of all pipelines watch can be found by whoever sees it change.
+    fn watches(&self) -> Result<(), String> {
+        for head in self.heads.values() {
+            let Some(pipeline) = self.pipelines.get(&(head.incarnation, head.version)) else {
+                return broken(format!("version {} of {} is not stored", head.version, head.pipeline));
+            };
+            for action in &pipeline.stages()[0].actions {
+                let value = |key| action.configuration.get(key).map(String::as_str).unwrap_or_default();
+                let watched = driver::s3_source(value("S3Bucket"), value("S3ObjectKey"));
+                if !self.sources.contains(&Key::Source(watched, head.pipeline.clone(), action.name.to_string())) {
+                    return broken(format!("a change of the source {} of {} is not seen", action.name, head.pipeline));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The execution's version of its pipeline.
+    pub(crate) fn pipeline(&self, execution: &Execution) -> Result<Arc<Pipeline>, String> {
+        let version = (execution.incarnation, execution.version);
+        let missing = || format!("the execution {} runs a version that is not stored", execution.id);
+        self.pipelines.get(&version).cloned().ok_or_else(missing)
+    }
+
+    fn declared(&self, stage: &StageRun) -> Result<pipeline::Stage, String> {
+        let Some(execution) = self.executions.get(&stage.execution) else {
+            return broken(format!("a stage attempt of {} which does not exist", stage.execution));
+        };
+        let pipeline = self.pipeline(execution)?;
+        match pipeline.stages().get(stage.stage) {
+            Some(declared) if declared.name == stage.name => Ok(declared.clone()),
+            _ => broken(format!("{} has no stage {} named {}", stage.execution, stage.stage, stage.name)),
+        }
+    }
+
+    /// Something is dispatched: what it says must have been committed.
+    pub fn dispatched(&self, message: &Message) -> Result<(), String> {
+        let (Message::Run { action }
+        | Message::Poll { action, .. }
+        | Message::Cancel { action }
+        | Message::Replicate { action, .. }) = message;
+        let Some(stage) = self.stages.get(&(action.execution, usize::from(action.stage), action.attempt)) else {
+            return broken(format!("dispatched before its commit: {message:?}"));
+        };
+        let run = &stage.actions[usize::from(action.action)];
+        let committed = match message {
+            Message::Run { .. } => run.status != ActionStatus::Pending && run.turn >= action.turn,
+            Message::Poll { .. } => {
+                !matches!(run.status, ActionStatus::Pending | ActionStatus::Requested | ActionStatus::Claimed { .. })
+            }
+            Message::Cancel { .. } => matches!(run.status, ActionStatus::Failed | ActionStatus::Abandoned),
+            Message::Replicate { artifact, .. } => run.outputs.contains(artifact),
+        };
+        if committed { Ok(()) } else { broken(format!("dispatched before its commit: {message:?}, which is {run:?}")) }
+    }
+
+    /// A provider is asked to start a task.
+    pub fn started(&self, task: &Task, _now: Timestamp) -> Result<(), String> {
+        let id = task.id;
+        let stage = self.stages.get(&(id.execution, usize::from(id.stage), id.attempt));
+        let run = stage.and_then(|stage| stage.actions.get(usize::from(id.action)));
+        if run.is_none_or(|run| matches!(run.status, ActionStatus::Pending)) {
+            return broken(format!("{} ({id}) is started before its request was committed", task.action.name));
+        }
+        let Some(execution) = self.executions.get(&id.execution) else {
+            return broken(format!("{id} is started for an execution that does not exist"));
+        };
+        let pipeline = self.pipeline(execution)?;
+        // Every provider here gives out its own id as a variable, so what a reference must become can be foretold.
+        let mut value = |reference: &pipeline::variables::Reference| match reference.namespace.as_str() {
+            "codepipeline" => Some(id.execution.to_string()),
+            "variables" => execution.variables.get(&reference.key).cloned(),
+            namespace => {
+                let (stage, action) = pipeline.namespace_owner(namespace)?;
+                let attempt = execution.attempts.get(stage).copied()?;
+                Some(crate::outside::identity(id.execution.action(stage, action, attempt)))
+            }
+        };
+        for (key, text) in &task.action.configuration {
+            let expected = pipeline::variables::resolve(text, &mut value).map_err(|error| error.to_string())?;
+            if task.configuration.get(key) != Some(&expected) {
+                let got = task.configuration.get(key);
+                return broken(format!("{id} is started with {key} = {got:?}, expected {expected:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A client was told that it started an execution.
+    pub fn start_answered(&mut self, execution: ExecutionId, token: Option<String>) -> Result<(), String> {
+        let Some(started) = self.executions.get(&execution) else {
+            return broken(format!("the execution {execution} was promised and is not in the table"));
+        };
+        let Some(token) = token else {
+            return Ok(());
+        };
+        match self.tokens.insert((started.incarnation, token.clone()), execution) {
+            Some(before) if before != execution => {
+                broken(format!("the token {token} started both {before} and {execution}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A person was told that an answer was taken.
+    pub fn answered(&self, action: ActionId, by: &str, approved: bool) -> Result<(), String> {
+        let stage = self.stages.get(&(action.execution, usize::from(action.stage), action.attempt));
+        let run = stage.and_then(|stage| stage.actions.get(usize::from(action.action)));
+        let wanted = if approved { ActionStatus::Succeeded } else { ActionStatus::Failed };
+        match run {
+            Some(run) if run.updated_by.as_deref() == Some(by) && run.status == wanted => Ok(()),
+            other => broken(format!("{by} was told that {action} took the answer, and it is {other:?}")),
+        }
+    }
+
+    /// The names under which an action can be found: pipeline, stage, action.
+    pub fn names(&self, action: ActionId) -> Option<(PipelineName, String, String)> {
+        let stage = self.stages.get(&(action.execution, usize::from(action.stage), action.attempt))?;
+        let run = stage.actions.get(usize::from(action.action))?;
+        Some((stage.pipeline.clone(), stage.name.to_string(), run.name.to_string()))
+    }
+
+    /// The key of some stage attempt, for an index that lags.
+    pub fn any_stage(&self, chance: u64) -> Option<Key> {
+        let index = usize::try_from(chance.checked_rem(self.stages.len() as u64)?).ok()?;
+        let (execution, stage, attempt) = *self.stages.keys().nth(index)?;
+        Some(Key::Stage(execution, stage, attempt))
+    }
+
+    /// When the sweeper will find something.
+    pub fn due(&self) -> Option<i64> {
+        let stages = self.stages.values().filter_map(StageRun::due);
+        stages.chain(self.lanes.values().filter_map(|lanes| lanes.due)).map(|due| due.0).min()
+    }
+}

@@ -1,0 +1,57 @@
+//! What must hold once everything has healed and come to rest.
+
+use engine::{ExecutionStatus, Position};
+use store::{Entity, Versioned};
+
+use super::{Checker, broken};
+
+impl Checker {
+    /// Nothing moves any more: each execution has ended, or waits in a line that a closed transition holds up.
+    pub fn at_rest(&self, all_open: bool) -> Result<(), String> {
+        for (incarnation, lanes) in &self.lanes {
+            if !lanes.chores.is_empty() {
+                return broken(format!("chores are left: {:?}", lanes.chores));
+            }
+            self.agrees(*incarnation)?;
+        }
+        for execution in self.executions.values().filter(|it| it.status == ExecutionStatus::InProgress) {
+            let id = execution.id;
+            let Position::Waiting(index) = execution.position else {
+                return broken(format!("{id} is stuck at {:?}", execution.position));
+            };
+            let name = self.pipeline(execution)?.stages()[index].name.clone();
+            let lane = self.lanes.get(&execution.incarnation).and_then(|lanes| lanes.lanes.get(&name));
+            if all_open || lane.is_none_or(|lane| !lane.transition.disabled) {
+                return broken(format!("{id} is stuck in front of {name}: {lane:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The store holds what was committed, at revisions that grew by one with each commit.
+    pub fn same(&self, dump: Vec<Versioned>) -> Result<(), String> {
+        let (mut executions, mut stages) = (0, 0);
+        for Versioned { entity, .. } in dump {
+            let same = match &entity {
+                Entity::Execution(it) => {
+                    executions += 1;
+                    self.executions.get(&it.id) == Some(it)
+                }
+                Entity::Stage(it) => {
+                    stages += 1;
+                    self.stages.get(&(it.execution, it.stage, it.attempt)) == Some(it)
+                }
+                Entity::Lanes(it) => self.lanes.get(&it.incarnation) == Some(it),
+                Entity::Head(it) => self.heads.get(&it.pipeline) == Some(it),
+                Entity::Declaration(_) | Entity::Token(_) | Entity::Outputs(_) | Entity::Source(_) => true,
+            };
+            if !same {
+                return broken(format!("the store holds {entity:?}, which nobody committed"));
+            }
+        }
+        if executions != self.executions.len() || stages != self.stages.len() {
+            return broken("the store lost what was committed");
+        }
+        Ok(())
+    }
+}

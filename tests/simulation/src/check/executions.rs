@@ -1,0 +1,97 @@
+//! Rules of executions: numbers, final states, superseding, the order in which stages are entered.
+
+use engine::{Execution, ExecutionStatus, Position};
+
+use super::{Checker, Place, broken};
+
+impl Checker {
+    /// An execution is new or was changed.
+    pub(super) fn execution_changed(&self, before: Option<&Execution>, after: &Execution) -> Result<(), String> {
+        let id = after.id;
+        let mut others =
+            self.executions.values().filter(|other| other.incarnation == after.incarnation && other.id != id);
+        let Some(before) = before else {
+            return match others.find(|other| other.number >= after.number) {
+                Some(other) => broken(format!("{id} has the number {}, {} was before it", after.number, other.id)),
+                None => Ok(()),
+            };
+        };
+        if before.status != ExecutionStatus::InProgress {
+            return broken(format!("the execution {id} changes after its end"));
+        }
+        if (before.number, before.version, before.mode, before.started)
+            != (after.number, after.version, after.mode, after.started)
+            || before.variables != after.variables
+        {
+            return broken(format!("the execution {id} changes what is fixed at its start"));
+        }
+        if (after.status == ExecutionStatus::InProgress) == (after.position == Position::Out) {
+            return broken(format!("the execution {id} is {:?} at {:?}", after.status, after.position));
+        }
+        if place(after.position) < place(before.position) {
+            return broken(format!("the execution {id} goes back from {:?} to {:?}", before.position, after.position));
+        }
+        match after.status {
+            ExecutionStatus::Superseded => {
+                let Position::Waiting(index) = before.position else {
+                    return broken(format!("the execution {id} is superseded at {:?}", before.position));
+                };
+                let name = self.pipeline(after)?.stages()[index].name.clone();
+                if others.all(|other| other.number < after.number || !self.came_to(other, &name)) {
+                    return broken(format!("the execution {id} is superseded in front of {name} by no newer one"));
+                }
+                Ok(())
+            }
+            ExecutionStatus::Succeeded => {
+                let stages = self.pipeline(after)?.stages().len();
+                if place(before.position).0 + 1 < stages {
+                    return broken(format!("the execution {id} succeeds at {:?} of {stages}", before.position));
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether an execution has ever been in front of a stage.
+    fn came_to(&self, execution: &Execution, stage: &pipeline::StageName) -> bool {
+        let Ok(pipeline) = self.pipeline(execution) else {
+            return false;
+        };
+        let index = pipeline.stage_index(stage.as_str());
+        // Where one ended that was superseded is not kept.
+        index.is_some_and(|index| execution.position == Position::Out || place(execution.position).0 >= index)
+    }
+
+    /// An execution enters a stage: never after a newer one that took the same way.
+    pub(super) fn enters(&mut self, place: Place) -> Result<(), String> {
+        let (id, index, attempt) = place;
+        let Some(execution) = self.executions.get(&id) else {
+            return broken(format!("{id} enters a stage and does not exist"));
+        };
+        if execution.position != Position::In(index) || execution.attempts.get(index) != Some(&attempt) {
+            return broken(format!("{id} enters stage {index} and is {:?}", execution.position));
+        }
+        if self.lanes.get(&execution.incarnation).is_none_or(|lanes| lanes.deleted) {
+            return broken(format!("{id} enters stage {index} of a deleted pipeline"));
+        }
+        let pipeline = self.pipeline(execution)?;
+        let way = pipeline.stages()[..=index].iter().map(|stage| stage.name.to_string()).collect();
+        let (number, incarnation) = (execution.number, execution.incarnation);
+        match self.entered.insert((incarnation, way), number) {
+            Some(before) if before >= number => {
+                broken(format!("{id} (number {number}) enters stage {index} after number {before}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Positions in the order in which an execution takes them.
+fn place(position: Position) -> (usize, u8) {
+    match position {
+        Position::Waiting(index) => (index, 0),
+        Position::In(index) => (index, 1),
+        Position::Out => (usize::MAX, 0),
+    }
+}

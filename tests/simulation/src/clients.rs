@@ -1,0 +1,293 @@
+//! What clients do: start, close and open transitions, change and delete pipelines, answer approvals, report jobs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use driver::{ApprovalAnswer, DriveError, Driver, JobResult, StartRequest};
+use engine::{ActionError, ActionId, Progress, Refusal, Trigger};
+use pipeline::PipelineName;
+use rand::RngExt;
+use store::StoreError;
+use uuid::Uuid;
+
+use crate::declare;
+use crate::outside::{variables, write_outputs};
+use crate::world::{Sim, World};
+
+/// How a job ends.
+#[derive(Clone, Copy, Debug)]
+pub enum JobFate {
+    /// Well.
+    Succeed,
+    /// Badly.
+    Fail,
+    /// It wants to be continued.
+    Continue,
+}
+
+/// One thing that a client does.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// CreatePipeline.
+    Create { pipeline: PipelineName },
+    /// UpdatePipeline.
+    Update { pipeline: PipelineName },
+    /// DeletePipeline.
+    Delete { pipeline: PipelineName },
+    /// TagResource.
+    Tag { pipeline: PipelineName },
+    /// StartPipelineExecution.
+    Start { pipeline: PipelineName, token: Option<String> },
+    /// DisableStageTransition, EnableStageTransition.
+    Transition { pipeline: PipelineName, stage: String, close: bool },
+    /// GetPipelineState, ListPipelineExecutions, ListActionExecutions.
+    Look { pipeline: PipelineName },
+    /// PutApprovalResult, or the page behind the mail's link.
+    Answer { action: ActionId, token: Uuid, approved: bool, by: String, by_names: bool, wrong: bool },
+    /// PutJobSuccessResult, PutJobFailureResult.
+    Report { job: ActionId, fate: JobFate },
+}
+
+/// Draws what clients will do in this world; answers the time at which they are through.
+pub fn plan(world: &mut World) -> Result<i64, anyhow::Error> {
+    let span = world.rng.random_range(20_000..200_000);
+    let pipelines = if world.rng.random_bool(0.15) { 2 } else { 1 };
+    for number in 0..pipelines {
+        let pipeline = PipelineName::new(format!("release-{number}"))?;
+        world.plan(0, Operation::Create { pipeline: pipeline.clone() });
+        for start in 0..world.rng.random_range(1..7) {
+            let after = world.rng.random_range(0..span);
+            let token = world.rng.random_bool(0.5).then(|| format!("token-{start}"));
+            let again = if token.is_some() { world.rng.random_range(0..3) } else { 0 };
+            for _ in 0..=again {
+                let after = after + world.rng.random_range(0..2_000);
+                world.plan(after, Operation::Start { pipeline: pipeline.clone(), token: token.clone() });
+            }
+        }
+        for _ in 0..world.rng.random_range(0..5) {
+            let after = world.rng.random_range(0..span);
+            let stage = format!("S{}", world.rng.random_range(0..4));
+            let close = world.rng.random_bool(0.6);
+            world.plan(after, Operation::Transition { pipeline: pipeline.clone(), stage, close });
+        }
+        for _ in 0..world.rng.random_range(0..3) {
+            let after = world.rng.random_range(0..span);
+            world.plan(after, Operation::Update { pipeline: pipeline.clone() });
+        }
+        for _ in 0..world.rng.random_range(0..3) {
+            let after = world.rng.random_range(0..span);
+            world.plan(after, Operation::Look { pipeline: pipeline.clone() });
+        }
+        if world.rng.random_bool(0.15) {
+            let after = world.rng.random_range(0..span);
+            world.plan(after, Operation::Delete { pipeline: pipeline.clone() });
+            // Changes that race with the deletion, and with another pipeline of the same name.
+            let race = |world: &mut World| after + world.rng.random_range(-500..1_500);
+            let (update, tag, create) = (race(world), race(world), race(world));
+            world.plan(update, Operation::Update { pipeline: pipeline.clone() });
+            world.plan(tag, Operation::Tag { pipeline: pipeline.clone() });
+            if world.rng.random_bool(0.6) {
+                world.plan(create, Operation::Create { pipeline: pipeline.clone() });
+            }
+        }
+    }
+    Ok(span)
+}
+
+/// Whether a client could get this answer, whatever else happens.
+fn plausible(error: &DriveError) -> bool {
+    match error {
+        DriveError::Missing(_) | DriveError::Invalid(_) | DriveError::Name(_) | DriveError::Variables(_) => false,
+        DriveError::Refused(refusal) => !matches!(refusal, Refusal::LanesNeeded | Refusal::Nothing),
+        DriveError::Store(error) => matches!(error, StoreError::Unavailable(_)),
+        _ => true,
+    }
+}
+
+/// Whether a worker or the sweeper could get this answer.
+pub fn check_internal(sim: &Sim, what: &str, error: &DriveError) {
+    let mut world = sim.world();
+    world.counts.errors += 1;
+    let expected = matches!(error, DriveError::Store(StoreError::Unavailable(_)));
+    world.note(|| format!("{what} failed: {error}"));
+    if !expected {
+        world.violated(format!("{what} failed with {error:?}"));
+    }
+}
+
+/// A client tries again while the service does not answer.
+async fn insist<T, F: Future<Output = Result<T, DriveError>>>(
+    sim: &Sim,
+    what: &str,
+    mut call: impl FnMut() -> F,
+) -> Result<T, DriveError> {
+    let mut tries = 0;
+    loop {
+        let answer = call().await;
+        if let Err(error) = &answer {
+            let mut world = sim.world();
+            world.note(|| format!("{what}: {error}"));
+            if !plausible(error) {
+                world.violated(format!("{what} is answered with {error:?}"));
+            }
+        }
+        match answer {
+            Err(DriveError::Store(_)) if tries < 6 => tries += 1,
+            answer => return answer,
+        }
+        sim.gate(200).await;
+    }
+}
+
+/// Does one of these things.
+pub async fn perform(sim: Sim, driver: Arc<Driver>, operation: Operation) {
+    match operation {
+        Operation::Create { pipeline } => {
+            if let Some(declaration) = declared(&sim, &pipeline) {
+                let create = || driver.create_pipeline(declaration.clone(), BTreeMap::new());
+                _ = insist(&sim, "CreatePipeline", create).await;
+            }
+        }
+        Operation::Update { pipeline } => {
+            if let Some(declaration) = declared(&sim, &pipeline) {
+                _ = insist(&sim, "UpdatePipeline", || driver.update_pipeline(declaration.clone())).await;
+            }
+        }
+        Operation::Delete { pipeline } => {
+            _ = insist(&sim, "DeletePipeline", || driver.delete_pipeline(&pipeline)).await;
+        }
+        Operation::Tag { pipeline } => {
+            let tag = |tags: &mut BTreeMap<String, String>| {
+                tags.insert("team".into(), "release".into());
+                true
+            };
+            _ = insist(&sim, "TagResource", || driver.change_tags(&pipeline, tag)).await;
+        }
+        Operation::Start { pipeline, token } => start(&sim, &driver, pipeline, token).await,
+        Operation::Transition { pipeline, stage, close } => {
+            let reason = close.then(|| "closed for a while".to_owned());
+            let set = || driver.set_transition(&pipeline, &stage, reason.clone(), "a person".into());
+            _ = insist(&sim, "StageTransition", set).await;
+        }
+        Operation::Look { pipeline } => look(&sim, &driver, &pipeline).await,
+        Operation::Answer { action, token, approved, by, by_names, wrong } => {
+            let answer = ApprovalAnswer { approved, summary: "seen".into(), by };
+            answer_approval(&sim, &driver, action, token, answer, by_names, wrong).await;
+        }
+        Operation::Report { job, fate } => report(&sim, &driver, job, fate).await,
+    }
+}
+
+fn declared(sim: &Sim, pipeline: &PipelineName) -> Option<pipeline::Declaration> {
+    let mut world = sim.world();
+    match declare::declaration(&mut world.rng, pipeline.as_str()) {
+        Ok(declaration) => Some(declaration),
+        Err(error) => {
+            world.violated(format!("the simulation makes no declaration: {error}"));
+            None
+        }
+    }
+}
+
+async fn start(sim: &Sim, driver: &Driver, pipeline: PipelineName, token: Option<String>) {
+    let given = sim.world().rng.random_bool(0.5);
+    let request = StartRequest {
+        pipeline,
+        trigger: Trigger { kind: "StartPipelineExecution".into(), detail: "a person".into() },
+        variables: if given { BTreeMap::from([("Flavour".into(), "sweet".into())]) } else { BTreeMap::new() },
+        overrides: Vec::new(),
+        client_token: token.clone(),
+    };
+    // Without a token, nobody can tell whether a start that was not answered took place.
+    let started = if token.is_some() {
+        insist(sim, "StartPipelineExecution", || driver.start(request.clone())).await
+    } else {
+        driver.start(request).await
+    };
+    let mut world = sim.world();
+    match started {
+        Ok(started) => {
+            world.note(|| format!("started {} (new: {})", started.execution, started.new));
+            let held = world.checker.start_answered(started.execution, token);
+            world.must(held);
+        }
+        Err(error) if !plausible(&error) => world.violated(format!("StartPipelineExecution: {error:?}")),
+        Err(_) => {}
+    }
+}
+
+async fn look(sim: &Sim, driver: &Driver, pipeline: &PipelineName) {
+    _ = insist(sim, "GetPipelineState", || driver.state(pipeline)).await;
+    let Ok(page) = insist(sim, "ListPipelineExecutions", || driver.executions(pipeline, None, 10)).await else {
+        return;
+    };
+    for entity in page.entities {
+        if let store::Entity::Execution(execution) = entity {
+            _ = insist(sim, "ListActionExecutions", || driver.stage_runs(execution.id)).await;
+        }
+    }
+}
+
+async fn answer_approval(
+    sim: &Sim,
+    driver: &Driver,
+    action: ActionId,
+    token: Uuid,
+    answer: ApprovalAnswer,
+    by_names: bool,
+    wrong: bool,
+) {
+    let names = sim.world().checker.names(action);
+    let answered = match names {
+        Some((pipeline, stage, name)) if by_names => {
+            insist(sim, "PutApprovalResult", || driver.approve(&pipeline, &stage, &name, token, answer.clone())).await
+        }
+        _ => {
+            _ = insist(sim, "the approval's page", || driver.approval(action)).await;
+            insist(sim, "the approval's link", || driver.approve_by_id(action, token, answer.clone())).await
+        }
+    };
+    let mut world = sim.world();
+    if answered.is_ok() {
+        world.counts.approvals += 1;
+        if wrong {
+            world.violated(format!("the approval {action} took a wrong token"));
+        }
+        if !world.outside.taken.insert(action) {
+            world.violated(format!("the approval {action} took two answers"));
+        }
+        let held = world.checker.answered(action, &answer.by, answer.approved);
+        world.must(held);
+    }
+}
+
+async fn report(sim: &Sim, driver: &Driver, job: ActionId, fate: JobFate) {
+    let task = insist(sim, "GetJobDetails", || driver.job(job)).await;
+    let result = {
+        let mut world = sim.world();
+        let report = Progress::default();
+        match (fate, task) {
+            (JobFate::Succeed, Ok(task)) => {
+                write_outputs(&mut world, job, &task.outputs);
+                JobResult::Succeeded { report, variables: variables(&mut world, job), revision: None }
+            }
+            // It got no answer and gives up.
+            (_, Err(DriveError::Store(_))) => return,
+            // It does not know that it is over.
+            (JobFate::Succeed, Err(_)) => JobResult::Succeeded { report, variables: BTreeMap::new(), revision: None },
+            (JobFate::Continue, _) => JobResult::Continue { token: format!("after {}", job.turn), report },
+            (JobFate::Fail, _) => {
+                let error = ActionError { code: "JobFailed".into(), message: "made to fail".into() };
+                JobResult::Failed { error, report }
+            }
+        }
+    };
+    let over = insist(sim, "PutJobResult", || driver.job_result(job, result.clone())).await;
+    let mut world = sim.world();
+    if over.is_ok() {
+        world.counts.jobs += 1;
+        if !world.outside.taken.insert(job) {
+            world.violated(format!("the job {job} took two results"));
+        }
+    }
+}

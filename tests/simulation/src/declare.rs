@@ -1,0 +1,154 @@
+//! Random declarations: stages, groups by run order, regions, artifacts that cross them, namespaces and references.
+
+use pipeline::Declaration;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+
+/// The region in which pipelines live.
+pub const HOME: &str = "eu-west-1";
+/// The other region in which actions run.
+pub const AWAY: &str = "us-west-2";
+
+/// The bucket of a region's artifact store.
+pub fn bucket(region: &str) -> String {
+    format!("artifacts-{region}")
+}
+
+/// What was declared so far.
+#[derive(Default)]
+struct Made {
+    artifacts: Vec<String>,
+    namespaces: Vec<String>,
+    count: usize,
+}
+
+/// A random valid declaration. Stages have the same names in all versions, so that executions of different versions
+/// meet in them; now and then a version leaves one out.
+pub fn declaration(rng: &mut StdRng, name: &str) -> Result<Declaration, serde_json::Error> {
+    let mut made = Made::default();
+    let mut stages = vec![json!({"name": "S0", "actions": sources(rng, &mut made)})];
+    let last = rng.random_range(1..4);
+    let left_out = (last > 1 && rng.random_bool(0.1)).then(|| rng.random_range(1..last));
+    for index in (1..=last).filter(|index| Some(*index) != left_out) {
+        stages.push(json!({"name": format!("S{index}"), "actions": actions(rng, &mut made)}));
+    }
+    let mode = if rng.random_bool(0.85) { "SUPERSEDED" } else { "QUEUED" };
+    serde_json::from_value(json!({
+        "name": name,
+        "roleArn": "arn:aws:iam::111122223333:role/release",
+        "pipelineType": "V2",
+        "executionMode": mode,
+        "variables": [{"name": "Flavour", "defaultValue": "plain"}],
+        "artifactStores": {
+            HOME: {"type": "S3", "location": bucket(HOME)},
+            AWAY: {"type": "S3", "location": bucket(AWAY)},
+        },
+        "stages": stages,
+    }))
+}
+
+fn sources(rng: &mut StdRng, made: &mut Made) -> Vec<Value> {
+    let count = if rng.random_bool(0.3) { 2 } else { 1 };
+    (0..count)
+        .map(|index| {
+            let mut action = json!({
+                "name": format!("Fetch{index}"),
+                "actionTypeId": kind("Source", "S3"),
+                "configuration": {"S3Bucket": "sources", "S3ObjectKey": format!("{index}.zip")},
+                "outputArtifacts": [{"name": format!("Source{index}")}],
+            });
+            made.artifacts.push(format!("Source{index}"));
+            name_variables(rng, made, &mut action);
+            action
+        })
+        .collect()
+}
+
+fn actions(rng: &mut StdRng, made: &mut Made) -> Vec<Value> {
+    let mut actions = Vec::new();
+    for order in 1..=rng.random_range(1..4_u32) {
+        // What a group makes can be used by the next group, not by its neighbours.
+        let mut new = Made { count: made.count, ..Made::default() };
+        for _ in 0..rng.random_range(1..4) {
+            // Gaps between run orders are legal.
+            actions.push(action(rng, made, &mut new, order * 10));
+        }
+        made.count = new.count;
+        made.artifacts.append(&mut new.artifacts);
+        made.namespaces.append(&mut new.namespaces);
+    }
+    if rng.random_bool(0.3) {
+        // The declaration's order is not the run order.
+        actions.reverse();
+    }
+    actions
+}
+
+fn action(rng: &mut StdRng, made: &Made, new: &mut Made, order: u32) -> Value {
+    new.count += 1;
+    let reference = match made.namespaces.get(rng.random_range(0..made.namespaces.len() + 1)) {
+        Some(namespace) => format!("#{{{namespace}.Id}}"),
+        None => "#{codepipeline.PipelineExecutionId}".to_owned(),
+    };
+    let text = format!("{reference} is #{{variables.Flavour}}");
+    let (id, configuration, inputs, outputs) = match rng.random_range(0..12) {
+        0..2 => (kind("Deploy", "S3"), json!({"BucketName": "site", "Extract": "false", "ObjectKey": text}), 1, 0),
+        2..5 => (
+            kind("Invoke", "StepFunctions"),
+            json!({"StateMachineArn": "arn:aws:states:eu-west-1:111122223333:stateMachine:test", "Input": text}),
+            rng.random_range(0..2),
+            rng.random_range(0..2),
+        ),
+        5..7 => (
+            kind(["Build", "Test"][rng.random_range(0..2)], "CodeBuild"),
+            json!({"ProjectName": text}),
+            1,
+            rng.random_range(0..3),
+        ),
+        7..9 => (
+            kind("Invoke", "Lambda"),
+            json!({"FunctionName": "test", "UserParameters": text}),
+            rng.random_range(0..2),
+            rng.random_range(0..2),
+        ),
+        9..11 => (kind("Deploy", "CodeDeploy"), json!({"ApplicationName": text, "DeploymentGroupName": "all"}), 1, 0),
+        _ => (kind("Approval", "Manual"), json!({"CustomData": text}), 0, 0),
+    };
+    let count = new.count;
+    let inputs: Vec<Value> =
+        (0..inputs).map(|_| json!({"name": made.artifacts[rng.random_range(0..made.artifacts.len())]})).collect();
+    let outputs: Vec<String> = (0..outputs).map(|index| format!("Made{count}x{index}")).collect();
+    let approval = id["category"] == "Approval";
+    let mut action = json!({
+        "name": format!("Act{count}"),
+        "actionTypeId": id,
+        "runOrder": order,
+        "configuration": configuration,
+        "inputArtifacts": inputs,
+        "outputArtifacts": outputs.iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
+    });
+    if approval && rng.random_bool(0.6) {
+        action["timeoutInMinutes"] = json!(rng.random_range(5..30));
+    }
+    if !approval && rng.random_bool(0.3) {
+        action["region"] = json!(AWAY);
+    }
+    new.artifacts.extend(outputs);
+    if !approval {
+        name_variables(rng, new, &mut action);
+    }
+    action
+}
+
+fn name_variables(rng: &mut StdRng, made: &mut Made, action: &mut Value) {
+    if rng.random_bool(0.5) {
+        let namespace = format!("{}Variables", action["name"].as_str().unwrap_or_default());
+        action["namespace"] = json!(namespace);
+        made.namespaces.push(namespace);
+    }
+}
+
+fn kind(category: &str, provider: &str) -> Value {
+    json!({"category": category, "owner": "AWS", "provider": provider, "version": "1"})
+}

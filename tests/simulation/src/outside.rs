@@ -1,0 +1,318 @@
+//! What lies outside Millrace: providers, people who approve, job workers, buckets, the replicator's S3.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use driver::{Message, Outcome, Perform, PerformError, Task};
+use engine::{ActionError, ActionId, Artifact, External, Progress, Revision, Success};
+use pipeline::TypeId;
+use rand::RngExt;
+
+use crate::clients::{JobFate, Operation};
+use crate::declare::bucket;
+use crate::world::{Sim, World};
+
+/// How a provider works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// Does all of it while the worker waits; doing it twice has the same result.
+    Whole,
+    /// Runs by itself under an idempotency token, and is polled.
+    Token,
+    /// The same without a token: what was started can only be looked up.
+    Tagged,
+    /// Gives out a job, whose worker reports.
+    Job,
+    /// Asks a person.
+    Person,
+}
+
+/// The manner of an action type.
+pub fn manner(id: &TypeId) -> Manner {
+    match (id.category.as_str(), id.provider.as_str()) {
+        ("Approval", _) => Manner::Person,
+        (_, "S3") => Manner::Whole,
+        (_, "Lambda") => Manner::Job,
+        (_, "CodeDeploy") => Manner::Tagged,
+        _ => Manner::Token,
+    }
+}
+
+/// What a provider runs for one attempt.
+#[derive(Clone, Debug)]
+struct Run {
+    /// When it ends; none: it never does.
+    ends: Option<i64>,
+    fails: bool,
+    starts: u32,
+}
+
+/// Everything outside.
+#[derive(Default)]
+pub struct Outside {
+    runs: BTreeMap<ActionId, Run>,
+    /// By bucket and key: which attempt made it.
+    objects: BTreeMap<(String, String), ActionId>,
+    /// Approvals and jobs for which an answer was taken.
+    pub taken: BTreeSet<ActionId>,
+}
+
+/// The providers.
+pub struct SimPerform(pub Sim);
+
+/// The output variables of an attempt, as everybody can foretell them.
+pub fn identity(id: ActionId) -> String {
+    id.first_turn().to_string()
+}
+
+#[async_trait]
+impl Perform for SimPerform {
+    async fn start(&self, task: &Task) -> Result<Outcome, PerformError> {
+        {
+            let mut world = self.0.world();
+            world.counts.starts += 1;
+            world.note(|| format!("start {} {} (reclaimed: {})", task.action.name, task.id, task.reclaimed));
+            let now = engine::Timestamp(world.now);
+            let held = world.checker.started(task, now);
+            world.must(held);
+            read_inputs(&mut world, task);
+        }
+        match manner(&task.action.type_id) {
+            Manner::Whole => self.whole(task).await,
+            Manner::Tagged => self.tagged(task).await,
+            Manner::Token | Manner::Job | Manner::Person => self.by_token(task).await,
+        }
+    }
+
+    async fn poll(&self, task: &Task) -> Result<Outcome, PerformError> {
+        self.0.step().await;
+        let mut world = self.0.world();
+        world.counts.polls += 1;
+        throttled(&mut world)?;
+        let now = world.now;
+        match world.outside.runs.get(&task.id).cloned() {
+            None => {
+                world.violated(format!("{} is polled and was never started", task.id));
+                Err(PerformError("never started".into()))
+            }
+            Some(run) if run.ends.is_some_and(|ends| ends <= now) => Ok(end(&mut world, task, run.fails)),
+            Some(_) => {
+                let percent = world.rng.random_range(0..4) * 25;
+                Ok(Outcome::Running { report: Progress { percent: Some(percent), ..Progress::default() }, poll: true })
+            }
+        }
+    }
+
+    async fn cancel(&self, task: &Task) -> Result<(), PerformError> {
+        self.0.step().await;
+        let mut world = self.0.world();
+        world.counts.cancels += 1;
+        throttled(&mut world)?;
+        let now = world.now;
+        if let Some(run) = world.outside.runs.get_mut(&task.id) {
+            (run.ends, run.fails) = (Some(now), true);
+        }
+        Ok(())
+    }
+}
+
+fn throttled(world: &mut World) -> Result<(), PerformError> {
+    let probability = world.dials.throttled;
+    if world.fault(probability) { Err(PerformError("throttled".into())) } else { Ok(()) }
+}
+
+impl SimPerform {
+    async fn whole(&self, task: &Task) -> Result<Outcome, PerformError> {
+        let lease = self.0.world().dials.policy.lease;
+        let time = {
+            let mut world = self.0.world();
+            // Sometimes longer than a lease, so that it must be renewed.
+            let most = if world.rng.random_bool(0.1) { 3 * lease } else { 300 };
+            world.rng.random_range(0..most)
+        };
+        self.0.gate(time).await;
+        let outcome = {
+            let mut world = self.0.world();
+            throttled(&mut world)?;
+            let run = begin(&mut world, task);
+            end(&mut world, task, run.fails)
+        };
+        self.0.step().await;
+        Ok(outcome)
+    }
+
+    async fn by_token(&self, task: &Task) -> Result<Outcome, PerformError> {
+        self.0.step().await;
+        throttled(&mut self.0.world())?;
+        {
+            let mut world = self.0.world();
+            let known = world.outside.runs.contains_key(&task.id);
+            begin(&mut world, task);
+            if !known {
+                match manner(&task.action.type_id) {
+                    Manner::Person => ask(&mut world, task),
+                    Manner::Job => hand_out(&mut world, task),
+                    _ => {}
+                }
+            }
+        }
+        self.0.step().await;
+        throttled(&mut self.0.world())?;
+        Ok(running(task))
+    }
+
+    /// A call that is on its way takes effect within a quarter of a lease, as a client with a time-out sees to it.
+    async fn tagged(&self, task: &Task) -> Result<Outcome, PerformError> {
+        let lease = self.0.world().dials.policy.lease;
+        if task.reclaimed {
+            self.0.gate(20).await;
+            if self.0.world().outside.runs.contains_key(&task.id) {
+                return Ok(running(task));
+            }
+        }
+        throttled(&mut self.0.world())?;
+        let way = self.0.world().rng.random_range(0..lease / 4);
+        self.0.gate(way).await;
+        {
+            let mut world = self.0.world();
+            let run = begin(&mut world, task);
+            if run.starts > 1 {
+                world.violated(format!("{} ({}) was started {} times", task.action.name, task.id, run.starts));
+            }
+        }
+        self.0.step().await;
+        throttled(&mut self.0.world())?;
+        Ok(running(task))
+    }
+}
+
+fn running(task: &Task) -> Outcome {
+    let external = External { id: format!("external/{}", task.id), url: None };
+    let poll = matches!(manner(&task.action.type_id), Manner::Token | Manner::Tagged);
+    Outcome::Running { report: Progress { external: Some(external), ..Progress::default() }, poll }
+}
+
+/// The provider begins, or finds that it has begun.
+fn begin(world: &mut World, task: &Task) -> Run {
+    let (now, failing) = (world.now, world.dials.failing);
+    let endless = world.dials.policy.poll_most > 60_000 && world.rng.random_bool(0.03);
+    let time = match world.rng.random_range(0..10) {
+        0 => 0,
+        1..9 => world.rng.random_range(0..30_000),
+        _ => world.rng.random_range(0..300_000),
+    };
+    let fresh = Run { ends: (!endless).then_some(now + time), fails: world.rng.random_bool(failing), starts: 0 };
+    let run = world.outside.runs.entry(task.id).or_insert(fresh);
+    run.starts += 1;
+    run.clone()
+}
+
+/// The provider has ended.
+fn end(world: &mut World, task: &Task, fails: bool) -> Outcome {
+    if fails {
+        let error = ActionError { code: "JobFailed".into(), message: "made to fail".into() };
+        return Outcome::Failed { error, report: Progress::default() };
+    }
+    write_outputs(world, task.id, &task.outputs);
+    let source = task.action.type_id.category == "Source";
+    let revision = source.then(|| Revision { id: identity(task.id), summary: None, url: None, created: None });
+    let variables = variables(world, task.id);
+    Outcome::Succeeded(Success { report: Progress::default(), outputs: task.outputs.clone(), variables, revision })
+}
+
+/// Sometimes more than stays in the stage's item.
+pub fn variables(world: &mut World, id: ActionId) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::from([("Id".to_owned(), identity(id))]);
+    if world.rng.random_bool(0.2) {
+        variables.insert("Large".into(), "x".repeat(3_000));
+    }
+    variables
+}
+
+/// Puts artifacts into their buckets.
+pub fn write_outputs(world: &mut World, id: ActionId, outputs: &[Artifact]) {
+    for artifact in outputs {
+        let place = (artifact.bucket.clone(), artifact.key.clone());
+        let before = world.outside.objects.insert(place, id.first_turn());
+        if let Some(before) = before.filter(|before| *before != id.first_turn()) {
+            world.violated(format!("{id} writes its artifact {} over that of {before}", artifact.name));
+        }
+    }
+}
+
+/// Reads the inputs, each in the region of the task.
+fn read_inputs(world: &mut World, task: &Task) {
+    for input in &task.inputs {
+        let key = &input.artifact.key;
+        let made = world.outside.objects.get(&(input.artifact.bucket.clone(), key.clone())).copied();
+        if made.is_none_or(|made| made.execution != task.id.execution) {
+            let name = &input.artifact.name;
+            world.violated(format!("{} starts without its input {name}: there is {made:?}", task.id));
+            return;
+        }
+        if let Some(made) = made
+            && world.outside.objects.insert((input.bucket.clone(), key.clone()), made).is_none()
+        {
+            // The replicator was late or its message lost: the action makes the copy itself.
+            world.counts.late_copies += 1;
+        }
+    }
+}
+
+/// The replicator.
+pub async fn replicate(sim: &Sim, message: Message) {
+    let Message::Replicate { artifact, regions, .. } = message else {
+        return;
+    };
+    for region in regions {
+        sim.step().await;
+        let mut world = sim.world();
+        match world.outside.objects.get(&(artifact.bucket.clone(), artifact.key.clone())).copied() {
+            Some(made) => {
+                world.counts.copies += 1;
+                world.outside.objects.insert((bucket(&region), artifact.key.clone()), made);
+            }
+            None => world.violated(format!("the artifact {} is to be copied and does not exist", artifact.name)),
+        }
+    }
+}
+
+/// A person gets the message; answers, or not, or twice, or with a wrong token.
+fn ask(world: &mut World, task: &Task) {
+    let Some(token) = task.token else {
+        world.violated(format!("the approval {} has no token", task.id));
+        return;
+    };
+    let answers = [0, 1, 1, 1, 1, 2, 3][world.rng.random_range(0..7)];
+    for number in 0..answers {
+        let late = world.rng.random_bool(0.1);
+        let after = if late { 40 * 60_000 } else { world.rng.random_range(0..120_000) };
+        let wrong = world.rng.random_bool(0.1);
+        let operation = Operation::Answer {
+            action: task.id,
+            token: if wrong { world.uuid() } else { token },
+            approved: world.rng.random_bool(0.8),
+            by: format!("person {number}"),
+            by_names: world.rng.random_bool(0.3),
+            wrong,
+        };
+        world.plan(after, operation);
+    }
+}
+
+/// A job worker gets the job; reports its end, or asks for a continuation, or reports twice, or never.
+fn hand_out(world: &mut World, task: &Task) {
+    let results = [0, 1, 1, 1, 1, 1, 1, 2, 2, 3][world.rng.random_range(0..10)];
+    for _ in 0..results {
+        let after = world.rng.random_range(0..20_000);
+        let failing = world.dials.failing;
+        let fate = if task.id.turn < 3 && world.rng.random_bool(0.4) {
+            JobFate::Continue
+        } else if world.rng.random_bool(failing) {
+            JobFate::Fail
+        } else {
+            JobFate::Succeed
+        };
+        world.plan(after, Operation::Report { job: task.id, fate });
+    }
+}

@@ -1,0 +1,166 @@
+//! The store, the dispatcher and the clock as the code under test sees them: each call is a gate or two, and may fail
+//! in every way in which the real one can.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use driver::{Clock, Dispatch, DispatchError, Message};
+use engine::Timestamp;
+use futures::FutureExt;
+use rand::RngExt;
+use store::{Key, Listing, Page, Store, StoreError, Versioned, Write};
+use uuid::Uuid;
+
+use crate::world::{Mail, Sim};
+
+/// The store over the in-memory twin.
+pub struct SimStore(pub Sim);
+
+fn lost(what: &str) -> StoreError {
+    StoreError::Unavailable(format!("{what}: made to fail"))
+}
+
+/// The in-memory twin never waits.
+fn at_once<T>(future: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    future.now_or_never().unwrap_or_else(|| Err(lost("the twin waits")))
+}
+
+#[async_trait]
+impl Store for SimStore {
+    /// Reads one key after the other: DynamoDB's reads of several items are no snapshot.
+    async fn load(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            self.0.step().await;
+            {
+                let mut world = self.0.world();
+                world.counts.loads += 1;
+                let unavailable = world.dials.unavailable;
+                if world.fault(unavailable) {
+                    world.note(|| format!("load {key:?}: unavailable"));
+                    return Err(lost("load"));
+                }
+            }
+            found.extend(at_once(self.0.store.load(std::slice::from_ref(key)))?);
+        }
+        Ok(found)
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.0.step().await;
+        let unavailable = self.0.world().dials.unavailable;
+        if self.0.world().fault(unavailable / 2.0) {
+            self.0.world().note(|| "commit: unavailable, not done".into());
+            return Err(lost("commit"));
+        }
+        let result = at_once(self.0.store.commit(writes.clone()));
+        {
+            let mut world = self.0.world();
+            world.note(|| crate::summary::describe(&writes, &result));
+            match &result {
+                Ok(()) => {
+                    world.counts.commits += 1;
+                    let now = Timestamp(world.now);
+                    let held = world.checker.committed(now, &writes);
+                    world.must(held);
+                }
+                Err(StoreError::Conflict(_)) => world.counts.conflicts += 1,
+                Err(error) => {
+                    let error = format!("the store refuses a commit: {error}");
+                    world.violated(error);
+                }
+            }
+        }
+        // The answer has its way back as well: a crash here is a commit that nobody heard of.
+        self.0.step().await;
+        if self.0.world().fault(unavailable / 2.0) {
+            self.0.world().note(|| "commit: unavailable, done".into());
+            return Err(lost("commit"));
+        }
+        result
+    }
+
+    async fn list(&self, listing: &Listing, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+        self.0.step().await;
+        let unavailable = self.0.world().dials.unavailable;
+        if self.0.world().fault(unavailable) {
+            return Err(lost("list"));
+        }
+        at_once(self.0.store.list(listing, after, limit))
+    }
+
+    /// The index lags: something due may be missing, and something that no longer is may be there.
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, StoreError> {
+        self.0.step().await;
+        let unavailable = self.0.world().dials.unavailable;
+        if self.0.world().fault(unavailable) {
+            return Err(lost("due"));
+        }
+        let mut due = at_once(self.0.store.due(now, limit))?;
+        let mut world = self.0.world();
+        if world.faulty {
+            due.retain(|_| world.rng.random_bool(0.8));
+            let chance = world.rng.random();
+            let stale = world.checker.any_stage(chance);
+            if let Some(stale) = stale.filter(|key| !due.contains(key)) {
+                due.push(stale);
+            }
+        }
+        Ok(due)
+    }
+}
+
+/// Event bus and poll queue.
+pub struct SimDispatch(pub Sim);
+
+#[async_trait]
+impl Dispatch for SimDispatch {
+    async fn dispatch(&self, messages: Vec<(Message, Duration)>) -> Result<(), DispatchError> {
+        {
+            // Everything that is said must have been committed before.
+            let mut world = self.0.world();
+            for (message, _) in &messages {
+                let held = world.checker.dispatched(message);
+                world.must(held);
+            }
+        }
+        self.0.step().await;
+        let mut world = self.0.world();
+        let (lost, doubled) = (world.dials.lost, world.dials.doubled);
+        for (message, delay) in messages {
+            let delay = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
+            if world.fault(lost) {
+                world.counts.lost += 1;
+                world.note(|| format!("lost: {message:?}"));
+                continue;
+            }
+            let copies = 1 + u32::from(world.fault(doubled));
+            world.counts.doubled += u64::from(copies - 1);
+            world.note(|| format!("sent {copies}x: {message:?}"));
+            for _ in 0..copies {
+                // Different ways for different messages: they overtake each other.
+                let way = if world.faulty { world.rng.random_range(0..2_000) } else { world.rng.random_range(0..50) };
+                world.send(delay + way, Mail { message: message.clone(), tries: 0 });
+            }
+        }
+        if world.fault(lost / 4.0) { Err(DispatchError("made to fail".into())) } else { Ok(()) }
+    }
+}
+
+/// Virtual time.
+pub struct SimClock(pub Sim);
+
+#[async_trait]
+impl Clock for SimClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn random(&self) -> Uuid {
+        self.0.world().uuid()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.0.gate(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)).await;
+    }
+}

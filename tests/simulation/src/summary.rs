@@ -1,0 +1,171 @@
+//! What happened, in numbers and words.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use engine::{ActionStatus, ExecutionStatus};
+use store::{Entity, StoreError, Write};
+
+/// Counts of what happened, in one world or many.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Executions by their last status.
+    pub executions: BTreeMap<&'static str, u64>,
+    /// I/O steps and other choices of the scheduler.
+    pub steps: u64,
+    /// Reads of one key.
+    pub loads: u64,
+    /// Commits that took effect.
+    pub commits: u64,
+    /// Commits that lost a race.
+    pub conflicts: u64,
+    /// Invocations that died.
+    pub crashes: u64,
+    /// Steps that stood still.
+    pub pauses: u64,
+    /// Messages that were lost.
+    pub lost: u64,
+    /// Messages that came twice.
+    pub doubled: u64,
+    /// Sweeps.
+    pub sweeps: u64,
+    /// Starts of actions that providers saw, repeated ones as well.
+    pub starts: u64,
+    /// Polls.
+    pub polls: u64,
+    /// Actions that were stopped.
+    pub cancels: u64,
+    /// Answers to approvals.
+    pub approvals: u64,
+    /// Results of jobs.
+    pub jobs: u64,
+    /// Copies that the replicator made.
+    pub copies: u64,
+    /// Copies that actions had to make themselves.
+    pub late_copies: u64,
+    /// Invocations that failed.
+    pub errors: u64,
+}
+
+impl Counts {
+    /// Adds another world's.
+    pub fn add(&mut self, other: &Self) {
+        for (status, count) in &other.executions {
+            *self.executions.entry(status).or_default() += count;
+        }
+        let pairs = [
+            (&mut self.steps, other.steps),
+            (&mut self.loads, other.loads),
+            (&mut self.commits, other.commits),
+            (&mut self.conflicts, other.conflicts),
+            (&mut self.crashes, other.crashes),
+            (&mut self.pauses, other.pauses),
+            (&mut self.lost, other.lost),
+            (&mut self.doubled, other.doubled),
+            (&mut self.sweeps, other.sweeps),
+            (&mut self.starts, other.starts),
+            (&mut self.polls, other.polls),
+            (&mut self.cancels, other.cancels),
+            (&mut self.approvals, other.approvals),
+            (&mut self.jobs, other.jobs),
+            (&mut self.copies, other.copies),
+            (&mut self.late_copies, other.late_copies),
+            (&mut self.errors, other.errors),
+        ];
+        for (mine, theirs) in pairs {
+            *mine += theirs;
+        }
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total: u64 = self.executions.values().sum();
+        let by: Vec<String> = self.executions.iter().map(|(status, count)| format!("{count} {status}")).collect();
+        write!(
+            f,
+            "{total} executions ({}); {} starts of actions, {} polls, {} approvals, {} job results, {} cancels, \
+             {} copies + {} late; {} commits, {} conflicts, {} loads, {} steps; {} crashes, {} pauses, {} failed \
+             invocations, {} events lost, {} doubled, {} sweeps",
+            by.join(", "),
+            self.starts,
+            self.polls,
+            self.approvals,
+            self.jobs,
+            self.cancels,
+            self.copies,
+            self.late_copies,
+            self.commits,
+            self.conflicts,
+            self.loads,
+            self.steps,
+            self.crashes,
+            self.pauses,
+            self.errors,
+            self.lost,
+            self.doubled,
+            self.sweeps,
+        )
+    }
+}
+
+/// The name of an execution's status.
+pub fn status(status: ExecutionStatus) -> &'static str {
+    match status {
+        ExecutionStatus::InProgress => "behind closed transitions",
+        ExecutionStatus::Succeeded => "succeeded",
+        ExecutionStatus::Failed => "failed",
+        ExecutionStatus::Superseded => "superseded",
+        ExecutionStatus::Cancelled => "cancelled",
+    }
+}
+
+/// A commit in one line.
+pub fn describe(writes: &[Write], result: &Result<(), StoreError>) -> String {
+    let words: Vec<String> = writes.iter().map(word).collect();
+    let end = match result {
+        Ok(()) => String::new(),
+        Err(error) => format!("  -> {error}"),
+    };
+    format!("commit {}{end}", words.join("; "))
+}
+
+fn word(write: &Write) -> String {
+    let entity = match write {
+        Write::Delete { key, .. } => return format!("delete {key:?}"),
+        Write::Put { entity, .. } => entity,
+    };
+    match entity {
+        Entity::Execution(it) => format!("execution {} #{} {:?} {:?}", it.id, it.number, it.status, it.position),
+        Entity::Stage(it) => {
+            let actions: Vec<String> = it
+                .actions
+                .iter()
+                .map(|run| {
+                    let status = match &run.status {
+                        ActionStatus::Claimed { worker, until } => {
+                            format!("Claimed({}, {})", &worker.to_string()[..8], until.0 - crate::world::BEGIN)
+                        }
+                        other => format!("{other:?}"),
+                    };
+                    format!("{}.{}={status}", run.name, run.turn)
+                })
+                .collect();
+            format!("stage {}/{} {:?} [{}]", it.execution, it.name, it.status, actions.join(" "))
+        }
+        Entity::Lanes(it) => {
+            let lanes: Vec<String> = it
+                .lanes
+                .iter()
+                .map(|(name, lane)| {
+                    let waiting: Vec<u64> = lane.waiting.iter().map(|waiting| waiting.number).collect();
+                    let closed = if lane.transition.disabled { " closed" } else { "" };
+                    format!("{name}{closed} held by {:?}, waiting {waiting:?}", lane.holder)
+                })
+                .collect();
+            format!("lanes ({}) chores {:?} deleted {}", lanes.join("; "), it.chores, it.deleted)
+        }
+        Entity::Head(it) => format!("head {} version {} of {}", it.pipeline, it.version, it.incarnation),
+        other => format!("{} {:?}", other.kind(), other.key()),
+    }
+}
