@@ -11,6 +11,7 @@ mod approvals;
 mod errors;
 mod executions;
 mod jobs;
+mod links;
 mod page;
 mod pipelines;
 mod shape;

@@ -12,7 +12,7 @@ use wire::{ApiError, Operation};
 
 use crate::actions::status;
 use crate::app::App;
-use crate::shape;
+use crate::{links, shape};
 
 /// The state of a pipeline.
 pub async fn get(app: &App, input: GetPipelineStateInput) -> Result<GetPipelineStateOutput, ApiError> {
@@ -22,7 +22,8 @@ pub async fn get(app: &App, input: GetPipelineStateInput) -> Result<GetPipelineS
     let nobody = Lane::default();
     let mut states = Vec::with_capacity(stages.len());
     for (declared, stage) in record.pipeline.stages().iter().zip(stages) {
-        states.push(stage_state(declared, stage, lanes.lanes.get(&stage.name).unwrap_or(&nobody))?);
+        let lane = lanes.lanes.get(&stage.name).unwrap_or(&nobody);
+        states.push(stage_state(declared, stage, lane, app.driver.home())?);
     }
     Ok(GetPipelineStateOutput::builder()
         .pipeline_name(name.as_str())
@@ -33,7 +34,7 @@ pub async fn get(app: &App, input: GetPipelineStateInput) -> Result<GetPipelineS
         .build())
 }
 
-fn stage_state(declared: &Stage, stage: &StageView, lane: &Lane) -> Result<StageState, ApiError> {
+fn stage_state(declared: &Stage, stage: &StageView, lane: &Lane, home: &str) -> Result<StageState, ApiError> {
     let inbound: Vec<StageExecution> = lane
         .waiting
         .iter()
@@ -41,7 +42,7 @@ fn stage_state(declared: &Stage, stage: &StageView, lane: &Lane) -> Result<Stage
         .collect::<Result<_, _>>()?;
     let latest = stage.latest.as_ref();
     let actions: Vec<ActionState> =
-        declared.actions.iter().map(|action| action_state(action, latest)).collect::<Result<_, _>>()?;
+        declared.actions.iter().map(|action| action_state(action, latest, home)).collect::<Result<_, _>>()?;
     Ok(StageState::builder()
         .stage_name(stage.name.as_str())
         .set_inbound_execution(inbound.first().cloned())
@@ -80,7 +81,7 @@ fn transition(transition: &Transition) -> TransitionState {
 }
 
 /// An action of the current version; the latest attempt at its stage may be of another version, without it.
-fn action_state(declared: &Action, latest: Option<&StageRun>) -> Result<ActionState, ApiError> {
+fn action_state(declared: &Action, latest: Option<&StageRun>, home: &str) -> Result<ActionState, ApiError> {
     let found = latest.and_then(|stage| {
         let index = stage.actions.iter().position(|run| run.name == declared.name)?;
         Some((stage, index, &stage.actions[index]))
@@ -99,6 +100,7 @@ fn action_state(declared: &Action, latest: Option<&StageRun>) -> Result<ActionSt
         .action_name(declared.name.as_str())
         .set_current_revision(current.transpose()?)
         .set_latest_execution(found.and_then(|(stage, index, run)| action_execution(stage, index, run)))
+        .set_entity_url(links::entity(declared, home))
         .set_revision_url(revision.and_then(|(_, revision)| revision.url.clone()))
         .build())
 }

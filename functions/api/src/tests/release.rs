@@ -94,6 +94,8 @@ async fn a_release_from_source_to_deploy() {
         let fetch = &now[0].action_states()[0];
         assert_eq!(fetch.current_revision().unwrap().revision_id(), "v1");
         assert_eq!(fetch.revision_url(), Some("https://example.com/v1"));
+        let bucket = "https://eu-west-1.console.aws.amazon.com/s3/buckets/sources?region=eu-west-1";
+        assert_eq!(fetch.entity_url(), Some(bucket));
         let latest = fetch.latest_execution().unwrap();
         assert_eq!(latest.status(), Some(&ActionExecutionStatus::Succeeded));
         assert!(latest.token().is_none() && latest.last_status_change().is_some());

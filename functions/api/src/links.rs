@@ -1,0 +1,61 @@
+//! Where a person finds what an action works on: pages of the AWS console.
+
+use pipeline::Action;
+
+/// The page of the bucket, function or state machine that an action's configuration names; none where it names nothing
+/// that has a page, or names it by variables.
+pub fn entity(action: &Action, home: &str) -> Option<String> {
+    let region = action.region.as_ref().map_or(home, |region| region.as_str());
+    let (key, page) = match (action.type_id.category.as_str(), action.type_id.provider.as_str()) {
+        ("Source", "S3") => ("S3Bucket", format!("s3/buckets/{{}}?region={region}")),
+        ("Deploy", "S3") => ("BucketName", format!("s3/buckets/{{}}?region={region}")),
+        ("Invoke", "Lambda") => ("FunctionName", format!("lambda/home?region={region}#/functions/{{}}")),
+        ("Invoke", "StepFunctions") => {
+            ("StateMachineArn", format!("states/home?region={region}#/statemachines/view/{{}}"))
+        }
+        _ => return None,
+    };
+    let name = action.configuration.get(key)?;
+    // Names and ARNs of these have no other characters, so nothing needs an escape.
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_.:".contains(character);
+    let plain = !name.is_empty() && name.chars().all(plain);
+    plain.then(|| format!("https://{region}.{}/{}", domain(region), page.replace("{}", name)))
+}
+
+/// The console's domain in a region's partition.
+fn domain(region: &str) -> &'static str {
+    match runtime::arn::partition(region) {
+        "aws-cn" => "console.amazonaws.cn",
+        "aws-us-gov" => "console.amazonaws-us-gov.com",
+        _ => "console.aws.amazon.com",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipeline::Pipeline;
+    use serde_json::json;
+
+    use crate::tests::release;
+
+    fn of(bucket: &str, region: &str) -> Option<String> {
+        let declared = release("release", &[("/stages/3/actions/0/configuration/BucketName", json!(bucket))]);
+        let declaration: pipeline::Declaration = serde_json::from_value(wire::to_json(&declared).unwrap()).unwrap();
+        let pipeline = Pipeline::try_from(declaration).unwrap();
+        entity(&pipeline.stages()[3].actions[0], region)
+    }
+
+    #[test]
+    fn a_bucket_has_a_page_in_its_partition_s_console() {
+        let page = "https://eu-west-1.console.aws.amazon.com/s3/buckets/site?region=eu-west-1";
+        assert_eq!(of("site", "eu-west-1").as_deref(), Some(page));
+        assert!(of("site", "cn-north-1").unwrap().starts_with("https://cn-north-1.console.amazonaws.cn/"));
+    }
+
+    #[test]
+    fn what_is_named_by_variables_or_is_no_name_has_none() {
+        assert_eq!(of("#{Source.BucketName}", "eu-west-1"), None);
+        assert_eq!(of("a b<script>", "eu-west-1"), None);
+    }
+}
