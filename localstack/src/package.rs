@@ -17,13 +17,15 @@ use crate::hash::hash;
 /// The installation's functions, by package name.
 pub const FUNCTIONS: &[&str] = &["api", "worker", "replicator", "trigger", "approval", "publisher", "sweeper"];
 
-/// Builds every program of the workspace; returns where each one is.
-///
-/// The whole workspace, not only the functions: with another choice of packages cargo unifies features differently and
-/// would build the dependencies a second time.
+/// What tests and the demo deploy beside the installation.
+const SAMPLES: &[&str] = &["sample-test"];
+
+/// Builds the functions; returns where each one is.
 pub(crate) fn build(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let packages = FUNCTIONS.iter().chain(SAMPLES).flat_map(|package| ["--package", package]);
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"])
+        .args(["build", "--bins", "--message-format=json-render-diagnostics"])
+        .args(packages)
         .current_dir(root)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())

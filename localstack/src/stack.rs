@@ -147,13 +147,13 @@ impl Stack {
         })
     }
 
-    /// Puts a program of this workspace where a template of yours can take it as a function's code.
+    /// Puts a function of the installation, or the sample `sample-test`, where a template of yours can take it as code.
     /// Returns bucket and key. Only for a stack that came from [`Stack::up`].
     ///
     /// # Errors
     /// When there is no such program, or the emulator does not take it.
     pub async fn upload(&self, program: &str) -> Result<(String, String)> {
-        let path = self.programs.get(program).with_context(|| format!("this workspace has no program {program}"))?;
+        let path = self.programs.get(program).with_context(|| format!("no program {program} was built"))?;
         let target = Target::new(&self.endpoint);
         let key = package::upload(&target.s3, &target.bucket, program, path).await?;
         Ok((target.bucket, key))

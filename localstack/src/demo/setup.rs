@@ -1,11 +1,12 @@
 //! Everything that must be there before the object is put.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use aws_sdk_codepipeline::Client;
+use anyhow::{Context, Result, bail};
 use aws_sdk_codepipeline::error::ProvideErrorMetadata;
-use aws_sdk_codepipeline::types::PipelineDeclaration;
+use aws_sdk_codepipeline::types::{PipelineDeclaration, PipelineExecutionStatus};
+use aws_sdk_codepipeline::{Client, Error};
 use aws_smithy_json::codec::JsonCodec;
 use aws_smithy_schema::codec::Codec;
 use local::{ARCHITECTURE, AWAY, HOME, Stack};
@@ -14,6 +15,9 @@ use local::{ARCHITECTURE, AWAY, HOME, Stack};
 pub(super) const PIPELINE: &str = "demo";
 /// The object whose change starts it.
 pub(super) const SOURCE_KEY: &str = "site.zip";
+
+/// How long the run that comes with the pipeline's creation may take to fail.
+const FIRST_RUN_LIMIT: Duration = Duration::from_secs(60);
 
 const TEMPLATE: &str = include_str!("../../samples/demo.yaml");
 const AWAY_TEMPLATE: &str = include_str!("../../samples/demo-away.yaml");
@@ -57,11 +61,12 @@ pub(super) async fn prepare(stack: &Stack) -> Result<Demo> {
     ] {
         values.insert(name.to_owned(), stack.value(variable)?.to_owned());
     }
-    put_pipeline(&stack.codepipeline(), declaration(&values)?).await?;
     let value =
         |name: &str| values.get(name).cloned().with_context(|| format!("the demo's stacks have no output {name}"));
+    let source_bucket = value("SourceBucket")?;
+    put_pipeline(stack, &source_bucket, declaration(&values)?).await?;
     Ok(Demo {
-        source_bucket: value("SourceBucket")?,
+        source_bucket,
         site_bucket: value("SiteBucket")?,
         releases_bucket: value("ReleasesBucket")?,
         mailbox: value("MailboxUrl")?,
@@ -78,16 +83,46 @@ fn declaration(values: &BTreeMap<String, String>) -> Result<PipelineDeclaration>
         .context("samples/pipeline.json is no declaration")
 }
 
-/// Creates the pipeline, or brings it up to date.
-async fn put_pipeline(client: &Client, declaration: PipelineDeclaration) -> Result<()> {
-    match client.create_pipeline().pipeline(declaration.clone()).send().await {
-        Ok(_) => Ok(()),
-        Err(error) if error.code() == Some("PipelineNameInUseException") => {
+/// Creates the pipeline, or brings it up to date; nothing runs in it afterwards.
+async fn put_pipeline(stack: &Stack, source: &str, declaration: PipelineDeclaration) -> Result<()> {
+    let client = stack.codepipeline();
+    let running = match running(&client).await {
+        Err(error) if error.code() == Some("PipelineNotFoundException") => None,
+        running => Some(running.context("cannot list the pipeline's executions")?),
+    };
+    match running {
+        Some(false) => {
             client.update_pipeline().pipeline(declaration).send().await.context("cannot update the pipeline")?;
-            Ok(())
+            return Ok(());
         }
-        Err(error) => Err(error).context("cannot create the pipeline"),
+        Some(true) => {
+            println!("an earlier release still waits: the pipeline is made anew");
+            client.delete_pipeline().name(PIPELINE).send().await.context("cannot delete the pipeline")?;
+        }
+        None => {}
     }
+    // Creating a pipeline starts it, on AWS too. That run shall find no source and end before the demo's own begins.
+    let removed = stack.s3(HOME).delete_object().bucket(source).key(SOURCE_KEY).send().await;
+    removed.context("cannot empty the source bucket")?;
+    client.create_pipeline().pipeline(declaration).send().await.context("cannot create the pipeline")?;
+    let created = Instant::now();
+    while self::running(&client).await.context("cannot list the pipeline's executions")? {
+        if created.elapsed() > FIRST_RUN_LIMIT {
+            bail!(
+                "the pipeline's first run, which has no source, still goes on after {} s; see: cargo run -p local -- logs",
+                FIRST_RUN_LIMIT.as_secs()
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    Ok(())
+}
+
+/// Whether any execution of the pipeline goes on.
+async fn running(client: &Client) -> Result<bool, Error> {
+    let listed = client.list_pipeline_executions().pipeline_name(PIPELINE).send().await?;
+    let in_progress = Some(&PipelineExecutionStatus::InProgress);
+    Ok(listed.pipeline_execution_summaries().iter().any(|execution| execution.status() == in_progress))
 }
 
 #[cfg(test)]
