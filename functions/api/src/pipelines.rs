@@ -1,14 +1,12 @@
 //! Creating, reading, changing, deleting and listing pipelines.
 
-use std::collections::BTreeMap;
-
 use aws_sdk_codepipeline::operation::create_pipeline::{CreatePipelineInput, CreatePipelineOutput};
 use aws_sdk_codepipeline::operation::delete_pipeline::{DeletePipelineInput, DeletePipelineOutput};
 use aws_sdk_codepipeline::operation::get_pipeline::{GetPipelineInput, GetPipelineOutput};
 use aws_sdk_codepipeline::operation::list_pipelines::{ListPipelinesInput, ListPipelinesOutput};
 use aws_sdk_codepipeline::operation::update_pipeline::{UpdatePipelineInput, UpdatePipelineOutput};
 use aws_sdk_codepipeline::types::{PipelineDeclaration, PipelineMetadata, PipelineSummary};
-use driver::{PipelineRecord, StartRequest};
+use driver::PipelineRecord;
 use engine::{Head, Trigger};
 use pipeline::Declaration;
 use store::Entity;
@@ -25,18 +23,8 @@ pub async fn create(app: &App, caller: &str, input: CreatePipelineInput) -> Resu
     let operation = Operation::CreatePipeline;
     let tags = tags::checked(input.tags.unwrap_or_default())?;
     let declaration = declared(input.pipeline)?;
-    let record = app.driver.create_pipeline(declaration, tags).await.map_err(app.refusal(operation))?;
-    let start = StartRequest {
-        pipeline: record.head.pipeline.clone(),
-        trigger: Trigger { kind: "CreatePipeline".to_owned(), detail: caller.to_owned() },
-        variables: BTreeMap::new(),
-        overrides: Vec::new(),
-        client_token: None,
-    };
-    // The pipeline is there whatever becomes of this: a variable without a value keeps it from starting by itself.
-    if let Err(error) = app.driver.start(start).await {
-        tracing::warn!(pipeline = %record.head.pipeline, %error, "created, but not started");
-    }
+    let trigger = Trigger { kind: "CreatePipeline".to_owned(), detail: caller.to_owned() };
+    let record = app.driver.create_pipeline(declaration, tags, trigger).await.map_err(app.refusal(operation))?;
     Ok(CreatePipelineOutput::builder()
         .pipeline(shown(&record)?)
         .set_tags(Some(tags::listed(record.head.tags.iter())?))

@@ -8,15 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use driver::{
-    Clock, Dispatch, DispatchError, Driver, Message, Outcome, Perform, PerformError, Setup, StartRequest, Task,
-};
+use driver::{Clock, Dispatch, DispatchError, Driver, Message, Outcome, Perform, PerformError, Setup, Task};
 use engine::{ActionId, ExecutionId, ExecutionStatus, Policy, Progress, Revision, Success, Timestamp, Trigger};
 use lambda_http::{Body, Response};
 use notify::{Links, Ticket};
 use pipeline::{Declaration, PipelineName};
 use serde_json::{Value, json};
-use store::MemoryStore;
+use store::{Entity, MemoryStore};
 use url::Url;
 use uuid::Uuid;
 
@@ -127,15 +125,11 @@ impl World {
         let links = Links::new(aws_sdk_kms::Client::new(&kms().config()), "key-1");
         let door = Door::new(driver(&store, &outside), links.clone(), outside.clone());
         let driver = driver(&store, &outside);
-        driver.create_pipeline(declaration(), BTreeMap::new()).await.unwrap();
-        let request = StartRequest {
-            pipeline: PipelineName::new("release").unwrap(),
-            trigger: Trigger { kind: "StartPipelineExecution".into(), detail: "me".into() },
-            variables: BTreeMap::new(),
-            overrides: vec![],
-            client_token: None,
-        };
-        let execution = driver.start(request).await.unwrap().execution;
+        let trigger = Trigger { kind: "CreatePipeline".into(), detail: "me".into() };
+        let record = driver.create_pipeline(declaration(), BTreeMap::new(), trigger).await.unwrap();
+        let page = driver.executions(&record.head.pipeline, None, 1).await.unwrap();
+        let Some(Entity::Execution(execution)) = page.entities.first() else { panic!("it starts by itself") };
+        let execution = execution.id;
         let world = Self { outside, store, door, links, execution, action: execution.action(1, 0, 1) };
         world.work().await;
         world

@@ -98,6 +98,15 @@ impl Place {
     }
 }
 
+/// The entities that a decision writes.
+pub(crate) fn entities(decision: &Decision) -> impl Iterator<Item = Entity> {
+    let lanes = decision.lanes.iter().cloned().map(Entity::Lanes);
+    let execution = decision.execution.iter().cloned().map(Entity::Execution);
+    let stages = decision.stages.iter().cloned().map(Entity::Stage);
+    let stored = decision.stored.iter().cloned().map(Entity::Outputs);
+    lanes.chain(execution).chain(stages).chain(stored)
+}
+
 impl Driver {
     /// A driver over these parts.
     pub fn new(setup: Setup) -> Self {
@@ -261,16 +270,8 @@ impl Driver {
         mut writes: Vec<Write>,
         loaded: &mut Loaded,
     ) -> Result<(), StoreError> {
-        let entities = decision
-            .lanes
-            .iter()
-            .cloned()
-            .map(Entity::Lanes)
-            .chain(decision.execution.iter().cloned().map(Entity::Execution))
-            .chain(decision.stages.iter().cloned().map(Entity::Stage))
-            .chain(decision.stored.iter().cloned().map(Entity::Outputs));
         let mut revisions = Vec::new();
-        for entity in entities {
+        for entity in entities(decision) {
             let key = entity.key();
             let expect = loaded.revisions.get(&key).map_or(Expect::Absent, |revision| Expect::Revision(*revision));
             revisions.push((key.clone(), loaded.revisions.get(&key).copied().unwrap_or(0) + 1));

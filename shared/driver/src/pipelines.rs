@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use engine::{Head, Lanes, TransitionChange};
+use engine::{Decision, ExecutionId, Head, Lanes, Start, TransitionChange, Trigger};
 use pipeline::{ActionName, Declaration, Pipeline, PipelineName, StageName};
 use store::{Entity, Expect, Key, Listing, Page, Source, StoreError, StoredDeclaration, Write};
 
-use crate::commit::Driver;
+use crate::commit::{Driver, entities};
 use crate::error::DriveError;
+use crate::start::variables;
 
 /// A pipeline and one version of its declaration.
 #[derive(Clone, Debug)]
@@ -47,7 +48,8 @@ fn sources(pipeline: &Pipeline) -> Vec<Source> {
 }
 
 impl Driver {
-    /// Stores a new pipeline.
+    /// Stores a new pipeline and, in the same commit, starts its first execution; a pipeline with a variable that has
+    /// no value by default does not start by itself.
     ///
     /// # Errors
     /// [`DriveError::Invalid`] for a declaration that breaks rules, [`DriveError::NameInUse`].
@@ -55,8 +57,10 @@ impl Driver {
         &self,
         declaration: Declaration,
         tags: BTreeMap<String, String>,
+        trigger: Trigger,
     ) -> Result<PipelineRecord, DriveError> {
         let pipeline = Arc::new(Pipeline::try_from(declaration)?);
+        pipeline.check_home(&self.home)?;
         let now = self.clock.now();
         let head = Head {
             pipeline: pipeline.name().clone(),
@@ -69,16 +73,25 @@ impl Driver {
             tags,
         };
         let lanes = Lanes::new(head.pipeline.clone(), head.incarnation);
-        let writes = vec![
+        let first = match variables(&pipeline, &BTreeMap::new()) {
+            Err(_) => Decision { lanes: Some(lanes), ..Decision::default() },
+            Ok(variables) => {
+                let id = ExecutionId::from_random(self.clock.random());
+                let start = Start { id, trigger, variables, overrides: Vec::new() };
+                self.decide(|context| engine::start(pipeline.clone(), &head, lanes, start, context))?
+            }
+        };
+        let mut writes = vec![
             Write::Put { entity: Entity::Head(head.clone()), expect: Expect::Absent },
             self.declaration_write(&head, &pipeline),
-            Write::Put { entity: Entity::Lanes(lanes), expect: Expect::Absent },
         ];
+        writes.extend(entities(&first).map(|entity| Write::Put { entity, expect: Expect::Absent }));
         match self.commit_watching(writes, None, Some(&pipeline)).await {
-            Ok(()) => Ok(PipelineRecord { version: 1, stored: now, head, pipeline }),
-            Err(StoreError::Conflict(_)) => Err(DriveError::NameInUse(head.pipeline.to_string())),
-            Err(error) => Err(error.into()),
+            Ok(()) => self.follow(first.effects).await,
+            Err(StoreError::Conflict(_)) => return Err(DriveError::NameInUse(head.pipeline.to_string())),
+            Err(error) => return Err(error.into()),
         }
+        Ok(PipelineRecord { version: 1, stored: now, head, pipeline })
     }
 
     /// Stores the next version of a pipeline. Executions that run keep to theirs.
@@ -93,6 +106,7 @@ impl Driver {
             let before = self.pipeline_version(&name, head.incarnation, head.version).await?;
             let unmasked = declaration.clone().unmask_from(before.declaration());
             let pipeline = Arc::new(Pipeline::try_from(unmasked)?);
+            pipeline.check_home(&self.home)?;
             head.version += 1;
             head.updated = self.clock.now();
             head.kind = pipeline.kind();

@@ -34,7 +34,10 @@ pub struct Started {
 }
 
 /// The values of all pipeline variables: given, or by default.
-fn variables(pipeline: &Pipeline, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, DriveError> {
+pub(crate) fn variables(
+    pipeline: &Pipeline,
+    given: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, DriveError> {
     let declared = pipeline.declaration().variables.as_deref().unwrap_or_default();
     if !given.is_empty() && pipeline.kind() == PipelineType::V1 {
         return Err(DriveError::Variables(format!(

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    ActionId, ActionRun, ActionStatus, Command, End, Execution, ExecutionId, Head, Lanes, Progress, Refusal, Revision,
-    SourceRevision, StageRun, StageStatus, Success, Timestamp,
+    ActionId, ActionRun, ActionStatus, Command, End, Entry, Execution, ExecutionId, Head, Lanes, Progress, Refusal,
+    Revision, SourceRevision, StageRun, StageStatus, Success, Timestamp,
 };
 use pipeline::{PipelineName, StageName};
 use store::{Entity, Key, Listing, Page};
@@ -143,38 +143,28 @@ impl Driver {
     pub async fn state(&self, name: &PipelineName) -> Result<PipelineView, DriveError> {
         let record = self.pipeline(name, None).await?;
         let (lanes, _) = self.lanes(&record.head).await?;
-        // An execution keeps to its own version, in which the stage may have another index.
-        let latest: Vec<Option<(ExecutionId, u16)>> = record
+        let entries: Vec<Option<Entry>> = record
             .pipeline
             .stages()
             .iter()
             .map(|stage| lanes.lanes.get(&stage.name).and_then(|lane| lane.latest))
             .collect();
-        let mut stages = Vec::new();
-        for (stage, latest) in record.pipeline.stages().iter().zip(latest) {
-            let run = match latest {
-                Some((execution, attempt)) => self.stage_by_name(execution, &stage.name, attempt).await?,
-                None => None,
-            };
-            stages.push(StageView { name: stage.name.clone(), latest: run });
-        }
+        let keys: Vec<Key> = entries.iter().flatten().map(stage_key).collect();
+        let mut runs = self.store.load(&keys).await?.into_iter();
+        let stages = record
+            .pipeline
+            .stages()
+            .iter()
+            .zip(entries)
+            .map(|(stage, entry)| {
+                let latest = entry.and_then(|_| runs.next().flatten()).and_then(|found| match found.entity {
+                    Entity::Stage(run) => Some(run),
+                    _ => None,
+                });
+                StageView { name: stage.name.clone(), latest }
+            })
+            .collect();
         Ok(PipelineView { record, lanes, stages })
-    }
-
-    async fn stage_by_name(
-        &self,
-        execution: ExecutionId,
-        stage: &StageName,
-        attempt: u16,
-    ) -> Result<Option<StageRun>, DriveError> {
-        let pipeline = self.pipeline_of(execution).await?;
-        let Some(index) = pipeline.stage_index(stage.as_str()) else {
-            return Ok(None);
-        };
-        match self.load_one(Key::Stage(execution, index, attempt)).await?.map(|found| found.entity) {
-            Some(Entity::Stage(run)) => Ok(Some(run)),
-            _ => Ok(None),
-        }
     }
 
     /// Answers the approval that waits in an action, by the action's names and its token.
@@ -205,11 +195,10 @@ impl Driver {
         }
         let wrong = Refusal::WrongToken { action: short(action), stage: short(stage) };
         let latest = lanes.lanes.get(stage).and_then(|lane| lane.latest);
-        let Some((execution, attempt)) = latest else {
+        let Some(entry) = latest else {
             return Err(wrong.into());
         };
-        let stage_name = record.pipeline.stages()[index].name.clone();
-        let Some(run) = self.stage_by_name(execution, &stage_name, attempt).await? else {
+        let Some(Entity::Stage(run)) = self.load_one(stage_key(&entry)).await?.map(|found| found.entity) else {
             return Err(wrong.into());
         };
         let Some(index) = run.actions.iter().position(|it| it.name.as_str() == action) else {
@@ -277,7 +266,7 @@ impl Driver {
         let declared = loaded.pipeline.stages().get(usize::from(id.stage));
         let declared = declared.and_then(|stage| stage.actions.get(usize::from(id.action)));
         let declared = declared.ok_or_else(|| DriveError::no_action(id))?;
-        if declared.type_id.category == "Approval" {
+        if !engine::is_job(declared) {
             return Err(DriveError::no_action(id));
         }
         let command = match result {
@@ -304,6 +293,10 @@ impl Driver {
     pub async fn pipeline_head(&self, name: &PipelineName) -> Result<Head, DriveError> {
         Ok(self.head(name).await?.0)
     }
+}
+
+fn stage_key(entry: &Entry) -> Key {
+    Key::Stage(entry.execution, entry.stage, entry.attempt)
 }
 
 fn no_job(error: DriveError, id: ActionId) -> DriveError {

@@ -11,7 +11,7 @@ use crate::command::{Effect, Refusal};
 use crate::group;
 use crate::id::ExecutionId;
 use crate::state::{
-    ActionStatus, Chore, ExecutionStatus, Lane, Lanes, Position, SourceRevision, StageRun, StageStatus, Waiting,
+    ActionStatus, Chore, Entry, ExecutionStatus, Lane, Lanes, Position, SourceRevision, StageRun, StageStatus, Waiting,
 };
 use crate::step::Step;
 use crate::time::{Policy, Timestamp};
@@ -206,7 +206,7 @@ fn go_in(step: &mut Step<'_, '_>, index: usize, next: Option<Uuid>) -> Result<()
         updated: now,
         actions: group::pending(declared),
     };
-    step.lanes_mut()?.lane(&declared.name).latest = Some((id, attempt));
+    step.lanes_mut()?.lane(&declared.name).latest = Some(Entry { execution: id, stage: index, attempt });
     let first = declared.run_orders().first().copied().unwrap_or(1);
     group::request_group(step, &mut stage, declared, first, next);
     *step.entered_mut() = Some(stage);

@@ -1,11 +1,21 @@
 //! Jobs that ask to be continued. Source: CodePipeline API, `PutJobSuccessResult`, `continuationToken`.
 
+use pipeline::Action;
+
 use crate::command::{Effect, Progress, Refusal};
 use crate::group;
 use crate::id::ActionId;
 use crate::progress;
 use crate::state::ActionStatus;
 use crate::step::Step;
+
+/// Whether an action is done by a job, whose result somebody outside may put: a Lambda function or a job worker. Every
+/// other action's end comes from its own provider.
+pub fn is_job(action: &Action) -> bool {
+    let id = &action.type_id;
+    let owner = id.owner.as_deref();
+    matches!(owner, Some("Custom" | "ThirdParty")) || (id.category == "Invoke" && id.provider == "Lambda")
+}
 
 /// The job is done, its action is not: another job is given out, with what this one handed over.
 pub(crate) fn proceed(

@@ -30,6 +30,7 @@ mod transition;
 
 pub use command::{Command, Context, Decision, Effect, End, Progress, Refusal, State, Success};
 pub use id::{ActionId, ExecutionId, UnknownId};
+pub use job::is_job;
 pub use start::{Start, start};
 pub use state::*;
 pub use time::{Policy, Timestamp};

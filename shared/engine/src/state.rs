@@ -80,11 +80,22 @@ pub struct Lane {
     /// Those in front of the stage, oldest first.
     #[serde(default)]
     pub waiting: Vec<Waiting>,
-    /// The execution that entered last, and its attempt: what `GetPipelineState` shows.
-    pub latest: Option<(ExecutionId, u16)>,
+    /// Who entered last: what `GetPipelineState` shows.
+    pub latest: Option<Entry>,
     /// The inbound transition.
     #[serde(default)]
     pub transition: Transition,
+}
+
+/// That an execution entered a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Which execution.
+    pub execution: ExecutionId,
+    /// The stage's index in the execution's version of the pipeline.
+    pub stage: usize,
+    /// Which attempt, from 1.
+    pub attempt: u16,
 }
 
 /// An execution in front of a stage.

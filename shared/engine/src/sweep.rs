@@ -33,7 +33,8 @@ pub(crate) fn sweep(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
                     message: format!("The action did not finish within {minutes} minutes."),
                 },
             );
-            if run.status != ActionStatus::Requested {
+            // Also when it is to be started again: the worker that was lost may have started it.
+            if run.claims > 0 {
                 step.effects.push(Effect::Cancel(id));
             }
             continue;

@@ -144,7 +144,8 @@ pub async fn perform(sim: Sim, driver: Arc<Driver>, operation: Operation) {
     match operation {
         Operation::Create { pipeline } => {
             if let Some(declaration) = declared(&sim, &pipeline) {
-                let create = || driver.create_pipeline(declaration.clone(), BTreeMap::new());
+                let created = Trigger { kind: "CreatePipeline".into(), detail: String::new() };
+                let create = || driver.create_pipeline(declaration.clone(), BTreeMap::new(), created.clone());
                 _ = insist(&sim, "CreatePipeline", create).await;
             }
         }
@@ -274,7 +275,7 @@ async fn report(sim: &Sim, driver: &Driver, job: ActionId, fate: JobFate) {
             // It got no answer and gives up.
             (_, Err(DriveError::Store(_))) => return,
             // It does not know that it is over.
-            (JobFate::Succeed, Err(_)) => JobResult::Succeeded { report, variables: BTreeMap::new(), revision: None },
+            (JobFate::Succeed, Err(_)) => JobResult::Succeeded { report, variables: variables(&mut world, job), revision: None },
             (JobFate::Continue, _) => JobResult::Continue { token: format!("after {}", job.turn), report },
             (JobFate::Fail, _) => {
                 let error = ActionError { code: "JobFailed".into(), message: "made to fail".into() };

@@ -146,3 +146,18 @@ fn the_revisions_of_the_source_stage_are_kept_with_the_execution() {
     rig.succeed(id, "T");
     assert_eq!(rig.executions[&id].revisions.len(), 1, "later stages do not forget them");
 }
+
+#[test]
+fn a_busy_pipeline_does_not_put_off_the_sweep_for_a_lost_chore() {
+    let mut rig = rig();
+    let first = rig.start();
+    let _second = rig.start();
+    rig.succeed(first, "Fetch");
+    let due = rig.lanes.due;
+    assert!(due.is_some());
+    for _ in 0..5 {
+        rig.now = rig.now.plus(rig.policy.grace / 2);
+        rig.start();
+        assert_eq!(rig.lanes.due, due);
+    }
+}

@@ -70,3 +70,24 @@ fn nothing_is_due_in_a_stage_that_is_over() {
     rig.succeed(id, "Fetch");
     assert_eq!(rig.stages[&(id, 0, 1)].due(), None);
 }
+
+#[test]
+fn a_provider_is_told_to_stop_if_anybody_may_have_started_it() {
+    for claimed in [false, true] {
+        let mut rig = rig();
+        let id = rig.start();
+        rig.succeed(id, "Fetch");
+        if claimed {
+            rig.claim(id, "T", 1).unwrap();
+        }
+        // The worker is lost: the action is to be started again, but nobody comes.
+        rig.now = rig.now.plus(rig.policy.lease);
+        rig.apply(id, Command::Sweep).unwrap();
+        assert_eq!(rig.status(id, "T"), ActionStatus::Requested);
+        let minutes = rig.pipeline.stages()[1].actions[0].timeout_minutes();
+        rig.now = rig.now.plus(i64::from(minutes) * MINUTE);
+        rig.apply(id, Command::Sweep).unwrap();
+        assert_eq!(rig.status(id, "T"), ActionStatus::Failed);
+        assert_eq!(rig.effects.contains(&Effect::Cancel(rig.action(id, "T"))), claimed);
+    }
+}
