@@ -275,7 +275,9 @@ async fn report(sim: &Sim, driver: &Driver, job: ActionId, fate: JobFate) {
             // It got no answer and gives up.
             (_, Err(DriveError::Store(_))) => return,
             // It does not know that it is over.
-            (JobFate::Succeed, Err(_)) => JobResult::Succeeded { report, variables: variables(&mut world, job), revision: None },
+            (JobFate::Succeed, Err(_)) => {
+                JobResult::Succeeded { report, variables: variables(&mut world, job), revision: None }
+            }
             (JobFate::Continue, _) => JobResult::Continue { token: format!("after {}", job.turn), report },
             (JobFate::Fail, _) => {
                 let error = ActionError { code: "JobFailed".into(), message: "made to fail".into() };

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use driver::{Message, Outcome, Perform, PerformError, Task};
-use engine::{ActionError, ActionId, Artifact, External, Progress, Revision, Success};
+use engine::{ActionError, ActionId, Artifact, External, Policy, Progress, Revision, Success};
 use pipeline::TypeId;
 use rand::RngExt;
+use store::{Entity, Write};
 
 use crate::clients::{JobFate, Operation};
 use crate::declare::bucket;
@@ -53,6 +54,8 @@ pub struct Outside {
     runs: BTreeMap<ActionId, Run>,
     /// By bucket and key: which attempt made it.
     objects: BTreeMap<(String, String), ActionId>,
+    /// Attempts whose providers must be asked.
+    polled: BTreeSet<ActionId>,
     /// Approvals and jobs for which an answer was taken.
     pub taken: BTreeSet<ActionId>,
 }
@@ -201,6 +204,9 @@ fn begin(world: &mut World, task: &Task) -> Run {
         1..9 => world.rng.random_range(0..30_000),
         _ => world.rng.random_range(0..300_000),
     };
+    if matches!(manner(&task.action.type_id), Manner::Token | Manner::Tagged) {
+        world.outside.polled.insert(task.id);
+    }
     let fresh = Run { ends: (!endless).then_some(now + time), fails: world.rng.random_bool(failing), starts: 0 };
     let run = world.outside.runs.entry(task.id).or_insert(fresh);
     run.starts += 1;
@@ -273,6 +279,29 @@ pub async fn replicate(sim: &Sim, message: Message) {
                 world.outside.objects.insert((bucket(&region), artifact.key.clone()), made);
             }
             None => world.violated(format!("the artifact {} is to be copied and does not exist", artifact.name)),
+        }
+    }
+}
+
+/// An action failed by time-out: its provider must not have ended long before.
+pub fn timed_out(world: &mut World, writes: &[Write]) {
+    let Policy { poll_most, grace, .. } = world.dials.policy;
+    let patience = 600_000 + 2 * (poll_most + grace);
+    for write in writes {
+        let Write::Put { entity: Entity::Stage(stage), .. } = write else {
+            continue;
+        };
+        for (index, run) in stage.actions.iter().enumerate() {
+            if run.updated.is_none_or(|updated| updated.0 != world.now) {
+                continue;
+            }
+            let id = stage.action_id(index);
+            let ended = world.outside.runs.get(&id).and_then(|run| run.ends);
+            let polled = world.outside.polled.contains(&id) && ended.is_some_and(|ended| ended + patience < world.now);
+            let unseen = !world.outside.runs.contains_key(&id);
+            if run.error.as_ref().is_some_and(|error| error.code == "TimeoutError") && (polled || unseen) {
+                world.violated(format!("{} ({id}) times out; its provider ended at {ended:?}", run.name));
+            }
         }
     }
 }

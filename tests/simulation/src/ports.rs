@@ -63,6 +63,7 @@ impl Store for SimStore {
                     let now = Timestamp(world.now);
                     let held = world.checker.committed(now, &writes);
                     world.must(held);
+                    crate::outside::timed_out(&mut world, &writes);
                 }
                 Err(StoreError::Conflict(_)) => world.counts.conflicts += 1,
                 Err(error) => {

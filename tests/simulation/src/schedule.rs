@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use driver::{Driver, Message, Setup};
-use engine::Timestamp;
+use engine::{Policy, Timestamp};
 use rand::RngExt;
 
 use crate::clients::{self, Operation};
@@ -204,6 +204,13 @@ impl Scheduler {
             return false;
         };
         world.now = world.now.max(next);
+        if !world.faulty {
+            let Policy { lease, grace, .. } = world.dials.policy;
+            let patience = 60_000 + 2 * (lease + grace + world.dials.sweep_every);
+            let healed = world.now > self.heal_at + patience;
+            let held = if healed { world.checker.taken_up(world.now - patience) } else { Ok(()) };
+            world.must(held);
+        }
         if world.faulty && world.now >= self.heal_at {
             world.faulty = false;
             world.note(|| "from here on nothing goes wrong".into());

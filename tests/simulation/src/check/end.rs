@@ -1,6 +1,6 @@
 //! What must hold once everything has healed and come to rest.
 
-use engine::{ExecutionStatus, Position};
+use engine::{ActionStatus, ExecutionStatus, Position, StageStatus};
 use store::{Entity, Versioned};
 
 use super::{Checker, broken};
@@ -23,6 +23,19 @@ impl Checker {
             let lane = self.lanes.get(&execution.incarnation).and_then(|lanes| lanes.lanes.get(&name));
             if all_open || lane.is_none_or(|lane| !lane.transition.disabled) {
                 return broken(format!("{id} is stuck in front of {name}: {lane:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Requested work does not lie about: whatever was last touched before this time has been taken up.
+    pub fn taken_up(&self, before: i64) -> Result<(), String> {
+        for stage in self.stages.values().filter(|stage| stage.status == StageStatus::InProgress) {
+            for run in &stage.actions {
+                let open = matches!(run.status, ActionStatus::Requested | ActionStatus::Claimed { .. });
+                if open && run.updated.is_some_and(|updated| updated.0 < before) {
+                    return broken(format!("nobody takes up {} in {} of {}", run.name, stage.name, stage.execution));
+                }
             }
         }
         Ok(())

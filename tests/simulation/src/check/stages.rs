@@ -58,6 +58,10 @@ fn step(name: &str, old: Option<&ActionRun>, run: &ActionRun, now: Timestamp) ->
     if old.updated_by.is_some() && old.updated_by != run.updated_by {
         return broken(format!("{name} is answered twice"));
     }
+    // What actions refer to and read is there in all worlds, so nothing but a lost result can make this.
+    if let Some(error) = run.error.as_ref().filter(|error| error.code == "ConfigurationError") {
+        return broken(format!("{name} fails: {}", error.message));
+    }
     let timed_out = run.error.as_ref().is_some_and(|error| error.code == "TimeoutError");
     if timed_out && old.error.is_none() && old.deadline.is_none_or(|deadline| deadline > now) {
         return broken(format!("{name} fails by time-out before its time: {:?} at {now:?}", old.deadline));
