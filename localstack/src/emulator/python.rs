@@ -6,10 +6,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::hash::hash;
 use crate::shell::{run, version_of};
 
 /// The oldest Python on which both emulators install.
 const OLDEST: (u32, u32) = (3, 10);
+
+const PIP_INSTALL: [&str; 5] = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
 
 /// Makes `folder` a virtual environment with `pins` and, if given, the package in `local`; returns its Python.
 /// Does nothing when it is there with the same content.
@@ -20,58 +23,59 @@ pub(super) fn environment(folder: &Path, pins: &[&str], local: Option<&Path>, sa
     let lock = File::create(folder.with_extension("lock"))?;
     lock.lock().context("cannot lock the virtual environment")?;
 
-    let wanted = content(pins, local)?;
-    let marker = folder.join("installed");
     let python = folder.join("bin").join("python");
-    if fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) && python.exists() {
-        return Ok(python);
-    }
-    let system = system_python()?;
-    say(&format!("installing {} into {}", pins.join(", "), folder.display()));
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-    }
-    run(
-        Command::new(&system).args(["-m", "venv"]).arg(folder),
-        "make a virtual environment (Debian and Ubuntu pack that module apart: apt-get install python3-venv)",
-    )?;
-    let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    run(install.args(pins), "install the emulator from PyPI")?;
-    if let Some(local) = local {
-        // Building leaves files beside the source: build from a copy.
-        let copy = folder.join("plug-in");
-        fs::create_dir_all(&copy)?;
-        for entry in fs::read_dir(local)? {
-            let path = entry?.path();
-            if let (true, Some(name)) = (path.is_file(), path.file_name()) {
-                fs::copy(&path, copy.join(name))?;
-            }
+    // A marker is written when its part is done: what was broken off is made anew.
+    let wanted = pins.join("\n");
+    let marker = folder.join("installed");
+    if !is_marked(&marker, &wanted) || !python.exists() {
+        let system = system_python()?;
+        say(&format!("installing {} into {}", pins.join(", "), folder.display()));
+        if folder.exists() {
+            fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
         }
-        let mut install = Command::new(&python);
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        run(install.arg(&copy), "install the plug-in for LocalStack")?;
+        run(
+            Command::new(system).args(["-m", "venv"]).arg(folder),
+            "make a virtual environment (Debian and Ubuntu pack that module apart: apt-get install python3-venv)",
+        )?;
+        run(Command::new(&python).args(PIP_INSTALL).args(pins), "install the emulator from PyPI")?;
+        fs::write(&marker, wanted).context("cannot mark the installation as finished")?;
     }
-    fs::write(&marker, wanted).context("cannot write the marker of a finished installation")?;
+    if let Some(local) = local {
+        plug_in(folder, &python, local)?;
+    }
     Ok(python)
 }
 
-/// What the marker of a finished installation says: the pins, and the plug-in's source.
-fn content(pins: &[&str], local: Option<&Path>) -> Result<String> {
-    let mut content = pins.join("\n");
-    if let Some(local) = local {
-        let mut files: Vec<_> = fs::read_dir(local)
-            .with_context(|| format!("cannot read {}", local.display()))?
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| path.is_file())
-            .collect();
-        files.sort();
-        for file in files {
-            content.push('\n');
-            content.push_str(&fs::read_to_string(file)?);
-        }
+/// Installs the package in `source` into the environment, unless its files are those that were installed.
+fn plug_in(folder: &Path, python: &Path, source: &Path) -> Result<()> {
+    let mut files: Vec<_> = fs::read_dir(source)
+        .with_context(|| format!("cannot read {}", source.display()))?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    let mut content = Vec::new();
+    for file in &files {
+        content.extend(fs::read(file).with_context(|| format!("cannot read {}", file.display()))?);
     }
-    Ok(content)
+    let wanted = hash(&content);
+    let marker = folder.join("plugged-in");
+    if is_marked(&marker, &wanted) {
+        return Ok(());
+    }
+    // Building leaves files beside the source: build from a copy.
+    let copy = folder.join("plug-in");
+    fs::create_dir_all(&copy)?;
+    for (file, name) in files.iter().filter_map(|file| Some((file, file.file_name()?))) {
+        fs::copy(file, copy.join(name))?;
+    }
+    let reinstall = ["--force-reinstall", "--no-deps"];
+    run(Command::new(python).args(PIP_INSTALL).args(reinstall).arg(&copy), "install the plug-in for LocalStack")?;
+    fs::write(&marker, wanted).context("cannot mark the plug-in as installed")
+}
+
+fn is_marked(marker: &Path, wanted: &str) -> bool {
+    fs::read_to_string(marker).is_ok_and(|installed| installed == wanted)
 }
 
 /// The first Python on the PATH that is new enough.
