@@ -1,0 +1,260 @@
+//! What AWS demands of the templates and no emulator checks: a rule without a permission, a queue without a place for dead
+//! letters or a deployment of yesterday's API would only be found in an account.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use serde_yaml_ng::Value;
+use sha2::{Digest, Sha256};
+
+/// A template with its short forms (`!Ref x`) written out (`{"Ref": "x"}`).
+struct Template {
+    text: String,
+    resources: BTreeMap<String, Value>,
+}
+
+impl Template {
+    fn read(file: &str) -> Self {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file)).unwrap();
+        let template = long_form(serde_yaml_ng::from_str(&text).unwrap());
+        let resources = serde_yaml_ng::from_value(template["Resources"].clone()).unwrap();
+        Self { text, resources }
+    }
+
+    fn of_type(&self, kind: &str) -> impl Iterator<Item = (&str, &Value)> {
+        let kind = format!("AWS::{kind}");
+        self.resources
+            .iter()
+            .filter(move |(_, it)| it["Type"] == kind.as_str())
+            .map(|(name, it)| (name.as_str(), &it["Properties"]))
+    }
+}
+
+fn long_form(value: Value) -> Value {
+    match value {
+        Value::Tagged(tagged) => {
+            let name = tagged.tag.to_string();
+            let name = name.trim_start_matches('!');
+            let key = if name == "Ref" { name.to_owned() } else { format!("Fn::{name}") };
+            Value::Mapping([(Value::from(key), long_form(tagged.value))].into_iter().collect())
+        }
+        Value::Sequence(items) => items.into_iter().map(long_form).collect::<Vec<_>>().into(),
+        Value::Mapping(members) => {
+            Value::Mapping(members.into_iter().map(|(key, value)| (key, long_form(value))).collect())
+        }
+        value => value,
+    }
+}
+
+/// The resource that a `Ref`, or a `GetAtt` of its ARN, points to.
+fn target(value: &Value) -> Option<&str> {
+    if let Some(name) = value.get("Ref") {
+        return name.as_str();
+    }
+    value.get("Fn::GetAtt")?.as_str()?.strip_suffix(".Arn")
+}
+
+fn home() -> Template {
+    Template::read("infra/home.yaml")
+}
+
+fn region() -> Template {
+    Template::read("infra/region.yaml")
+}
+
+#[test]
+fn every_function_that_a_rule_targets_lets_the_rule_in() {
+    let home = home();
+    let mut allowed = BTreeSet::new();
+    for (_, permission) in home.of_type("Lambda::Permission") {
+        if permission["Principal"] == "events.amazonaws.com" {
+            assert_eq!(permission["Action"], "lambda:InvokeFunction");
+            allowed.insert((target(&permission["SourceArn"]).unwrap(), target(&permission["FunctionName"]).unwrap()));
+        }
+    }
+    let mut needed = BTreeSet::new();
+    for (rule, properties) in home.of_type("Events::Rule") {
+        for each in properties["Targets"].as_sequence().unwrap() {
+            needed.insert((rule, target(&each["Arn"]).unwrap()));
+        }
+    }
+    assert!(!needed.is_empty());
+    assert_eq!(needed, allowed);
+}
+
+#[test]
+fn every_rule_leaves_what_it_cannot_deliver_in_a_queue_that_lets_it() {
+    for template in [home(), region()] {
+        for (rule, properties) in template.of_type("Events::Rule") {
+            for each in properties["Targets"].as_sequence().unwrap() {
+                let queue =
+                    target(&each["DeadLetterConfig"]["Arn"]).unwrap_or_else(|| panic!("{rule} has no dead letters"));
+                let lets = template.of_type("SQS::QueuePolicy").any(|(_, policy)| {
+                    let queues = policy["Queues"].as_sequence().unwrap();
+                    let statements = policy["PolicyDocument"]["Statement"].as_sequence().unwrap();
+                    queues.iter().any(|it| target(it) == Some(queue))
+                        && statements.iter().any(|it| it["Principal"]["Service"] == "events.amazonaws.com")
+                });
+                assert!(lets, "{queue} takes no letters from {rule}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_queue_of_work_has_dead_letters_and_every_dead_letter_an_alarm() {
+    let home = home();
+    let mut dead: BTreeSet<_> =
+        home.of_type("Lambda::Function").filter_map(|(_, it)| target(&it["DeadLetterConfig"]["TargetArn"])).collect();
+    for (queue, properties) in home.of_type("SQS::Queue") {
+        match target(&properties["RedrivePolicy"]["deadLetterTargetArn"]) {
+            Some(letters) => assert!(dead.insert(letters), "{letters} serves {queue} and others"),
+            None => assert!(queue.ends_with("DeadLetters"), "{queue} has no dead letters"),
+        }
+    }
+    let watched: BTreeSet<_> = home
+        .of_type("CloudWatch::Alarm")
+        .map(|(_, alarm)| {
+            alarm["Dimensions"][0]["Value"]["Fn::GetAtt"].as_str().unwrap().trim_end_matches(".QueueName")
+        })
+        .collect();
+    assert_eq!(dead, watched);
+}
+
+#[test]
+fn functions_that_are_invoked_asynchronously_do_not_lose_what_fails() {
+    let home = home();
+    let by_rule: BTreeSet<_> = home
+        .of_type("Events::Rule")
+        .flat_map(|(_, rule)| rule["Targets"].as_sequence().unwrap())
+        .filter_map(|it| target(&it["Arn"]))
+        .collect();
+    for function in by_rule {
+        let properties = &home.resources[function]["Properties"];
+        assert!(target(&properties["DeadLetterConfig"]["TargetArn"]).is_some(), "{function} loses what fails");
+    }
+    for (_, mapping) in home.of_type("Lambda::EventSourceMapping") {
+        let from_stream = mapping.get("StartingPosition").is_some();
+        let function = &home.resources[target(&mapping["FunctionName"]).unwrap()]["Properties"];
+        if from_stream {
+            assert!(target(&mapping["DestinationConfig"]["OnFailure"]["Destination"]).is_some());
+            assert_eq!(mapping["BisectBatchOnFunctionError"], true);
+        } else {
+            // AWS refuses a queue that shows a message again while the function still works on it.
+            let queue = &home.resources[target(&mapping["EventSourceArn"]).unwrap()]["Properties"];
+            assert!(queue["VisibilityTimeout"].as_u64() >= function["Timeout"].as_u64());
+        }
+    }
+}
+
+#[test]
+fn every_function_has_a_role_and_a_log_group_of_its_own() {
+    let home = home();
+    let functions: Vec<_> = home.of_type("Lambda::Function").collect();
+    assert_eq!(functions.len(), local::FUNCTIONS.len());
+    let roles: BTreeSet<_> = functions.iter().map(|(_, it)| target(&it["Role"]).unwrap()).collect();
+    assert_eq!(roles.len(), functions.len());
+    for (name, properties) in functions {
+        let logs = home.resources[name]["DependsOn"].as_str().unwrap();
+        let group = &home.resources[logs]["Properties"];
+        let expected = format!("/aws/lambda/{}", properties["FunctionName"]["Fn::Sub"].as_str().unwrap());
+        assert_eq!(group["LogGroupName"]["Fn::Sub"], expected.as_str());
+        assert_eq!(group["RetentionInDays"]["Ref"], "LogRetentionDays");
+    }
+}
+
+#[test]
+fn no_role_may_do_everything_anywhere() {
+    for template in [home(), region()] {
+        for (role, properties) in template.of_type("IAM::Role") {
+            for policy in properties["Policies"].as_sequence().unwrap() {
+                for statement in policy["PolicyDocument"]["Statement"].as_sequence().unwrap() {
+                    let actions = serde_yaml_ng::to_string(&statement["Action"]).unwrap();
+                    assert!(!actions.contains('*'), "{role} may do {actions}");
+                    // The one action that knows no resources.
+                    assert!(
+                        statement["Resource"] != "*" || actions.contains("dynamodb:ListStreams"),
+                        "{role}: {actions}"
+                    );
+                    if actions.contains("sts:AssumeRole") {
+                        assert!(statement["Condition"]["StringEquals"].get("sts:ExternalId").is_some());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_operation_has_a_signed_path_and_only_the_approval_page_is_open() {
+    let home = home();
+    let (_, api) = home.of_type("ApiGateway::RestApi").next().unwrap();
+    let paths = api["Body"]["paths"].as_mapping().unwrap();
+    let mut operations = 0;
+    for (path, methods) in paths {
+        let path = path.as_str().unwrap();
+        for (method, operation) in methods.as_mapping().unwrap() {
+            let signed = operation["security"].as_sequence().unwrap().iter().any(|it| it.get("sigv4").is_some());
+            assert_eq!(signed, path != "/approve", "{path}");
+            assert_eq!(operation["x-amazon-apigateway-integration"]["type"], "aws_proxy", "{path}");
+            let uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"].as_str().unwrap();
+            assert!(uri.contains(if signed { "${ApiFunction.Arn}" } else { "${ApprovalFunction.Arn}" }), "{path}");
+            assert!(signed && method == "post" || !signed, "{path} answers {method:?}");
+        }
+        operations += usize::from(path.starts_with("/service/CodePipeline_20150709/operation/"));
+    }
+    // As many as the SDK knows.
+    assert_eq!(operations, 44);
+    assert_eq!(api["BinaryMediaTypes"][0], "application/cbor");
+    let (_, stage) = home.of_type("ApiGateway::Stage").next().unwrap();
+    let throttled = stage["MethodSettings"].as_sequence().unwrap();
+    assert!(throttled.iter().all(|it| it["ResourcePath"] == "/~1approve"));
+    assert_eq!(throttled.len(), 2);
+}
+
+#[test]
+fn both_doors_are_open_to_api_gateway() {
+    let home = home();
+    let allowed: BTreeSet<_> = home
+        .of_type("Lambda::Permission")
+        .filter(|(_, it)| it["Principal"] == "apigateway.amazonaws.com")
+        .map(|(_, it)| {
+            assert!(it["SourceArn"]["Fn::Sub"].as_str().unwrap().contains(":${RestApi}/"));
+            target(&it["FunctionName"]).unwrap()
+        })
+        .collect();
+    assert_eq!(allowed, BTreeSet::from(["ApiFunction", "ApprovalFunction"]));
+}
+
+#[test]
+fn a_changed_api_is_deployed() {
+    let home = home();
+    let (_, api) = home.of_type("ApiGateway::RestApi").next().unwrap();
+    let body = serde_yaml_ng::to_string(&api["Body"]).unwrap();
+    let hash: String = Sha256::digest(body).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let names: Vec<_> = home.of_type("ApiGateway::Deployment").map(|(name, _)| name).collect();
+    assert_eq!(names, [format!("Deployment{hash}")], "RestApi's Body has changed: rename the deployment");
+    assert_eq!(home.text.matches(&names[0]).count(), 2, "the stage takes it");
+}
+
+#[test]
+fn state_and_artifacts_are_kept_encrypted_and_recoverable() {
+    let home = home();
+    let (_, table) = home.of_type("DynamoDB::Table").next().unwrap();
+    assert_eq!(table["SSESpecification"]["SSEEnabled"], true);
+    assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
+    let region = region();
+    let (name, bucket) = region.of_type("S3::Bucket").next().unwrap();
+    let encryption =
+        &bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]["ServerSideEncryptionByDefault"];
+    assert_eq!(encryption["SSEAlgorithm"], "aws:kms");
+    assert_eq!(target(&encryption["KMSMasterKeyID"]), Some("ArtifactKey"));
+    assert!(bucket["PublicAccessBlockConfiguration"].as_mapping().unwrap().values().all(|it| *it == true));
+    assert_eq!(bucket["VersioningConfiguration"]["Status"], "Enabled");
+    for kept in [&home.resources["Table"], &region.resources[name], &region.resources["ArtifactKey"]] {
+        assert_eq!(kept["DeletionPolicy"], "Retain");
+        assert_eq!(kept["UpdateReplacePolicy"], "Retain");
+    }
+}
