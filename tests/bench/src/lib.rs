@@ -1,0 +1,32 @@
+//! The bench: the figures for which the design has budgets, as ratios in one run on the local stack.
+//!
+//! The *floor* is one event, one function, one conditional put on the same emulator: the time from before `PutEvents`
+//! until the put has been answered, as the function ([`floor`]; the bench's own program, deployed) logs it. The *gap* is the time from the end of
+//! one action's provider work to the beginning of the next one's, as the worker logs them around the provider's calls.
+//! Write requests are counted by a proxy before the emulator's DynamoDB, as the difference between a pipeline and one
+//! twice as long. All programs are of the profile `dev`, the floor's function too.
+//!
+//! `cargo run -p bench -- [--on localstack] [--repeat N] [--check]` prints a table and writes
+//! `target/bench/{emulator}.json`. It starts an emulator of its own, which ends with it; other work on the same machine
+//! disturbs the figures.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! let report = bench::measure(local::Emulator::Ministack, &bench::Effort::default(), &std::env::current_exe()?).await?;
+//! println!("{report}");
+//! # Ok(())
+//! # }
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod floor;
+mod installation;
+mod lines;
+mod measure;
+mod pipelines;
+mod proxy;
+mod report;
+mod statistics;
+
+pub use measure::{Effort, measure};
+pub use report::{Report, Row};

@@ -1,0 +1,293 @@
+//! What is measured, and how.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use local::{Emulator, FUNCTIONS, HOME};
+
+use crate::installation::Installation;
+use crate::lines;
+use crate::pipelines::{self, Kind, Step, name};
+use crate::proxy::Proxy;
+use crate::report::{Report, Row};
+use crate::statistics::median;
+
+/// Events before the floor is measured: the function's process has to start.
+const WARM_UP: usize = 5;
+/// Between two events, so that each finds the function idle.
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// How much is done. The defaults are those that the budgets are judged by.
+#[derive(Clone, Debug)]
+pub struct Effort {
+    /// Names the installation.
+    pub name: &'static str,
+    /// Events for the floor.
+    pub events: usize,
+    /// How often each pipeline is run, after a first time that does not count.
+    pub repeat: u32,
+    /// Actions one after another.
+    pub chain: usize,
+    /// Sizes of the groups of parallel actions whose beginning is measured.
+    pub groups: Vec<usize>,
+    /// Actions by which two pipelines differ, to count writes.
+    pub counted: usize,
+    /// Parallel actions whose end is measured; no more than 50 fit into a stage.
+    pub parallel: usize,
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self { name: "bench", events: 60, repeat: 5, chain: 20, groups: vec![5, 10], counted: 10, parallel: 50 }
+    }
+}
+
+/// Brings an installation up, measures, and takes it down again. `program` is the bench's own program.
+///
+/// # Errors
+/// When anything fails; figures are never made up.
+pub async fn measure(emulator: Emulator, effort: &Effort, program: &Path) -> Result<Report> {
+    let installation = Installation::up(emulator, effort.name, program).await?;
+    let mut bench = Bench { installation, repeat: effort.repeat, floor: 0.0, rows: Vec::new() };
+    bench.floor(effort).await?;
+    bench.chain(effort.chain).await?;
+    for group in &effort.groups {
+        bench.fan_out(*group).await?;
+    }
+    bench.after_asynchronous().await?;
+    bench.parallel(effort.parallel).await?;
+    bench.writes(effort.counted).await?;
+    bench.sizes().await?;
+    let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    Ok(Report { emulator: emulator.name(), time, floor: bench.floor, rows: bench.rows })
+}
+
+struct Bench {
+    installation: Installation,
+    repeat: u32,
+    /// Milliseconds.
+    floor: f64,
+    rows: Vec<Row>,
+}
+
+impl Bench {
+    fn row(&mut self, figure: String, value: f64, unit: &'static str, ratio: Option<f64>, budget: Option<f64>) {
+        let row = Row { figure, value, unit, ratio, budget };
+        eprintln!("{row}");
+        self.rows.push(row);
+    }
+
+    /// A time, as a share of the floor.
+    fn gap(&mut self, figure: String, times: &[f64], budget: Option<f64>) -> Result<()> {
+        let time = median(times).with_context(|| format!("nothing was measured: {figure}"))?;
+        self.row(figure, time, "ms", Some(time / self.floor), budget);
+        Ok(())
+    }
+
+    async fn floor(&mut self, effort: &Effort) -> Result<()> {
+        let mut single = Vec::new();
+        for number in 0..WARM_UP + effort.events {
+            single.extend(self.put_events(&format!("single-{number}"), 1).await?);
+            tokio::time::sleep(PAUSE).await;
+        }
+        let mut groups = Vec::new();
+        for size in &effort.groups {
+            for number in 0..=self.repeat {
+                groups.push((*size, number, self.put_events(&format!("group-{size}-{number}"), *size).await?));
+                tokio::time::sleep(PAUSE * 5).await;
+            }
+        }
+        let expected: Vec<String> =
+            single.iter().chain(groups.iter().flat_map(|(_, _, events)| events)).map(|(id, _)| id.clone()).collect();
+        let puts = lines::puts(&self.installation.logs, &self.installation.floor_log, &expected).await?;
+        let took = |(id, sent): &(String, f64)| puts[id] - sent;
+        let single: Vec<f64> = single.iter().skip(WARM_UP).map(took).collect();
+        self.floor = median(&single).context("no event was measured")?;
+        eprintln!("the floor is {:.1} ms", self.floor);
+        for size in &effort.groups {
+            let mut each = Each::default();
+            for (_, _, events) in groups.iter().filter(|(of, number, _)| of == size && *number > 0) {
+                each.add(events.iter().map(took).collect());
+            }
+            self.gap(format!("(floor, {size} events at once: median)"), &each.median, None)?;
+            self.gap(format!("(floor, {size} events at once: last)"), &each.last, None)?;
+        }
+        Ok(())
+    }
+
+    /// Sends `count` events in one request; returns their ids, each with the time before it.
+    async fn put_events(&self, id: &str, count: usize) -> Result<Vec<(String, f64)>> {
+        let client = aws_sdk_eventbridge::Client::new(&self.installation.stack.sdk(HOME));
+        let ids: Vec<String> = (0..count).map(|number| format!("{id}-{number}")).collect();
+        let entry = |id: &String| {
+            PutEventsRequestEntry::builder()
+                .event_bus_name(&self.installation.bus)
+                .source("bench")
+                .detail_type("Floor")
+                .detail(serde_json::json!({ "id": id }).to_string())
+                .build()
+        };
+        let entries: Vec<_> = ids.iter().map(entry).collect();
+        let sent = jiff::Timestamp::now().as_microsecond() as f64 / 1_000.0;
+        let answer = client.put_events().set_entries(Some(entries)).send().await.context("cannot put events")?;
+        ensure!(answer.failed_entry_count() == 0, "the bus refused events: {answer:?}");
+        Ok(ids.into_iter().map(|id| (id, sent)).collect())
+    }
+
+    /// Makes a pipeline and runs it: once to warm up, then as often as asked for. Returns the later executions' ids.
+    async fn runs(&self, pipeline: &str, stages: &[Vec<Step>]) -> Result<Vec<String>> {
+        let client = &self.installation.codepipeline;
+        pipelines::create(client, &self.installation.places, pipeline, stages).await?;
+        let mut executions = Vec::new();
+        for _ in 0..=self.repeat {
+            let began = std::time::Instant::now();
+            executions.push(pipelines::run(client, pipeline).await?);
+            eprintln!("ran {pipeline} in {:.1} s", began.elapsed().as_secs_f32());
+        }
+        Ok(executions.split_off(1))
+    }
+
+    async fn calls(&self, execution: &str, stages: &[Vec<Step>]) -> Result<HashMap<String, lines::Call>> {
+        let each =
+            stages.iter().enumerate().flat_map(|(number, steps)| (0..steps.len()).map(move |it| name(number, it)));
+        let names: Vec<String> = each.collect();
+        lines::calls(&self.installation.logs, &self.installation.worker_log, execution, &names).await
+    }
+
+    /// Gaps between actions of one stage, one after another, and between stages of one action each.
+    async fn chain(&mut self, actions: usize) -> Result<()> {
+        let one_stage = vec![(1..).take(actions).map(|order| (order, Kind::Synchronous)).collect::<Vec<_>>()];
+        let many_stages = vec![vec![(1, Kind::Synchronous)]; actions];
+        for (figure, pipeline, stages, budget) in [
+            ("gap, one action after another", "chain", one_stage, Some(0.3)),
+            ("(gap, from stage to stage)", "stages", many_stages, None),
+        ] {
+            let mut gaps = Vec::new();
+            for execution in self.runs(pipeline, &stages).await? {
+                let calls = self.calls(&execution, &stages).await?;
+                let mut calls: Vec<_> =
+                    calls.into_iter().filter(|(name, _)| name != "Source").map(|(_, it)| it).collect();
+                calls.sort_by(|one, other| one.start.total_cmp(&other.start));
+                gaps.extend(calls.windows(2).map(|pair| pair[1].start - pair[0].back));
+            }
+            self.gap(figure.into(), &gaps, budget)?;
+        }
+        Ok(())
+    }
+
+    /// Gaps from one action to each of a group of parallel ones.
+    async fn fan_out(&mut self, actions: usize) -> Result<()> {
+        let mut group = vec![(1, Kind::Synchronous)];
+        group.resize(actions + 1, (2, Kind::Synchronous));
+        let stages = vec![group];
+        let mut each = Each::default();
+        for execution in self.runs(&format!("fan-out-{actions}"), &stages).await? {
+            let mut calls = self.calls(&execution, &stages).await?;
+            calls.remove("Source");
+            let lead = calls.remove(&name(0, 0)).context("the first action was not run")?;
+            each.add(calls.values().map(|call| call.start - lead.back).collect());
+        }
+        self.gap(format!("(gap, fan-out to {actions}: first)"), &each.first, None)?;
+        self.gap(format!("gap, fan-out to {actions}: median"), &each.median, Some(1.3))?;
+        self.gap(format!("(gap, fan-out to {actions}: last)"), &each.last, None)
+    }
+
+    /// The gap after an action whose end is told by the provider: from the state machine's stop to the next action.
+    async fn after_asynchronous(&mut self) -> Result<()> {
+        let stages = vec![vec![(1, Kind::Asynchronous), (2, Kind::Synchronous)]];
+        let step_functions = aws_sdk_sfn::Client::new(&self.installation.stack.sdk(HOME));
+        let mut gaps = Vec::new();
+        for execution in self.runs("asynchronous", &stages).await? {
+            let ran = pipelines::actions(&self.installation.codepipeline, "asynchronous", &execution).await?;
+            let (_, first) = ran.iter().find(|(it, _)| *it == name(0, 0)).context("the first action was not run")?;
+            let stopped = step_functions.describe_execution().execution_arn(&first.external).send().await?;
+            let stopped = stopped.stop_date().context("the state machine stopped")?.as_secs_f64() * 1_000.0;
+            gaps.push(self.calls(&execution, &stages).await?[&name(0, 1)].start - stopped);
+        }
+        self.gap("(gap, state machine's end to the next action)".into(), &gaps, None)
+    }
+
+    /// How long parallel actions take, from the request to the last one's end, beside one alone.
+    async fn parallel(&mut self, actions: usize) -> Result<()> {
+        for (kind, word, budget) in
+            [(Kind::Asynchronous, "Step Functions, 1 s", Some(3.0)), (Kind::Synchronous, "S3 deploy", None)]
+        {
+            let mut times = Vec::new();
+            for count in [1, actions] {
+                let stages = vec![vec![(1, kind); count]];
+                let pipeline = format!("parallel-{kind:?}-{count}");
+                let mut took = Vec::new();
+                for execution in self.runs(&pipeline, &stages).await? {
+                    let ran = pipelines::actions(&self.installation.codepipeline, &pipeline, &execution).await?;
+                    ensure!(ran.len() == count, "{} of {count} actions are listed", ran.len());
+                    let begin = ran.iter().map(|(_, it)| it.requested).fold(f64::INFINITY, f64::min);
+                    let end = ran.iter().map(|(_, it)| it.ended).fold(0.0, f64::max);
+                    took.push(end - begin);
+                }
+                times.push(median(&took).context("nothing was run")?);
+            }
+            let (one, many) = (times[0], times[1]);
+            self.row(format!("(one action: {word})"), one, "ms", None, None);
+            let figure = format!("{actions} parallel actions: {word}");
+            let figure = if budget.is_some() { figure } else { format!("({figure})") };
+            self.row(figure, many, "ms", Some(many / one), budget);
+        }
+        Ok(())
+    }
+
+    /// Write requests an action: what a pipeline of twice as many actions needs more, by a proxy before DynamoDB.
+    async fn writes(&mut self, actions: usize) -> Result<()> {
+        let proxy = Proxy::start(&self.installation.stack.endpoint).await?;
+        self.installation.lead_writers_to(&proxy.url).await?;
+        let chain = |kind| move |count: usize| vec![(1..).take(count).map(|order| (order, kind)).collect()];
+        let stages = |count: usize| vec![vec![(1, Kind::Synchronous)]; count];
+        let kinds: [(&str, &dyn Fn(usize) -> Vec<Vec<Step>>, Option<f64>); 3] = [
+            ("writes, synchronous action", &chain(Kind::Synchronous), Some(2.0)),
+            ("writes, asynchronous action", &chain(Kind::Asynchronous), Some(3.0)),
+            ("(writes, synchronous action, each in a stage)", &stages, None),
+        ];
+        for (number, (figure, shape, budget)) in kinds.into_iter().enumerate() {
+            let mut counts = Vec::new();
+            for count in [actions, actions * 2] {
+                let pipeline = format!("writes-{number}-{count}");
+                let client = &self.installation.codepipeline;
+                pipelines::create(client, &self.installation.places, &pipeline, &shape(count)).await?;
+                let before = proxy.writes();
+                pipelines::run(client, &pipeline).await?;
+                // Late polls may still come.
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                counts.push((proxy.writes() - before) as f64);
+            }
+            ensure!(counts[0] > 0.0, "no write request came by the proxy");
+            self.row(figure.into(), (counts[1] - counts[0]) / actions as f64, "", None, budget);
+        }
+        Ok(())
+    }
+
+    async fn sizes(&mut self) -> Result<()> {
+        for function in FUNCTIONS {
+            let size = self.installation.package_size(function).await?;
+            self.row(format!("(package of {function}, profile dev)"), size as f64 / 1e6, "MB", None, None);
+        }
+        Ok(())
+    }
+}
+
+/// First, median and last of several groups.
+#[derive(Default)]
+struct Each {
+    first: Vec<f64>,
+    median: Vec<f64>,
+    last: Vec<f64>,
+}
+
+impl Each {
+    fn add(&mut self, times: Vec<f64>) {
+        self.first.extend(times.iter().copied().reduce(f64::min));
+        self.last.extend(times.iter().copied().reduce(f64::max));
+        self.median.extend(median(&times));
+    }
+}

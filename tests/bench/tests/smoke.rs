@@ -1,0 +1,26 @@
+//! The bench itself works: with little effort, every figure is there and possible.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use bench::{Effort, measure};
+use local::Emulator;
+
+#[tokio::test]
+async fn every_figure_is_measured() {
+    let effort =
+        Effort { name: "bench-smoke", events: 10, repeat: 1, chain: 4, groups: vec![3], counted: 2, parallel: 5 };
+    let report = measure(Emulator::Ministack, &effort, Path::new(env!("CARGO_BIN_EXE_bench"))).await.unwrap();
+    println!("{report}");
+    assert!((2.0..2_000.0).contains(&report.floor), "{report}");
+    let value = |figure: &str| report.row(figure).unwrap().value;
+    for figure in ["gap, one action after another", "gap, fan-out to 3: median"] {
+        assert!((0.0..2_000.0).contains(&value(figure)), "{report}");
+    }
+    // Counts do not depend on how busy the machine is.
+    assert!((1.0..=2.0).contains(&value("writes, synchronous action")), "{report}");
+    assert!((2.0..=3.0).contains(&value("writes, asynchronous action")), "{report}");
+    let together = value("5 parallel actions: Step Functions, 1 s");
+    assert!((1_000.0..60_000.0).contains(&together), "{report}");
+    assert!(value("(package of worker, profile dev)") > 0.5, "{report}");
+}
