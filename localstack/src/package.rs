@@ -12,7 +12,7 @@ use serde::Deserialize;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::hash::hash;
+use crate::hash::Hashes;
 
 /// The installation's functions, by package name.
 pub const FUNCTIONS: &[&str] = &["api", "worker", "replicator", "trigger", "approval", "publisher", "sweeper"];
@@ -23,7 +23,15 @@ const SAMPLES: &[&str] = &["sample-test"];
 /// Builds the functions; returns where each one is.
 pub(crate) fn build(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let packages = FUNCTIONS.iter().chain(SAMPLES).flat_map(|package| ["--package", package]);
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // Under `cargo run` and `cargo test` these tell about another package. Build scripts that look at them (ring's)
+    // would run again, and all that depends on them be built anew, whenever such a run follows a plain build.
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            cargo.env_remove(name);
+        }
+    }
+    let output = cargo
         .args(["build", "--bins", "--message-format=json-render-diagnostics"])
         .args(packages)
         .current_dir(root)
@@ -61,18 +69,18 @@ fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
 
 /// Puts a program where CloudFormation finds it; returns its key, which holds the hash of the program, so that an
 /// unchanged program has an unchanged key.
-pub(crate) async fn upload(s3: &Client, bucket: &str, name: &str, program: &Path) -> Result<String> {
-    let program = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
-    let hash = hash(&program);
-    let key = format!("functions/{name}/{}.zip", &hash[..16]);
+pub(crate) async fn upload(
+    s3: &Client,
+    bucket: &str,
+    name: &str,
+    program: &Path,
+    hashes: &mut Hashes,
+) -> Result<String> {
+    let key = format!("functions/{name}/{}.zip", &hashes.of(program)?[..16]);
     if s3.head_object().bucket(bucket).key(&key).send().await.is_err() {
-        s3.put_object()
-            .bucket(bucket)
-            .key(&key)
-            .body(zipped(&program)?.into())
-            .send()
-            .await
-            .with_context(|| format!("cannot upload the function {name}"))?;
+        let program = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+        let put = s3.put_object().bucket(bucket).key(&key).body(zipped(&program)?.into());
+        put.send().await.with_context(|| format!("cannot upload the function {name}"))?;
     }
     Ok(key)
 }

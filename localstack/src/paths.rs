@@ -31,4 +31,9 @@ impl Paths {
     pub fn instance(&self, name: &str) -> PathBuf {
         self.state.join(name)
     }
+
+    /// What is remembered about programs' hashes.
+    pub fn hashes(&self) -> PathBuf {
+        self.state.join("hashes.json")
+    }
 }
