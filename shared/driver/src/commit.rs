@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::{
-    ActionId, Chore, Command, Context, Decision, Effect, Execution, ExecutionId, Head, Lanes, Policy, Position,
-    Refusal, StageRun, State,
+    ActionId, ActionStatus, Chore, Command, Context, Decision, Effect, Execution, ExecutionId, Head, Lanes, Policy,
+    Position, Refusal, StageRun, State,
 };
 use pipeline::{Pipeline, PipelineName};
 use store::{Entity, Expect, Key, Store, StoreError, Versioned, Write};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::error::DriveError;
 use crate::ports::{Clock, Dispatch, Message};
+use crate::resolve::Stages;
 
 /// How often a step is decided again because others were first. Each time all but one of the competitors lose, so
 /// this is far above the 50 actions that can run side by side in a stage.
@@ -56,6 +57,8 @@ pub struct Loaded {
     /// The stage attempt at hand.
     pub stage: Option<StageRun>,
     pub(crate) lanes: Option<Lanes>,
+    /// Earlier stages of the execution, as far as they were read, by index; none of them changes again.
+    pub(crate) finished: Stages,
     pub(crate) revisions: HashMap<Key, u64>,
 }
 
@@ -199,7 +202,7 @@ impl Driver {
             }
         }
         let pipeline = self.pipeline_version(&execution.pipeline, execution.incarnation, execution.version).await?;
-        Ok(Loaded { pipeline, execution, stage, lanes: None, revisions })
+        Ok(Loaded { pipeline, execution, stage, lanes: None, finished: Stages::new(), revisions })
     }
 
     async fn load_lanes(&self, loaded: &mut Loaded) -> Result<(), DriveError> {
@@ -239,6 +242,7 @@ impl Driver {
             None => self.load(place).await?,
         };
         let mut attempt = 0;
+        let mut began = self.clock.now();
         loop {
             let state = State {
                 pipeline: loaded.pipeline.clone(),
@@ -255,9 +259,13 @@ impl Driver {
                 Err(_) => {}
                 Ok(decision) => match self.commit(&decision, Vec::new(), &mut loaded).await {
                     Ok(()) => return Ok(Applied { claimed: decision.claimed, loaded, effects: decision.effects }),
-                    Err(error) => self.again(&mut attempt, error).await?,
+                    Err(error) => {
+                        let rivals = rivals(loaded.stage.as_ref(), self.clock.now().since(began));
+                        self.again(&mut attempt, rivals, error).await?;
+                    }
                 },
             }
+            began = self.clock.now();
             loaded = self.load(place).await?;
             fresh = true;
         }
@@ -339,14 +347,13 @@ impl Driver {
 
     /// After a lost race: waits a little, so that many writers of one item get through one after another. Gives any
     /// other error back.
-    pub(crate) async fn again(&self, attempt: &mut u32, error: StoreError) -> Result<(), StoreError> {
+    pub(crate) async fn again(&self, attempt: &mut u32, rivals: Rivals, error: StoreError) -> Result<(), StoreError> {
         if !matches!(error, StoreError::Conflict(_)) || *attempt >= ATTEMPTS {
             return Err(error);
         }
-        let most = 8_u64 << (*attempt).min(4);
         *attempt += 1;
         let chance = self.clock.random().as_u128() as u64;
-        self.clock.sleep(Duration::from_millis(chance % most)).await;
+        self.clock.sleep(Duration::from_millis(chance % rivals.window(*attempt))).await;
         Ok(())
     }
 
@@ -365,5 +372,62 @@ impl Driver {
             // The pipeline was deleted between the two reads.
             _ => Err(DriveError::PipelineNotFound(head.pipeline.to_string())),
         }
+    }
+}
+
+/// Who else may want to write the same item.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rivals {
+    /// Those that are about to.
+    soon: u64,
+    /// Those that may come to.
+    ever: u64,
+    /// Milliseconds from the read to the write.
+    turn: u64,
+}
+
+/// Where rivals cannot be known.
+pub(crate) const ALONE: Rivals = Rivals { soon: 1, ever: 1, turn: 8 };
+
+/// The writers of a stage: `soon` are actions to be claimed or started, the rest are polled. `took` is how long reading
+/// and writing took just now: more than on a quiet table when many do it.
+fn rivals(stage: Option<&StageRun>, took: i64) -> Rivals {
+    let actions = || stage.iter().flat_map(|stage| &stage.actions);
+    let soon = actions().filter(|run| matches!(run.status, ActionStatus::Requested | ActionStatus::Claimed { .. }));
+    Rivals {
+        soon: soon.count() as u64,
+        ever: actions().filter(|run| run.status.in_flight()).count() as u64,
+        turn: u64::try_from(took).unwrap_or(0).clamp(8, 40),
+    }
+}
+
+impl Rivals {
+    /// Milliseconds over which the next try is spread. With a turn for each rival, about one of them comes at a time;
+    /// with less, they fail together, and the more of them there are, the fewer get through.
+    fn window(self, attempt: u32) -> u64 {
+        self.turn * (1 << attempt.min(6)).clamp(self.soon.max(1), self.ever.max(self.soon).max(16))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_are_spread_over_as_many_turns_as_there_are_rivals() {
+        let window = |soon, ever, attempt| Rivals { soon, ever, turn: 10 }.window(attempt);
+        assert_eq!(window(5, 5, 1), 50);
+        assert_eq!(window(50, 50, 1), 500);
+        assert_eq!(window(50, 50, 6), 500, "no longer than that");
+        assert_eq!(window(0, 50, 1), 20, "fifty run, but who writes now is unknown");
+        assert_eq!(window(0, 50, 6), 500);
+        assert_eq!(ALONE.window(6), 16 * 8);
+    }
+
+    #[test]
+    fn a_turn_is_as_long_as_the_table_needs_within_limits() {
+        assert_eq!(rivals(None, 20).turn, 20);
+        assert_eq!(rivals(None, 0).turn, 8);
+        assert_eq!(rivals(None, 5_000).turn, 40);
     }
 }

@@ -7,7 +7,7 @@ use engine::{Decision, ExecutionId, Head, Lanes, Start, TransitionChange, Trigge
 use pipeline::{ActionName, Declaration, Pipeline, PipelineName, StageName};
 use store::{Entity, Expect, Key, Listing, Page, Source, StoreError, StoredDeclaration, Write};
 
-use crate::commit::{Driver, entities};
+use crate::commit::{ALONE, Driver, entities};
 use crate::error::DriveError;
 use crate::start::variables;
 
@@ -120,7 +120,7 @@ impl Driver {
                 Ok(()) => {
                     return Ok(PipelineRecord { version: head.version, stored: head.updated, head, pipeline });
                 }
-                Err(error) => self.again(&mut attempt, error).await?,
+                Err(error) => self.again(&mut attempt, ALONE, error).await?,
             }
         }
     }
@@ -256,7 +256,7 @@ impl Driver {
                     self.follow(decision.effects).await;
                     return Ok(());
                 }
-                Err(error) => self.again(&mut attempt, error).await?,
+                Err(error) => self.again(&mut attempt, ALONE, error).await?,
             }
         }
     }
@@ -280,7 +280,7 @@ impl Driver {
             let write = Write::Put { entity: Entity::Head(head), expect: Expect::Revision(revision) };
             match self.store.commit(vec![write, still_there]).await {
                 Ok(()) => return Ok(true),
-                Err(error) => self.again(&mut attempt, error).await?,
+                Err(error) => self.again(&mut attempt, ALONE, error).await?,
             }
         }
     }
@@ -322,7 +322,7 @@ impl Driver {
                     self.follow(decision.effects).await;
                     return Ok(());
                 }
-                Err(error) => self.again(&mut attempt, error).await?,
+                Err(error) => self.again(&mut attempt, ALONE, error).await?,
             }
         }
     }

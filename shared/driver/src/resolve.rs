@@ -22,8 +22,22 @@ fn misconfigured(message: String) -> ActionError {
 }
 
 impl Driver {
+    /// Reads the stages before an action's own from which it takes variables and artifacts, as far as they have not
+    /// been read yet. What an execution has left behind never changes again.
+    pub(crate) async fn finished(&self, loaded: &Loaded, id: ActionId) -> Result<Stages, DriveError> {
+        let declared = loaded.pipeline.stages().get(usize::from(id.stage));
+        let Some(action) = declared.and_then(|stage| stage.actions.get(usize::from(id.action))) else {
+            return Ok(Stages::new());
+        };
+        let mut needed = needed_stages(&loaded.pipeline, action);
+        needed.retain(|index| *index != usize::from(id.stage) && !loaded.finished.contains_key(index));
+        self.stages(&loaded.execution, needed).await
+    }
+
     /// Everything that a provider needs to run an action.
-    pub(crate) async fn task(&self, loaded: &Loaded, id: ActionId) -> Result<Resolved, DriveError> {
+    pub(crate) async fn task(&self, loaded: &mut Loaded, id: ActionId) -> Result<Resolved, DriveError> {
+        let read = self.finished(loaded, id).await?;
+        loaded.finished.extend(read);
         let (pipeline, execution) = (&loaded.pipeline, &loaded.execution);
         let declared = pipeline.stages().get(usize::from(id.stage));
         let Some((stage, action)) =
@@ -33,8 +47,8 @@ impl Driver {
         };
         let run = loaded.stage.as_ref().and_then(|stage| stage.actions.get(usize::from(id.action)));
         let run = run.ok_or_else(|| DriveError::no_action(id))?;
-        let needed = needed_stages(pipeline, action);
-        let stages = self.stages(execution, needed, loaded.stage.as_ref()).await?;
+        let mut stages = loaded.finished.clone();
+        stages.extend(loaded.stage.iter().map(|stage| (stage.stage, stage.clone())));
         let configuration = match self.configuration(pipeline, execution, action, &stages).await? {
             Ok(configuration) => configuration,
             Err(error) => return Ok(Err(error)),
@@ -90,17 +104,11 @@ impl Driver {
         })))
     }
 
-    /// The latest attempts at these stages; `known` need not be read again.
-    async fn stages(
-        &self,
-        execution: &Execution,
-        needed: Vec<usize>,
-        known: Option<&StageRun>,
-    ) -> Result<Stages, DriveError> {
-        let mut stages: Stages = known.into_iter().map(|stage| (stage.stage, stage.clone())).collect();
+    /// The latest attempts at these stages.
+    async fn stages(&self, execution: &Execution, needed: Vec<usize>) -> Result<Stages, DriveError> {
+        let mut stages = Stages::new();
         let keys: Vec<Key> = needed
             .into_iter()
-            .filter(|index| !stages.contains_key(index))
             .filter_map(|index| {
                 let attempt = execution.attempts.get(index).copied().filter(|attempt| *attempt > 0)?;
                 Some(Key::Stage(execution.id, index, attempt))
@@ -188,7 +196,7 @@ impl Driver {
         pipeline: &Pipeline,
         action: &Action,
     ) -> Result<Option<BTreeMap<String, String>>, DriveError> {
-        let stages = self.stages(execution, needed_stages(pipeline, action), None).await?;
+        let stages = self.stages(execution, needed_stages(pipeline, action)).await?;
         Ok(self.configuration(pipeline, execution, action, &stages).await?.ok())
     }
 
@@ -202,7 +210,7 @@ impl Driver {
         pipeline: &Pipeline,
         action: &Action,
     ) -> Result<Vec<Artifact>, DriveError> {
-        let stages = self.stages(execution, needed_stages(pipeline, action), None).await?;
+        let stages = self.stages(execution, needed_stages(pipeline, action)).await?;
         let made = |name| {
             let (stage, index) = pipeline.producer(name)?;
             stages.get(&stage)?.actions.get(index)?.outputs.iter().find(|artifact| artifact.name == *name).cloned()

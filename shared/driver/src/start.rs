@@ -6,8 +6,9 @@ use engine::{ExecutionId, RevisionOverride, Start, Trigger};
 use pipeline::{Pipeline, PipelineName, PipelineType};
 use store::{Entity, Expect, Key, StartToken, Versioned, Write};
 
-use crate::commit::{Driver, Loaded};
+use crate::commit::{ALONE, Driver, Loaded};
 use crate::error::DriveError;
+use crate::resolve::Stages;
 
 /// What a caller gives to start an execution.
 #[derive(Clone, Debug)]
@@ -104,7 +105,8 @@ impl Driver {
                 return Err(DriveError::no_execution(id));
             };
             let revisions = HashMap::from([(Key::Lanes(name.clone(), head.incarnation), revision)]);
-            let mut loaded = Loaded { pipeline, execution, stage: None, lanes: None, revisions };
+            let finished = Stages::new();
+            let mut loaded = Loaded { pipeline, execution, stage: None, lanes: None, finished, revisions };
             let writes = token
                 .map(|(incarnation, token)| Write::Put {
                     entity: Entity::Token(StartToken {
@@ -123,7 +125,7 @@ impl Driver {
                     self.follow(decision.effects).await;
                     return Ok(Started { execution: id, new: true });
                 }
-                Err(error) => self.again(&mut attempt, error).await?,
+                Err(error) => self.again(&mut attempt, ALONE, error).await?,
             }
         }
     }

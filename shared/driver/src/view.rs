@@ -245,13 +245,13 @@ impl Driver {
     /// # Errors
     /// [`DriveError::JobNotFound`]; [`Refusal::StaleJob`] for one that is over.
     pub async fn job(&self, id: ActionId) -> Result<Task, DriveError> {
-        let loaded = self.load(Place::Action(id)).await.map_err(|error| no_job(error, id))?;
+        let mut loaded = self.load(Place::Action(id)).await.map_err(|error| no_job(error, id))?;
         let run = loaded.stage.as_ref().and_then(|stage| stage.actions.get(usize::from(id.action)));
         let run = run.filter(|run| run.status != ActionStatus::Pending).ok_or_else(|| DriveError::no_action(id))?;
         if run.turn != id.turn || !run.status.in_flight() {
             return Err(Refusal::StaleJob(id).into());
         }
-        match self.task(&loaded, id).await? {
+        match self.task(&mut loaded, id).await? {
             Ok(task) => Ok(*task),
             Err(error) => Err(DriveError::Missing(error.message)),
         }

@@ -35,8 +35,19 @@ impl Driver {
 
     async fn run(&self, action: ActionId, perform: &dyn Perform, until: Timestamp) -> Result<Worked, DriveError> {
         let worker = self.clock.random();
-        match self.apply(Place::Action(action), Command::Claim { action, worker }, None).await {
-            Ok(applied) => self.go_on(applied, worker, perform, until).await,
+        let place = Place::Action(action);
+        let loaded = match self.load(place).await {
+            Ok(loaded) => loaded,
+            Err(error) => return late(error),
+        };
+        // What the action will read besides is read while it is claimed.
+        let claim = self.apply(place, Command::Claim { action, worker }, Some(loaded.clone()));
+        let (claimed, finished) = join(claim, self.finished(&loaded, action)).await;
+        match claimed {
+            Ok(mut applied) => {
+                applied.loaded.finished.extend(finished?);
+                self.go_on(applied, worker, perform, until).await
+            }
             Err(error) => late(error),
         }
     }
@@ -54,7 +65,7 @@ impl Driver {
             actions += 1;
             // What the last step asks of others does not hold up the next action.
             let others = self.follow(std::mem::take(&mut applied.effects));
-            let (end, ()) = join(self.perform(&applied.loaded, action, worker, perform), others).await;
+            let (end, ()) = join(self.perform(&mut applied.loaded, action, worker, perform), others).await;
             let Some(end) = end? else {
                 return Ok(Worked::Actions(actions));
             };
@@ -81,7 +92,7 @@ impl Driver {
     /// effect: a provider without idempotency token would start it twice.
     async fn perform(
         &self,
-        loaded: &Loaded,
+        loaded: &mut Loaded,
         action: ActionId,
         worker: Uuid,
         perform: &dyn Perform,
@@ -141,7 +152,7 @@ impl Driver {
         perform: &dyn Perform,
         until: Timestamp,
     ) -> Result<Worked, DriveError> {
-        let loaded = match self.load(Place::Action(action)).await {
+        let mut loaded = match self.load(Place::Action(action)).await {
             Err(DriveError::ExecutionNotFound(_)) => return Ok(Worked::Nothing),
             loaded => loaded?,
         };
@@ -149,7 +160,7 @@ impl Driver {
             return Ok(Worked::Nothing);
         }
         let worker = self.clock.random();
-        let outcome = match self.task(&loaded, action).await? {
+        let outcome = match self.task(&mut loaded, action).await? {
             Err(error) => Ok(Outcome::Failed { error, report: Progress::default() }),
             Ok(task) => perform.poll(&task).await,
         };
@@ -183,11 +194,11 @@ impl Driver {
     }
 
     async fn cancel(&self, action: ActionId, perform: &dyn Perform) -> Result<Worked, DriveError> {
-        let loaded = self.load(Place::Action(action)).await?;
+        let mut loaded = self.load(Place::Action(action)).await?;
         if self.status(&loaded, action).is_none_or(ActionStatus::in_flight) {
             return Ok(Worked::Nothing);
         }
-        let task = match self.task(&loaded, action).await? {
+        let task = match self.task(&mut loaded, action).await? {
             Ok(task) => task,
             Err(ActionError { message, .. }) => {
                 tracing::warn!(%action, message, "nothing to cancel");
