@@ -11,6 +11,8 @@ copy="$root/target/faults"
 mkdir -p "$copy"
 (cd "$root" && git ls-files -z --cached --others --exclude-standard | xargs -0 tar cf - 2>/dev/null) |
     (cd "$copy" && find . -path ./target -prune -o -type f -print0 | xargs -0 rm -f && tar xf -)
+# Each fault is built anew: little optimisation, and only what changed.
+export CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_INCREMENTAL=true
 missed=0
 printf '%-24s %-8s %s\n' fault seed violation
 for patch in "$@"; do
