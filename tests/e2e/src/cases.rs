@@ -1,0 +1,54 @@
+//! The cases, by what they are about.
+
+use crate::runner::Entry;
+
+mod api;
+mod approval;
+mod changes;
+mod clients;
+mod events;
+mod failing;
+mod jobs;
+mod killed;
+mod release;
+mod transitions;
+mod triggers;
+mod variables;
+
+macro_rules! cases {
+    ($($module:ident::$name:ident $(($alone:ident))?;)+) => {
+        /// All of them.
+        pub const ALL: &[Entry] = &[$(Entry {
+            name: stringify!($name),
+            alone: [$(stringify!($alone),)? ""][0].len() > 0,
+            run: |case| Box::pin(async move { $module::$name(&case).await }),
+        },)+];
+    };
+}
+
+cases! {
+    release::release_by_object;
+    approval::approval_by_link;
+    approval::rejection_by_link;
+    approval::link_forged_or_expired;
+    approval::link_of_what_is_gone;
+    failing::failing_sources;
+    failing::failing_zips;
+    failing::failing_actions;
+    events::state_changes;
+    triggers::started_by_rule;
+    triggers::started_once;
+    transitions::superseded;
+    variables::variables_flow;
+    jobs::job_in_turns;
+    jobs::job_reports;
+    changes::changed_while_it_runs;
+    changes::deleted_while_it_runs;
+    api::refusals_in_json;
+    api::refusals_in_cbor;
+    api::refusals_of_operations;
+    api::cbor_from_end_to_end;
+    api::pages_and_tags;
+    clients::boto3_and_cli;
+    killed::killed_functions (alone);
+}

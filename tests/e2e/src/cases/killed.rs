@@ -1,0 +1,107 @@
+//! Function processes that die at any time: no release ends otherwise because of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use aws_sdk_sfn::types::ExecutionStatus;
+use futures::future::try_join_all;
+use local::{AWAY, HOME};
+use rand::RngExt;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::case::Case;
+use crate::check::{deployed, encrypted};
+use crate::declare::Action;
+use crate::pipeline::Pipeline;
+
+/// Functions of a release; each of them is killed.
+const VICTIMS: &[&str] = &["worker", "sweeper", "replicator", "publisher", "trigger", "api"];
+/// Pipelines that run at once.
+const PIPELINES: usize = 4;
+/// For how long processes are killed.
+const KILLING: Duration = Duration::from_secs(15);
+
+pub async fn killed_functions(case: &Arc<Case>) -> Result<()> {
+    // A state machine of its own, whose executions can be counted.
+    let machine = case.sfn.create_state_machine().name("e2e-counted").role_arn(case.role()?);
+    let machine = machine
+        .definition(r#"{"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 1, "End": true}}}"#)
+        .send()
+        .await?
+        .state_machine_arn;
+    let mut pipelines = Vec::new();
+    let mut targets = Vec::new();
+    for number in 0..PIPELINES {
+        let target = case.bucket(AWAY, &format!("target{number}")).await?;
+        let test = [Action::check("Unit", "index.html"), Action::machine("Integration", &machine, "{}")];
+        let draft = case.draft(&format!("victim{number}")).source().await?.stage("Test", test);
+        let draft = draft.stage("Slow", [Action::machine("Slow", &machine, "{}")]);
+        let draft = draft.stage("Deploy", [Action::unpack("Unpack", &target).away()]);
+        let pipeline = draft.create().await?;
+        let first = pipeline.first().await?;
+        pipelines.push((pipeline, first));
+        targets.push(target);
+    }
+
+    let over = AtomicBool::new(false);
+    let killed = AtomicUsize::new(0);
+    let releases = async {
+        let released = try_join_all(pipelines.iter().map(|(pipeline, first)| patiently(pipeline, first))).await;
+        over.store(true, Ordering::Relaxed);
+        released
+    };
+    let (released, killing) = tokio::join!(releases, kill(case, &over, &killed));
+    killing?;
+    released.with_context(|| format!("after {} kills", killed.load(Ordering::Relaxed)))?;
+    let kills = killed.load(Ordering::Relaxed);
+    ensure!(kills >= 10, "only {kills} processes were killed: this shows nothing");
+
+    for (pipeline, target) in pipelines.iter().map(|(pipeline, _)| pipeline).zip(&targets) {
+        deployed(case, AWAY, target, &["assets/app.js", "assets/site.css", "index.html"]).await?;
+        assert_eq!(
+            encrypted(case, pipeline, HOME).await?.len(),
+            1,
+            "an attempt that is repeated writes the same object"
+        );
+        assert_eq!(encrypted(case, pipeline, AWAY).await?.len(), 1);
+    }
+    let executions = case.sfn.list_executions().state_machine_arn(&machine).send().await?.executions;
+    assert_eq!(executions.len(), 2 * PIPELINES, "each action started its state machine once");
+    assert!(executions.iter().all(|execution| execution.status == ExecutionStatus::Succeeded));
+    Ok(())
+}
+
+/// The end of a release, for which a lost event and a lost claim may have to be waited out several times.
+async fn patiently(pipeline: &Pipeline, execution: &str) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        match pipeline.ends(execution, "Succeeded").await {
+            Ok(_) => return Ok(()),
+            Err(error) if began.elapsed() > Duration::from_secs(120) => return Err(error),
+            Err(error) if format!("{error:#}").contains(" ended as ") => return Err(error),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Kills a process of some function several times a second, as long as there is something to disturb.
+async fn kill(case: &Case, over: &AtomicBool, killed: &AtomicUsize) -> Result<()> {
+    let began = Instant::now();
+    while began.elapsed() < KILLING && !over.load(Ordering::Relaxed) {
+        let (victim, pause) = {
+            let mut random = rand::rng();
+            (VICTIMS[random.random_range(0..VICTIMS.len())], random.random_range(20..200))
+        };
+        for pid in case.stack.pids(victim)? {
+            if let Some(pid) = Pid::from_raw(pid)
+                && kill_process(pid, Signal::KILL).is_ok()
+            {
+                killed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! What starts an execution, and that nothing starts one twice.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use aws_sdk_codepipeline::types::{PipelineVariable, TriggerType};
+use aws_sdk_eventbridge::types::{PutEventsRequestEntry, Target};
+use aws_sdk_lambda::primitives::Blob;
+use local::HOME;
+use serde_json::{Value, json};
+
+use crate::case::Case;
+use crate::declare::{Action, Draft, SOURCE_KEY};
+use crate::wait::{PATIENCE, until};
+use crate::zips;
+
+/// A pipeline that says its variable to a state machine.
+async fn speaking(case: &Arc<Case>, purpose: &str) -> Result<Draft> {
+    let input = r##"{"flavour": "#{variables.flavour}"}"##;
+    let speak = Action::machine("Speak", case.machine(HOME, "echo")?, input);
+    Ok(case.draft(purpose).source().await?.variable("flavour", "vanilla").stage("Speak", [speak]))
+}
+
+pub async fn started_by_rule(case: &Arc<Case>) -> Result<()> {
+    // By an event that names it, on the stack's own bus.
+    let named = speaking(case, "named").await?.create().await?;
+    let first = named.first().await?;
+    named.ends(&first, "Succeeded").await?;
+    let detail = json!({"pipeline": named.name, "variables": [{"name": "flavour", "value": "chocolate"}]});
+    let bus = case.stack.value("MILLRACE_BUS")?;
+    put_event(case, bus, "Start Pipeline", &detail).await?;
+    let started = named.another(&[&first]).await?;
+    assert_eq!(started.trigger().and_then(|it| it.trigger_type()), Some(&TriggerType::CloudWatchEvent));
+    let id = started.pipeline_execution_id().context("no id")?;
+    let ended = named.ends(id, "Succeeded").await?;
+    let variable = ended.variables().first().context("no variable")?;
+    assert_eq!((variable.name(), variable.resolved_value()), (Some("flavour"), Some("chocolate")));
+
+    // By a rule of a user's own, about anything.
+    let ruled = speaking(case, "ruled").await?.create().await?;
+    let first = ruled.first().await?;
+    let rule = case.named("rule");
+    let pattern = json!({"source": ["e2e.weather"], "detail-type": ["Sunny"]}).to_string();
+    case.events.put_rule().name(&rule).event_pattern(pattern).send().await?;
+    let function = case.stack.function_name("trigger");
+    let found = case.lambda.get_function_configuration().function_name(&function).send().await?;
+    let arn = found.function_arn.context("a function without an ARN")?;
+    let input = json!({"pipeline": ruled.name}).to_string();
+    let target = Target::builder().id("trigger").arn(&arn).input(input).build()?;
+    case.events.put_targets().rule(&rule).targets(target).send().await?;
+    let allow = case.lambda.add_permission().function_name(&function).statement_id(&rule);
+    allow.action("lambda:InvokeFunction").principal("events.amazonaws.com").send().await?;
+    put_event(case, "default", "Sunny", &json!({})).await?;
+    let started = ruled.another(&[&first]).await?;
+    ruled.ends(started.pipeline_execution_id().context("no id")?, "Succeeded").await?;
+    Ok(())
+}
+
+async fn put_event(case: &Case, bus: &str, kind: &str, detail: &Value) -> Result<()> {
+    let entry = PutEventsRequestEntry::builder().event_bus_name(bus).source("e2e.weather").detail_type(kind);
+    let put = case.events.put_events().entries(entry.detail(detail.to_string()).build()).send().await?;
+    ensure!(put.failed_entry_count == 0, "the bus refuses: {:?}", put.entries());
+    Ok(())
+}
+
+/// What the function `trigger` answers to an event.
+pub async fn invoke(case: &Case, event: &Value) -> Result<Value> {
+    let function = case.stack.function_name("trigger");
+    let invoked = case.lambda.invoke().function_name(function).payload(Blob::new(event.to_string())).send().await?;
+    Ok(serde_json::from_slice(invoked.payload.context("no answer")?.as_ref())?)
+}
+
+pub async fn started_once(case: &Arc<Case>) -> Result<()> {
+    let draft = speaking(case, "once").await?;
+    let pipeline = draft.create().await?;
+    let first = pipeline.first().await?;
+    pipeline.ends(&first, "Succeeded").await?;
+
+    // A client that got no answer asks again with the same token.
+    let start = |token: &str, flavour: &str| {
+        let variable = PipelineVariable::builder().name("flavour").value(flavour).build();
+        let start = case.pipelines.start_pipeline_execution().name(&pipeline.name).client_request_token(token);
+        async move { Ok::<_, anyhow::Error>(start.variables(variable?).send().await?.pipeline_execution_id) }
+    };
+    let one = start("token-1", "mint").await?.context("no id")?;
+    assert_eq!(start("token-1", "mint").await?.as_deref(), Some(one.as_str()));
+    pipeline.ends(&one, "Succeeded").await?;
+    assert_eq!(start("token-1", "mint").await?.as_deref(), Some(one.as_str()), "also when it is over");
+    let two = start("token-2", "mint").await?.context("no id")?;
+    assert_ne!(one, two);
+    pipeline.ends(&two, "Succeeded").await?;
+
+    // S3 delivers an event at least once.
+    case.notify(&pipeline.bucket).await?;
+    let (queue, arn) = case.queue("events").await?;
+    let rule = case.named("rule");
+    let pattern = json!({"source": ["aws.s3"], "detail": {"bucket": {"name": [pipeline.bucket]}}}).to_string();
+    case.events.put_rule().name(&rule).event_pattern(pattern).send().await?;
+    case.events.put_targets().rule(&rule).targets(Target::builder().id("queue").arn(arn).build()?).send().await?;
+    let version = case.put(HOME, &pipeline.bucket, SOURCE_KEY, zips::zipped(&[("index.html", "new")])?).await?;
+    let third = pipeline.another(&[&first, &one, &two]).await?;
+    let third = third.pipeline_execution_id().context("no id")?;
+    let told =
+        until(PATIENCE, || "S3 tells nothing".to_owned(), || async { Ok(case.receive(&queue).await?.pop()) }).await?;
+    let event: Value = serde_json::from_str(&told)?;
+    for _ in 0..2 {
+        assert_eq!(invoke(case, &event).await?, json!({"started": 0}), "{event}");
+    }
+    let ended = pipeline.ends(third, "Succeeded").await?;
+    assert_eq!(ended.artifact_revisions()[0].revision_id(), Some(version.as_str()));
+    assert_eq!(pipeline.executions().await?.len(), 4);
+
+    // What cannot start says so.
+    let unknown = PipelineVariable::builder().name("colour").value("red").build()?;
+    let refused = case.pipelines.start_pipeline_execution().name(&pipeline.name).variables(unknown).send().await;
+    let error = refused.err().context("an unknown variable is taken")?.into_service_error();
+    assert!(error.is_validation_exception(), "{error:?}");
+    assert_eq!(pipeline.executions().await?.len(), 4);
+    Ok(())
+}

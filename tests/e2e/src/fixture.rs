@@ -1,0 +1,131 @@
+//! What all cases share: the stack, its clients, two functions and the state machines.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{Architecture, Environment, FunctionCode, Runtime, State};
+use local::{ARCHITECTURE, AWAY, HOME, Stack};
+
+use crate::wait::until;
+use crate::zips;
+
+/// State machines, by the name under which cases know them.
+const MACHINES: &[(&str, &str)] = &[
+    // Gives back what it is given.
+    ("echo", r#"{"StartAt": "Echo", "States": {"Echo": {"Type": "Pass", "End": true}}}"#),
+    // Takes its time.
+    ("slow", r#"{"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 2, "End": true}}}"#),
+    // Fails with its reasons.
+    (
+        "broken",
+        r#"{"StartAt": "No", "States": {"No": {"Type": "Fail", "Error": "Tests.Failed", "Cause": "3 of 7 were red"}}}"#,
+    ),
+];
+
+/// The stack and what was added to it.
+#[derive(Debug)]
+pub struct Fixture {
+    /// The stack.
+    pub stack: Stack,
+    /// CodePipeline, as anybody would reach it.
+    pub pipelines: aws_sdk_codepipeline::Client,
+    /// S3 of either region.
+    s3: BTreeMap<&'static str, aws_sdk_s3::Client>,
+    /// The home region's.
+    pub sqs: aws_sdk_sqs::Client,
+    pub sns: aws_sdk_sns::Client,
+    pub events: aws_sdk_eventbridge::Client,
+    pub lambda: aws_sdk_lambda::Client,
+    pub kms: aws_sdk_kms::Client,
+    pub sfn: aws_sdk_sfn::Client,
+    machines: BTreeMap<(&'static str, &'static str), String>,
+}
+
+impl Fixture {
+    /// Function that looks whether the artifact has the file named by `UserParameters`.
+    pub const CHECK: &'static str = "e2e-check";
+    /// Function that puts its event into the queue named by `UserParameters`.
+    pub const FORWARD: &'static str = "e2e-forward";
+
+    pub async fn new(stack: Stack, forward: &Path) -> Result<Self> {
+        let home = stack.sdk(HOME);
+        let mut fixture = Self {
+            pipelines: stack.codepipeline(),
+            s3: BTreeMap::from([(HOME, stack.s3(HOME)), (AWAY, stack.s3(AWAY))]),
+            sqs: aws_sdk_sqs::Client::new(&home),
+            sns: aws_sdk_sns::Client::new(&home),
+            events: aws_sdk_eventbridge::Client::new(&home),
+            lambda: aws_sdk_lambda::Client::new(&home),
+            kms: aws_sdk_kms::Client::new(&home),
+            sfn: aws_sdk_sfn::Client::new(&home),
+            machines: BTreeMap::new(),
+            stack,
+        };
+        let (bucket, key) = fixture.stack.upload("sample-test").await?;
+        fixture.function(Self::CHECK, FunctionCode::builder().s3_bucket(bucket).s3_key(key).build()).await?;
+        let package = Blob::new(zips::package(&std::fs::read(forward)?)?);
+        fixture.function(Self::FORWARD, FunctionCode::builder().zip_file(package).build()).await?;
+        for region in [HOME, AWAY] {
+            let client = aws_sdk_sfn::Client::new(&fixture.stack.sdk(region));
+            for (name, definition) in MACHINES {
+                let made = client.create_state_machine().name(format!("e2e-{name}")).definition(*definition);
+                let made = made.role_arn(fixture.role()?).send().await.context("cannot make a state machine")?;
+                fixture.machines.insert((region, name), made.state_machine_arn);
+            }
+        }
+        Ok(fixture)
+    }
+
+    async fn function(&self, name: &str, code: FunctionCode) -> Result<()> {
+        let environment = Environment::builder()
+            .variables("AWS_ENDPOINT_URL", &self.stack.endpoint)
+            .variables("AWS_ENDPOINT_URL_CODEPIPELINE", &self.stack.api_url);
+        self.lambda
+            .create_function()
+            .function_name(name)
+            .runtime(Runtime::Providedal2023)
+            .handler("bootstrap")
+            .architectures(Architecture::from(ARCHITECTURE))
+            .role(self.role()?)
+            .timeout(30)
+            .memory_size(256)
+            .environment(environment.build())
+            .code(code)
+            .send()
+            .await
+            .with_context(|| format!("cannot make the function {name}"))?;
+        until(
+            Duration::from_secs(60),
+            || format!("the function {name} does not become active"),
+            || async {
+                let found = self.lambda.get_function_configuration().function_name(name).send().await?;
+                Ok((found.state.is_none_or(|state| state == State::Active)).then_some(()))
+            },
+        )
+        .await
+    }
+
+    /// An S3 client of [`HOME`] or [`AWAY`].
+    pub fn s3(&self, region: &str) -> &aws_sdk_s3::Client {
+        self.s3.get(region).unwrap_or(&self.s3[HOME])
+    }
+
+    /// The role under which pipelines run.
+    pub fn role(&self) -> Result<&str> {
+        self.stack.value("MILLRACE_PIPELINE_ROLE")
+    }
+
+    /// The ARN of a state machine of `MACHINES`.
+    pub fn machine(&self, region: &'static str, name: &'static str) -> Result<&str> {
+        Ok(self.machines.get(&(region, name)).with_context(|| format!("there is no state machine {name}"))?)
+    }
+
+    /// The artifact store of a region and the ARN of its key.
+    pub fn store(&self, region: &str) -> Result<(&str, &str)> {
+        let key = format!("MILLRACE_ARTIFACT_KEY_{}", region.to_uppercase().replace('-', "_"));
+        Ok((self.stack.artifacts(region)?, self.stack.value(&key)?))
+    }
+}

@@ -1,0 +1,53 @@
+//! The clients that are written in Python, in a virtual environment under `target/`.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use tokio::process::Command;
+
+use crate::case::Case;
+
+/// What most people have on their machines; each has an adaptive choice of protocol of its own.
+const PINS: &[&str] = &["boto3==1.44.5", "awscli==1.46.3"];
+
+/// The folder with `python` and `aws`; made if it is not there.
+pub async fn clients() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/local/venv-clients");
+    let marker = root.join("installed");
+    let pins = PINS.join(" ");
+    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == pins) {
+        return Ok(root.join("bin"));
+    }
+    if root.exists() {
+        std::fs::remove_dir_all(&root).with_context(|| format!("cannot remove {}", root.display()))?;
+    }
+    let mut make = Command::new("python3");
+    run(make.args(["-m", "venv"]).arg(&root))
+        .await
+        .context("cannot make a virtual environment: is there a Python 3.10 or newer?")?;
+    let mut install = Command::new(root.join("bin/python"));
+    run(install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PINS)).await?;
+    std::fs::write(&marker, pins)?;
+    Ok(root.join("bin"))
+}
+
+/// Runs a client in the environment that `local` writes for everybody; returns what it prints.
+pub async fn client(case: &Case, program: &Path, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(program);
+    let environment = case.stack.env.iter();
+    command.args(arguments).env_clear().envs(environment).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    // No credentials or configuration of the user's own.
+    run(command.env("HOME", "/nonexistent").env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_PAGER", "")).await
+}
+
+async fn run(command: &mut Command) -> Result<String> {
+    let program = command.as_std().get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
+    let output = output.with_context(|| format!("`{program}` does not start"))?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        bail!("`{program}` {}: {printed}{}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(printed)
+}

@@ -1,0 +1,5 @@
+//! The suite on LocalStack.
+
+fn main() -> std::process::ExitCode {
+    e2e::main(local::Emulator::Localstack, env!("CARGO_BIN_EXE_forward"))
+}
