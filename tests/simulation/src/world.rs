@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use driver::Message;
 use engine::{Policy, Timestamp};
@@ -57,12 +57,13 @@ pub struct Mail {
 }
 
 /// One wait of an invocation.
-#[derive(Clone, Copy)]
 struct Waiting {
     task: u64,
     at: i64,
     /// The scheduler lets it go on. An invocation that waits for several things may look at it later.
     open: bool,
+    /// For those who wait for many things and look only at what was woken.
+    waker: Waker,
 }
 
 /// Everything in a simulated world but the store.
@@ -194,6 +195,7 @@ impl World {
     pub fn open(&mut self, gate: u64) -> Option<u64> {
         let gate = self.gates.get_mut(&gate)?;
         gate.open = true;
+        gate.waker.wake_by_ref();
         self.task = gate.task;
         Some(gate.task)
     }
@@ -267,22 +269,25 @@ pub struct Gate {
 impl Future for Gate {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let sim = self.sim.clone();
         let mut world = sim.world();
-        match self.id {
-            None => {
-                let (id, task, at) = (world.serial(), world.task, world.now + self.delay);
-                world.gates.insert(id, Waiting { task, at, open: false });
-                self.id = Some(id);
+        let Some(id) = self.id else {
+            let (id, task, at) = (world.serial(), world.task, world.now + self.delay);
+            world.gates.insert(id, Waiting { task, at, open: false, waker: context.waker().clone() });
+            self.id = Some(id);
+            return Poll::Pending;
+        };
+        match world.gates.get_mut(&id) {
+            Some(gate) if !gate.open => {
+                gate.waker.clone_from(context.waker());
                 Poll::Pending
             }
-            Some(id) if world.gates.get(&id).is_some_and(|gate| gate.open) => {
+            _ => {
                 world.gates.remove(&id);
                 self.id = None;
                 Poll::Ready(())
             }
-            Some(_) => Poll::Pending,
         }
     }
 }
