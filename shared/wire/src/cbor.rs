@@ -30,20 +30,14 @@ pub(crate) enum CborError {
 pub(crate) fn parse(bytes: &[u8]) -> Result<Value, CborError> {
     let mut decoder = Decoder::new(bytes);
     let value = item(&mut decoder, MAX_DEPTH)?;
-    if decoder.position() == bytes.len() {
-        Ok(value)
-    } else {
-        Err(CborError::Trailing)
-    }
+    if decoder.position() == bytes.len() { Ok(value) } else { Err(CborError::Trailing) }
 }
 
 fn item(from: &mut Decoder<'_>, depth: usize) -> Result<Value, CborError> {
     Ok(match from.datatype()? {
         Type::Bool => Value::Bool(from.boolean()?),
         Type::String | Type::StringIndef => Value::String(from.str()?.into_owned()),
-        Type::U8 | Type::U16 | Type::U32 | Type::I8 | Type::I16 | Type::I32 | Type::I64 => {
-            from.long()?.into()
-        }
+        Type::U8 | Type::U16 | Type::U32 | Type::I8 | Type::I16 | Type::I32 | Type::I64 => from.long()?.into(),
         // Beyond i64 no member can hold it; null would make it look absent, so any number out of range serves.
         Type::U64 | Type::Int => {
             let start = from.position();
@@ -109,9 +103,7 @@ fn more(from: &mut Decoder<'_>, length: Option<u64>, read: usize) -> Result<bool
 }
 
 fn float(number: f64) -> Result<Value, CborError> {
-    Number::from_f64(number)
-        .map(Value::Number)
-        .ok_or(CborError::NotFinite)
+    Number::from_f64(number).map(Value::Number).ok_or(CborError::NotFinite)
 }
 
 #[cfg(test)]
@@ -121,50 +113,26 @@ mod tests {
 
     #[test]
     fn reads_definite_and_indefinite_containers_alike() {
-        assert_eq!(
-            parse(b"\xa1\x61a\x82\x01\x20").unwrap(),
-            json!({"a": [1, -1]})
-        );
-        assert_eq!(
-            parse(b"\xbf\x61a\x9f\x01\x20\xff\xff").unwrap(),
-            json!({"a": [1, -1]})
-        );
+        assert_eq!(parse(b"\xa1\x61a\x82\x01\x20").unwrap(), json!({"a": [1, -1]}));
+        assert_eq!(parse(b"\xbf\x61a\x9f\x01\x20\xff\xff").unwrap(), json!({"a": [1, -1]}));
         assert_eq!(parse(b"\x7f\x61a\x61b\xff").unwrap(), json!("ab"));
-        assert_eq!(
-            parse(b"\xc1\xfb\x41\xd9\x54\xfc\x40\x20\x00\x00").unwrap(),
-            json!(1_700_000_000.5)
-        );
+        assert_eq!(parse(b"\xc1\xfb\x41\xd9\x54\xfc\x40\x20\x00\x00").unwrap(), json!(1_700_000_000.5));
     }
 
     #[test]
     fn what_json_lacks_becomes_null_and_numbers_out_of_range_do_not() {
-        assert_eq!(
-            parse(b"\x83\x42ab\xf7\xc2\x41\x01").unwrap(),
-            json!([null, null, null])
-        );
-        assert_eq!(
-            parse(b"\x1b\xff\xff\xff\xff\xff\xff\xff\xff").unwrap(),
-            json!(u64::MAX)
-        );
-        assert_eq!(
-            parse(b"\x3b\xff\xff\xff\xff\xff\xff\xff\xff").unwrap(),
-            json!(u64::MAX)
-        );
+        assert_eq!(parse(b"\x83\x42ab\xf7\xc2\x41\x01").unwrap(), json!([null, null, null]));
+        assert_eq!(parse(b"\x1b\xff\xff\xff\xff\xff\xff\xff\xff").unwrap(), json!(u64::MAX));
+        assert_eq!(parse(b"\x3b\xff\xff\xff\xff\xff\xff\xff\xff").unwrap(), json!(u64::MAX));
     }
 
     #[test]
     fn refuses_what_is_no_single_sound_value() {
         assert!(matches!(parse(b""), Err(CborError::Malformed(_))));
         assert!(matches!(parse(b"\xa1\x61a"), Err(CborError::Malformed(_))));
-        assert!(matches!(
-            parse(b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
-            Err(CborError::Malformed(_))
-        ));
+        assert!(matches!(parse(b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff\x01"), Err(CborError::Malformed(_))));
         assert!(matches!(parse(b"\xa0\xa0"), Err(CborError::Trailing)));
-        assert!(matches!(
-            parse(b"\xa2\x61a\x01\x61a\x02"),
-            Err(CborError::DuplicateKey)
-        ));
+        assert!(matches!(parse(b"\xa2\x61a\x01\x61a\x02"), Err(CborError::DuplicateKey)));
         assert!(matches!(parse(b"\xf9\x7e\x00"), Err(CborError::NotFinite)));
     }
 
@@ -172,10 +140,7 @@ mod tests {
     fn depth_ends_at_the_limit() {
         let nested = |levels: usize| [vec![0x81; levels], vec![0x01]].concat();
         assert!(parse(&nested(MAX_DEPTH)).is_ok());
-        assert!(matches!(
-            parse(&nested(MAX_DEPTH + 1)),
-            Err(CborError::TooDeep)
-        ));
+        assert!(matches!(parse(&nested(MAX_DEPTH + 1)), Err(CborError::TooDeep)));
         assert!(matches!(parse(&nested(1_000_000)), Err(CborError::TooDeep)));
     }
 }

@@ -17,8 +17,9 @@ use crate::{ApiError, Exception, Input, MAX_BODY, Protocol, Response, Shape, cbo
 /// does not hold.
 pub fn decode<I: Input>(protocol: Protocol, body: &[u8]) -> Result<I, ApiError> {
     if body.len() > MAX_BODY {
-        return Err(Exception::RequestEntityTooLargeException
-            .because(format!("A body holds at most {MAX_BODY} bytes.")));
+        return Err(
+            Exception::RequestEntityTooLargeException.because(format!("A body holds at most {MAX_BODY} bytes."))
+        );
     }
     let value = match protocol {
         _ if body.is_empty() => Value::Object(serde_json::Map::new()),
@@ -69,11 +70,7 @@ pub fn from_json<T: Shape>(value: &Value) -> Result<T, ApiError> {
 }
 
 fn json_codec() -> JsonCodec {
-    JsonCodec::new(
-        JsonCodecSettings::builder()
-            .enforce_strictness(true)
-            .build(),
-    )
+    JsonCodec::new(JsonCodecSettings::builder().enforce_strictness(true).build())
 }
 
 fn bytes<S: ShapeSerializer + FinishSerializer>(

@@ -98,10 +98,7 @@ common {
 impl Exception {
     /// An error of this name with a message that says what is wrong and where. It must hold no secret.
     pub fn because(self, message: impl Into<String>) -> ApiError {
-        ApiError {
-            exception: self,
-            message: message.into(),
-        }
+        ApiError { exception: self, message: message.into() }
     }
 }
 
@@ -113,11 +110,7 @@ impl std::fmt::Display for Exception {
 
 /// Whether `operation` may answer with `exception`: the model lists it there, or it is common to all of AWS.
 pub fn allowed(operation: Operation, exception: Exception) -> bool {
-    Exception::COMMON.contains(&exception)
-        || table()
-            .errors_of(operation)
-            .iter()
-            .any(|name| name == exception.name())
+    Exception::COMMON.contains(&exception) || table().errors_of(operation).iter().any(|name| name == exception.name())
 }
 
 /// An error as a client of the API sees it.
@@ -144,18 +137,13 @@ impl ApiError {
     pub fn encode(&self, protocol: Protocol) -> Response {
         let body = match protocol {
             Protocol::AwsJson11 => {
-                serde_json::json!({"__type": self.exception.name(), "message": self.message})
-                    .to_string()
-                    .into_bytes()
+                serde_json::json!({"__type": self.exception.name(), "message": self.message}).to_string().into_bytes()
             }
             Protocol::RpcV2Cbor => {
                 let mut body = aws_smithy_cbor::Encoder::new(Vec::new());
                 body.begin_map();
                 // RPC v2 CBOR wants the absolute shape id, unlike AWS JSON.
-                body.str("__type").str(&format!(
-                    "com.amazonaws.codepipeline#{}",
-                    self.exception.name()
-                ));
+                body.str("__type").str(&format!("com.amazonaws.codepipeline#{}", self.exception.name()));
                 body.str("message").str(&self.message);
                 body.end();
                 body.into_writer()
@@ -174,37 +162,18 @@ mod tests {
 
     #[test]
     fn the_exceptions_are_exactly_the_models() {
-        let ours: Vec<_> = Exception::MODEL
-            .iter()
-            .map(|e| (e.name().to_owned(), e.status()))
-            .collect();
-        let models: Vec<_> = table()
-            .errors
-            .iter()
-            .map(|(name, status)| (name.clone(), *status))
-            .collect();
+        let ours: Vec<_> = Exception::MODEL.iter().map(|e| (e.name().to_owned(), e.status())).collect();
+        let models: Vec<_> = table().errors.iter().map(|(name, status)| (name.clone(), *status)).collect();
         assert_eq!(ours, models);
     }
 
     #[test]
     fn an_operation_allows_what_the_model_lists_and_what_is_common() {
-        assert!(allowed(
-            Operation::GetPipeline,
-            Exception::PipelineNotFoundException
-        ));
-        assert!(!allowed(
-            Operation::GetPipeline,
-            Exception::WebhookNotFoundException
-        ));
+        assert!(allowed(Operation::GetPipeline, Exception::PipelineNotFoundException));
+        assert!(!allowed(Operation::GetPipeline, Exception::WebhookNotFoundException));
         for &operation in Operation::ALL {
-            assert!(
-                allowed(operation, Exception::ValidationException),
-                "{operation}"
-            );
-            assert!(
-                allowed(operation, Exception::ThrottlingException),
-                "{operation}"
-            );
+            assert!(allowed(operation, Exception::ValidationException), "{operation}");
+            assert!(allowed(operation, Exception::ThrottlingException), "{operation}");
         }
     }
 
@@ -214,15 +183,9 @@ mod tests {
             let error = exception.because("no pipeline \"a\"");
             let response = error.encode(Protocol::AwsJson11);
             let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
-            assert_eq!(
-                body,
-                serde_json::json!({"__type": exception.name(), "message": "no pipeline \"a\""})
-            );
+            assert_eq!(body, serde_json::json!({"__type": exception.name(), "message": "no pipeline \"a\""}));
             assert_eq!(response.headers()["x-amzn-errortype"], exception.name());
-            assert_eq!(
-                response.headers()["content-type"],
-                "application/x-amz-json-1.1"
-            );
+            assert_eq!(response.headers()["content-type"], "application/x-amz-json-1.1");
             assert_eq!(response.status().as_u16(), exception.status());
         }
     }
@@ -242,18 +205,9 @@ mod tests {
     #[test]
     fn statuses_follow_the_protocol() {
         let status = |exception: Exception, protocol| exception.because("").status(protocol);
-        assert_eq!(
-            status(Exception::ConflictException, Protocol::AwsJson11),
-            409
-        );
+        assert_eq!(status(Exception::ConflictException, Protocol::AwsJson11), 409);
         assert_eq!(status(Exception::InternalFailure, Protocol::RpcV2Cbor), 500);
-        assert_eq!(
-            status(Exception::UnknownOperationException, Protocol::AwsJson11),
-            400
-        );
-        assert_eq!(
-            status(Exception::UnknownOperationException, Protocol::RpcV2Cbor),
-            404
-        );
+        assert_eq!(status(Exception::UnknownOperationException, Protocol::AwsJson11), 400);
+        assert_eq!(status(Exception::UnknownOperationException, Protocol::RpcV2Cbor), 404);
     }
 }

@@ -19,11 +19,8 @@ pub const MAX_LENGTH: usize = 2048;
 /// # Errors
 /// `InternalFailure` when the position has no JSON form or makes a token longer than [`MAX_LENGTH`].
 pub fn encode<T: Serialize>(position: &T) -> Result<String, ApiError> {
-    let failed = |why: String| {
-        Exception::InternalFailure.because(format!("No page token can be made: {why}"))
-    };
-    let json =
-        serde_json::to_vec(&(VERSION, position)).map_err(|error| failed(error.to_string()))?;
+    let failed = |why: String| Exception::InternalFailure.because(format!("No page token can be made: {why}"));
+    let json = serde_json::to_vec(&(VERSION, position)).map_err(|error| failed(error.to_string()))?;
     let token = URL_SAFE_NO_PAD.encode(json);
     if token.len() > MAX_LENGTH {
         return Err(failed(format!("it would have {} characters", token.len())));
@@ -36,10 +33,8 @@ pub fn encode<T: Serialize>(position: &T) -> Result<String, ApiError> {
 /// # Errors
 /// `InvalidNextTokenException` when it is not a token that [`encode`] made from a position of this type.
 pub fn decode<T: DeserializeOwned>(token: &str) -> Result<T, ApiError> {
-    let invalid = || {
-        Exception::InvalidNextTokenException
-            .because("The next token is not one that this operation gave.")
-    };
+    let invalid =
+        || Exception::InvalidNextTokenException.because("The next token is not one that this operation gave.");
     if token.len() > MAX_LENGTH {
         return Err(invalid());
     }
@@ -59,12 +54,7 @@ mod tests {
     fn a_position_goes_there_and_back() {
         let position = ("pipeline".to_owned(), 42_u64);
         let token = encode(&position).unwrap();
-        assert!(
-            token
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'),
-            "{token}"
-        );
+        assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'), "{token}");
         assert_eq!(decode::<(String, u64)>(&token).unwrap(), position);
     }
 
@@ -72,27 +62,11 @@ mod tests {
     fn other_types_versions_and_lengths_are_refused() {
         let other_version = URL_SAFE_NO_PAD.encode(r#"[2,"a"]"#);
         let long = "a".repeat(MAX_LENGTH + 1);
-        for token in [
-            "",
-            "a",
-            "AAAA",
-            "=",
-            "é",
-            &other_version,
-            &long,
-            &encode(&7).unwrap(),
-        ] {
+        for token in ["", "a", "AAAA", "=", "é", &other_version, &long, &encode(&7).unwrap()] {
             let error = decode::<String>(token).unwrap_err();
-            assert_eq!(
-                error.exception,
-                Exception::InvalidNextTokenException,
-                "{token}"
-            );
+            assert_eq!(error.exception, Exception::InvalidNextTokenException, "{token}");
         }
-        assert_eq!(
-            encode(&"a".repeat(MAX_LENGTH)).unwrap_err().exception,
-            Exception::InternalFailure
-        );
+        assert_eq!(encode(&"a".repeat(MAX_LENGTH)).unwrap_err().exception, Exception::InternalFailure);
     }
 
     proptest! {

@@ -24,9 +24,7 @@ pub enum Protocol {
 impl Protocol {
     /// The protocol that the headers announce; AWS JSON 1.1 when they announce none, so that any refusal can be encoded.
     pub fn of(headers: &HeaderMap) -> Self {
-        if headers
-            .get(SMITHY_PROTOCOL)
-            .is_some_and(|value| value == RPC_V2_CBOR)
+        if headers.get(SMITHY_PROTOCOL).is_some_and(|value| value == RPC_V2_CBOR)
             || media_type(headers) == Some(CBOR_TYPE)
         {
             Self::RpcV2Cbor
@@ -38,20 +36,15 @@ impl Protocol {
     /// A response in this protocol around `body`.
     pub(crate) fn response(self, status: u16, body: Vec<u8>) -> Response {
         let mut response = Response::new(body);
-        *response.status_mut() =
-            http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         let media_type = match self {
             Self::AwsJson11 => JSON_TYPE,
             Self::RpcV2Cbor => {
-                response
-                    .headers_mut()
-                    .insert(SMITHY_PROTOCOL, HeaderValue::from_static(RPC_V2_CBOR));
+                response.headers_mut().insert(SMITHY_PROTOCOL, HeaderValue::from_static(RPC_V2_CBOR));
                 CBOR_TYPE
             }
         };
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         response
     }
 }
@@ -85,16 +78,12 @@ pub fn route(method: &http::Method, path: &str, headers: &HeaderMap) -> Result<C
         Protocol::RpcV2Cbor => CBOR_TYPE,
     };
     if media_type(headers) != Some(expected) {
-        return Err(Exception::UnsupportedMediaTypeException
-            .because(format!("The content type must be {expected}.")));
+        return Err(Exception::UnsupportedMediaTypeException.because(format!("The content type must be {expected}.")));
     }
     let target = headers.get(TARGET);
     let operation = match (protocol, named, target) {
         (Protocol::RpcV2Cbor, Some(operation), None) => {
-            if headers
-                .get(SMITHY_PROTOCOL)
-                .is_none_or(|value| value != RPC_V2_CBOR)
-            {
+            if headers.get(SMITHY_PROTOCOL).is_none_or(|value| value != RPC_V2_CBOR) {
                 return unknown("The header smithy-protocol must be rpc-v2-cbor.");
             }
             operation
@@ -106,10 +95,7 @@ pub fn route(method: &http::Method, path: &str, headers: &HeaderMap) -> Result<C
         (Protocol::AwsJson11, Some(operation), None) => operation,
         (Protocol::AwsJson11, None, None) => return unknown("X-Amz-Target is missing."),
         (Protocol::AwsJson11, named, Some(target)) => {
-            let targeted = target
-                .to_str()
-                .ok()
-                .and_then(|target| target.strip_prefix(SERVICE)?.strip_prefix('.'));
+            let targeted = target.to_str().ok().and_then(|target| target.strip_prefix(SERVICE)?.strip_prefix('.'));
             match targeted.and_then(|name| name.parse().ok()) {
                 None => {
                     return unknown("X-Amz-Target names no operation of CodePipeline_20150709.");
@@ -121,10 +107,7 @@ pub fn route(method: &http::Method, path: &str, headers: &HeaderMap) -> Result<C
             }
         }
     };
-    Ok(Call {
-        protocol,
-        operation,
-    })
+    Ok(Call { protocol, operation })
 }
 
 /// The operation that the tail of `path` names, or `None` for a path like `/` or a bare stage, where only a target names
@@ -139,17 +122,14 @@ fn operation_in(path: &str) -> Result<Option<Operation>, ApiError> {
     } else if !path.contains("/operation/") {
         return Ok(None);
     }
-    Err(Exception::UnknownOperationException
-        .because("The path names no operation of CodePipeline_20150709."))
+    Err(Exception::UnknownOperationException.because("The path names no operation of CodePipeline_20150709."))
 }
 
 /// The content type without its parameters, when it is one that we know; names are compared without regard to case.
 fn media_type(headers: &HeaderMap) -> Option<&'static str> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let name = value.split(';').next()?.trim();
-    [JSON_TYPE, CBOR_TYPE]
-        .into_iter()
-        .find(|known| known.eq_ignore_ascii_case(name))
+    [JSON_TYPE, CBOR_TYPE].into_iter().find(|known| known.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -162,12 +142,7 @@ mod tests {
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs
             .iter()
-            .map(|(name, value)| {
-                (
-                    HeaderName::from_static(name),
-                    HeaderValue::from_str(value).unwrap(),
-                )
-            })
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
             .collect()
     }
 
@@ -176,10 +151,7 @@ mod tests {
     }
 
     fn cbor() -> HeaderMap {
-        headers(&[
-            ("content-type", CBOR_TYPE),
-            ("smithy-protocol", RPC_V2_CBOR),
-        ])
+        headers(&[("content-type", CBOR_TYPE), ("smithy-protocol", RPC_V2_CBOR)])
     }
 
     fn refusal(path: &str, headers: &HeaderMap) -> Exception {
@@ -190,33 +162,16 @@ mod tests {
     fn every_operation_is_found_in_each_form_and_behind_any_stage() {
         for &operation in Operation::ALL {
             let target = json(&format!("CodePipeline_20150709.{operation}"));
-            let by_target = Call {
-                protocol: Protocol::AwsJson11,
-                operation,
-            };
-            for root in [
-                "",
-                "/",
-                "/prod",
-                "/restapis/abc123/prod/_user_request_/",
-                "/_aws/execute-api/abc123/prod/",
-            ] {
+            let by_target = Call { protocol: Protocol::AwsJson11, operation };
+            for root in ["", "/", "/prod", "/restapis/abc123/prod/_user_request_/", "/_aws/execute-api/abc123/prod/"] {
                 assert_eq!(route(&Method::POST, root, &target), Ok(by_target), "{root}");
             }
             for prefix in ["", "/prod", "/restapis/abc123/prod/_user_request_"] {
                 let path = format!("{prefix}{PATH}{operation}");
-                let by_path = Call {
-                    protocol: Protocol::RpcV2Cbor,
-                    operation,
-                };
+                let by_path = Call { protocol: Protocol::RpcV2Cbor, operation };
                 assert_eq!(route(&Method::POST, &path, &cbor()), Ok(by_path), "{path}");
-                assert_eq!(
-                    route(&Method::POST, &path, &target),
-                    Ok(by_target),
-                    "{path}"
-                );
-                let bare =
-                    headers(&[("content-type", "Application/X-Amz-Json-1.1; charset=utf-8")]);
+                assert_eq!(route(&Method::POST, &path, &target), Ok(by_target), "{path}");
+                let bare = headers(&[("content-type", "Application/X-Amz-Json-1.1; charset=utf-8")]);
                 assert_eq!(route(&Method::POST, &path, &bare), Ok(by_target), "{path}");
             }
         }
@@ -225,10 +180,7 @@ mod tests {
     #[test]
     fn a_target_cannot_get_round_the_path() {
         let target = json("CodePipeline_20150709.DeletePipeline");
-        assert_eq!(
-            refusal(&format!("{PATH}ListPipelines"), &target),
-            Exception::UnknownOperationException
-        );
+        assert_eq!(refusal(&format!("{PATH}ListPipelines"), &target), Exception::UnknownOperationException);
     }
 
     #[test]
@@ -240,22 +192,10 @@ mod tests {
             ("/", headers(&[("content-type", JSON_TYPE)])),
             ("/", cbor()),
             ("/service/CodePipeline_20150709/operation/", cbor()),
-            (
-                "/service/CodePipeline_20150709/operation/MakePipeline",
-                cbor(),
-            ),
-            (
-                "/service/CodePipeline_20150709/operation/ListPipelines/",
-                cbor(),
-            ),
-            (
-                "/service/CodeBuild_20161006/operation/ListPipelines",
-                json("CodePipeline_20150709.ListPipelines"),
-            ),
-            (
-                "/service/CodePipeline_20150709/operation/ListPipelines",
-                headers(&[("content-type", CBOR_TYPE)]),
-            ),
+            ("/service/CodePipeline_20150709/operation/MakePipeline", cbor()),
+            ("/service/CodePipeline_20150709/operation/ListPipelines/", cbor()),
+            ("/service/CodeBuild_20161006/operation/ListPipelines", json("CodePipeline_20150709.ListPipelines")),
+            ("/service/CodePipeline_20150709/operation/ListPipelines", headers(&[("content-type", CBOR_TYPE)])),
             (
                 "/service/CodePipeline_20150709/operation/ListPipelines",
                 headers(&[
@@ -265,40 +205,20 @@ mod tests {
                 ]),
             ),
         ] {
-            assert_eq!(
-                refusal(path, &headers),
-                Exception::UnknownOperationException,
-                "{path} {headers:?}"
-            );
+            assert_eq!(refusal(path, &headers), Exception::UnknownOperationException, "{path} {headers:?}");
         }
-        let get = route(
-            &Method::GET,
-            "/",
-            &json("CodePipeline_20150709.ListPipelines"),
-        );
-        assert_eq!(
-            get.unwrap_err().exception,
-            Exception::UnknownOperationException
-        );
+        let get = route(&Method::GET, "/", &json("CodePipeline_20150709.ListPipelines"));
+        assert_eq!(get.unwrap_err().exception, Exception::UnknownOperationException);
     }
 
     #[test]
     fn a_foreign_content_type_is_refused() {
         for headers in [
             headers(&[("x-amz-target", "CodePipeline_20150709.ListPipelines")]),
-            headers(&[
-                ("x-amz-target", "CodePipeline_20150709.ListPipelines"),
-                ("content-type", "text/xml"),
-            ]),
-            headers(&[
-                ("smithy-protocol", RPC_V2_CBOR),
-                ("content-type", JSON_TYPE),
-            ]),
+            headers(&[("x-amz-target", "CodePipeline_20150709.ListPipelines"), ("content-type", "text/xml")]),
+            headers(&[("smithy-protocol", RPC_V2_CBOR), ("content-type", JSON_TYPE)]),
         ] {
-            assert_eq!(
-                refusal(&format!("{PATH}ListPipelines"), &headers),
-                Exception::UnsupportedMediaTypeException
-            );
+            assert_eq!(refusal(&format!("{PATH}ListPipelines"), &headers), Exception::UnsupportedMediaTypeException);
         }
     }
 
@@ -306,9 +226,6 @@ mod tests {
     fn a_refusal_can_always_be_encoded() {
         assert_eq!(Protocol::of(&HeaderMap::new()), Protocol::AwsJson11);
         assert_eq!(Protocol::of(&cbor()), Protocol::RpcV2Cbor);
-        assert_eq!(
-            Protocol::of(&headers(&[("smithy-protocol", RPC_V2_CBOR)])),
-            Protocol::RpcV2Cbor
-        );
+        assert_eq!(Protocol::of(&headers(&[("smithy-protocol", RPC_V2_CBOR)])), Protocol::RpcV2Cbor);
     }
 }

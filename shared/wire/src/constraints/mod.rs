@@ -46,39 +46,26 @@ impl Walk {
     fn value(&mut self, shape_name: &str, value: &Value) -> Result<(), String> {
         match (table().shape(shape_name), value) {
             (Some(Shape::String(text)), Value::String(string)) => {
-                for constraint in
-                    text_constraints(text).filter(|constraint| !constraint.holds_for(string))
-                {
+                for constraint in text_constraints(text).filter(|constraint| !constraint.holds_for(string)) {
                     self.violation(echo(shape_name, value), &constraint.to_string());
                 }
             }
             (Some(Shape::Integer(bounds)), Value::Number(number)) if is_integral(number) => {
                 let number = number.as_f64().unwrap_or(f64::MAX);
-                for constraint in
-                    range_constraints(bounds).filter(|constraint| !constraint.admits(number))
-                {
+                for constraint in range_constraints(bounds).filter(|constraint| !constraint.admits(number)) {
                     self.violation(echo(shape_name, value), &constraint.to_string());
                 }
             }
-            (Some(Shape::Boolean {}), Value::Bool(_))
-            | (Some(Shape::Timestamp {}), Value::String(_)) => {}
+            (Some(Shape::Boolean {}), Value::Bool(_)) | (Some(Shape::Timestamp {}), Value::String(_)) => {}
             (Some(Shape::Timestamp {}), Value::Number(number)) => {
-                if number
-                    .as_f64()
-                    .is_none_or(|seconds| seconds.abs() > MAX_SECONDS)
-                {
+                if number.as_f64().is_none_or(|seconds| seconds.abs() > MAX_SECONDS) {
                     return Err(format!("{}: the time is out of range", self.place()));
                 }
             }
             (Some(Shape::List(list)), Value::Array(items)) => {
                 self.length(&list.length, items.len(), echo(shape_name, value));
                 if is_scalar(&list.member) {
-                    self.scalars(
-                        &list.member,
-                        items.iter(),
-                        echo(shape_name, value),
-                        "Member must",
-                    )?;
+                    self.scalars(&list.member, items.iter(), echo(shape_name, value), "Member must")?;
                 } else {
                     for (index, item) in items.iter().enumerate() {
                         self.inside(&format!("{}.member", index + 1), &list.member, item)?;
@@ -87,10 +74,7 @@ impl Walk {
             }
             (Some(Shape::Map(map)), Value::Object(entries)) => {
                 self.length(&map.length, entries.len(), None);
-                let keys: Vec<Value> = entries
-                    .keys()
-                    .map(|key| Value::String(key.clone()))
-                    .collect();
+                let keys: Vec<Value> = entries.keys().map(|key| Value::String(key.clone())).collect();
                 self.scalars(&map.key, keys.iter(), None, "Map keys must")?;
                 if is_scalar(&map.value) {
                     self.scalars(&map.value, entries.values(), None, "Map value must")?;
@@ -110,12 +94,7 @@ impl Walk {
                 }
             }
             (Some(expected), found) => {
-                return Err(format!(
-                    "{}: expected {}, found {}",
-                    self.place(),
-                    kind(expected),
-                    kind_of(found)
-                ));
+                return Err(format!("{}: expected {}, found {}", self.place(), kind(expected), kind_of(found)));
             }
             (None, _) => return Err(format!("{}: of no known shape", self.place())),
         }
@@ -142,41 +121,24 @@ impl Walk {
         echo: Option<String>,
         subject: &str,
     ) -> Result<(), String> {
-        let mut inner = Self {
-            path: self.path.clone(),
-            ..Self::default()
-        };
+        let mut inner = Self { path: self.path.clone(), ..Self::default() };
         for value in values {
             inner.value(shape, value)?;
         }
         if inner.count > 0 {
             let all: Vec<String> = match table().shape(shape) {
-                Some(Shape::String(text)) => text_constraints(text)
-                    .map(|constraint| constraint.to_string())
-                    .collect(),
-                Some(Shape::Integer(bounds)) => range_constraints(bounds)
-                    .map(|limit| limit.to_string())
-                    .collect(),
+                Some(Shape::String(text)) => text_constraints(text).map(|constraint| constraint.to_string()).collect(),
+                Some(Shape::Integer(bounds)) => range_constraints(bounds).map(|limit| limit.to_string()).collect(),
                 _ => Vec::new(),
             };
-            self.violation(
-                echo,
-                &format!("{subject} satisfy constraint: [{}]", all.join(", ")),
-            );
+            self.violation(echo, &format!("{subject} satisfy constraint: [{}]", all.join(", ")));
         }
         Ok(())
     }
 
     fn length(&mut self, bounds: &Bounds, length: usize, echo: Option<String>) {
-        let limits = [
-            bounds.max.map(Constraint::MaxLength),
-            bounds.min.map(Constraint::MinLength),
-        ];
-        for constraint in limits
-            .into_iter()
-            .flatten()
-            .filter(|constraint| !constraint.admits(length as f64))
-        {
+        let limits = [bounds.max.map(Constraint::MaxLength), bounds.min.map(Constraint::MinLength)];
+        for constraint in limits.into_iter().flatten().filter(|constraint| !constraint.admits(length as f64)) {
             self.violation(echo.clone(), &constraint.to_string());
         }
     }
@@ -184,9 +146,7 @@ impl Walk {
     fn missing(&mut self, member: &str) {
         let dot = if self.path.is_empty() { "" } else { "." };
         let path = format!("{}{dot}{member}", self.path);
-        self.add(|| {
-            format!("Value null at '{path}' failed to satisfy constraint: Member must not be null")
-        });
+        self.add(|| format!("Value null at '{path}' failed to satisfy constraint: Member must not be null"));
     }
 
     fn violation(&mut self, echo: Option<String>, constraint: &str) {
@@ -204,19 +164,11 @@ impl Walk {
 
     fn into_message(self) -> String {
         let plural = if self.count == 1 { "" } else { "s" };
-        format!(
-            "{} validation error{plural} detected: {}",
-            self.count,
-            self.listed.join("; ")
-        )
+        format!("{} validation error{plural} detected: {}", self.count, self.listed.join("; "))
     }
 
     fn place(&self) -> &str {
-        if self.path.is_empty() {
-            "the input"
-        } else {
-            &self.path
-        }
+        if self.path.is_empty() { "the input" } else { &self.path }
     }
 }
 
@@ -260,16 +212,8 @@ impl std::fmt::Display for Constraint<'_> {
             }
             Self::Max(max) => write!(f, "Member must have value less than or equal to {max}"),
             Self::Min(min) => write!(f, "Member must have value greater than or equal to {min}"),
-            Self::Pattern(pattern) => write!(
-                f,
-                "Member must satisfy regular expression pattern: {}",
-                pattern.text
-            ),
-            Self::OneOf(values) => write!(
-                f,
-                "Member must satisfy enum value set: [{}]",
-                values.join(", ")
-            ),
+            Self::Pattern(pattern) => write!(f, "Member must satisfy regular expression pattern: {}", pattern.text),
+            Self::OneOf(values) => write!(f, "Member must satisfy enum value set: [{}]", values.join(", ")),
         }
     }
 }
@@ -287,19 +231,11 @@ fn text_constraints(text: &Text) -> impl Iterator<Item = Constraint<'_>> {
 }
 
 fn range_constraints(bounds: &Bounds) -> impl Iterator<Item = Constraint<'static>> {
-    [
-        bounds.max.map(Constraint::Max),
-        bounds.min.map(Constraint::Min),
-    ]
-    .into_iter()
-    .flatten()
+    [bounds.max.map(Constraint::Max), bounds.min.map(Constraint::Min)].into_iter().flatten()
 }
 
 fn is_scalar(shape: &str) -> bool {
-    matches!(
-        table().shape(shape),
-        Some(Shape::String(_) | Shape::Integer(_) | Shape::Boolean {} | Shape::Timestamp {})
-    )
+    matches!(table().shape(shape), Some(Shape::String(_) | Shape::Integer(_) | Shape::Boolean {} | Shape::Timestamp {}))
 }
 
 fn is_integral(number: &serde_json::Number) -> bool {
@@ -314,11 +250,7 @@ fn echo(shape: &str, value: &Value) -> Option<String> {
         (Shape::List(_), Value::Array(items)) if items.is_empty() => Some("[]".to_owned()),
         (Shape::List(list), Value::Array(items)) if is_scalar(&list.member) => {
             // More of them would be cut off anyway.
-            let items: Option<Vec<_>> = items
-                .iter()
-                .take(MAX_ECHO)
-                .map(|item| echo(&list.member, item))
-                .collect();
+            let items: Option<Vec<_>> = items.iter().take(MAX_ECHO).map(|item| echo(&list.member, item)).collect();
             Some(shortened(&format!("[{}]", items?.join(", "))))
         }
         _ => None,

@@ -9,12 +9,8 @@ use serde::Deserialize;
 use crate::Operation;
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    #[allow(
-        clippy::expect_used,
-        reason = "the table is compiled in, and every test reads it"
-    )]
-    serde_json::from_str(include_str!("../../data/constraints.json"))
-        .expect("the committed table is well-formed")
+    #[allow(clippy::expect_used, reason = "the table is compiled in, and every test reads it")]
+    serde_json::from_str(include_str!("../../data/constraints.json")).expect("the committed table is well-formed")
 });
 
 /// The facts, read when first asked for.
@@ -28,10 +24,7 @@ pub(crate) struct Table {
     /// By the operation's name.
     pub(crate) operations: BTreeMap<String, OperationFacts>,
     /// HTTP status by the exception's name; a test holds `Exception` against it.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the enumeration has the statuses at compile time")
-    )]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the enumeration has the statuses at compile time"))]
     pub(crate) errors: BTreeMap<String, u16>,
     /// Every shape that an input reaches, by its name in the model.
     pub(crate) shapes: HashMap<String, Shape>,
@@ -106,10 +99,7 @@ pub(crate) struct Pattern {
 
 impl From<String> for Pattern {
     fn from(text: String) -> Self {
-        Self {
-            text,
-            regex: OnceLock::new(),
-        }
+        Self { text, regex: OnceLock::new() }
     }
 }
 
@@ -119,14 +109,8 @@ impl Pattern {
             .get_or_init(|| {
                 // In Java `\w` is ASCII, and `.` does not match a carriage return either.
                 let pattern = format!(r"\A(?:{})\z", self.text.replace(r"\w", "[0-9A-Za-z_]"));
-                #[allow(
-                    clippy::expect_used,
-                    reason = "a test compiles every pattern of the committed table"
-                )]
-                RegexBuilder::new(&pattern)
-                    .crlf(true)
-                    .build()
-                    .expect("the model's patterns compile")
+                #[allow(clippy::expect_used, reason = "a test compiles every pattern of the committed table")]
+                RegexBuilder::new(&pattern).crlf(true).build().expect("the model's patterns compile")
             })
             .is_match(value)
     }
@@ -135,16 +119,12 @@ impl Pattern {
 impl Table {
     /// The name of the operation's input shape.
     pub(crate) fn input_of(&self, operation: Operation) -> &str {
-        self.operations
-            .get(operation.name())
-            .map_or("", |facts| &facts.input)
+        self.operations.get(operation.name()).map_or("", |facts| &facts.input)
     }
 
     /// The names of the errors that the model lists for the operation.
     pub(crate) fn errors_of(&self, operation: Operation) -> &[String] {
-        self.operations
-            .get(operation.name())
-            .map_or(&[], |facts| &facts.errors)
+        self.operations.get(operation.name()).map_or(&[], |facts| &facts.errors)
     }
 
     /// A shape of the table by its name.
@@ -159,18 +139,8 @@ mod tests {
 
     #[test]
     fn the_operations_are_exactly_the_models() {
-        let ours: Vec<_> = Operation::ALL
-            .iter()
-            .map(|operation| operation.name())
-            .collect();
-        assert_eq!(
-            ours,
-            table()
-                .operations
-                .keys()
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-        );
+        let ours: Vec<_> = Operation::ALL.iter().map(|operation| operation.name()).collect();
+        assert_eq!(ours, table().operations.keys().map(String::as_str).collect::<Vec<_>>());
         assert_eq!(ours.len(), 44);
         for &operation in Operation::ALL {
             assert_eq!(operation.name().parse(), Ok(operation));
@@ -181,11 +151,7 @@ mod tests {
     fn every_shape_that_is_named_exists() {
         let table = table();
         for facts in table.operations.values() {
-            assert!(
-                matches!(table.shape(&facts.input), Some(Shape::Structure { .. })),
-                "{}",
-                facts.input
-            );
+            assert!(matches!(table.shape(&facts.input), Some(Shape::Structure { .. })), "{}", facts.input);
         }
         for (name, shape) in &table.shapes {
             let inner: Vec<&String> = match shape {
@@ -194,10 +160,7 @@ mod tests {
                 Shape::Structure { members } => members.iter().map(|member| &member.1).collect(),
                 _ => vec![],
             };
-            assert!(
-                inner.iter().all(|inner| table.shapes.contains_key(*inner)),
-                "{name}"
-            );
+            assert!(inner.iter().all(|inner| table.shapes.contains_key(*inner)), "{name}");
         }
     }
 
@@ -205,11 +168,7 @@ mod tests {
     fn every_pattern_compiles_and_matches_whole_values_only() {
         let mut seen = 0;
         for shape in table().shapes.values() {
-            if let Shape::String(Text {
-                pattern: Some(pattern),
-                ..
-            }) = shape
-            {
+            if let Shape::String(Text { pattern: Some(pattern), .. }) = shape {
                 assert!(!pattern.matches("a\nb"), "{}", pattern.text);
                 seen += 1;
             }

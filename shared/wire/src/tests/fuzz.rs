@@ -18,16 +18,10 @@ fn survives(operation: Operation, protocol: Protocol, body: &[u8]) {
         Ok(taken) => {
             let again = decoded(operation, Protocol::AwsJson11, taken.to_string().as_bytes());
             assert_eq!(again.as_ref(), Ok(&taken), "{operation}");
-            assert!(
-                decoded(operation, Protocol::RpcV2Cbor, &in_cbor(operation, &taken)).is_ok(),
-                "{operation}"
-            );
+            assert!(decoded(operation, Protocol::RpcV2Cbor, &in_cbor(operation, &taken)).is_ok(), "{operation}");
         }
         Err(error) => {
-            let names = [
-                Exception::SerializationException,
-                Exception::ValidationException,
-            ];
+            let names = [Exception::SerializationException, Exception::ValidationException];
             assert!(names.contains(&error.exception), "{operation}: {error}");
         }
     }
@@ -62,8 +56,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 32, 6, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..6).prop_map(Value::from),
-            vec((".{0,10}", inner), 0..6)
-                .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+            vec((".{0,10}", inner), 0..6).prop_map(|entries| Value::Object(entries.into_iter().collect())),
         ]
     })
 }
@@ -76,10 +69,7 @@ fn pointers(value: &Value, at: String, into: &mut Vec<String>) {
             pointers(inner, format!("{at}/{key}"), into);
         }),
         Value::Array(items) => {
-            items
-                .iter()
-                .enumerate()
-                .for_each(|(index, inner)| pointers(inner, format!("{at}/{index}"), into));
+            items.iter().enumerate().for_each(|(index, inner)| pointers(inner, format!("{at}/{index}"), into));
         }
         _ => {}
     }
@@ -144,16 +134,7 @@ proptest! {
 
 #[test]
 fn every_value_of_every_sample_survives_each_other_type() {
-    let others = [
-        json!(null),
-        json!(true),
-        json!(-1),
-        json!(1e300),
-        json!(""),
-        json!([]),
-        json!({}),
-        json!([[null]]),
-    ];
+    let others = [json!(null), json!(true), json!(-1), json!(1e300), json!(""), json!([]), json!({}), json!([[null]])];
     for &operation in Operation::ALL {
         let sample = sample::of(operation);
         let mut places = Vec::new();

@@ -56,19 +56,11 @@ fn there_and_back<I: Input + PartialEq + Debug>() {
     let operation = I::OPERATION;
     let sample = sample::of(operation);
     let input: I = decode(Protocol::AwsJson11, sample.to_string().as_bytes()).unwrap();
-    assert_eq!(
-        to_json(&input).unwrap(),
-        sample,
-        "{operation}: nothing may be lost on the way in"
-    );
+    assert_eq!(to_json(&input).unwrap(), sample, "{operation}: nothing may be lost on the way in");
     for protocol in BOTH {
         let encoded = encode(protocol, &input);
         assert_eq!(encoded.status(), 200);
-        assert_eq!(
-            decode::<I>(protocol, encoded.body()).unwrap(),
-            input,
-            "{operation} in {protocol:?}"
-        );
+        assert_eq!(decode::<I>(protocol, encoded.body()).unwrap(), input, "{operation} in {protocol:?}");
     }
 }
 
@@ -96,16 +88,11 @@ fn each_missing_required_member_of_each_operation_is_reported_by_its_path() {
                 if null {
                     parent.insert(name.to_owned(), Value::Null);
                 }
-                let error = decoded(operation, Protocol::AwsJson11, sent.to_string().as_bytes())
-                    .unwrap_err();
+                let error = decoded(operation, Protocol::AwsJson11, sent.to_string().as_bytes()).unwrap_err();
                 let expected = format!(
                     "1 validation error detected: Value null at '{path}' failed to satisfy constraint: Member must not be null"
                 );
-                assert_eq!(
-                    error,
-                    Exception::ValidationException.because(expected),
-                    "{operation}"
-                );
+                assert_eq!(error, Exception::ValidationException.because(expected), "{operation}");
                 seen += 1;
             }
         }
@@ -121,25 +108,16 @@ fn a_required_member_is_missed_in_cbor_too() {
         "1 validation error detected: Value null at 'name' failed to satisfy constraint: Member must not be null"
     );
     for body in [&b""[..], b"\xa1\x64name\xf6"] {
-        assert_eq!(
-            decoded(Operation::GetPipeline, Protocol::RpcV2Cbor, body).unwrap_err(),
-            error
-        );
+        assert_eq!(decoded(Operation::GetPipeline, Protocol::RpcV2Cbor, body).unwrap_err(), error);
     }
 }
 
 #[test]
 fn unknown_members_are_ignored() {
     let body = br#"{"name":"a","colour":{"deep":[1,null,{"x":1.5}]},"__type":"x"}"#;
-    assert_eq!(
-        decoded(Operation::GetPipeline, Protocol::AwsJson11, body).unwrap(),
-        json!({"name": "a"})
-    );
+    assert_eq!(decoded(Operation::GetPipeline, Protocol::AwsJson11, body).unwrap(), json!({"name": "a"}));
     let body = b"\xa3\x64name\x61a\x66colour\xa1\x64deep\x82\x42ab\xc2\x41\x01\x66__type\x61x";
-    assert_eq!(
-        decoded(Operation::GetPipeline, Protocol::RpcV2Cbor, body).unwrap(),
-        json!({"name": "a"})
-    );
+    assert_eq!(decoded(Operation::GetPipeline, Protocol::RpcV2Cbor, body).unwrap(), json!({"name": "a"}));
 }
 
 #[test]
@@ -168,12 +146,7 @@ fn what_cannot_be_read_is_a_serialization_exception() {
     let bodies = json.map(|body| (Protocol::AwsJson11, body)).into_iter();
     for (protocol, body) in bodies.chain(cbor.map(|body| (Protocol::RpcV2Cbor, body))) {
         let error = decoded(Operation::GetPipeline, protocol, body).unwrap_err();
-        assert_eq!(
-            error.exception,
-            Exception::SerializationException,
-            "{protocol:?} {}",
-            body.escape_ascii()
-        );
+        assert_eq!(error.exception, Exception::SerializationException, "{protocol:?} {}", body.escape_ascii());
         assert!(!error.message.is_empty());
     }
 }
@@ -182,19 +155,13 @@ fn what_cannot_be_read_is_a_serialization_exception() {
 fn a_wrong_type_is_named_with_its_place() {
     let body = br#"{"pipeline":{"name":"p","roleArn":"arn:aws:iam::123456789012:role/r","stages":[{"name":["x"]}]}}"#;
     let error = decoded(Operation::CreatePipeline, Protocol::AwsJson11, body).unwrap_err();
-    assert_eq!(
-        error.message,
-        "pipeline.stages.1.member.name: expected a string, found a list"
-    );
+    assert_eq!(error.message, "pipeline.stages.1.member.name: expected a string, found a list");
 }
 
 #[test]
 fn where_a_key_comes_twice_the_last_one_is_checked_and_read() {
     let body = br#"{"name":"not allowed!","name":"a"}"#;
-    assert_eq!(
-        decoded(Operation::GetPipeline, Protocol::AwsJson11, body).unwrap(),
-        json!({"name": "a"})
-    );
+    assert_eq!(decoded(Operation::GetPipeline, Protocol::AwsJson11, body).unwrap(), json!({"name": "a"}));
     let body = br#"{"name":"a","name":null}"#;
     let error = decoded(Operation::GetPipeline, Protocol::AwsJson11, body).unwrap_err();
     assert_eq!(error.exception, Exception::ValidationException);
@@ -213,61 +180,30 @@ fn a_body_beyond_the_limit_is_refused_unread() {
 #[test]
 fn deep_nesting_is_refused_and_the_limit_itself_is_not() {
     let json = |levels: usize| {
-        format!(
-            "{{\"name\":\"a\",\"x\":{}1{}}}",
-            "[".repeat(levels - 1),
-            "]".repeat(levels - 1)
-        )
-        .into_bytes()
+        format!("{{\"name\":\"a\",\"x\":{}1{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1)).into_bytes()
     };
-    let cbor = |levels: usize| {
-        [
-            b"\xa2\x64name\x61a\x61x".to_vec(),
-            vec![0x81; levels - 1],
-            vec![0x01],
-        ]
-        .concat()
-    };
+    let cbor = |levels: usize| [b"\xa2\x64name\x61a\x61x".to_vec(), vec![0x81; levels - 1], vec![0x01]].concat();
     for (protocol, whole) in BOTH.into_iter().zip([json(MAX_DEPTH), cbor(MAX_DEPTH)]) {
-        assert_eq!(
-            decoded(Operation::GetPipeline, protocol, &whole).unwrap(),
-            json!({"name": "a"}),
-            "{protocol:?}"
-        );
+        assert_eq!(decoded(Operation::GetPipeline, protocol, &whole).unwrap(), json!({"name": "a"}), "{protocol:?}");
     }
     for levels in [MAX_DEPTH + 1, 1_000_000] {
         for (protocol, body) in BOTH.into_iter().zip([json(levels), cbor(levels)]) {
             let error = decoded(Operation::GetPipeline, protocol, &body).unwrap_err();
-            assert_eq!(
-                error.exception,
-                Exception::SerializationException,
-                "{levels} levels in {protocol:?}"
-            );
+            assert_eq!(error.exception, Exception::SerializationException, "{levels} levels in {protocol:?}");
         }
     }
 }
 
 #[test]
 fn times_are_numbers_of_seconds_with_fractions_in_json_and_tag_1_in_cbor() {
-    let detail = ActionExecutionDetail::builder()
-        .start_time(DateTime::from_millis(1_700_000_000_123))
-        .build();
-    let output = ListActionExecutionsOutput::builder()
-        .action_execution_details(detail)
-        .build();
+    let detail = ActionExecutionDetail::builder().start_time(DateTime::from_millis(1_700_000_000_123)).build();
+    let output = ListActionExecutionsOutput::builder().action_execution_details(detail).build();
     let body = encode(Protocol::AwsJson11, &output).into_body();
-    assert_eq!(
-        String::from_utf8(body).unwrap(),
-        r#"{"actionExecutionDetails":[{"startTime":1700000000.123}]}"#
-    );
+    assert_eq!(String::from_utf8(body).unwrap(), r#"{"actionExecutionDetails":[{"startTime":1700000000.123}]}"#);
     let body = encode(Protocol::RpcV2Cbor, &output).into_body();
     let double = 1_700_000_000.123_f64.to_be_bytes();
     let time = [&b"\x69startTime\xc1\xfb"[..], &double].concat();
-    assert!(
-        body.windows(time.len()).any(|window| window == time),
-        "{}",
-        body.escape_ascii()
-    );
+    assert!(body.windows(time.len()).any(|window| window == time), "{}", body.escape_ascii());
 }
 
 #[test]
@@ -276,13 +212,8 @@ fn a_time_that_no_date_can_name_is_refused() {
     for seconds in [json!(1e18), json!(-1e300), json!(253_402_300_800_i64)] {
         let mut sent = sample.clone();
         sent["actionRevision"]["created"] = seconds;
-        let error =
-            decode::<PutActionRevisionInput>(Protocol::AwsJson11, sent.to_string().as_bytes())
-                .unwrap_err();
-        assert_eq!(
-            error.message,
-            "actionRevision.created: the time is out of range"
-        );
+        let error = decode::<PutActionRevisionInput>(Protocol::AwsJson11, sent.to_string().as_bytes()).unwrap_err();
+        assert_eq!(error.message, "actionRevision.created: the time is out of range");
     }
 }
 
@@ -307,8 +238,7 @@ fn the_bridge_refuses_what_is_not_of_the_models_types() {
 
 #[test]
 fn answers_carry_the_protocols_headers() {
-    let output =
-        aws_sdk_codepipeline::operation::delete_pipeline::DeletePipelineOutput::builder().build();
+    let output = aws_sdk_codepipeline::operation::delete_pipeline::DeletePipelineOutput::builder().build();
     let json = encode(Protocol::AwsJson11, &output);
     assert_eq!(json.headers()["content-type"], "application/x-amz-json-1.1");
     assert_eq!(json.body(), b"{}");
