@@ -35,7 +35,7 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(180);
 pub async fn run(stack: &Stack, yes: bool) -> Result<bool> {
     println!("preparing buckets, functions, state machines and the pipeline `{}`", setup::PIPELINE);
     let demo = setup::prepare(stack).await?;
-    let client = stack.codepipeline();
+    let client = setup::client(stack);
     let mailbox = Mailbox::open(stack, &demo.mailbox).await?;
     let before = executions(&client).await?;
 

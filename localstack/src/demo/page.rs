@@ -1,17 +1,42 @@
 //! Using the approval link as a person would: open the page, fill in the form, send it.
 
-use anyhow::{Context, Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
 use local::http;
 
 use super::form::Form;
+
+/// How often somebody tries again whose browser shows a failure of the server.
+const TRIES: u32 = 10;
 
 /// Approves; returns what the answering page is called. `base` is the page's public address: a link elsewhere is not
 /// followed, and a form that would send the answer elsewhere is not sent.
 pub(super) async fn approve(link: &str, base: &str) -> Result<String> {
     ensure!(link.starts_with(base), "the mail's link does not lead to the approval page at {base}");
+    let mut sent = false;
+    for _ in 0..TRIES {
+        if let Some(title) = attempt(link, base, &mut sent).await? {
+            return Ok(title);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    bail!("the approval page has failed {TRIES} times; see: cargo run -p local -- logs")
+}
+
+/// Opens the page and sends the form once; nothing is returned when the server failed. `sent`: whether the form was sent
+/// before: then the failed server may have taken it, and a page without a form says so.
+async fn attempt(link: &str, base: &str, sent: &mut bool) -> Result<Option<String>> {
     let page = http::get(link).await?;
+    if page.status >= 500 {
+        return Ok(None);
+    }
+    let form = Form::read(&page.body);
+    if *sent && form.is_err() {
+        return Ok(Some(title(&page.body)));
+    }
     ensure!(page.status == 200, "the approval page answers {}: {}", page.status, title(&page.body));
-    let mut form = Form::read(&page.body)?;
+    let mut form = form?;
     for name in ["name", "approver", "who"] {
         form.fill(name, "local demo");
     }
@@ -19,9 +44,13 @@ pub(super) async fn approve(link: &str, base: &str) -> Result<String> {
         form.fill(name, "Approved by `local demo --yes`");
     }
     form.choose("approve")?;
+    *sent = true;
     let answer = http::post_form(&target(link, &form.action, base)?, &form.fields).await?;
+    if answer.status >= 500 {
+        return Ok(None);
+    }
     ensure!(answer.status == 200, "the form is answered with {}: {}", answer.status, title(&answer.body));
-    Ok(title(&answer.body))
+    Ok(Some(title(&answer.body)))
 }
 
 /// Where a form on the page at `link` is sent.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use aws_sdk_codepipeline::config::retry::RetryConfig;
 use aws_sdk_codepipeline::error::ProvideErrorMetadata;
 use aws_sdk_codepipeline::types::{PipelineDeclaration, PipelineExecutionStatus};
 use aws_sdk_codepipeline::{Client, Error};
@@ -32,6 +33,12 @@ pub(super) struct Demo {
     pub site_bucket: String,
     pub releases_bucket: String,
     pub mailbox: String,
+}
+
+/// A client that goes on trying: a function may be killed while it answers, any number of times.
+pub(super) fn client(stack: &Stack) -> Client {
+    let patient = RetryConfig::standard().with_max_attempts(10).with_max_backoff(Duration::from_secs(2));
+    Client::from_conf(stack.codepipeline().config().to_builder().retry_config(patient).build())
 }
 
 /// Deploys the demo's own stacks and brings the pipeline to its declaration.
@@ -85,7 +92,7 @@ fn declaration(values: &BTreeMap<String, String>) -> Result<PipelineDeclaration>
 
 /// Creates the pipeline, or brings it up to date; nothing runs in it afterwards.
 async fn put_pipeline(stack: &Stack, source: &str, declaration: PipelineDeclaration) -> Result<()> {
-    let client = stack.codepipeline();
+    let client = client(stack);
     let running = match running(&client).await {
         Err(error) if error.code() == Some("PipelineNotFoundException") => None,
         running => Some(running.context("cannot list the pipeline's executions")?),

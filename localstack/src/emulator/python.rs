@@ -28,7 +28,7 @@ pub(super) fn environment(folder: &Path, pins: &[&str], local: Option<&Path>, sa
     let wanted = pins.join("\n");
     let marker = folder.join("installed");
     if !is_marked(&marker, &wanted) || !python.exists() {
-        let system = system_python()?;
+        let system = system_python(version_of)?;
         say(&format!("installing {} into {}", pins.join(", "), folder.display()));
         if folder.exists() {
             fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
@@ -78,27 +78,54 @@ fn is_marked(marker: &Path, wanted: &str) -> bool {
     fs::read_to_string(marker).is_ok_and(|installed| installed == wanted)
 }
 
-/// The first Python on the PATH that is new enough.
-fn system_python() -> Result<&'static str> {
+/// The first Python that is new enough. `version_of` runs a program with arguments and says what it prints.
+fn system_python(version_of: impl Fn(&str, &[&str]) -> Option<String>) -> Result<&'static str> {
     let script = "import sys; print(sys.version_info.major, sys.version_info.minor)";
+    let (major, minor) = OLDEST;
     let mut too_old = None;
     for name in ["python3", "python"] {
         let Some(version) = version_of(name, &["-c", script]) else { continue };
         let mut numbers = version.split_whitespace().filter_map(|word| word.parse().ok());
         match (numbers.next(), numbers.next()) {
             (Some(major), Some(minor)) if (major, minor) >= OLDEST => return Ok(name),
-            _ => too_old = Some(version),
+            _ => too_old = Some(version.trim().replace(' ', ".")),
         }
     }
-    let (major, minor) = OLDEST;
     match too_old {
-        Some(version) => bail!(
-            "the emulators need Python {major}.{minor} or newer, and this is {}",
-            version.trim().replace(' ', ".")
-        ),
+        Some(version) => bail!("the emulators need Python {major}.{minor} or newer, and this is {version}"),
         None => bail!(
-            "there is no Python on this machine's PATH, and the emulators are written in it. Install Python {major}.{minor} \
-             or newer (Debian: apt-get install python3 python3-venv)"
+            "there is no Python on this machine's PATH, and the emulators are written in it. Install Python \
+             {major}.{minor} or newer (Debian: apt-get install python3 python3-venv)"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_python_is_told_what_to_install() {
+        let error = system_python(|_, _| None).unwrap_err().to_string();
+        assert!(error.contains("no Python") && error.contains("python3-venv"), "{error}");
+    }
+
+    #[test]
+    fn an_old_python_is_passed_over() {
+        let versions = |name: &str, _: &[&str]| Some(if name == "python" { "3 12\n" } else { "3 8\n" }.to_owned());
+        assert_eq!(system_python(versions).unwrap(), "python");
+        let error = system_python(|_, _| Some("2 7\n".to_owned())).unwrap_err().to_string();
+        assert!(error.contains("this is 2.7"), "{error}");
+    }
+
+    #[test]
+    fn a_broken_off_installation_is_no_installation() {
+        let folder = tempfile::tempdir().unwrap();
+        let marker = folder.path().join("installed");
+        assert!(!is_marked(&marker, "a==1"));
+        fs::write(&marker, "a==0").unwrap();
+        assert!(!is_marked(&marker, "a==1"));
+        fs::write(&marker, "a==1").unwrap();
+        assert!(is_marked(&marker, "a==1"));
     }
 }
