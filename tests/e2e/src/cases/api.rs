@@ -16,6 +16,9 @@ use crate::declare::Action;
 use crate::http::{self, Answer};
 use crate::pipeline::Pipeline;
 
+/// A call that is refused: path, headers, and the status and exception of the answer.
+type Wrong<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a str);
+
 const JSON: (&str, &str) = ("content-type", "application/x-amz-json-1.1");
 
 fn target(operation: &str) -> String {
@@ -86,7 +89,7 @@ pub async fn refusals_in_json(case: &Arc<Case>) -> Result<()> {
     assert!(answer.status == 400 && !answer.text().contains("'a'"), "{}", answer.text());
 
     let elsewhere = target("DeletePipeline");
-    let unknown: [(&str, &[(&str, &str)], u16, &str); 5] = [
+    let unknown: [Wrong<'_>; 5] = [
         ("/", &[JSON, ("x-amz-target", "CodePipeline_20150709.MakePipeline")], 400, "UnknownOperationException"),
         ("/", &[JSON, ("x-amz-target", "CodeBuild_20161006.StartBuild")], 400, "UnknownOperationException"),
         ("/", &[JSON], 400, "UnknownOperationException"),
