@@ -10,7 +10,7 @@ copy="$root/target/faults"
 [ $# -gt 0 ] || set -- "$here"/*.patch
 mkdir -p "$copy"
 (cd "$root" && git ls-files -z --cached --others --exclude-standard | xargs -0 tar cf - 2>/dev/null) |
-    (cd "$copy" && find . -path ./target -prune -o -type f -print0 | xargs -0 rm -f && tar xf -)
+    (cd "$copy" && find . -path ./target -prune -o -type f -print0 | xargs -0 rm -f && tar xmf -)
 # Each fault is built anew: little optimisation, and only what changed.
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_INCREMENTAL=true
 missed=0
