@@ -118,6 +118,7 @@ pub struct Draft {
     name: String,
     stages: Vec<Value>,
     variables: Value,
+    role: Option<String>,
     /// The source's bucket.
     bucket: String,
 }
@@ -130,6 +131,7 @@ impl Draft {
             name,
             stages: Vec::new(),
             variables: json!([]),
+            role: None,
             bucket: String::new(),
         }
     }
@@ -170,6 +172,13 @@ impl Draft {
         self
     }
 
+    /// Under another role than everybody's.
+    #[must_use]
+    pub fn role(mut self, arn: &str) -> Self {
+        self.role = Some(arn.to_owned());
+        self
+    }
+
     /// The declaration as JSON.
     pub fn json(&self) -> Result<Value> {
         let store = |region| -> Result<Value> {
@@ -178,7 +187,7 @@ impl Draft {
         };
         Ok(json!({
             "name": self.name,
-            "roleArn": self.case.role()?,
+            "roleArn": self.role.as_deref().map_or_else(|| self.case.role(), Ok)?,
             "artifactStores": {HOME: store(HOME)?, AWAY: store(AWAY)?},
             "stages": self.stages,
             "variables": self.variables,

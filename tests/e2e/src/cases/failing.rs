@@ -11,6 +11,12 @@ use crate::check::{deployed, fails_with};
 use crate::declare::{Action, SOURCE_KEY};
 use crate::zips;
 
+/// Emulators let anybody assume any role, if only its ARN is one: they refuse this name, and CodePipeline's own pattern
+/// for role ARNs takes it. What AWS says of a role that trusts nobody is held by the tests of `runtime`.
+fn no_role() -> String {
+    format!("arn:aws:iam::{}:role/no:role", local::ACCOUNT)
+}
+
 pub async fn failing_sources(case: &Arc<Case>) -> Result<()> {
     let nowhere = case.named("nowhere");
     let empty = case.bucket(HOME, "empty").await?;
@@ -31,7 +37,11 @@ pub async fn failing_sources(case: &Arc<Case>) -> Result<()> {
         deployed(case, HOME, &target, &[]).await
     }))
     .await?;
-    Ok(())
+    let role = no_role();
+    let draft = case.draft("role").role(&role).source().await?;
+    let pipeline = draft.stage("Ask", [Action::approval("Never")]).create().await?;
+    let first = pipeline.first().await?;
+    fails_with(&pipeline, &first, "Fetch", "ConfigurationError", &[&role, "could not be assumed"]).await
 }
 
 /// Whoever can put the source's object can put any bytes.
@@ -87,6 +97,12 @@ pub async fn failing_actions(case: &Arc<Case>) -> Result<()> {
             Action::new("Act", "Deploy", "ECS").set("ClusterName", "c").set("ServiceName", "s").input("App"),
             "ConfigurationError",
             vec!["Deploy/ECS"],
+        ),
+        (
+            "role",
+            Action::unpack("Act", &nowhere).with("roleArn", no_role()),
+            "ConfigurationError",
+            vec!["role/no:role", "could not be assumed"],
         ),
         (
             "acl",
