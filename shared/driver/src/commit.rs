@@ -65,8 +65,8 @@ pub struct Loaded {
 /// What a step did.
 #[derive(Clone, Debug)]
 pub struct Applied {
-    /// The action that the calling worker owns now.
-    pub claimed: Option<ActionId>,
+    /// The actions that the calling worker owns now.
+    pub claimed: Vec<ActionId>,
     /// The items after the step: the stage attempt is the one of `claimed`, where there is one.
     pub loaded: Loaded,
     /// What is to be dispatched now.

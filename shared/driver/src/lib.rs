@@ -11,6 +11,7 @@
 mod commit;
 mod error;
 mod history;
+mod in_hand;
 mod pipelines;
 mod ports;
 mod resolve;

@@ -1,4 +1,4 @@
-//! The worker's loop: claim an action, perform it, write down its end, and go on with the next while there is time.
+//! What a worker does with a message: claim an action, or look after one that runs. What follows is in `in_hand`.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use engine::{ActionError, ActionId, ActionStatus, Command, End, Progress, Refusa
 use futures::future::{Either, join, select};
 use uuid::Uuid;
 
-use crate::commit::{Applied, Driver, Loaded, Place};
+use crate::commit::{Driver, Loaded, Place};
 use crate::error::DriveError;
 use crate::ports::{Message, Outcome, Perform, PerformError, Task};
 
@@ -52,45 +52,10 @@ impl Driver {
         }
     }
 
-    /// Performs the action that this worker owns, and those that it comes to own by finishing it.
-    async fn go_on(
-        &self,
-        mut applied: Applied,
-        worker: Uuid,
-        perform: &dyn Perform,
-        until: Timestamp,
-    ) -> Result<Worked, DriveError> {
-        let mut actions = 0;
-        while let Some(action) = applied.claimed {
-            actions += 1;
-            // What the last step asks of others does not hold up the next action.
-            let others = self.follow(std::mem::take(&mut applied.effects));
-            let (end, ()) = join(self.perform(&mut applied.loaded, action, worker, perform), others).await;
-            let Some(end) = end? else {
-                return Ok(Worked::Actions(actions));
-            };
-            let command = match end {
-                Ok(Outcome::Running { report, poll }) => Command::Started { action, worker, report, poll },
-                Ok(outcome) => self.ended(action, outcome, worker, until),
-                // The claim runs out and the sweeper has it tried again; meanwhile people can see why it waits.
-                Err(error) => Command::Report {
-                    action,
-                    report: Progress { summary: Some(format!("To be tried again: {error}")), ..Progress::default() },
-                },
-            };
-            applied = match self.apply(Place::Action(action), command, Some(applied.loaded)).await {
-                Ok(applied) => applied,
-                Err(error) => return late(error),
-            };
-        }
-        self.follow(applied.effects).await;
-        Ok(Worked::Actions(actions))
-    }
-
     /// Starts an action that this worker owns; the inner error asks for another try, the outer one is the store's.
     /// Nothing, if this worker stood still for so long that another may own the action by the time the start takes
     /// effect: a provider without idempotency token would start it twice.
-    async fn perform(
+    pub(crate) async fn perform(
         &self,
         loaded: &mut Loaded,
         action: ActionId,
@@ -115,7 +80,7 @@ impl Driver {
         }
     }
 
-    fn ended(&self, action: ActionId, outcome: Outcome, worker: Uuid, until: Timestamp) -> Command {
+    pub(crate) fn ended(&self, action: ActionId, outcome: Outcome, worker: Uuid, until: Timestamp) -> Command {
         let next = (self.clock.now() < until).then_some(worker);
         match outcome {
             Outcome::Succeeded(success) => Command::Finish { action, end: End::Succeeded(success), next },
@@ -218,7 +183,7 @@ impl Driver {
 }
 
 /// A refusal means that the message came late or twice, which changes nothing.
-fn late(error: DriveError) -> Result<Worked, DriveError> {
+pub(crate) fn late(error: DriveError) -> Result<Worked, DriveError> {
     match error {
         DriveError::Refused(refusal) => {
             tracing::debug!(%refusal, "late or doubled");

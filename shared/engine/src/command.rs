@@ -77,7 +77,8 @@ pub enum Command {
         action: ActionId,
         /// How.
         end: End,
-        /// The worker that will go on with one of the actions that become due, without waiting for an event.
+        /// The worker that will go on with the actions that become due: they are its own from this write on, so that
+        /// none waits for an event, or for others to write the stage's item.
         next: Option<Uuid>,
     },
     /// A job asks to be continued.
@@ -169,8 +170,8 @@ pub struct Decision {
     pub stored: Vec<StoredOutputs>,
     /// What to dispatch after the commit. Each effect can be found again in the committed items.
     pub effects: Vec<Effect>,
-    /// The action that the calling worker owns now.
-    pub claimed: Option<ActionId>,
+    /// The actions that the calling worker owns now.
+    pub claimed: Vec<ActionId>,
 }
 
 /// What follows a commit.

@@ -8,7 +8,7 @@ use crate::state::{ActionRun, ActionStatus, Outputs, StageRun};
 use crate::step::Step;
 use crate::time::Timestamp;
 
-/// Requests all actions of one run order; `next` takes one of them at once.
+/// Requests all actions of one run order; `next` takes them at once.
 pub(crate) fn request_group(
     step: &mut Step<'_, '_>,
     stage: &mut StageRun,
@@ -30,11 +30,11 @@ pub(crate) fn request_group(
         run.deadline = Some(deadline(action, now, now));
         run.token = token;
         match next {
-            Some(worker) if step.claimed.is_none() => {
+            Some(worker) => {
                 take(run, worker, now.plus(policy.lease));
-                step.claimed = Some(stage.action_id(index));
+                step.claimed.push(stage.action_id(index));
             }
-            _ => step.effects.push(Effect::Run(stage.action_id(index))),
+            None => step.effects.push(Effect::Run(stage.action_id(index))),
         }
     }
 }

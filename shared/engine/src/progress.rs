@@ -28,7 +28,7 @@ pub(crate) fn claim(step: &mut Step<'_, '_>, action: ActionId, worker: Uuid) -> 
         return Err(step.wrong_state(action, run));
     }
     take(step.run_mut(action)?, worker, now.plus(lease));
-    step.claimed = Some(action);
+    step.claimed.push(action);
     Ok(())
 }
 

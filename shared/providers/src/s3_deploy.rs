@@ -14,12 +14,17 @@ use aws_sdk_s3::types::ObjectCannedAcl;
 use driver::{Outcome, Task};
 use engine::{External, Progress, Success, Timestamp};
 use futures::{TryStreamExt, stream};
+use tokio::sync::Semaphore;
 
 use crate::access::Rights;
 use crate::configuration::{flag, optional, required};
 use crate::console;
 use crate::fault::Fault;
 use crate::provider::Provider;
+
+/// Artifacts unpacked at the same time. A worker has many actions in hand, and its temporary storage holds two of the
+/// largest artifacts (`EphemeralStorage` in `infra/home.yaml`).
+static UNPACKING: Semaphore = Semaphore::const_new(2);
 
 /// Files written at the same time: enough to hide S3's answer times, few enough for their memory.
 const PARALLEL: usize = 8;
@@ -38,6 +43,8 @@ impl Provider for S3Deploy {
         let target = rights.bucket(bucket).await?;
         let (summary, id, url) = if flag(task, "Extract")? {
             let prefix = object_key(task, optional(task, "ObjectKey").unwrap_or_default());
+            // It is never closed; without a permit it would only be fuller.
+            let _permit = UNPACKING.acquire().await;
             let label = format!("the input artifact {}", input.artifact.name);
             let files = extract(&store, &input.artifact.key, &label, &target, &prefix, &settings).await?;
             let url = console::s3_folder(&task.region, bucket, &folder(&prefix));
