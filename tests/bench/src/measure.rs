@@ -15,6 +15,9 @@ use crate::proxy::Proxy;
 use crate::report::{Report, Row};
 use crate::statistics::median;
 
+/// Actions of one kind: its name, the groups of a pipeline with so many of them side by side, and its budget.
+type Kind<'a> = (&'a str, &'a dyn Fn(usize) -> Vec<Vec<Step>>, Option<f64>);
+
 /// Events before the floor is measured: the function's process has to start.
 const WARM_UP: usize = 5;
 /// Between two events, so that each finds the function idle.
@@ -191,8 +194,8 @@ impl Bench {
             each.add(calls.values().map(|call| call.start - lead.back).collect());
         }
         self.gap(format!("(gap, fan-out to {actions}: first)"), &each.first, None)?;
-        self.gap(format!("gap, fan-out to {actions}: median"), &each.median, Some(1.3))?;
-        self.gap(format!("(gap, fan-out to {actions}: last)"), &each.last, None)
+        self.gap(format!("(gap, fan-out to {actions}: median)"), &each.median, None)?;
+        self.gap(format!("gap, fan-out to {actions}: last"), &each.last, Some(1.3))
     }
 
     /// The gap after an action whose end is told by the provider: from the state machine's stop to the next action.
@@ -244,7 +247,7 @@ impl Bench {
         self.installation.lead_writers_to(&proxy.url).await?;
         let chain = |kind| move |count: usize| vec![(1..).take(count).map(|order| (order, kind)).collect()];
         let stages = |count: usize| vec![vec![(1, Kind::Synchronous)]; count];
-        let kinds: [(&str, &dyn Fn(usize) -> Vec<Vec<Step>>, Option<f64>); 3] = [
+        let kinds: [Kind<'_>; 3] = [
             ("writes, synchronous action", &chain(Kind::Synchronous), Some(2.0)),
             ("writes, asynchronous action", &chain(Kind::Asynchronous), Some(3.0)),
             ("(writes, synchronous action, each in a stage)", &stages, None),
