@@ -16,7 +16,7 @@ use crate::report::{Report, Row};
 use crate::statistics::median;
 
 /// Actions of one kind: its name, the groups of a pipeline with so many of them side by side, and its budget.
-type Kind<'a> = (&'a str, &'a dyn Fn(usize) -> Vec<Vec<Step>>, Option<f64>);
+type Shape<'a> = (&'a str, &'a dyn Fn(usize) -> Vec<Vec<Step>>, Option<f64>);
 
 /// Events before the floor is measured: the function's process has to start.
 const WARM_UP: usize = 5;
@@ -247,7 +247,7 @@ impl Bench {
         self.installation.lead_writers_to(&proxy.url).await?;
         let chain = |kind| move |count: usize| vec![(1..).take(count).map(|order| (order, kind)).collect()];
         let stages = |count: usize| vec![vec![(1, Kind::Synchronous)]; count];
-        let kinds: [Kind<'_>; 3] = [
+        let kinds: [Shape<'_>; 3] = [
             ("writes, synchronous action", &chain(Kind::Synchronous), Some(2.0)),
             ("writes, asynchronous action", &chain(Kind::Asynchronous), Some(3.0)),
             ("(writes, synchronous action, each in a stage)", &stages, None),
