@@ -128,7 +128,7 @@ async fn follow(
                 return Ok(status == Some(&PipelineExecutionStatus::Succeeded));
             }
         }
-        if last_change.elapsed() > SILENCE_LIMIT && !(waits && !yes) {
+        if (yes || !waits) && last_change.elapsed() > SILENCE_LIMIT {
             bail!("nothing has happened for {} s; see: cargo run -p local -- logs", SILENCE_LIMIT.as_secs());
         }
         tokio::time::sleep(TICK).await;

@@ -6,6 +6,9 @@ use std::time::{Instant, SystemTime};
 use aws_sdk_codepipeline::operation::get_pipeline_state::GetPipelineStateOutput;
 use aws_sdk_codepipeline::types::{ActionExecutionStatus, ActionState};
 
+/// Columns that every terminal has.
+const NARROW: usize = 79;
+
 /// Stages and actions with what has become of them in one release.
 pub(super) struct Tree {
     live: bool,
@@ -109,7 +112,10 @@ impl Tree {
             }
         }
         self.drawn = lines.len();
-        println!("{}", lines.join("\n"));
+        for line in lines {
+            // A line that a narrow terminal breaks would be two to take away.
+            println!("{}", line.chars().take(NARROW).collect::<String>());
+        }
         let _ = std::io::stdout().flush();
     }
 
@@ -161,7 +167,8 @@ impl Action {
         if first {
             self.since = Instant::now();
         }
-        if *status != ActionExecutionStatus::InProgress {
+        // One that was over when it was first seen is not timed here; the report at the end knows.
+        if !first && *status != ActionExecutionStatus::InProgress {
             self.took = Some(self.since.elapsed().as_secs_f64());
         }
         let error = latest.error_details().and_then(|it| it.message());
