@@ -20,13 +20,9 @@ use crate::work::{Worked, late};
 /// What came of a provider's call; none, when it was not made because the claim is about to run out.
 type End = Result<Option<Result<Outcome, PerformError>>, DriveError>;
 
-/// Something that went on beside the writes.
-enum Done {
-    /// An action's provider is back; with what was read for it.
-    Performed(ActionId, End, Stages),
-    /// Messages are out.
-    Followed,
-}
+/// Something that went on beside the writes: an action's provider is back, with what was read for it; or (none) messages
+/// are out.
+type Done = Option<(ActionId, End, Stages)>;
 
 struct InHand<'a> {
     driver: &'a Driver,
@@ -88,21 +84,21 @@ impl<'a> InHand<'a> {
             let (mut loaded, worker, perform) = (applied.loaded.clone(), self.worker, self.perform);
             self.going_on.push(Box::pin(async move {
                 let end = driver.perform(&mut loaded, action, worker, perform).await;
-                Done::Performed(action, end, loaded.finished)
+                Some((action, end, loaded.finished))
             }));
         }
         let others = applied.effects;
         if !others.is_empty() {
             self.going_on.push(Box::pin(async move {
                 driver.follow(others).await;
-                Done::Followed
+                None
             }));
         }
         self.latest = Some(applied.loaded);
     }
 
     fn note(&mut self, done: Done) {
-        let Done::Performed(action, end, read) = done else { return };
+        let Some((action, end, read)) = done else { return };
         if let Some(latest) = &mut self.latest {
             latest.finished.extend(read);
         }
