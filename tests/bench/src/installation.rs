@@ -39,6 +39,10 @@ impl Installation {
         let options = Options {
             name: Some(format!("{name}-{}", emulator.name())),
             lifetime: Lifetime::UntilExit,
+            // The template's own periods, as on AWS: `local` hurries them.
+            parameters: [("LeaseSeconds", "60"), ("SweepSeconds", "60"), ("PollSeconds", "5")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
             ..Options::default()
         };
         let stack = Stack::up(emulator, options).await?;

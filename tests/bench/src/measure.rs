@@ -30,7 +30,7 @@ pub struct Effort {
     pub name: &'static str,
     /// Events for the floor.
     pub events: usize,
-    /// How often each pipeline is run, after a first time that does not count.
+    /// How often each pipeline is run, after the first time, which does not count.
     pub repeat: u32,
     /// Actions one after another.
     pub chain: usize,
@@ -140,17 +140,15 @@ impl Bench {
         Ok(ids.into_iter().map(|id| (id, sent)).collect())
     }
 
-    /// Makes a pipeline and runs it: once to warm up, then as often as asked for. Returns the later executions' ids.
+    /// Makes a pipeline, by which it runs once to warm up, and runs it as often as asked for. Returns the executions' ids.
     async fn runs(&self, pipeline: &str, stages: &[Vec<Step>]) -> Result<Vec<String>> {
         let client = &self.installation.codepipeline;
         pipelines::create(client, &self.installation.places, pipeline, stages).await?;
         let mut executions = Vec::new();
-        for _ in 0..=self.repeat {
-            let began = std::time::Instant::now();
+        for _ in 0..self.repeat {
             executions.push(pipelines::run(client, pipeline).await?);
-            eprintln!("ran {pipeline} in {:.1} s", began.elapsed().as_secs_f32());
         }
-        Ok(executions.split_off(1))
+        Ok(executions)
     }
 
     async fn calls(&self, execution: &str, stages: &[Vec<Step>]) -> Result<HashMap<String, lines::Call>> {

@@ -112,15 +112,18 @@ fn action(
     Ok(ActionDeclaration::builder().name(name).run_order(order).action_type_id(kind.build()?))
 }
 
-/// Makes a pipeline: a source stage, and these stages after it.
+/// Makes a pipeline: a source stage, and these stages after it. It runs once, by being made.
 ///
 /// # Errors
-/// When CodePipeline refuses it.
+/// When CodePipeline refuses it, or that run does not succeed.
 pub async fn create(client: &Client, places: &Places, pipeline: &str, stages: &[Vec<Step>]) -> Result<()> {
     let declaration = declaration(places, pipeline, stages)?;
     let created = client.create_pipeline().pipeline(declaration).send().await;
     created.with_context(|| format!("cannot create the pipeline {pipeline}"))?;
-    Ok(())
+    let executions = client.list_pipeline_executions().pipeline_name(pipeline).send().await?;
+    let first = executions.pipeline_execution_summaries().first().and_then(|first| first.pipeline_execution_id());
+    let first = first.with_context(|| format!("{pipeline} was made and does not run"))?;
+    wait(client, pipeline, first).await
 }
 
 /// Runs a pipeline to its end; returns the execution's id.
@@ -131,12 +134,17 @@ pub async fn run(client: &Client, pipeline: &str) -> Result<String> {
     let started = client.start_pipeline_execution().name(pipeline).send().await;
     let started = started.with_context(|| format!("cannot start {pipeline}"))?;
     let id = started.pipeline_execution_id.context("an execution has an id")?;
+    wait(client, pipeline, &id).await?;
+    Ok(id)
+}
+
+async fn wait(client: &Client, pipeline: &str, id: &str) -> Result<()> {
     let began = tokio::time::Instant::now();
     loop {
         tokio::time::sleep(LOOK).await;
-        let found = client.get_pipeline_execution().pipeline_name(pipeline).pipeline_execution_id(&id).send().await?;
+        let found = client.get_pipeline_execution().pipeline_name(pipeline).pipeline_execution_id(id).send().await?;
         match found.pipeline_execution.and_then(|execution| execution.status) {
-            Some(PipelineExecutionStatus::Succeeded) => return Ok(id),
+            Some(PipelineExecutionStatus::Succeeded) => return Ok(()),
             Some(PipelineExecutionStatus::InProgress) if began.elapsed() < LIMIT => {}
             status => {
                 let actions = client.list_action_executions().pipeline_name(pipeline).send().await?;
