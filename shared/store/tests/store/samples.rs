@@ -75,7 +75,7 @@ pub fn lanes(pipeline: &str, due: Option<i64>) -> Lanes {
     let lane = Lane {
         holder: Some(id(1)),
         waiting: vec![Waiting { execution: id(2), number: 2, since: Timestamp(7) }],
-        latest: Some((id(1), 2)),
+        latest: Some(engine::Entry { execution: id(1), stage: 0, attempt: 2 }),
         transition: Transition {
             disabled: true,
             reason: Some("Wartung".into()),
