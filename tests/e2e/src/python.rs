@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::case::Case;
 
-/// What most people have on their machines; each has an adaptive choice of protocol of its own.
+/// As PyPI has them today; what they send changes with every release.
 const PINS: &[&str] = &["boto3==1.44.5", "awscli==1.46.3"];
 
 /// The folder with `python` and `aws`; made if it is not there.
