@@ -17,7 +17,7 @@
 //! assert!(invalid.violations().any(|violation| violation.path == "stages"));
 //! # Ok::<(), serde_json::Error>(())
 //! ```
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout))]
 
 mod artifact_key;
 pub mod catalogue;

@@ -14,13 +14,16 @@ use uuid::Uuid;
 
 pub const MINUTE: i64 = 60_000;
 
+/// Actions as (name, provider, run order).
+pub type Actions<'a> = &'a [(&'a str, &'a str, u32)];
+
 /// Stages as (name, [(action, provider, run order)]); the first has an S3 source, which makes the artifact `App`.
-pub fn pipeline(stages: &[(&str, &[(&str, &str, u32)])]) -> Arc<Pipeline> {
+pub fn pipeline(stages: &[(&str, Actions<'_>)]) -> Arc<Pipeline> {
     declared(stages, |_| ())
 }
 
 /// The same, changed before it is checked.
-pub fn declared(stages: &[(&str, &[(&str, &str, u32)])], change: impl FnOnce(&mut Value)) -> Arc<Pipeline> {
+pub fn declared(stages: &[(&str, Actions<'_>)], change: impl FnOnce(&mut Value)) -> Arc<Pipeline> {
     let action = |(name, provider, order): &(&str, &str, u32)| {
         let (category, configuration) = match *provider {
             "Manual" => ("Approval", json!({})),
