@@ -52,6 +52,8 @@ struct Bucket {
 #[serde(rename_all = "kebab-case")]
 struct Object {
     key: String,
+    /// MiniStack spells it otherwise than AWS.
+    #[serde(alias = "versionId")]
     version_id: Option<String>,
     sequencer: Option<String>,
 }
@@ -121,6 +123,14 @@ mod tests {
                 token: "s3#v1".into()
             }
         );
+    }
+
+    #[test]
+    fn the_version_is_found_in_an_emulator_s_spelling_too() {
+        let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": {
+            "bucket": {"name": "b"}, "object": {"key": "k", "versionId": "v2", "sequencer": "17"}}});
+        let Asked::Object { version, token, .. } = read(&event).unwrap() else { panic!("an object") };
+        assert_eq!((version.as_deref(), token.as_str()), (Some("v2"), "s3#v2"));
     }
 
     #[test]
