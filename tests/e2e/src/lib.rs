@@ -12,7 +12,7 @@
 //! A case makes its own buckets, topics and pipelines, named after it, so that none sees another's:
 //!
 //! ```no_run
-//! # async fn case(case: &e2e::Case) -> anyhow::Result<()> {
+//! # async fn case(case: &std::sync::Arc<e2e::Case>) -> anyhow::Result<()> {
 //! use e2e::Action;
 //!
 //! let release = case.draft("release").source().await?;
