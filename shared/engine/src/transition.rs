@@ -45,13 +45,16 @@ pub fn set_transition(
 pub fn delete(mut lanes: Lanes, context: &mut Context<'_>) -> Decision {
     lanes.deleted = true;
     lanes.deleted_at = Some(context.now);
-    let mut executions: Vec<_> = lanes
-        .lanes
-        .values()
-        .flat_map(|lane| lane.holder.into_iter().chain(lane.waiting.iter().map(|waiting| waiting.execution)))
+    // A rollback that has not been made yet has nothing to cancel.
+    let unborn: Vec<_> = lanes
+        .chores
+        .extract_if(.., |chore| matches!(chore, Chore::RollBack { .. }))
+        .map(|chore| chore.execution())
         .collect();
-    executions.sort_unstable();
-    executions.dedup();
+    for lane in lanes.lanes.values_mut() {
+        lane.holder = lane.holder.filter(|holder| !unborn.contains(holder));
+    }
+    let executions = lanes.active();
     let known = lanes.chores.len();
     lanes.chores.extend(executions.into_iter().map(|execution| Chore::Cancel { execution }));
     lanes.plan_sweep(context.now, context.policy);
