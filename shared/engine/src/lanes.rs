@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use pipeline::{ExecutionMode, StageName};
+use pipeline::{ExecutionMode, Pipeline, StageName};
 
 use crate::id::ExecutionId;
 use crate::state::{Chore, Lane, Lanes, Waiting};
@@ -26,6 +26,14 @@ impl Lanes {
             .values()
             .flat_map(|lane| lane.holder.into_iter().chain(lane.waiting.iter().map(|waiting| waiting.execution)));
         in_lanes.chain(self.running.iter().copied()).collect()
+    }
+
+    /// Forgets the stages that a new version of the pipeline does not have, where nobody is in them or in front of them.
+    pub fn forget_unused(&mut self, after: &Pipeline) {
+        self.lanes.retain(|name, lane| {
+            let used = lane.holder.is_some() || !lane.waiting.is_empty();
+            used || after.stage_index(name.as_str()).is_some()
+        });
     }
 
     /// Puts an execution in front of a stage. Answers whether it may enter at once.

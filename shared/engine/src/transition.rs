@@ -1,6 +1,6 @@
 //! What is done to a pipeline's lanes as a whole: closing and opening the way into a stage, deleting the pipeline.
 
-use pipeline::StageName;
+use pipeline::{ExecutionMode, StageName};
 
 use crate::command::{Context, Decision, Effect, Refusal};
 use crate::state::{Chore, Lanes, Transition};
@@ -8,6 +8,8 @@ use crate::state::{Chore, Lanes, Transition};
 /// A change of an inbound transition.
 #[derive(Clone, Debug)]
 pub struct TransitionChange {
+    /// The mode of the pipeline's current version.
+    pub mode: ExecutionMode,
     /// The stage into which it leads.
     pub stage: StageName,
     /// Close it, with this reason; or open it.
@@ -19,7 +21,8 @@ pub struct TransitionChange {
 /// Closes or opens a transition; what waits in front of it may enter when it opens.
 ///
 /// # Errors
-/// [`Refusal::Nothing`] when the pipeline has been deleted.
+/// [`Refusal::Nothing`] when the pipeline has been deleted; [`Refusal::NoTransitions`] in PARALLEL mode, where none can be
+/// closed. One that was closed before the mode became PARALLEL can be opened, for those who wait in front of it.
 pub fn set_transition(
     mut lanes: Lanes,
     change: TransitionChange,
@@ -27,6 +30,10 @@ pub fn set_transition(
 ) -> Result<Decision, Refusal> {
     if lanes.deleted {
         return Err(Refusal::Nothing);
+    }
+    let closed = lanes.lanes.get(&change.stage).is_some_and(|lane| lane.transition.disabled);
+    if change.mode == ExecutionMode::Parallel && (change.disable.is_some() || !closed) {
+        return Err(Refusal::NoTransitions);
     }
     lanes.lane(&change.stage).transition = Transition {
         disabled: change.disable.is_some(),
