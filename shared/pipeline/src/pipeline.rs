@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalogue::{self, ActionType};
+use crate::catalogue::{self, ActionType, rules};
 use crate::declaration::{ArtifactStore, Declaration, TypeId};
 use crate::names::{ActionName, ArtifactName, Namespace, PipelineName, Region, RoleArn, StageName};
 
@@ -161,6 +161,15 @@ impl Action {
     pub fn timeout_minutes(&self) -> u32 {
         self.timeout_in_minutes
             .or_else(|| self.action_type().map(|known| known.default_timeout_minutes))
+            .or_else(|| rules::find(&self.type_id).map(|known| known.default_timeout_minutes))
             .unwrap_or(catalogue::CUSTOM_TIMEOUT_MINUTES)
+    }
+
+    /// Minutes of silence after which it fails, where its type has them: [`ActionType::silence_timeout_minutes`].
+    pub fn silence_timeout_minutes(&self) -> Option<u32> {
+        match self.action_type() {
+            Some(known) => known.silence_timeout_minutes,
+            None => rules::find(&self.type_id)?.silence_timeout_minutes,
+        }
     }
 }
