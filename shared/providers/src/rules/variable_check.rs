@@ -13,8 +13,8 @@ use crate::configuration::{required, title};
 use crate::fault::{Fault, JOB_FAILED};
 use crate::provider::Provider;
 
-/// Most bytes of a compiled pattern: it bounds the time that matching takes.
-const PATTERN_BYTES: usize = 128 * 1024;
+/// Most bytes of a compiled pattern: with the longest configuration it bounds the time that matching takes, to seconds.
+const PATTERN_BYTES: usize = 32 * 1024;
 
 /// Characters of a value that a message shows.
 const SHOWN: usize = 200;
