@@ -83,8 +83,7 @@ pub(crate) fn is_approval(action: &Action) -> bool {
 /// When an action fails that was requested then and from which the last sign of life came now.
 pub(crate) fn deadline(action: &Action, requested: Timestamp, now: Timestamp) -> Timestamp {
     let last = requested.plus_minutes(action.timeout_minutes());
-    let silence = action.action_type().and_then(|kind| kind.silence_timeout_minutes);
-    silence.map_or(last, |minutes| last.min(now.plus_minutes(minutes)))
+    action.silence_timeout_minutes().map_or(last, |minutes| last.min(now.plus_minutes(minutes)))
 }
 
 /// Gives an action to a worker until a time.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalogue::{self, ActionType};
+use crate::catalogue::{self, ActionType, rules};
 use crate::declaration::{ArtifactStore, Declaration, TypeId};
 use crate::names::{ActionName, ArtifactName, Namespace, PipelineName, Region, RoleArn, StageName};
 
@@ -106,9 +106,6 @@ pub enum ConditionKind {
     /// When the stage has failed.
     OnFailure,
 }
-
-/// Minutes until a rule fails that has no time-out of its own: a day. Millrace's choice; AWS documents none.
-const RULE_TIMEOUT_MINUTES: u32 = 24 * 60;
 
 /// Where rules begin among the places of a stage: an action's place is its index.
 const FIRST_RULE: u8 = 100;
@@ -265,16 +262,19 @@ impl Action {
         catalogue::find(&self.type_id)
     }
 
-    /// Whether it is a rule of a condition.
-    pub fn is_rule(&self) -> bool {
-        self.type_id.category == "Rule"
-    }
-
     /// Minutes after which it fails if it has not ended: its own where it has one, otherwise its type's.
     pub fn timeout_minutes(&self) -> u32 {
-        let default = if self.is_rule() { RULE_TIMEOUT_MINUTES } else { catalogue::CUSTOM_TIMEOUT_MINUTES };
         self.timeout_in_minutes
             .or_else(|| self.action_type().map(|known| known.default_timeout_minutes))
-            .unwrap_or(default)
+            .or_else(|| rules::find(&self.type_id).map(|known| known.default_timeout_minutes))
+            .unwrap_or(catalogue::CUSTOM_TIMEOUT_MINUTES)
+    }
+
+    /// Minutes of silence after which it fails, where its type has them: [`ActionType::silence_timeout_minutes`].
+    pub fn silence_timeout_minutes(&self) -> Option<u32> {
+        match self.action_type() {
+            Some(known) => known.silence_timeout_minutes,
+            None => rules::find(&self.type_id)?.silence_timeout_minutes,
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 
+use crate::catalogue::rules;
 use crate::declaration::{self, ActionDeclaration, Declaration, FailureConditions, RuleDeclaration, StageDeclaration};
 use crate::invalid::{Invalid, Kind, Violation};
 use crate::names::{ActionName, ArtifactName, InvalidName, Namespace, PipelineName, Region, RoleArn, StageName};
@@ -166,9 +167,9 @@ fn result(declared: Option<&str>) -> StageResult {
 
 fn rule(declared: &RuleDeclaration) -> Result<Action, InvalidName> {
     let inputs = declared.input_artifacts.iter().flatten().map(|artifact| ArtifactName::new(artifact.name.as_str()));
-    let mut type_id = declared.rule_type_id.clone();
-    type_id.owner.get_or_insert_with(|| "AWS".to_owned());
-    type_id.version.get_or_insert_with(|| "1".to_owned());
+    // A declaration may leave out owner and version; a type that is not known has been refused.
+    let known = rules::find(&declared.rule_type_id).map(rules::RuleType::id);
+    let type_id = known.unwrap_or_else(|| declared.rule_type_id.clone());
     Ok(Action {
         name: ActionName::new(declared.name.as_str())?,
         type_id,

@@ -2,16 +2,18 @@
 
 use artifacts::Bucket;
 use driver::Task;
+use engine::Timestamp;
 use pipeline::Region;
 use runtime::{Identity, RoleError, Roles, Session, session_name};
 
 use crate::fault::{Fault, PERMISSION_ERROR};
 
-/// A task, and the roles under which it is done. Functions have no provider rights of their own.
+/// A task, the roles under which it is done, and the time. Functions have no provider rights of their own.
 #[derive(Clone, Copy)]
 pub(crate) struct Rights<'a> {
     pub(crate) roles: &'a Roles,
     pub(crate) task: &'a Task,
+    pub(crate) now: Timestamp,
 }
 
 impl Rights<'_> {

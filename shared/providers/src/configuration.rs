@@ -1,6 +1,8 @@
 //! An action's configuration as its provider reads it.
 
 use driver::Task;
+use engine::Timestamp;
+use pipeline::catalogue::rules;
 
 use crate::fault::Fault;
 
@@ -24,9 +26,17 @@ pub(crate) fn flag(task: &Task, key: &str) -> Result<bool, Fault> {
     }
 }
 
-/// How messages call the action.
+/// How messages call the action or rule.
 pub(crate) fn title(task: &Task) -> String {
+    if task.action.type_id.category == rules::CATEGORY {
+        return format!("{} rule {}", task.action.type_id.provider, task.action.name);
+    }
     format!("{}/{} action {}", task.action.type_id.category, task.action.type_id.provider, task.action.name)
+}
+
+/// When the attempt was requested: its time-out counts from there.
+pub(crate) fn requested(task: &Task) -> Option<Timestamp> {
+    task.deadline.map(|deadline| deadline.plus(-60_000 * i64::from(task.action.timeout_minutes())))
 }
 
 /// The artifact store of the action's region and its key.

@@ -48,6 +48,12 @@ pub(crate) fn step_functions(region: &str, execution_arn: &str) -> String {
     format!("{}/states/home?region={region}#/v2/executions/details/{arn}", host(region))
 }
 
+/// An alarm.
+pub(crate) fn cloudwatch_alarm(region: &str, name: &str) -> String {
+    let name = utf8_percent_encode(name, QUERY);
+    format!("{}/cloudwatch/home?region={region}#alarmsV2:alarm/{name}", host(region))
+}
+
 /// A function's log. `function`: its name or one of its ARNs.
 pub(crate) fn lambda_log(region: &str, function: &str) -> String {
     let name = match function.split_once(":function:") {

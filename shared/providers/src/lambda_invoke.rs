@@ -1,5 +1,5 @@
-//! Invoke/Lambda: gives a function a job, whose result it reports itself. Source: CodePipeline user guide, 'AWS Lambda
-//! invoke action reference' (the event), CodePipeline API, `PutJobSuccessResult`.
+//! Invoke/Lambda and Rule/LambdaInvoke: gives a function a job, whose result it reports itself. Source: CodePipeline user
+//! guide, 'AWS Lambda invoke action reference' (the event) and 'LambdaInvoke', CodePipeline API, `PutJobSuccessResult`.
 //!
 //! The job's id is the attempt's. The function is invoked asynchronously, and Lambda itself delivers such an event at
 //! least once; a lost worker's attempt is therefore invoked again with the same job id, of which one result counts.

@@ -11,6 +11,7 @@
 //! | Approval/Manual | `approval` | when a person answers |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
 //! | Invoke/Lambda | `lambda_invoke` | when the function reports its job's result |
+//! | Rule/... | `rules` | see there: the rules of stage conditions |
 //!
 //! What is wrong for good becomes [`driver::Outcome::Failed`], with one of CodePipeline's `FailureType`s and the
 //! service's own words about the thing they are about; what passes by itself is a [`driver::PerformError`].
@@ -35,6 +36,7 @@ mod fault;
 mod lambda_invoke;
 mod provider;
 mod registry;
+mod rules;
 mod s3_deploy;
 mod s3_source;
 mod step_functions;

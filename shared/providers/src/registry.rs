@@ -1,16 +1,20 @@
 //! Which provider runs an action, and what is the same for all of them.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use driver::{Outcome, Perform, PerformError, Task, TaskInput};
+use driver::{Clock, Outcome, Perform, PerformError, Task, TaskInput};
 use engine::{ActionError, Progress};
 use futures::{StreamExt, TryStreamExt, stream};
-use runtime::{Clients, Roles, SettingError, Settings};
+use pipeline::catalogue::rules;
+use runtime::{Clients, Roles, SettingError, Settings, SystemClock};
 
 use crate::access::Rights;
 use crate::approval::Approval;
 use crate::fault::{CONFIGURATION_ERROR, Fault};
 use crate::lambda_invoke::LambdaInvoke;
 use crate::provider::Provider;
+use crate::rules::{CloudWatchAlarm, DeploymentWindow, VariableCheck};
 use crate::s3_deploy::S3Deploy;
 use crate::s3_source::S3Source;
 use crate::step_functions::StepFunctions;
@@ -18,10 +22,11 @@ use crate::step_functions::StepFunctions;
 /// Input artifacts that are copied at the same time.
 const COPIES: usize = 5;
 
-/// Runs every action type that is built.
+/// Runs every action type and every rule type that is built.
 pub struct Registry {
     roles: Roles,
     approval: Approval,
+    clock: Arc<dyn Clock>,
 }
 
 impl Registry {
@@ -31,11 +36,27 @@ impl Registry {
     /// # Errors
     /// [`SettingError::Missing`] for the key of those links, or the address to which they lead.
     pub fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
-        Ok(Self { roles: clients.roles().clone(), approval: Approval::new(settings, clients)? })
+        let approval = Approval::new(settings, clients)?;
+        Ok(Self { roles: clients.roles().clone(), approval, clock: Arc::new(SystemClock) })
+    }
+
+    /// The same with another clock than the machine's.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 
     fn provider(&self, task: &Task) -> Option<&dyn Provider> {
         let id = &task.action.type_id;
+        if let Some(rule) = rules::find(id) {
+            return match rule.provider {
+                "CloudWatchAlarm" => Some(&CloudWatchAlarm),
+                "DeploymentWindow" => Some(&DeploymentWindow),
+                "LambdaInvoke" => Some(&LambdaInvoke),
+                "VariableCheck" => Some(&VariableCheck),
+                _ => None,
+            };
+        }
         if id.version.as_deref() != Some("1") || id.owner.as_deref() != Some("AWS") {
             return None;
         }
@@ -50,7 +71,7 @@ impl Registry {
     }
 
     fn rights<'a>(&'a self, task: &'a Task) -> Rights<'a> {
-        Rights { roles: &self.roles, task }
+        Rights { roles: &self.roles, task, now: self.clock.now() }
     }
 
     /// Brings the input artifacts to the action's region, as the pipeline's role. As a rule they are there already,
@@ -75,10 +96,12 @@ async fn bring(rights: Rights<'_>, input: &TaskInput) -> Result<(), Fault> {
 
 fn not_built(task: &Task) -> Outcome {
     let id = &task.action.type_id;
+    let what = match id.category.as_str() {
+        rules::CATEGORY => format!("{} rules", id.provider),
+        category => format!("{category}/{} actions", id.provider),
+    };
     let message = format!(
-        "Millrace does not run {}/{} actions yet (owner {}, version {})",
-        id.category,
-        id.provider,
+        "Millrace does not run {what} yet (owner {}, version {})",
         id.owner.as_deref().unwrap_or("-"),
         id.version.as_deref().unwrap_or("-"),
     );

@@ -17,7 +17,7 @@ use futures::{TryStreamExt, stream};
 use tokio::sync::Semaphore;
 
 use crate::access::Rights;
-use crate::configuration::{flag, optional, required};
+use crate::configuration::{flag, optional, requested, required};
 use crate::console;
 use crate::fault::Fault;
 use crate::provider::Provider;
@@ -82,9 +82,8 @@ fn settings(task: &Task) -> Result<Settings, Fault> {
 
 /// `ObjectKey` with its placeholders replaced.
 fn object_key(task: &Task, template: &str) -> String {
-    let requested = task.deadline.map(|deadline| deadline.plus(-60_000 * i64::from(task.action.timeout_minutes())));
     template
-        .replace("{datetime}", &datetime(requested.unwrap_or_default()))
+        .replace("{datetime}", &datetime(requested(task).unwrap_or_default()))
         .replace("{uuid}", &task.id.first_turn().to_string())
 }
 

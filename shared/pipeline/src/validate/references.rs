@@ -1,8 +1,10 @@
-//! Namespaces, and references to variables in configurations. Source: CodePipeline user guide, 'Variables reference'.
+//! Namespaces, and references to variables in the configurations of actions and rules. Source: CodePipeline user guide,
+//! 'Variables reference'.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
+use super::conditions::{self, Placed};
 use super::{Findings, run_order, shown};
 use crate::declaration::Declaration;
 use crate::invalid::Kind;
@@ -35,6 +37,35 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
                     let path = format_args!("stages[{s}].actions[{a}].configuration.{}", shown(key));
                     found.add(kind, path, message);
                 }
+            }
+        }
+    }
+    rules(declaration, &namespaces, &variables, found);
+}
+
+/// What a rule refers to has its value when the rule runs.
+fn rules(
+    declaration: &Declaration,
+    namespaces: &HashMap<&str, (usize, u32)>,
+    variables: &HashSet<&str>,
+    found: &mut Findings,
+) {
+    for Placed { run, path, rule } in conditions::placed(declaration) {
+        for (key, value) in rule.configuration.iter().flatten() {
+            for reference in references(value) {
+                let why = match reference.namespace.as_str() {
+                    CODEPIPELINE => continue,
+                    VARIABLES if variables.contains(reference.key.as_str()) => continue,
+                    VARIABLES => "the pipeline declares no such variable",
+                    namespace => match namespaces.get(namespace) {
+                        None => "no action has this namespace",
+                        Some((owner, _)) if *owner < run => continue,
+                        Some(_) => "the action with this namespace does not run before",
+                    },
+                };
+                let message = format!("rule {} refers to {reference}: {why}", shown(&rule.name));
+                let path = format_args!("{path}.configuration.{}", shown(key));
+                found.add(Kind::InvalidStageDeclaration, path, message);
             }
         }
     }

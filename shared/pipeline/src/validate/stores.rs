@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Findings, shown};
+use super::{Findings, conditions, shown};
 use crate::declaration::Declaration;
 use crate::invalid::Kind;
 
@@ -32,8 +32,12 @@ fn missing(region: &str, found: &mut Findings) {
     found.shape("artifactStores", format!("there is no artifact store for the region {}", shown(region)));
 }
 
+/// The regions that need a store: those of actions, and those of rules that read artifacts.
 fn regions(declaration: &Declaration) -> BTreeSet<&str> {
-    super::actions(declaration).filter_map(|(_, _, action)| action.region.as_deref()).collect()
+    let actions = super::actions(declaration).filter_map(|(_, _, action)| action.region.as_deref());
+    let rules = conditions::placed(declaration).map(|placed| placed.rule);
+    let reading = rules.filter(|rule| rule.input_artifacts.as_ref().is_some_and(|inputs| !inputs.is_empty()));
+    actions.chain(reading.filter_map(|rule| rule.region.as_deref())).collect()
 }
 
 pub(super) fn check_home(declaration: &Declaration, home: &str, found: &mut Findings) {

@@ -6,6 +6,7 @@ use super::*;
 use crate::testing::example;
 use Kind::{InvalidActionDeclaration, InvalidStageDeclaration, InvalidStructure, Validation};
 
+mod conditions;
 mod largest;
 mod properties;
 mod shapes;
@@ -296,43 +297,6 @@ fn a_trigger_names_a_connection() {
         "triggers[0].gitConfiguration.push[0].branches.includes",
         &[("/stages/0/actions/-", source), ("/triggers", wide)],
     );
-}
-
-#[test]
-fn conditions_have_their_shape() {
-    let rule = json!({"name": "Alarms", "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "CloudWatchAlarm", "version": "1"},
-        "configuration": {"AlarmName": "errors"}});
-    accepted(&[("/stages/1/beforeEntry", json!({"conditions": [{"result": "FAIL", "rules": [rule]}]}))]);
-    refused(
-        Validation,
-        "stages[1].beforeEntry.conditions[0].rules[0].timeoutInMinutes",
-        &[(
-            "/stages/1/beforeEntry",
-            json!({"conditions": [{"rules": [{"name": "x", "timeoutInMinutes": 4,
-            "ruleTypeId": {"category": "Rule", "provider": "VariableCheck"}}]}]}),
-        )],
-    );
-    refused(Validation, "stages[1].onSuccess.conditions", &[("/stages/1/onSuccess", json!({"conditions": []}))]);
-    refused(Validation, "stages[1].onFailure.result", &[("/stages/1/onFailure", json!({"result": "WAIT"}))]);
-}
-
-#[test]
-fn a_failure_has_a_result_or_conditions() {
-    refused(
-        InvalidStageDeclaration,
-        "stages[1].onFailure",
-        &[("/stages/1/onFailure", json!({"result": "FAIL", "conditions": [{"result": "FAIL"}]}))],
-    );
-}
-
-#[test]
-fn a_parallel_pipeline_does_not_roll_back() {
-    refused(
-        InvalidStageDeclaration,
-        "stages[1].onFailure",
-        &[("/executionMode", json!("PARALLEL")), ("/stages/1/onFailure", json!({"result": "ROLLBACK"}))],
-    );
-    accepted(&[("/executionMode", json!("QUEUED")), ("/stages/1/onFailure", json!({"result": "ROLLBACK"}))]);
 }
 
 // Actions and the catalogue.

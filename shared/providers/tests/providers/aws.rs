@@ -52,7 +52,7 @@ struct State {
     /// By `bucket/key`, or `bucket/key?version`.
     objects: BTreeMap<String, Stored>,
     calls: Vec<Call>,
-    answers: HashMap<String, (u16, String)>,
+    answers: HashMap<String, (u16, Vec<u8>)>,
 }
 
 #[derive(Clone, Default)]
@@ -94,7 +94,7 @@ impl Aws {
     }
 
     /// From now on an operation is answered so.
-    pub fn on(&self, operation: &str, status: u16, body: impl Into<String>) {
+    pub fn on(&self, operation: &str, status: u16, body: impl Into<Vec<u8>>) {
         self.0.lock().unwrap().answers.insert(operation.to_owned(), (status, body.into()));
     }
 
@@ -158,8 +158,8 @@ fn unchunk(mut body: &[u8]) -> Vec<u8> {
 
 type Answer = (u16, BTreeMap<String, String>, Vec<u8>);
 
-fn plain(status: u16, body: impl Into<String>) -> Answer {
-    (status, BTreeMap::new(), body.into().into_bytes())
+fn plain(status: u16, body: impl Into<Vec<u8>>) -> Answer {
+    (status, BTreeMap::new(), body.into())
 }
 
 /// The access key that it gives out is the role's name.
@@ -230,9 +230,13 @@ impl State {
     }
 }
 
-fn operation(service: &str, method: &str, headers: &BTreeMap<String, String>, body: &[u8]) -> String {
+fn operation(service: &str, method: &str, path: &str, headers: &BTreeMap<String, String>, body: &[u8]) -> String {
     if let Some(target) = headers.get("x-amz-target") {
         return target.rsplit('.').next().unwrap().to_owned();
+    }
+    // Smithy's RPC v2 CBOR.
+    if let Some((_, operation)) = path.split_once("/operation/") {
+        return operation.to_owned();
     }
     match (service, method) {
         ("lambda", _) => "Invoke".to_owned(),
@@ -265,7 +269,7 @@ impl HttpConnector for Aws {
                 body = unchunk(&body);
             }
             let call = Call {
-                operation: operation(service, &method, &headers, &body),
+                operation: operation(service, &method, path, &headers, &body),
                 region: region.to_owned(),
                 role: role.to_owned(),
                 path: path.to_owned(),

@@ -6,6 +6,7 @@ mod approval;
 mod aws;
 mod lambda_invoke;
 mod registry;
+mod rules;
 mod s3_deploy;
 mod s3_source;
 mod step_functions;

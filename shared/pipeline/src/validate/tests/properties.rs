@@ -58,12 +58,62 @@ fn check_invariants(pipeline: &Pipeline) {
     }
 }
 
+/// The rules of a stage's conditions, each with the result of its condition.
+fn check_rules(conditions: &[crate::declaration::Condition], results: &[&str]) {
+    assert_eq!(conditions.len(), 1);
+    for condition in conditions {
+        let result = condition.result.as_deref();
+        assert!(result.is_none_or(|result| results.contains(&result)));
+        assert!(condition.rules.as_ref().is_none_or(|rules| (1..=5).contains(&rules.len())));
+        for rule in condition.rules.iter().flatten() {
+            let known = catalogue::rules::find(&rule.rule_type_id).expect("a known type");
+            assert!(result != Some("SKIP") || ["LambdaInvoke", "VariableCheck"].contains(&known.provider));
+            assert!(known.inputs.contains(&rule.input_artifacts.as_ref().map_or(0, Vec::len)));
+            let keys: BTreeSet<_> = rule.configuration.iter().flatten().map(|(key, _)| key.as_str()).collect();
+            assert!(known.configuration.iter().all(|property| !property.required || keys.contains(property.name)));
+            assert!(keys.iter().all(|key| known.property(key).is_some()));
+            assert_eq!(rule.commands.is_some(), known.provider == "Commands");
+        }
+    }
+}
+
+fn check_conditions(pipeline: &Pipeline) {
+    for stage in &pipeline.declaration().stages {
+        if let Some(before) = &stage.before_entry {
+            check_rules(&before.conditions, &["FAIL", "SKIP"]);
+        }
+        if let Some(after) = &stage.on_success {
+            check_rules(&after.conditions, &["FAIL", "ROLLBACK"]);
+        }
+        let failure = stage.on_failure.as_ref();
+        if let Some(conditions) = failure.and_then(|failure| failure.conditions.as_ref()) {
+            check_rules(conditions, &["FAIL", "ROLLBACK"]);
+        }
+        let any = stage.before_entry.is_some() || stage.on_success.is_some() || failure.is_some();
+        assert!(!any || pipeline.kind() == PipelineType::V2);
+    }
+}
+
+/// The example with conditions of every kind.
+fn example_with_conditions() -> Value {
+    let mut json = serde_json::to_value(example()).unwrap();
+    let check = json!({"name": "Check", "ruleTypeId": id("Rule", "AWS", "VariableCheck", "1"),
+        "configuration": {"Variable": "#{Source.ETag}", "Value": "x", "Operator": "NE"}});
+    let call = json!({"name": "Call", "ruleTypeId": id("Rule", "AWS", "LambdaInvoke", "1"),
+        "configuration": {"FunctionName": "f"}, "inputArtifacts": [{"name": "App"}]});
+    json["stages"][1]["beforeEntry"] = json!({"conditions": [{"result": "SKIP", "rules": [check, call]}]});
+    json["stages"][1]["onFailure"] = json!({"conditions": [{"result": "ROLLBACK", "rules": [call]}]});
+    json["stages"][0]["onSuccess"] = json!({"conditions": [{"result": "FAIL", "rules": [check]}]});
+    json
+}
+
 /// Decodes, checks, and reports whether it is a pipeline. Whatever is refused is refused with a reason.
 fn try_it(json: Value) -> bool {
     let Ok(declaration) = serde_json::from_value::<Declaration>(json) else { return false };
     match Pipeline::try_from(declaration.clone()) {
         Ok(pipeline) => {
             check_invariants(&pipeline);
+            check_conditions(&pipeline);
             assert_eq!(pipeline.declaration(), &declaration);
             let again: Declaration = serde_json::from_value(serde_json::to_value(&declaration).unwrap()).unwrap();
             assert_eq!(again, declaration, "a declaration survives JSON");
@@ -99,6 +149,11 @@ fn replacement() -> impl Strategy<Value = Value> {
             json!("eu-west-1"),
             json!("PARALLEL"),
             json!("V1"),
+            json!("Rule"),
+            json!("FAIL"),
+            json!("SKIP"),
+            json!("VariableCheck"),
+            json!("Commands"),
             json!([]),
             json!({}),
         ]),
@@ -143,8 +198,12 @@ fn any_json() -> impl Strategy<Value = Value> {
         "region",
         "namespace",
         "onFailure",
+        "onSuccess",
+        "beforeEntry",
         "conditions",
+        "result",
         "rules",
+        "ruleTypeId",
         "category",
         "owner",
         "provider",
@@ -210,7 +269,7 @@ proptest! {
 
     #[test]
     fn a_changed_example_is_refused_or_valid(changes in prop::collection::vec((any::<prop::sample::Index>(), replacement()), 1..4)) {
-        let mut json = serde_json::to_value(example()).unwrap();
+        let mut json = example_with_conditions();
         for (index, value) in changes {
             let mut all = Vec::new();
             pointers(&json, "", &mut all);
@@ -223,6 +282,11 @@ proptest! {
     fn a_small_pipeline_is_refused_or_valid(json in any_pipeline()) {
         try_it(json);
     }
+}
+
+#[test]
+fn the_example_with_conditions_is_valid() {
+    assert!(try_it(example_with_conditions()));
 }
 
 #[test]

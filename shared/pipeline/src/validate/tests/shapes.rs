@@ -5,9 +5,11 @@ use super::*;
 /// A declaration with every optional member.
 fn rich() -> Declaration {
     let patterns = json!({"includes": ["a"], "excludes": ["b"]});
-    let rule = json!({"name": "Rule", "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "VariableCheck", "version": "1"},
-        "configuration": {"Key": "v"}, "commands": ["ls"], "inputArtifacts": [{"name": "App"}],
+    let rule = json!({"name": "Rule", "ruleTypeId": id("Rule", "AWS", "LambdaInvoke", "1"),
+        "configuration": {"FunctionName": "f", "UserParameters": "p"},
         "roleArn": "arn:aws:iam::111122223333:role/r", "region": "eu-west-1", "timeoutInMinutes": 5});
+    let commands = json!({"name": "Commands", "ruleTypeId": id("Rule", "AWS", "Commands", "1"), "commands": ["ls"],
+        "inputArtifacts": [{"name": "App"}]});
     changed(&[
         ("/artifactStore/encryptionKey", json!({"id": "k", "type": "KMS"})),
         (
@@ -23,10 +25,8 @@ fn rich() -> Declaration {
             "outputVariables": ["A"], "region": "eu-west-1", "namespace": "Run",
             "environmentVariables": [{"name": "A", "value": "b", "type": "PLAINTEXT"}]}),
         ),
-        (
-            "/stages/1/onFailure",
-            json!({"retryConfiguration": {"retryMode": "ALL_ACTIONS"}, "conditions": [{"result": "FAIL", "rules": [rule]}]}),
-        ),
+        ("/stages/1/onFailure", json!({"result": "RETRY", "retryConfiguration": {"retryMode": "ALL_ACTIONS"}})),
+        ("/stages/1/onSuccess", json!({"conditions": [{"result": "FAIL", "rules": [rule, commands]}]})),
         (
             "/triggers",
             json!([{"providerType": "CodeStarSourceConnection", "gitConfiguration": {"sourceActionName": "Git",
@@ -55,6 +55,12 @@ fn violations(pointer: &str, value: Value) -> Vec<(Kind, String)> {
     }
 }
 
+/// Those of the API's constraints only.
+#[track_caller]
+fn shapes(pointer: &str, value: Value) -> Vec<(Kind, String)> {
+    violations(pointer, value).into_iter().filter(|(kind, _)| *kind == Validation).collect()
+}
+
 #[test]
 fn the_rich_declaration_is_valid() {
     Pipeline::try_from(rich()).unwrap_or_else(|invalid| panic!("{invalid}"));
@@ -62,7 +68,7 @@ fn the_rich_declaration_is_valid() {
 
 #[test]
 fn texts_have_their_lengths() {
-    let rule = "/stages/1/onFailure/conditions/0/rules/0";
+    let rule = "/stages/1/onSuccess/conditions/0/rules/0";
     let run = "/stages/1/actions/1";
     let push = "/triggers/0/gitConfiguration/push/0";
     let table = [
@@ -74,11 +80,8 @@ fn texts_have_their_lengths() {
         (format!("{run}/environmentVariables/0/name"), 1, 128),
         (format!("{run}/environmentVariables/0/value"), 1, 2000),
         (format!("{rule}/name"), 1, 100),
-        (format!("{rule}/configuration/Key"), 1, 10_000),
-        (format!("{rule}/commands/0"), 1, 1000),
-        (format!("{rule}/inputArtifacts/0/name"), 1, 100),
-        (format!("{rule}/ruleTypeId/provider"), 1, 35),
-        (format!("{rule}/ruleTypeId/version"), 1, 9),
+        (format!("{rule}/configuration/UserParameters"), 1, 10_000),
+        ("/stages/1/onSuccess/conditions/0/rules/1/commands/0".to_owned(), 1, 1000),
         (format!("{push}/tags/includes/0"), 1, 255),
         (format!("{push}/branches/excludes/0"), 1, 255),
         (format!("{push}/filePaths/includes/0"), 1, 255),
@@ -94,6 +97,14 @@ fn texts_have_their_lengths() {
             assert_eq!(violations(&pointer, json!("x".repeat(length))), expected, "{pointer} of {length}");
         }
     }
+    let reading = "/stages/1/onSuccess/conditions/0/rules/1/inputArtifacts/0/name".to_owned();
+    let type_id = |member| format!("{rule}/ruleTypeId/{member}");
+    for (pointer, most) in [(reading, 100), (type_id("provider"), 35), (type_id("version"), 9)] {
+        let of = |length| shapes(&pointer, json!("x".repeat(length)));
+        assert_eq!((of(1), of(most)), (Vec::new(), Vec::new()), "{pointer}");
+        let expected = vec![(Validation, path(&pointer))];
+        assert_eq!((of(0), of(most + 1)), (expected.clone(), expected), "{pointer}");
+    }
 }
 
 #[test]
@@ -105,14 +116,8 @@ fn lists_have_their_sizes() {
         ("/stages/1/actions/1/outputArtifacts/0/files".to_owned(), json!("*"), 1, 10),
         ("/stages/1/actions/1/outputVariables".to_owned(), json!("A"), 1, 15),
         ("/stages/1/actions/1/environmentVariables".to_owned(), json!({"name": "A", "value": "b"}), 1, 10),
-        ("/stages/1/onFailure/conditions".to_owned(), json!({"result": "SKIP"}), 1, 1),
-        (
-            "/stages/1/onFailure/conditions/0/rules".to_owned(),
-            json!({"name": "R", "ruleTypeId": {"category": "Rule", "provider": "P"}}),
-            1,
-            5,
-        ),
-        ("/stages/1/onFailure/conditions/0/rules/0/commands".to_owned(), json!("ls"), 1, 50),
+        ("/stages/1/onSuccess/conditions".to_owned(), json!({"result": "FAIL"}), 1, 1),
+        ("/stages/1/onSuccess/conditions/0/rules/1/commands".to_owned(), json!("ls"), 1, 50),
         (format!("{git}/push"), json!({}), 1, 3),
         (format!("{git}/pullRequest"), json!({}), 1, 3),
         (format!("{git}/pullRequest/0/events"), json!("CLOSED"), 1, 3),
@@ -128,6 +133,15 @@ fn lists_have_their_sizes() {
             assert_eq!(violations(&pointer, json!(vec![&item; length])), expected, "{length} in {pointer}");
         }
     }
+    let rules = "/stages/1/onSuccess/conditions/0/rules";
+    let named = |n: usize| {
+        json!({"name": format!("R{n}"), "ruleTypeId": {"category": "Rule", "provider": "LambdaInvoke"},
+        "configuration": {"FunctionName": "f"}})
+    };
+    for (count, allowed) in [(0, false), (1, true), (5, true), (6, false)] {
+        let expected = if allowed { Vec::new() } else { vec![(Validation, path(rules))] };
+        assert_eq!(violations(rules, (0..count).map(named).collect()), expected, "{count} rules");
+    }
     let trigger = serde_json::to_value(rich()).unwrap()["triggers"][0].clone();
     assert_eq!(violations("/triggers", json!(vec![&trigger; 50])), []);
     assert_eq!(violations("/triggers", json!(vec![&trigger; 51])), [(Validation, "triggers".to_owned())]);
@@ -135,7 +149,7 @@ fn lists_have_their_sizes() {
 
 #[test]
 fn enumerations_and_forms_hold() {
-    let rule = "/stages/1/onFailure/conditions/0/rules/0";
+    let rule = "/stages/1/onSuccess/conditions/0/rules/0";
     let run = "/stages/1/actions/1";
     let table = [
         (format!("{run}/environmentVariables/0/type"), json!("TEXT")),
@@ -145,7 +159,7 @@ fn enumerations_and_forms_hold() {
         (format!("{rule}/roleArn"), json!("role")),
         (format!("{rule}/region"), json!("EU")),
         (format!("{rule}/timeoutInMinutes"), json!(86_401)),
-        ("/stages/1/onFailure/conditions/0/result".to_owned(), json!("WAIT")),
+        ("/stages/1/onSuccess/conditions/0/result".to_owned(), json!("WAIT")),
         ("/stages/1/onFailure/retryConfiguration/retryMode".to_owned(), json!("SOME")),
         ("/triggers/0/providerType".to_owned(), json!("S3")),
         ("/triggers/0/gitConfiguration/pullRequest/0/events/0".to_owned(), json!("MERGED")),
@@ -161,11 +175,11 @@ fn enumerations_and_forms_hold() {
     let nameless = violations("/triggers/0/gitConfiguration/sourceActionName", json!("a b"));
     assert_eq!(nameless[0], (Validation, "triggers[0].gitConfiguration.sourceActionName".to_owned()));
     let long = "k".repeat(51);
-    let key = violations(&format!("{rule}/configuration"), json!({long.as_str(): "v"}));
+    let key = shapes(&format!("{rule}/configuration"), json!({long.as_str(): "v"}));
     assert_eq!(key, [(Validation, format!("{}.configuration.{long}", path(rule)))]);
     let keys = |n: usize| Value::Object((0..n).map(|n| (format!("K{n}"), json!("v"))).collect());
-    assert_eq!(violations(&format!("{rule}/configuration"), keys(200)), []);
-    assert_eq!(violations(&format!("{rule}/configuration"), keys(201)).len(), 1);
+    assert_eq!(shapes(&format!("{rule}/configuration"), keys(200)), []);
+    assert_eq!(shapes(&format!("{rule}/configuration"), keys(201)).len(), 1);
 }
 
 #[test]
