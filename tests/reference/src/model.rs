@@ -1,0 +1,221 @@
+//! The rules of the execution modes once more, written from CodePipeline's documentation and not from `engine`.
+//!
+//! It is meant to be read next to the user guide, so it does the simplest thing: [`Model::apply`] changes what the
+//! command names, then [`Model::settle`] repeats the two rules by which executions move until none applies: an
+//! execution inside a stage goes on ([`Model::proceed`]), an execution in front of one enters ([`Model::admit`]).
+//!
+//! Sources: CodePipeline user guide, 'How pipeline executions work', 'Set or change the pipeline execution mode',
+//! 'Stop a pipeline execution', 'Configuring stage retry', 'Configuring stage rollback', 'Transitions'. Where these
+//! are silent, a line that begins with "Assumed:" says what the model takes for granted.
+
+use crate::command::{
+    ActionStatus, Command, Mode, Place, Refused, Seen, SeenRun, SeenStage, Shape, StageStatus, Status, Visit,
+};
+
+/// A pipeline and its executions.
+#[derive(Clone, Debug)]
+pub struct Model {
+    mode: Mode,
+    /// By stage, the run orders of its actions.
+    orders: Vec<Vec<u32>>,
+    runs: Vec<Run>,
+    closed: Vec<bool>,
+    /// By stage: who entered last.
+    latest: Vec<Option<usize>>,
+    deleted: bool,
+    arrivals: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Run {
+    status: Status,
+    place: Place,
+    /// When it came to the place in front of a stage, as a count.
+    arrived: u64,
+    visits: Vec<Option<Visit>>,
+}
+
+impl Model {
+    /// A new pipeline without executions.
+    pub fn new(shape: &Shape) -> Self {
+        let count = shape.stages.len();
+        Self {
+            mode: shape.mode,
+            orders: shape.stages.clone(),
+            runs: Vec::new(),
+            closed: vec![false; count],
+            latest: vec![None; count],
+            deleted: false,
+            arrivals: 0,
+        }
+    }
+
+    /// Does what the command asks and all that follows from it.
+    ///
+    /// # Errors
+    /// [`Refused`] when it changes nothing.
+    pub fn apply(&mut self, command: &Command) -> Result<(), Refused> {
+        match *command {
+            Command::Finish { run, stage, action, well } => self.finish(run, stage, action, well)?,
+            _ if self.deleted => return Err(Refused::NoPipeline),
+            Command::Start => self.start(),
+            Command::Close(stage) => self.closed[stage] = true,
+            Command::Open(stage) => self.closed[stage] = false,
+            Command::Delete => self.delete(),
+        }
+        self.settle();
+        Ok(())
+    }
+
+    fn start(&mut self) {
+        let visits = vec![None; self.orders.len()];
+        self.runs.push(Run { status: Status::InProgress, place: Place::Out, arrived: 0, visits });
+        self.arrive(self.runs.len() - 1, 0);
+    }
+
+    fn finish(&mut self, run: usize, stage: usize, action: usize, well: bool) -> Result<(), Refused> {
+        let status = self.runs[run].visits[stage].as_mut().and_then(|visit| visit.actions.get_mut(action));
+        match status {
+            Some(status) if *status == ActionStatus::InProgress => {
+                *status = if well { ActionStatus::Succeeded } else { ActionStatus::Failed };
+                Ok(())
+            }
+            _ => Err(Refused::NotInProgress),
+        }
+    }
+
+    /// Assumed: executions of a deleted pipeline are cancelled where they are and their actions given up.
+    fn delete(&mut self) {
+        self.deleted = true;
+        for run in 0..self.runs.len() {
+            if let Place::Inside(stage) = self.runs[run].place {
+                self.abandon(run, stage);
+                self.end_stage(run, stage, StageStatus::Cancelled);
+            }
+            if self.runs[run].place != Place::Out {
+                self.end(run, Status::Cancelled);
+            }
+        }
+    }
+
+    /// Everything that follows without being asked for.
+    fn settle(&mut self) {
+        while (0..self.runs.len()).any(|run| self.proceed(run)) || (0..self.orders.len()).any(|stage| self.admit(stage))
+        {
+        }
+    }
+
+    /// An execution in a stage goes on when none of its actions is in progress any more. Whether it did anything.
+    fn proceed(&mut self, run: usize) -> bool {
+        let Place::Inside(stage) = self.runs[run].place else { return false };
+        let Some(visit) = &mut self.runs[run].visits[stage] else { return false };
+        let any = |status| visit.actions.contains(&status);
+        if any(ActionStatus::InProgress) {
+            return false;
+        }
+        // All actions of a stage must succeed; a failure ends the execution and releases the stage.
+        if any(ActionStatus::Failed) {
+            self.end_stage(run, stage, StageStatus::Failed);
+            self.end(run, Status::Failed);
+            return true;
+        }
+        // Actions of equal run order run together; the next ones wait for them.
+        let orders = &self.orders[stage];
+        let idle = || visit.actions.iter().zip(orders).filter(|(status, _)| **status == ActionStatus::Idle);
+        if let Some(next) = idle().map(|(_, order)| *order).min() {
+            for (status, order) in visit.actions.iter_mut().zip(orders) {
+                if *status == ActionStatus::Idle && *order == next {
+                    *status = ActionStatus::InProgress;
+                }
+            }
+            return true;
+        }
+        self.end_stage(run, stage, StageStatus::Succeeded);
+        if stage + 1 == self.orders.len() {
+            self.end(run, Status::Succeeded);
+        } else {
+            self.arrive(run, stage + 1);
+        }
+        true
+    }
+
+    /// Someone who waits in front of the stage enters it, where the rules let one in. Whether one did.
+    fn admit(&mut self, stage: usize) -> bool {
+        if self.closed[stage] || (self.mode != Mode::Parallel && self.locked_by(stage).is_some()) {
+            return false;
+        }
+        let waiting = self.waiting(stage);
+        let next = match self.mode {
+            Mode::Superseded => waiting.last(),
+            Mode::Queued | Mode::Parallel => waiting.first(),
+        };
+        let Some(run) = next.copied() else { return false };
+        self.runs[run].place = Place::Inside(stage);
+        let actions = vec![ActionStatus::Idle; self.orders[stage].len()];
+        self.runs[run].visits[stage] = Some(Visit { status: StageStatus::InProgress, actions });
+        self.latest[stage] = Some(run);
+        true
+    }
+
+    /// An execution comes to the place in front of a stage.
+    fn arrive(&mut self, run: usize, stage: usize) {
+        self.arrivals += 1;
+        self.runs[run].arrived = self.arrivals;
+        self.runs[run].place = Place::Before(stage);
+        // Only the most recent execution goes on where several would wait.
+        // Assumed: "recent" is the time of the start, also where an older one arrives later.
+        if self.mode == Mode::Superseded {
+            let waiting = self.waiting(stage);
+            let newest = waiting.iter().max().copied();
+            for overtaken in waiting.into_iter().filter(|run| Some(*run) != newest) {
+                self.end(overtaken, Status::Superseded);
+            }
+        }
+    }
+
+    fn end(&mut self, run: usize, status: Status) {
+        self.runs[run].status = status;
+        self.runs[run].place = Place::Out;
+    }
+
+    fn end_stage(&mut self, run: usize, stage: usize, status: StageStatus) {
+        if let Some(visit) = &mut self.runs[run].visits[stage] {
+            visit.status = status;
+        }
+    }
+
+    fn abandon(&mut self, run: usize, stage: usize) {
+        let actions = self.runs[run].visits[stage].iter_mut().flat_map(|visit| &mut visit.actions);
+        for status in actions.filter(|status| **status == ActionStatus::InProgress) {
+            *status = ActionStatus::Abandoned;
+        }
+    }
+
+    /// A stage is locked from the entry of an execution until it has left.
+    fn locked_by(&self, stage: usize) -> Option<usize> {
+        self.runs.iter().position(|run| run.place == Place::Inside(stage))
+    }
+
+    /// Who waits in front of a stage, in the order of arrival.
+    fn waiting(&self, stage: usize) -> Vec<usize> {
+        let before = |run: &usize| self.runs[*run].place == Place::Before(stage);
+        let mut waiting: Vec<usize> = (0..self.runs.len()).filter(before).collect();
+        waiting.sort_by_key(|run| self.runs[*run].arrived);
+        waiting
+    }
+
+    /// What can be seen now.
+    pub fn seen(&self) -> Seen {
+        let parallel = self.mode == Mode::Parallel;
+        let stage = |stage| SeenStage {
+            closed: self.closed[stage],
+            locked_by: self.locked_by(stage).filter(|_| !parallel),
+            waiting: self.waiting(stage),
+            latest: self.latest[stage].filter(|_| !parallel),
+        };
+        let run = |run: &Run| SeenRun { status: run.status, place: run.place, visits: run.visits.clone() };
+        // A deleted pipeline has no state to ask for.
+        let stages = if self.deleted { 0 } else { self.orders.len() };
+        Seen { runs: self.runs.iter().map(run).collect(), stages: (0..stages).map(stage).collect() }
+    }
+}
