@@ -78,6 +78,7 @@ impl Adapter {
             Command::Finish { run, stage, action, well } => self.finish(run, stage, action, well)?,
             Command::Close(stage) => self.transition(stage, Some("closed".into()))?,
             Command::Open(stage) => self.transition(stage, None)?,
+            Command::Stop { .. } | Command::Retry { .. } | Command::Rollback { .. } => bail!("not yet"),
             // The driver finds no head any more.
             Command::Delete if self.lanes.deleted => Err(Refused::NoPipeline),
             Command::Delete => {

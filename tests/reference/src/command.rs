@@ -45,6 +45,29 @@ pub enum Command {
     Close(usize),
     /// `EnableStageTransition`, inbound.
     Open(usize),
+    /// `StopPipelineExecution`.
+    Stop {
+        /// Which execution.
+        run: usize,
+        /// Give up what is in progress, or wait for it.
+        abandon: bool,
+    },
+    /// `RetryStageExecution`.
+    Retry {
+        /// Which execution.
+        run: usize,
+        /// Which stage.
+        stage: usize,
+        /// `ALL_ACTIONS`, or `FAILED_ACTIONS`.
+        all: bool,
+    },
+    /// `RollbackStage`: a new execution.
+    Rollback {
+        /// The execution whose artifacts it uses.
+        target: usize,
+        /// Which stage.
+        stage: usize,
+    },
     /// `DeletePipeline`.
     Delete,
 }
@@ -53,7 +76,8 @@ impl Command {
     /// The execution that must exist for the command to have a meaning.
     pub fn run(&self) -> Option<usize> {
         match self {
-            Self::Finish { run, .. } => Some(*run),
+            Self::Finish { run, .. } | Self::Stop { run, .. } | Self::Retry { run, .. } => Some(*run),
+            Self::Rollback { target, .. } => Some(*target),
             Self::Start | Self::Close(_) | Self::Open(_) | Self::Delete => None,
         }
     }
@@ -68,6 +92,11 @@ impl fmt::Display for Command {
             }
             Self::Close(stage) => write!(f, "close the transition into stage {stage}"),
             Self::Open(stage) => write!(f, "open the transition into stage {stage}"),
+            Self::Stop { run, abandon } => write!(f, "stop #{run} and {}", if *abandon { "abandon" } else { "wait" }),
+            Self::Retry { run, stage, all } => {
+                write!(f, "retry {} actions of stage {stage} in #{run}", if *all { "all" } else { "failed" })
+            }
+            Self::Rollback { target, stage } => write!(f, "roll stage {stage} back to #{target}"),
             Self::Delete => write!(f, "delete"),
         }
     }
@@ -80,6 +109,18 @@ pub enum Refused {
     NoPipeline,
     /// The action is not in progress: `InvalidJobStateException` and its like.
     NotInProgress,
+    /// `ConcurrentPipelineExecutionsLimitExceededException`.
+    TooMany,
+    /// `PipelineExecutionNotStoppableException`.
+    NotStoppable,
+    /// `DuplicatedStopRequestException`.
+    StopsAlready,
+    /// `StageNotRetryableException`.
+    NotRetryable,
+    /// `NotLatestPipelineExecutionException`.
+    NotLatest,
+    /// `UnableToRollbackStageException`.
+    NoRollback,
 }
 
 /// Status of an execution. Source: CodePipeline API, `PipelineExecutionStatus`.
@@ -90,6 +131,8 @@ pub enum Status {
     Succeeded,
     Failed,
     Superseded,
+    Stopping,
+    Stopped,
     Cancelled,
 }
 
@@ -111,6 +154,8 @@ pub enum StageStatus {
     InProgress,
     Succeeded,
     Failed,
+    Stopping,
+    Stopped,
     Cancelled,
 }
 

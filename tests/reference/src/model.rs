@@ -12,6 +12,9 @@ use crate::command::{
     ActionStatus, Command, Mode, Place, Refused, Seen, SeenRun, SeenStage, Shape, StageStatus, Status, Visit,
 };
 
+/// Executions at once, in QUEUED and in PARALLEL mode.
+const LIMIT: usize = 50;
+
 /// A pipeline and its executions.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -32,6 +35,8 @@ struct Run {
     place: Place,
     /// When it came to the place in front of a stage, as a count.
     arrived: u64,
+    /// Whether it rolls a stage back.
+    rollback: bool,
     visits: Vec<Option<Visit>>,
 }
 
@@ -58,19 +63,35 @@ impl Model {
         match *command {
             Command::Finish { run, stage, action, well } => self.finish(run, stage, action, well)?,
             _ if self.deleted => return Err(Refused::NoPipeline),
-            Command::Start => self.start(),
+            Command::Start => self.start()?,
             Command::Close(stage) => self.closed[stage] = true,
             Command::Open(stage) => self.closed[stage] = false,
+            Command::Stop { run, abandon } => self.stop(run, abandon)?,
+            Command::Retry { run, stage, all } => self.retry(run, stage, all)?,
+            Command::Rollback { target, stage } => self.roll_back(target, stage)?,
             Command::Delete => self.delete(),
         }
         self.settle();
         Ok(())
     }
 
-    fn start(&mut self) {
+    fn start(&mut self) -> Result<(), Refused> {
+        self.within_limit()?;
+        self.begin(0, false);
+        Ok(())
+    }
+
+    /// A new execution comes to the stage.
+    fn begin(&mut self, stage: usize, rollback: bool) {
         let visits = vec![None; self.orders.len()];
-        self.runs.push(Run { status: Status::InProgress, place: Place::Out, arrived: 0, visits });
-        self.arrive(self.runs.len() - 1, 0);
+        self.runs.push(Run { status: Status::InProgress, place: Place::Out, arrived: 0, rollback, visits });
+        self.arrive(self.runs.len() - 1, stage);
+    }
+
+    /// Source: user guide, 'Troubleshooting' and 'Quotas': 50 executions at once in QUEUED and in PARALLEL mode.
+    fn within_limit(&self) -> Result<(), Refused> {
+        let running = self.runs.iter().filter(|run| run.place != Place::Out).count();
+        if self.mode != Mode::Superseded && running >= LIMIT { Err(Refused::TooMany) } else { Ok(()) }
     }
 
     fn finish(&mut self, run: usize, stage: usize, action: usize, well: bool) -> Result<(), Refused> {
@@ -84,13 +105,80 @@ impl Model {
         }
     }
 
+    /// In a stage, "wait" lets the actions in progress end and starts no more, "abandon" gives them up; in front of one,
+    /// either ends the execution at once.
+    fn stop(&mut self, run: usize, abandon: bool) -> Result<(), Refused> {
+        match (self.runs[run].status, self.runs[run].place) {
+            (Status::InProgress, Place::Before(_)) => self.end(run, Status::Stopped),
+            (Status::Stopping, _) if !abandon => return Err(Refused::StopsAlready),
+            (Status::InProgress | Status::Stopping, Place::Inside(stage)) => {
+                self.runs[run].status = Status::Stopping;
+                self.mark(run, stage, StageStatus::Stopping);
+                if abandon {
+                    self.abandon(run, stage);
+                }
+            }
+            _ => return Err(Refused::NotStoppable),
+        }
+        Ok(())
+    }
+
+    /// What failed runs again in the same execution, or all of the stage; then the execution goes on from there.
+    fn retry(&mut self, run: usize, stage: usize, all: bool) -> Result<(), Refused> {
+        // Another execution that entered the stage since takes the right to retry away. In PARALLEL there is no other.
+        let entered = self.runs[run].visits[stage].is_some();
+        if entered && self.mode != Mode::Parallel && self.latest[stage] != Some(run) {
+            return Err(Refused::NotLatest);
+        }
+        let Some(visit) = &self.runs[run].visits[stage] else { return Err(Refused::NotRetryable) };
+        let going_on = visit.status == StageStatus::InProgress;
+        let possible = match visit.status {
+            StageStatus::Failed => true,
+            // Assumed: of a stopped stage, what was given up, failed or had not begun runs; if all had succeeded, none.
+            StageStatus::Stopped => visit.actions.iter().any(|status| *status != ActionStatus::Succeeded),
+            // Failed actions run again at once, while others are still in progress.
+            StageStatus::InProgress => !all && visit.actions.contains(&ActionStatus::Failed),
+            StageStatus::Succeeded | StageStatus::Stopping | StageStatus::Cancelled => false,
+        };
+        if !possible {
+            return Err(Refused::NotRetryable);
+        }
+        if !going_on {
+            self.within_limit()?;
+        }
+        // A stage in progress has got no further than the group in which an action failed: the same goes on.
+        let fresh = if going_on { ActionStatus::InProgress } else { ActionStatus::Idle };
+        let again = |status: ActionStatus| all || matches!(status, ActionStatus::Failed | ActionStatus::Abandoned);
+        let actions = self.runs[run].visits[stage].iter_mut().flat_map(|visit| &mut visit.actions);
+        actions.filter(|status| again(**status)).for_each(|status| *status = fresh);
+        self.mark(run, stage, StageStatus::InProgress);
+        // Assumed: a closed transition does not matter to an execution that was in the stage already.
+        self.runs[run].status = Status::InProgress;
+        self.runs[run].place = Place::Inside(stage);
+        Ok(())
+    }
+
+    /// A new execution runs the stage once more, with what the target had.
+    fn roll_back(&mut self, target: usize, stage: usize) -> Result<(), Refused> {
+        let succeeded =
+            self.runs[target].visits[stage].as_ref().is_some_and(|visit| visit.status == StageStatus::Succeeded);
+        let runs = self.locked_by(stage).is_some();
+        // Neither in PARALLEL mode, nor the source stage, nor a running stage, nor to a rollback.
+        if self.mode == Mode::Parallel || stage == 0 || runs || self.runs[target].rollback || !succeeded {
+            return Err(Refused::NoRollback);
+        }
+        // Assumed: it waits for a closed transition as any other execution does.
+        self.begin(stage, true);
+        Ok(())
+    }
+
     /// Assumed: executions of a deleted pipeline are cancelled where they are and their actions given up.
     fn delete(&mut self) {
         self.deleted = true;
         for run in 0..self.runs.len() {
             if let Place::Inside(stage) = self.runs[run].place {
                 self.abandon(run, stage);
-                self.end_stage(run, stage, StageStatus::Cancelled);
+                self.mark(run, stage, StageStatus::Cancelled);
             }
             if self.runs[run].place != Place::Out {
                 self.end(run, Status::Cancelled);
@@ -107,15 +195,20 @@ impl Model {
 
     /// An execution in a stage goes on when none of its actions is in progress any more. Whether it did anything.
     fn proceed(&mut self, run: usize) -> bool {
-        let Place::Inside(stage) = self.runs[run].place else { return false };
+        let (status, Place::Inside(stage)) = (self.runs[run].status, self.runs[run].place) else { return false };
         let Some(visit) = &mut self.runs[run].visits[stage] else { return false };
         let any = |status| visit.actions.contains(&status);
         if any(ActionStatus::InProgress) {
             return false;
         }
+        if status == Status::Stopping {
+            self.mark(run, stage, StageStatus::Stopped);
+            self.end(run, Status::Stopped);
+            return true;
+        }
         // All actions of a stage must succeed; a failure ends the execution and releases the stage.
         if any(ActionStatus::Failed) {
-            self.end_stage(run, stage, StageStatus::Failed);
+            self.mark(run, stage, StageStatus::Failed);
             self.end(run, Status::Failed);
             return true;
         }
@@ -130,8 +223,9 @@ impl Model {
             }
             return true;
         }
-        self.end_stage(run, stage, StageStatus::Succeeded);
-        if stage + 1 == self.orders.len() {
+        self.mark(run, stage, StageStatus::Succeeded);
+        // A rollback is of one stage.
+        if stage + 1 == self.orders.len() || self.runs[run].rollback {
             self.end(run, Status::Succeeded);
         } else {
             self.arrive(run, stage + 1);
@@ -178,7 +272,7 @@ impl Model {
         self.runs[run].place = Place::Out;
     }
 
-    fn end_stage(&mut self, run: usize, stage: usize, status: StageStatus) {
+    fn mark(&mut self, run: usize, stage: usize, status: StageStatus) {
         if let Some(visit) = &mut self.runs[run].visits[stage] {
             visit.status = status;
         }

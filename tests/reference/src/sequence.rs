@@ -127,6 +127,17 @@ impl Sequence {
         Ok(rows)
     }
 
+    /// How many executions there are in the end.
+    fn runs(&self) -> usize {
+        let mut model = Model::new(&self.shape);
+        for command in &self.commands {
+            if command.run().is_none_or(|run| run < model.seen().runs.len()) {
+                let _ = model.apply(command);
+            }
+        }
+        model.seen().runs.len()
+    }
+
     fn disagrees(&self, fault: Fault) -> Result<bool> {
         Ok(self.play(fault)?.last().is_some_and(|row| !row.agrees()))
     }
@@ -168,9 +179,11 @@ impl Sequence {
             let mut smaller: Vec<Self> = Vec::new();
             for index in (0..self.commands.len()).rev() {
                 let mut less = self.clone();
-                let gone = less.commands.remove(index);
-                if gone == Command::Start {
-                    let number = self.commands[..index].iter().filter(|command| **command == Command::Start).count();
+                less.commands.remove(index);
+                // Executions after the one that it began have smaller numbers now.
+                let begun = |end: usize| Self { commands: self.commands[..end].to_vec(), ..self.clone() }.runs();
+                let number = begun(index);
+                if begun(index + 1) > number {
                     less.commands.iter_mut().skip(index).for_each(|command| command.renumber(number));
                 }
                 smaller.push(less);
@@ -207,10 +220,12 @@ impl Sequence {
 impl Command {
     /// After the start of execution `gone` has been taken away, later ones have smaller numbers.
     fn renumber(&mut self, gone: usize) {
-        if let Self::Finish { run, .. } = self
-            && *run > gone
-        {
-            *run -= 1;
+        match self {
+            Self::Finish { run, .. } | Self::Stop { run, .. } | Self::Retry { run, .. } => {
+                *run -= usize::from(*run > gone)
+            }
+            Self::Rollback { target, .. } => *target -= usize::from(*target > gone),
+            Self::Start | Self::Close(_) | Self::Open(_) | Self::Delete => (),
         }
     }
 
@@ -228,8 +243,9 @@ impl Command {
 
     fn stage(&self) -> Option<usize> {
         match self {
-            Self::Finish { stage, .. } | Self::Close(stage) | Self::Open(stage) => Some(*stage),
-            Self::Start | Self::Delete => None,
+            Self::Finish { stage, .. } | Self::Retry { stage, .. } | Self::Rollback { stage, .. } => Some(*stage),
+            Self::Close(stage) | Self::Open(stage) => Some(*stage),
+            Self::Start | Self::Stop { .. } | Self::Delete => None,
         }
     }
 }
