@@ -338,6 +338,7 @@ impl Driver {
             Chore::Enter { stage, .. } => Command::Enter { stage: stage.clone() },
             Chore::Supersede { by, .. } => Command::Supersede { by: *by },
             Chore::Cancel { .. } => Command::Cancel,
+            Chore::RollBack { .. } => return self.roll_back_after(chore).await,
         };
         match self.step(Place::Current(chore.execution()), command, None).await {
             Ok(_) | Err(DriveError::Refused(Refusal::Nothing)) => Ok(()),

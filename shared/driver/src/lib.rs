@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod commit;
+mod control;
 mod error;
 mod history;
 mod in_hand;

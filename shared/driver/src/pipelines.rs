@@ -24,6 +24,20 @@ pub struct PipelineRecord {
     pub pipeline: Arc<Pipeline>,
 }
 
+impl PipelineRecord {
+    /// The name of a stage of this version.
+    ///
+    /// # Errors
+    /// [`DriveError::StageNotFound`].
+    pub fn stage(&self, name: &str) -> Result<StageName, DriveError> {
+        let stage = self.pipeline.stages().iter().find(|stage| stage.name.as_str() == name);
+        stage.map(|stage| stage.name.clone()).ok_or_else(|| DriveError::StageNotFound {
+            pipeline: self.head.pipeline.to_string(),
+            stage: name.chars().take(100).collect(),
+        })
+    }
+}
+
 /// The key under which the watchers of an S3 object are kept.
 pub fn s3_source(bucket: &str, key: &str) -> String {
     format!("s3/{bucket}/{key}")
@@ -114,7 +128,7 @@ impl Driver {
             let writes = vec![
                 Write::Put { entity: Entity::Head(head.clone()), expect: Expect::Revision(revision) },
                 self.declaration_write(&head, &pipeline),
-                self.still_there(&head).await?,
+                self.without_unused_lanes(&head, &pipeline).await?,
             ];
             match self.commit_watching(writes, Some(&before), Some(&pipeline)).await {
                 Ok(()) => {
@@ -144,6 +158,14 @@ impl Driver {
     /// this keeps a change of the deleted one from being written over it.
     async fn still_there(&self, head: &Head) -> Result<Write, DriveError> {
         let (lanes, revision) = self.lanes(head).await?;
+        Ok(Write::Put { entity: Entity::Lanes(lanes), expect: Expect::Revision(revision) })
+    }
+
+    /// The same, without the lanes of stages that the new version does not have and in which nobody is: however often
+    /// stages are renamed, the item does not grow.
+    async fn without_unused_lanes(&self, head: &Head, after: &Pipeline) -> Result<Write, DriveError> {
+        let (mut lanes, revision) = self.lanes(head).await?;
+        lanes.forget_unused(after);
         Ok(Write::Put { entity: Entity::Lanes(lanes), expect: Expect::Revision(revision) })
     }
 
@@ -288,7 +310,7 @@ impl Driver {
     /// Closes (with a reason) or opens the inbound transition of a stage.
     ///
     /// # Errors
-    /// [`DriveError::PipelineNotFound`], [`DriveError::StageNotFound`].
+    /// [`DriveError::PipelineNotFound`], [`DriveError::StageNotFound`]; [`engine::Refusal::NoTransitions`].
     pub async fn set_transition(
         &self,
         name: &PipelineName,
@@ -303,6 +325,7 @@ impl Driver {
             let not_found =
                 || DriveError::StageNotFound { pipeline: name.to_string(), stage: stage.chars().take(100).collect() };
             let change = TransitionChange {
+                mode: pipeline.mode(),
                 stage: StageName::new(stage).map_err(|_| not_found())?,
                 disable: disable.clone(),
                 by: by.clone(),

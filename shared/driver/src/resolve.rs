@@ -25,8 +25,7 @@ impl Driver {
     /// Reads the stages before an action's own from which it takes variables and artifacts, as far as they have not
     /// been read yet. What an execution has left behind never changes again.
     pub(crate) async fn finished(&self, loaded: &Loaded, id: ActionId) -> Result<Stages, DriveError> {
-        let declared = loaded.pipeline.stages().get(usize::from(id.stage));
-        let Some(action) = declared.and_then(|stage| stage.actions.get(usize::from(id.action))) else {
+        let Some(action) = loaded.pipeline.action(usize::from(id.stage), id.action) else {
             return Ok(Stages::new());
         };
         let mut needed = needed_stages(&loaded.pipeline, action);
@@ -39,13 +38,11 @@ impl Driver {
         let read = self.finished(loaded, id).await?;
         loaded.finished.extend(read);
         let (pipeline, execution) = (&loaded.pipeline, &loaded.execution);
-        let declared = pipeline.stages().get(usize::from(id.stage));
-        let Some((stage, action)) =
-            declared.and_then(|stage| Some((stage, stage.actions.get(usize::from(id.action))?)))
-        else {
+        let stage = pipeline.stages().get(usize::from(id.stage));
+        let Some((stage, action)) = stage.zip(pipeline.action(usize::from(id.stage), id.action)) else {
             return Err(DriveError::no_action(id));
         };
-        let run = loaded.stage.as_ref().and_then(|stage| stage.actions.get(usize::from(id.action)));
+        let run = loaded.stage.as_ref().and_then(|stage| stage.run(id.action));
         let run = run.ok_or_else(|| DriveError::no_action(id))?;
         let mut stages = loaded.finished.clone();
         stages.extend(loaded.stage.iter().map(|stage| (stage.stage, stage.clone())));
@@ -104,14 +101,14 @@ impl Driver {
         })))
     }
 
-    /// The latest attempts at these stages.
+    /// The latest attempts at these stages, as the execution sees them.
     async fn stages(&self, execution: &Execution, needed: Vec<usize>) -> Result<Stages, DriveError> {
         let mut stages = Stages::new();
         let keys: Vec<Key> = needed
             .into_iter()
             .filter_map(|index| {
-                let attempt = execution.attempts.get(index).copied().filter(|attempt| *attempt > 0)?;
-                Some(Key::Stage(execution.id, index, attempt))
+                let (execution, attempt) = execution.attempt_at(index)?;
+                Some(Key::Stage(execution, index, attempt))
             })
             .collect();
         if !keys.is_empty() {

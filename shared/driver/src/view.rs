@@ -6,7 +6,7 @@ use engine::{
     ActionId, ActionRun, ActionStatus, Command, End, Entry, Execution, ExecutionId, Head, Lanes, Progress, Refusal,
     Revision, SourceRevision, StageRun, StageStatus, Success, Timestamp,
 };
-use pipeline::{PipelineName, StageName};
+use pipeline::{ExecutionMode, PipelineName, StageName};
 use store::{Entity, Key, Listing, Page};
 use uuid::Uuid;
 
@@ -143,11 +143,14 @@ impl Driver {
     pub async fn state(&self, name: &PipelineName) -> Result<PipelineView, DriveError> {
         let record = self.pipeline(name, None).await?;
         let (lanes, _) = self.lanes(&record.head).await?;
+        // Where executions do not share stages, none is the latest. Source: CodePipeline user guide, 'Set or change the
+        // pipeline execution mode'.
+        let shared = record.head.mode != ExecutionMode::Parallel;
         let entries: Vec<Option<Entry>> = record
             .pipeline
             .stages()
             .iter()
-            .map(|stage| lanes.lanes.get(&stage.name).and_then(|lane| lane.latest))
+            .map(|stage| lanes.lanes.get(&stage.name).and_then(|lane| lane.latest).filter(|_| shared))
             .collect();
         let keys: Vec<Key> = entries.iter().flatten().map(stage_key).collect();
         let mut runs = self.store.load(&keys).await?.into_iter();
@@ -194,17 +197,43 @@ impl Driver {
             });
         }
         let wrong = Refusal::WrongToken { action: short(action), stage: short(stage) };
-        let latest = lanes.lanes.get(stage).and_then(|lane| lane.latest);
-        let Some(entry) = latest else {
-            return Err(wrong.into());
+        let (asked, others) = self.attempts(&record, &lanes, stage).await?;
+        let of = |run: &StageRun| {
+            let index = run.actions.iter().position(|it| it.name.as_str() == action)?;
+            Some((run.action_id(index), run.actions[index].token))
         };
-        let Some(Entity::Stage(run)) = self.load_one(stage_key(&entry)).await?.map(|found| found.entity) else {
-            return Err(wrong.into());
-        };
-        let Some(index) = run.actions.iter().position(|it| it.name.as_str() == action) else {
-            return Err(wrong.into());
-        };
-        self.approve_by_id(run.action_id(index), token, answer).await
+        // Executions of mode PARALLEL may all ask in this stage at once: the token tells which is meant.
+        let meant = others.iter().filter_map(of).find(|(_, known)| *known == Some(token));
+        match meant.or_else(|| asked.as_ref().and_then(of)) {
+            Some((id, _)) => self.approve_by_id(id, token, answer).await,
+            None => Err(wrong.into()),
+        }
+    }
+
+    /// The attempt that entered a stage last, and those of executions of mode PARALLEL.
+    async fn attempts(
+        &self,
+        record: &PipelineRecord,
+        lanes: &Lanes,
+        stage: &str,
+    ) -> Result<(Option<StageRun>, Vec<StageRun>), DriveError> {
+        let latest = lanes.lanes.get(stage).and_then(|lane| lane.latest).map(|entry| stage_key(&entry));
+        let executions: Vec<Key> = lanes.running.iter().map(|id| Key::Execution(*id)).collect();
+        let mut keys: Vec<Key> = latest.iter().cloned().collect();
+        for found in self.store.load(&executions).await?.into_iter().flatten() {
+            let Entity::Execution(it) = found.entity else {
+                continue;
+            };
+            let pipeline = self.pipeline_version(&record.head.pipeline, it.incarnation, it.version).await?;
+            let attempt = pipeline.stage_index(stage).and_then(|index| Some((index, it.attempts.get(index).copied()?)));
+            keys.extend(attempt.map(|(index, attempt)| Key::Stage(it.id, index, attempt)));
+        }
+        let mut runs = self.store.load(&keys).await?.into_iter().map(|found| match found.map(|found| found.entity) {
+            Some(Entity::Stage(run)) => Some(run),
+            _ => None,
+        });
+        let latest = latest.and_then(|_| runs.next().flatten());
+        Ok((latest, runs.flatten().collect()))
     }
 
     /// Answers the approval of this attempt.
@@ -246,7 +275,7 @@ impl Driver {
     /// [`DriveError::JobNotFound`]; [`Refusal::StaleJob`] for one that is over.
     pub async fn job(&self, id: ActionId) -> Result<Task, DriveError> {
         let mut loaded = self.load(Place::Action(id)).await.map_err(|error| no_job(error, id))?;
-        let run = loaded.stage.as_ref().and_then(|stage| stage.actions.get(usize::from(id.action)));
+        let run = loaded.stage.as_ref().and_then(|stage| stage.run(id.action));
         let run = run.filter(|run| run.status != ActionStatus::Pending).ok_or_else(|| DriveError::no_action(id))?;
         if run.turn != id.turn || !run.status.in_flight() {
             return Err(Refusal::StaleJob(id).into());
@@ -263,8 +292,7 @@ impl Driver {
     /// [`DriveError::JobNotFound`]; [`Refusal::StaleJob`] and [`Refusal::WrongState`] for one that is over.
     pub async fn job_result(&self, id: ActionId, result: JobResult) -> Result<(), DriveError> {
         let loaded = self.load(Place::Action(id)).await.map_err(|error| no_job(error, id))?;
-        let declared = loaded.pipeline.stages().get(usize::from(id.stage));
-        let declared = declared.and_then(|stage| stage.actions.get(usize::from(id.action)));
+        let declared = loaded.pipeline.action(usize::from(id.stage), id.action);
         let declared = declared.ok_or_else(|| DriveError::no_action(id))?;
         if !engine::is_job(declared) {
             return Err(DriveError::no_action(id));

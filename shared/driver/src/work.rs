@@ -178,7 +178,7 @@ impl Driver {
 
     fn status<'a>(&self, loaded: &'a Loaded, action: ActionId) -> Option<&'a ActionStatus> {
         let stage = loaded.stage.as_ref()?;
-        stage.actions.get(usize::from(action.action)).map(|run| &run.status)
+        stage.run(action.action).map(|run| &run.status)
     }
 }
 

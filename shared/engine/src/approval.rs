@@ -6,6 +6,7 @@ use crate::command::Refusal;
 use crate::group;
 use crate::id::ActionId;
 use crate::progress;
+use crate::stage;
 use crate::state::{ActionError, ActionStatus};
 use crate::step::Step;
 
@@ -45,7 +46,7 @@ pub(crate) fn answer(
         let message = if summary.is_empty() { "Rejected.".to_owned() } else { format!("Rejected: {summary}") };
         progress::fail(run, ActionError { code: "JobFailed".into(), message });
     }
-    progress::advance(step, None)
+    stage::advance(step, None)
 }
 
 /// Compares in a time that does not depend on where the two differ.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pipeline::{Pipeline, StageName};
+use pipeline::{ConditionKind, Pipeline, RetryMode, StageName};
 use uuid::Uuid;
 
 use crate::id::{ActionId, ExecutionId};
@@ -115,6 +115,31 @@ pub enum Command {
     },
     /// The execution's pipeline was deleted.
     Cancel,
+    /// A person stops the execution.
+    Stop {
+        /// Whether what runs is given up, in place of going on to its end.
+        abandon: bool,
+        /// What the person wrote.
+        reason: Option<String>,
+    },
+    /// A person has a failed stage tried again.
+    Retry {
+        /// Which stage.
+        stage: StageName,
+        /// Which of its actions.
+        mode: RetryMode,
+        /// The current version of the pipeline: a stage that it has in another form is not tried again.
+        current: Arc<Pipeline>,
+    },
+    /// A person lets the execution go on though a condition is not met, or not decided yet.
+    Override {
+        /// The stage.
+        stage: StageName,
+        /// Which of its conditions.
+        kind: ConditionKind,
+        /// Who.
+        by: String,
+    },
     /// The sweeper looks for lost work and passed deadlines in the stage attempt.
     Sweep,
 }
@@ -241,6 +266,61 @@ pub enum Refusal {
         /// The stage's name.
         stage: String,
     },
+    /// The pipeline has as many executions as it may have.
+    #[error("the pipeline has {0} executions that run or wait, and no more are allowed in its mode")]
+    TooManyExecutions(usize),
+    /// The execution is being stopped already.
+    #[error("the pipeline execution {0} is already being stopped")]
+    AlreadyStopping(ExecutionId),
+    /// The execution has ended.
+    #[error("the pipeline execution {execution} is {status} and cannot be stopped")]
+    NotStoppable {
+        /// Which execution.
+        execution: ExecutionId,
+        /// How it ended.
+        status: &'static str,
+    },
+    /// The stage cannot be tried again.
+    #[error("the stage {stage} cannot be retried: {reason}")]
+    NotRetryable {
+        /// The stage's name.
+        stage: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Another execution has come to the stage since.
+    #[error("the pipeline execution {execution} is not the latest in stage {stage}")]
+    NotLatest {
+        /// Which execution.
+        execution: ExecutionId,
+        /// The stage's name.
+        stage: String,
+    },
+    /// Something still goes on that must end first.
+    #[error("the stage {0} is busy: actions in it still run; try again when they have ended")]
+    Busy(String),
+    /// The stage cannot be rolled back to that execution.
+    #[error("the stage {stage} cannot be rolled back: {reason}")]
+    NotRollable {
+        /// The stage's name.
+        stage: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The execution ran another version of the pipeline.
+    #[error("the pipeline execution {0} ran another version of the pipeline than the current one")]
+    Outdated(ExecutionId),
+    /// The condition cannot be overridden.
+    #[error("the condition of stage {stage} cannot be overridden: {reason}")]
+    NotOverridable {
+        /// The stage's name.
+        stage: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Transitions mean nothing in PARALLEL mode.
+    #[error("a pipeline of mode PARALLEL has no transitions that could be opened or closed")]
+    NoTransitions,
     /// The lanes are needed and were not given: load them and decide again.
     #[error("the lanes of the pipeline are needed")]
     LanesNeeded,

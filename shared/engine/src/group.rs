@@ -1,70 +1,79 @@
-//! The actions of one run order, which start together.
+//! What starts together: the actions of one run order, or the rules of one condition.
 
-use pipeline::{Action, Stage};
+use pipeline::{Action, Condition, ConditionKind, Stage};
 use uuid::Uuid;
 
 use crate::command::Effect;
-use crate::state::{ActionRun, ActionStatus, Outputs, StageRun};
+use crate::state::{ActionRun, ActionStatus, ConditionRun, ConditionStatus, StageRun};
 use crate::step::Step;
 use crate::time::Timestamp;
 
-/// Requests all actions of one run order; `next` takes them at once.
-pub(crate) fn request_group(
+/// Requests the actions of the lowest run order that is still to come; `next` takes them at once. Answers whether there
+/// are any.
+pub(crate) fn request_next(
     step: &mut Step<'_, '_>,
     stage: &mut StageRun,
     declared: &Stage,
-    order: u32,
+    next: Option<Uuid>,
+) -> bool {
+    let pending = |index: usize| stage.actions.get(index).is_some_and(|run| run.status == ActionStatus::Pending);
+    let actions: Vec<(usize, &Action)> =
+        declared.actions.iter().enumerate().filter(|(index, _)| pending(*index)).collect();
+    let Some(order) = actions.iter().map(|(_, action)| action.run_order).min() else {
+        return false;
+    };
+    for (index, action) in actions.into_iter().filter(|(_, action)| action.run_order == order) {
+        request(step, stage, index as u8, action, next);
+    }
+    true
+}
+
+/// Requests the rules of a condition.
+pub(crate) fn request_rules(
+    step: &mut Step<'_, '_>,
+    stage: &mut StageRun,
+    kind: ConditionKind,
+    condition: &Condition,
     next: Option<Uuid>,
 ) {
+    stage.conditions.retain(|earlier| earlier.kind != kind);
+    stage.conditions.push(ConditionRun {
+        kind,
+        status: ConditionStatus::InProgress,
+        updated: step.now(),
+        overridden_by: None,
+        rules: condition.rules.iter().map(|rule| ActionRun::pending(rule.name.clone())).collect(),
+    });
+    for (index, rule) in condition.rules.iter().enumerate() {
+        request(step, stage, kind.place(index), rule, next);
+    }
+}
+
+fn request(step: &mut Step<'_, '_>, stage: &mut StageRun, place: u8, action: &Action, next: Option<Uuid>) {
     let (now, policy) = (step.now(), *step.context.policy);
-    for (index, action) in declared.actions.iter().enumerate() {
-        if action.run_order != order || stage.actions[index].status != ActionStatus::Pending {
-            continue;
-        }
-        let token = is_approval(action).then(|| step.random());
-        let run = &mut stage.actions[index];
-        run.status = ActionStatus::Requested;
-        run.requested = Some(now);
-        run.updated = Some(now);
-        run.check = Some(now.plus(policy.grace));
-        run.deadline = Some(deadline(action, now, now));
-        run.token = token;
-        match next {
-            Some(worker) => {
-                take(run, worker, now.plus(policy.lease));
-                step.claimed.push(stage.action_id(index));
-            }
-            None => step.effects.push(Effect::Run(stage.action_id(index))),
-        }
+    let token = is_approval(action).then(|| step.random());
+    let Some(run) = stage.run_mut(place) else {
+        return;
+    };
+    run.status = ActionStatus::Requested;
+    run.requested = Some(now);
+    run.updated = Some(now);
+    run.check = Some(now.plus(policy.grace));
+    run.deadline = Some(deadline(action, now, now));
+    run.token = token;
+    if let Some(worker) = next {
+        take(run, worker, now.plus(policy.lease));
+    }
+    let id = stage.id_at(place);
+    match next {
+        Some(_) => step.claimed.push(id),
+        None => step.effects.push(Effect::Run(id)),
     }
 }
 
 /// A stage attempt in which nothing has been requested yet.
 pub(crate) fn pending(declared: &Stage) -> Vec<ActionRun> {
-    declared
-        .actions
-        .iter()
-        .map(|action| ActionRun {
-            name: action.name.clone(),
-            status: ActionStatus::Pending,
-            requested: None,
-            updated: None,
-            deadline: None,
-            check: None,
-            claims: 0,
-            turn: 0,
-            continuation: None,
-            token: None,
-            external: None,
-            summary: None,
-            percent: None,
-            updated_by: None,
-            error: None,
-            outputs: Vec::new(),
-            variables: Outputs::None,
-            revision: None,
-        })
-        .collect()
+    declared.actions.iter().map(|action| ActionRun::pending(action.name.clone())).collect()
 }
 
 pub(crate) fn is_approval(action: &Action) -> bool {

@@ -9,12 +9,14 @@ use crate::progress;
 use crate::state::ActionStatus;
 use crate::step::Step;
 
-/// Whether an action is done by a job, whose result somebody outside may put: a Lambda function or a job worker. Every
+/// Whether an action (or a rule) is done by a job, whose result somebody outside may put: a Lambda function or a job worker. Every
 /// other action's end comes from its own provider.
 pub fn is_job(action: &Action) -> bool {
     let id = &action.type_id;
     let owner = id.owner.as_deref();
-    matches!(owner, Some("Custom" | "ThirdParty")) || (id.category == "Invoke" && id.provider == "Lambda")
+    let lambda =
+        [("Invoke", "Lambda"), ("Rule", "LambdaInvoke")].contains(&(id.category.as_str(), id.provider.as_str()));
+    matches!(owner, Some("Custom" | "ThirdParty")) || lambda
 }
 
 /// The job is done, its action is not: another job is given out, with what this one handed over.

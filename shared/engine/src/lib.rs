@@ -5,9 +5,10 @@
 //! [`set_transition`] do the same for a pipeline as a whole. No function here does I/O, reads a clock or makes a
 //! random id; the crate may touch `pipeline` only.
 //!
-//! Each family of commands has a file: `start`, `group` (the actions of one run
-//! order), `progress` (claim, report, finish), `crossing` (from one stage to the
-//! next, waiting and superseding), `approval`, `job`, `sweep` (time-outs and lost work), `transition`.
+//! Each family of commands has a file: `start`, `group` (what starts together), `progress` (claim, report, finish),
+//! `stage` (what follows in a stage when nothing in it runs any more), `condition`, `lanes` (who holds, who waits, who
+//! overtakes), `crossing` (from one stage to the next), `approval`, `job`, `stop`, `retry`, `rollback`, `sweep`
+//! (time-outs and lost work), `transition`; `why` tells what an execution waits for.
 //!
 //! What makes it safe to call again: a decision depends only on the items it was given, and each effect can be
 //! derived again from the items it changed (an action that is `Requested`, a chore on the lanes). So a process may
@@ -16,14 +17,20 @@
 
 mod approval;
 mod command;
+mod condition;
 mod crossing;
 mod group;
 mod id;
 mod job;
+mod lanes;
 mod progress;
+mod retry;
+mod rollback;
+mod stage;
 mod start;
 mod state;
 mod step;
+mod stop;
 mod sweep;
 mod time;
 mod transition;
@@ -31,6 +38,7 @@ mod transition;
 pub use command::{Command, Context, Decision, Effect, End, Progress, Refusal, State, Success};
 pub use id::{ActionId, ExecutionId, UnknownId};
 pub use job::is_job;
+pub use rollback::{Rollback, give_up_rollback, rollback};
 pub use start::{Start, start};
 pub use state::*;
 pub use time::{Policy, Timestamp};
@@ -56,7 +64,10 @@ pub fn decide(state: State, command: Command, context: &mut Context<'_>) -> Resu
         }
         Command::Enter { stage } => crossing::enter(&mut step, &stage)?,
         Command::Supersede { by } => crossing::supersede(&mut step, by)?,
-        Command::Cancel => crossing::cancel(&mut step)?,
+        Command::Cancel => stop::cancel(&mut step)?,
+        Command::Stop { abandon, reason } => stop::stop(&mut step, abandon, reason)?,
+        Command::Retry { stage, mode, current } => retry::by_hand(&mut step, &stage, mode, &current)?,
+        Command::Override { stage, kind, by } => condition::overrule(&mut step, &stage, kind, by)?,
         Command::Sweep => sweep::sweep(&mut step)?,
     }
     Ok(step.into_decision())

@@ -3,10 +3,10 @@
 use uuid::Uuid;
 
 use crate::command::{Effect, End, Progress, Refusal, Success};
-use crate::crossing;
-use crate::group::{request_group, take};
+use crate::group::take;
 use crate::id::ActionId;
-use crate::state::{ActionError, ActionRun, ActionStatus, Outputs, StageStatus, StoredOutputs};
+use crate::stage;
+use crate::state::{ActionError, ActionRun, ActionStatus, Outputs, StoredOutputs};
 use crate::step::Step;
 
 /// Output variables up to this many bytes stay in the stage's item: 50 actions of a stage with this much each keep it
@@ -123,7 +123,7 @@ pub(crate) fn finish(step: &mut Step<'_, '_>, action: ActionId, end: End, next: 
             fail(run, error);
         }
     }
-    advance(step, next)
+    stage::advance(step, next)
 }
 
 /// What a success must keep to be one.
@@ -172,41 +172,4 @@ fn succeed(step: &mut Step<'_, '_>, action: ActionId, success: Success) -> Resul
     run.variables = variables;
     run.revision = success.revision;
     Ok(())
-}
-
-/// Looks what follows in the stage: nothing yet, the next group, or the stage's end.
-///
-/// After a failure the actions that run go on to their end, but no further group starts.
-pub(crate) fn advance(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refusal> {
-    let Some(stage) = step.stage() else {
-        return Err(Refusal::Nothing);
-    };
-    if stage.status != StageStatus::InProgress || stage.actions.iter().any(|action| action.status.in_flight()) {
-        return Ok(());
-    }
-    if stage.actions.iter().any(|action| action.status == ActionStatus::Failed) {
-        return crossing::leave_failed(step);
-    }
-    let declared = step.pipeline.clone();
-    let declared = &declared.stages()[stage.stage];
-    let waiting = declared
-        .actions
-        .iter()
-        .zip(&stage.actions)
-        .filter(|(_, run)| run.status == ActionStatus::Pending)
-        .map(|(action, _)| action.run_order)
-        .min();
-    match waiting {
-        None => crossing::leave_succeeded(step, next),
-        Some(order) => {
-            let Some(mut stage) = step.stage_mut().cloned() else {
-                return Err(Refusal::Nothing);
-            };
-            request_group(step, &mut stage, declared, order, next);
-            if let Some(kept) = step.stage_mut() {
-                *kept = stage;
-            }
-            Ok(())
-        }
-    }
 }

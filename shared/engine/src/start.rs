@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pipeline::Pipeline;
+use pipeline::{ExecutionMode, Pipeline, limits};
 
 use crate::command::{Context, Decision, Refusal, State};
 use crate::crossing;
@@ -27,7 +27,7 @@ pub struct Start {
 /// Starts an execution of the pipeline's current version: in its first stage, or in front of it.
 ///
 /// # Errors
-/// [`Refusal::Nothing`] when the pipeline has been deleted.
+/// [`Refusal::Nothing`] when the pipeline has been deleted; [`Refusal::TooManyExecutions`].
 pub fn start(
     pipeline: Arc<Pipeline>,
     head: &Head,
@@ -38,6 +38,14 @@ pub fn start(
     if lanes.deleted {
         return Err(Refusal::Nothing);
     }
+    let mode = pipeline.mode();
+    // Source: CodePipeline user guide, 'Quotas'. In SUPERSEDED mode each stage has one execution in it and one in front.
+    if mode != ExecutionMode::Superseded && lanes.active().len() >= limits::CONCURRENT_EXECUTIONS {
+        return Err(Refusal::TooManyExecutions(limits::CONCURRENT_EXECUTIONS));
+    }
+    if mode == ExecutionMode::Parallel {
+        lanes.running.push(start.id);
+    }
     let number = lanes.next_number;
     lanes.next_number += 1;
     let execution = Execution {
@@ -46,7 +54,7 @@ pub fn start(
         incarnation: head.incarnation,
         version: head.version,
         number,
-        mode: pipeline.mode(),
+        mode,
         status: ExecutionStatus::InProgress,
         summary: None,
         trigger: start.trigger,
@@ -57,8 +65,12 @@ pub fn start(
         updated: context.now,
         position: Position::Waiting(0),
         attempts: vec![0; pipeline.stages().len()],
+        stop: None,
+        rollback: None,
     };
     let mut step = Step::new(State { pipeline, lanes: Some(lanes), execution, stage: None }, context);
+    // Its number is taken, whether or not it comes to hold a stage.
+    step.lanes_mut()?;
     crossing::arrive(&mut step, 0, None)?;
     Ok(step.into_decision())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pipeline::{ActionName, ArtifactName, ExecutionMode, PipelineName, StageName};
+use pipeline::{ActionName, ArtifactName, ConditionKind, ExecutionMode, PipelineName, StageName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -42,6 +42,9 @@ pub struct Lanes {
     pub next_number: u64,
     /// By stage name, since executions of different versions share the stages they have in common.
     pub lanes: BTreeMap<StageName, Lane>,
+    /// Executions of mode PARALLEL that have not ended: they hold no lane and wait for none.
+    #[serde(default)]
+    pub running: Vec<ExecutionId>,
     /// What this item's last changes ask of executions other than the one that caused them.
     #[serde(default)]
     pub chores: Vec<Chore>,
@@ -64,6 +67,7 @@ impl Lanes {
             incarnation,
             next_number: 1,
             lanes: BTreeMap::new(),
+            running: Vec::new(),
             chores: Vec::new(),
             due: None,
             deleted: false,
@@ -82,9 +86,21 @@ pub struct Lane {
     pub waiting: Vec<Waiting>,
     /// Who entered last: what `GetPipelineState` shows.
     pub latest: Option<Entry>,
+    /// The execution that succeeded in the stage last: to it a failure rolls back.
+    #[serde(default)]
+    pub succeeded: Option<LastSuccess>,
     /// The inbound transition.
     #[serde(default)]
     pub transition: Transition,
+}
+
+/// The execution that succeeded in a stage last. Those that rolled back do not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastSuccess {
+    /// Which execution.
+    pub execution: ExecutionId,
+    /// The version of the pipeline that it ran.
+    pub version: u32,
 }
 
 /// That an execution entered a stage.
@@ -105,8 +121,15 @@ pub struct Waiting {
     pub execution: ExecutionId,
     /// Its number: a larger one started later.
     pub number: u64,
+    /// Its mode: only one of mode SUPERSEDED is overtaken, and only by one of that mode.
+    #[serde(default = "superseded")]
+    pub mode: ExecutionMode,
     /// Since when it waits.
     pub since: Timestamp,
+}
+
+fn superseded() -> ExecutionMode {
+    ExecutionMode::Superseded
 }
 
 /// The inbound transition of a stage. Open unless somebody closed it.
@@ -147,15 +170,27 @@ pub enum Chore {
         /// Which execution.
         execution: ExecutionId,
     },
+    /// A stage failed and is to be rolled back: an execution must be made for it, to which the stage has been given.
+    RollBack {
+        /// The id of the execution to be made.
+        execution: ExecutionId,
+        /// Which stage.
+        stage: StageName,
+        /// The execution that succeeded in the stage last.
+        target: ExecutionId,
+        /// The execution that failed.
+        failed: ExecutionId,
+    },
 }
 
 impl Chore {
     /// The execution to which it must be done.
     pub fn execution(&self) -> ExecutionId {
         match self {
-            Self::Enter { execution, .. } | Self::Supersede { execution, .. } | Self::Cancel { execution } => {
-                *execution
-            }
+            Self::Enter { execution, .. }
+            | Self::Supersede { execution, .. }
+            | Self::Cancel { execution }
+            | Self::RollBack { execution, .. } => *execution,
         }
     }
 }
@@ -173,6 +208,17 @@ pub enum ExecutionStatus {
     Superseded,
     /// Its pipeline was deleted or changed so that it cannot go on.
     Cancelled,
+    /// Somebody stopped it; what runs goes on to its end.
+    Stopping,
+    /// It was stopped.
+    Stopped,
+}
+
+impl ExecutionStatus {
+    /// Whether it has not ended.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::InProgress | Self::Stopping)
+    }
 }
 
 /// One pipeline execution.
@@ -214,6 +260,44 @@ pub struct Execution {
     pub position: Position,
     /// By stage index: its latest attempt there; 0 where it never was.
     pub attempts: Vec<u16>,
+    /// That somebody stopped it.
+    #[serde(default)]
+    pub stop: Option<Stop>,
+    /// That it rolls one stage back.
+    #[serde(default)]
+    pub rollback: Option<RollbackTarget>,
+}
+
+/// That an execution was stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Whether the actions that ran were given up.
+    pub abandon: bool,
+    /// What the person wrote.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// What an execution that rolls a stage back takes from another one. It runs that stage alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackTarget {
+    /// The execution that succeeded in the stage before.
+    pub execution: ExecutionId,
+    /// Its attempts by stage index: where the artifacts and variables of earlier stages are.
+    pub attempts: Vec<u16>,
+}
+
+impl Execution {
+    /// Where the latest attempt at a stage is, as this execution sees it: (execution, attempt). None where there was
+    /// none. One that rolls back sees its target's earlier stages.
+    pub fn attempt_at(&self, stage: usize) -> Option<(ExecutionId, u16)> {
+        let attempt = |attempts: &[u16]| attempts.get(stage).copied().filter(|attempt| *attempt > 0);
+        match (attempt(&self.attempts), &self.rollback) {
+            (Some(own), _) => Some((self.id, own)),
+            (None, Some(target)) => Some((target.execution, attempt(&target.attempts)?)),
+            (None, None) => None,
+        }
+    }
 }
 
 /// Where an execution is.
@@ -285,6 +369,19 @@ pub enum StageStatus {
     Failed,
     /// The pipeline was deleted under it.
     Cancelled,
+    /// The execution is being stopped; actions that run go on to their end.
+    Stopping,
+    /// The execution was stopped in it.
+    Stopped,
+    /// A condition let the execution go on without it.
+    Skipped,
+}
+
+impl StageStatus {
+    /// Whether the attempt has not ended.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::InProgress | Self::Stopping)
+    }
 }
 
 /// One attempt of one execution at one stage, with its actions inside.
@@ -308,6 +405,65 @@ pub struct StageRun {
     pub updated: Timestamp,
     /// The actions, in the declaration's order.
     pub actions: Vec<ActionRun>,
+    /// The conditions to which the attempt has come.
+    #[serde(default)]
+    pub conditions: Vec<ConditionRun>,
+    /// How often the stage was tried again.
+    #[serde(default)]
+    pub retries: Retries,
+}
+
+/// One evaluation of a stage's condition. It is decided once for each entry into the stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConditionRun {
+    /// Which condition.
+    pub kind: ConditionKind,
+    /// How it stands.
+    pub status: ConditionStatus,
+    /// When its status last changed.
+    pub updated: Timestamp,
+    /// Who overrode it.
+    #[serde(default)]
+    pub overridden_by: Option<String>,
+    /// Its rules, in the declaration's order.
+    pub rules: Vec<ActionRun>,
+}
+
+/// How a condition stands. Source: CodePipeline API, `ConditionExecutionStatus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConditionStatus {
+    /// Its rules run.
+    InProgress,
+    /// All rules hold.
+    Succeeded,
+    /// A rule does not hold.
+    Failed,
+    /// Somebody let the execution go on without it.
+    Overridden,
+    /// The execution was stopped meanwhile.
+    Abandoned,
+    /// The pipeline was deleted meanwhile.
+    Cancelled,
+}
+
+/// How often a stage was tried again. Source: CodePipeline API, `RetryStageMetadata`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retries {
+    /// By itself, at most once.
+    pub automatic: u16,
+    /// By people.
+    pub manual: u16,
+    /// Which was the last.
+    pub latest: Option<RetryTrigger>,
+}
+
+/// What had a stage tried again. Source: CodePipeline API, `RetryTrigger`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RetryTrigger {
+    /// Its failure.
+    Automatic,
+    /// A person.
+    Manual,
 }
 
 /// Where an action's attempt stands.
@@ -348,6 +504,9 @@ pub struct ActionRun {
     pub name: ActionName,
     /// Where it stands.
     pub status: ActionStatus,
+    /// The attempt at the stage in which it ran, where a later one took its result over; 0: the attempt that it is in.
+    #[serde(default)]
+    pub attempt: u16,
     /// When it was requested.
     #[serde(default)]
     pub requested: Option<Timestamp>,
@@ -451,23 +610,88 @@ pub struct StoredOutputs {
     pub variables: BTreeMap<String, String>,
 }
 
+impl ActionRun {
+    /// A run whose turn has not come.
+    pub fn pending(name: ActionName) -> Self {
+        Self {
+            name,
+            status: ActionStatus::Pending,
+            attempt: 0,
+            requested: None,
+            updated: None,
+            deadline: None,
+            check: None,
+            claims: 0,
+            turn: 0,
+            continuation: None,
+            token: None,
+            external: None,
+            summary: None,
+            percent: None,
+            updated_by: None,
+            error: None,
+            outputs: Vec::new(),
+            variables: Outputs::None,
+            revision: None,
+        }
+    }
+}
+
 impl StageRun {
-    /// The id of the attempt at the action of this index.
-    pub fn action_id(&self, action: usize) -> ActionId {
-        let mut id = self.execution.action(self.stage, action, self.attempt);
-        id.turn = self.actions.get(action).map_or(0, |run| run.turn);
-        id
+    /// What is at a place of the stage: an action by its index, or a rule by [`ConditionKind::place`].
+    pub fn run(&self, place: u8) -> Option<&ActionRun> {
+        match ConditionKind::at(place) {
+            Some((kind, rule)) => self.condition(kind)?.rules.get(rule),
+            None => self.actions.get(usize::from(place)),
+        }
     }
 
-    /// When the sweeper must look at this item: the earliest check or deadline of its actions.
+    /// The same, to be changed.
+    pub fn run_mut(&mut self, place: u8) -> Option<&mut ActionRun> {
+        match ConditionKind::at(place) {
+            Some((kind, rule)) => {
+                self.conditions.iter_mut().find(|it| it.kind == kind).and_then(|it| it.rules.get_mut(rule))
+            }
+            None => self.actions.get_mut(usize::from(place)),
+        }
+    }
+
+    /// All actions, then all rules, with their places.
+    pub fn runs(&self) -> impl Iterator<Item = (u8, &ActionRun)> {
+        // A checked stage has at most 50 actions.
+        let actions = self.actions.iter().enumerate().map(|(index, run)| (index as u8, run));
+        let rules = self.conditions.iter().flat_map(|condition| {
+            condition.rules.iter().enumerate().map(|(rule, run)| (condition.kind.place(rule), run))
+        });
+        actions.chain(rules)
+    }
+
+    /// The evaluation of a condition, if the attempt came to it.
+    pub fn condition(&self, kind: ConditionKind) -> Option<&ConditionRun> {
+        self.conditions.iter().find(|condition| condition.kind == kind)
+    }
+
+    /// The id of the attempt at what is at this place.
+    pub fn id_at(&self, place: u8) -> ActionId {
+        let run = self.run(place);
+        let attempt = run.map(|run| run.attempt).filter(|attempt| *attempt > 0).unwrap_or(self.attempt);
+        let turn = run.map_or(0, |run| run.turn);
+        ActionId { turn, ..self.execution.action(self.stage, usize::from(place), attempt) }
+    }
+
+    /// The id of the attempt at the action of this index.
+    pub fn action_id(&self, action: usize) -> ActionId {
+        self.id_at(action as u8)
+    }
+
+    /// When the sweeper must look at this item: the earliest check or deadline of what runs in it.
     pub fn due(&self) -> Option<Timestamp> {
-        if self.status != StageStatus::InProgress {
+        if !self.status.is_open() {
             return None;
         }
-        self.actions
-            .iter()
-            .filter(|action| action.status.in_flight())
-            .flat_map(|action| [action.check, action.deadline])
+        self.runs()
+            .filter(|(_, run)| run.status.in_flight())
+            .flat_map(|(_, run)| [run.check, run.deadline])
             .flatten()
             .min()
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::command::{Context, Decision, Effect, Refusal, State};
 use crate::id::ActionId;
-use crate::state::{ActionRun, ActionStatus, Execution, Lanes, StageRun, StageStatus, StoredOutputs};
+use crate::state::{ActionRun, ActionStatus, Execution, Lanes, StageRun, StoredOutputs};
 use crate::time::Timestamp;
 
 /// One decision in the making. What is changed through it is marked and ends up in the [`Decision`].
@@ -83,14 +83,32 @@ impl<'a, 'b> Step<'a, 'b> {
         self.stage.as_mut()
     }
 
+    /// The stage attempt at hand, to be worked on as a whole and put back.
+    pub fn stage_cloned(&self) -> Result<StageRun, Refusal> {
+        self.stage.clone().ok_or(Refusal::Nothing)
+    }
+
+    /// Puts the stage attempt at hand back.
+    pub fn put_stage(&mut self, stage: StageRun) {
+        if let Some(kept) = self.stage_mut() {
+            *kept = StageRun { updated: kept.updated, ..stage };
+        }
+    }
+
+    /// Goes on with another stage attempt, which this decision makes.
+    pub fn begin(&mut self, stage: StageRun) {
+        self.stage = Some(stage);
+        self.changed.stage = true;
+    }
+
     /// The stage attempt that this decision makes.
     pub fn entered_mut(&mut self) -> &mut Option<StageRun> {
         &mut self.entered
     }
 
-    /// The declaration of an action of the current stage attempt.
+    /// The declaration of an action or rule of the current stage attempt.
     pub fn declared(&self, action: ActionId) -> Option<&Action> {
-        self.pipeline.stages().get(usize::from(action.stage))?.actions.get(usize::from(action.action))
+        self.pipeline.action(usize::from(action.stage), action.action)
     }
 
     /// The run of an action, if the id is that of the stage attempt at hand.
@@ -100,17 +118,15 @@ impl<'a, 'b> Step<'a, 'b> {
         let here = stage.execution == action.execution
             && stage.stage == usize::from(action.stage)
             && stage.attempt == action.attempt;
-        stage.actions.get(usize::from(action.action)).filter(|_| here).ok_or(unknown)
+        stage.run(action.action).filter(|_| here).ok_or(unknown)
     }
 
     /// The same, to be changed.
     pub fn run_mut(&mut self, action: ActionId) -> Result<&mut ActionRun, Refusal> {
         self.run(action)?;
         let now = self.context.now;
-        let run = self
-            .stage_mut()
-            .and_then(|stage| stage.actions.get_mut(usize::from(action.action)))
-            .ok_or(Refusal::UnknownAction(action))?;
+        let run =
+            self.stage_mut().and_then(|stage| stage.run_mut(action.action)).ok_or(Refusal::UnknownAction(action))?;
         run.updated = Some(now);
         Ok(run)
     }
@@ -118,7 +134,7 @@ impl<'a, 'b> Step<'a, 'b> {
     /// Refuses a command because of what the action is.
     pub fn wrong_state(&self, action: ActionId, run: &ActionRun) -> Refusal {
         let stage = self.stage.as_ref().map(|stage| stage.name.to_string()).unwrap_or_default();
-        if self.stage.as_ref().is_none_or(|stage| stage.status != StageStatus::InProgress) && run.status.in_flight() {
+        if self.stage.as_ref().is_none_or(|stage| !stage.status.is_open()) && run.status.in_flight() {
             return Refusal::UnknownAction(action);
         }
         let status = match run.status {

@@ -2,6 +2,7 @@
 
 use crate::command::{Effect, Refusal};
 use crate::progress;
+use crate::stage;
 use crate::state::{ActionError, ActionStatus};
 use crate::step::Step;
 use crate::time::Timestamp;
@@ -14,9 +15,9 @@ pub(crate) fn sweep(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
         .stage()
         .filter(|stage| stage.due().is_some_and(|due| due <= now))
         .into_iter()
-        .flat_map(|stage| (0..stage.actions.len()).map(|index| (index, stage.action_id(index), &stage.actions[index])))
-        .filter(|(_, _, run)| run.status.in_flight() && (come(run.check) || come(run.deadline)))
-        .map(|(_, id, run)| (id, run.clone()))
+        .flat_map(|stage| stage.runs().map(|(place, run)| (stage.id_at(place), run)))
+        .filter(|(_, run)| run.status.in_flight() && (come(run.check) || come(run.deadline)))
+        .map(|(id, run)| (id, run.clone()))
         .collect();
     if due.is_empty() {
         return Err(Refusal::Nothing);
@@ -55,5 +56,5 @@ pub(crate) fn sweep(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
         kept.check = Some(check);
         step.effects.push(effect);
     }
-    progress::advance(step, None)
+    stage::advance(step, None)
 }

@@ -18,6 +18,8 @@ pub enum State {
     Superseded,
     Canceled,
     Abandoned,
+    Stopping,
+    Stopped,
 }
 
 impl State {
@@ -31,6 +33,8 @@ impl State {
             Self::Superseded => "SUPERSEDED",
             Self::Canceled => "CANCELED",
             Self::Abandoned => "ABANDONED",
+            Self::Stopping => "STOPPING",
+            Self::Stopped => "STOPPED",
         }
     }
 }
@@ -63,6 +67,8 @@ pub fn of_execution(old: Option<&Execution>, new: &Execution) -> Vec<State> {
         ExecutionStatus::Failed => State::Failed,
         ExecutionStatus::Superseded => State::Superseded,
         ExecutionStatus::Cancelled => State::Canceled,
+        ExecutionStatus::Stopping => State::Stopping,
+        ExecutionStatus::Stopped => State::Stopped,
     };
     // An execution can begin and end in one write.
     if before.is_none() { vec![State::Started, now] } else { vec![now] }
@@ -77,8 +83,7 @@ pub fn of_stage(old: Option<&StageRun>, new: &StageRun) -> Vec<StageChange> {
     for (index, run) in new.actions.iter().enumerate() {
         let before = old.and_then(|old| old.actions.get(index));
         // A further attempt takes over what succeeded in the one before.
-        let taken_over = old.is_none() && new.attempt > 1 && run.status == ActionStatus::Succeeded;
-        if taken_over {
+        if run.attempt > 0 {
             continue;
         }
         let states = of_action(before, run, new.status);
@@ -89,6 +94,10 @@ pub fn of_stage(old: Option<&StageRun>, new: &StageRun) -> Vec<StageChange> {
         StageStatus::Succeeded => Some(State::Succeeded),
         StageStatus::Failed => Some(State::Failed),
         StageStatus::Cancelled => Some(State::Canceled),
+        StageStatus::Stopping => Some(State::Stopping),
+        StageStatus::Stopped => Some(State::Stopped),
+        // CodePipeline's events have no word for it.
+        StageStatus::Skipped => None,
     };
     if old.is_none_or(|old| old.status != new.status) {
         changes.extend(ended.map(StageChange::Stage));

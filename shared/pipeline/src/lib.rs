@@ -37,5 +37,7 @@ pub use artifact_key::artifact_key;
 pub use declaration::{Declaration, TypeId};
 pub use invalid::{Invalid, Kind, Violation};
 pub use names::{ActionName, ArtifactName, InvalidName, Namespace, PipelineName, Region, RoleArn, StageName};
-pub use pipeline::{Action, ExecutionMode, Pipeline, PipelineType, Stage};
+pub use pipeline::{
+    Action, Condition, ConditionKind, ExecutionMode, Failure, Pipeline, PipelineType, RetryMode, Stage, StageResult,
+};
 pub use secrets::MASK;

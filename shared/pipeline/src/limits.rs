@@ -21,3 +21,6 @@ pub const CONFIGURATION_KEYS: usize = 50;
 
 /// Most pipeline-level variables, and most triggers.
 pub const VARIABLES: usize = 50;
+
+/// Most executions of one pipeline that run or wait at the same time in the modes QUEUED and PARALLEL.
+pub const CONCURRENT_EXECUTIONS: usize = 50;

@@ -45,6 +45,91 @@ pub struct Stage {
     pub name: StageName,
     /// Its actions in the declaration's order.
     pub actions: Vec<Action>,
+    /// What must hold before an execution enters.
+    pub before_entry: Option<Condition>,
+    /// What must hold when all actions have succeeded.
+    pub on_success: Option<Condition>,
+    /// What happens when the stage fails.
+    pub on_failure: Option<Failure>,
+}
+
+/// A condition of a stage: rules, and what happens when one of them does not hold. Source: CodePipeline user guide,
+/// 'Configure conditions for a stage'.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// What happens when the condition is not met.
+    pub result: StageResult,
+    /// Its rules, each in the form of an action of category `Rule`: a rule runs as an action does.
+    pub rules: Vec<Action>,
+}
+
+/// What happens when a stage fails.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// The result; with a condition, that of the condition.
+    pub result: StageResult,
+    /// The condition, if the result depends on one.
+    pub condition: Option<Condition>,
+    /// What is retried, where the result is [`StageResult::Retry`].
+    pub retry: RetryMode,
+}
+
+/// What comes of a condition that is not met, or of a failure. Source: CodePipeline API, `Result`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StageResult {
+    /// The stage fails.
+    Fail,
+    /// The stage fails and goes back to what succeeded in it last.
+    Rollback,
+    /// The stage is tried again, once.
+    Retry,
+    /// The execution goes on to the next stage.
+    Skip,
+}
+
+/// Which actions a retry runs. Source: CodePipeline API, `StageRetryMode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryMode {
+    /// Those that failed, and those that did not get their turn.
+    FailedActions,
+    /// All, from the stage's first.
+    AllActions,
+}
+
+/// The conditions of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum ConditionKind {
+    /// Before an execution enters.
+    BeforeEntry,
+    /// When all actions have succeeded.
+    OnSuccess,
+    /// When the stage has failed.
+    OnFailure,
+}
+
+/// Minutes until a rule fails that has no time-out of its own: a day. Millrace's choice; AWS documents none.
+const RULE_TIMEOUT_MINUTES: u32 = 24 * 60;
+
+/// Where rules begin among the places of a stage: an action's place is its index.
+const FIRST_RULE: u8 = 100;
+/// Places for the rules of one condition.
+const RULES: u8 = 10;
+
+impl ConditionKind {
+    /// All of them, in the order in which a stage comes to them.
+    pub const ALL: [Self; 3] = [Self::BeforeEntry, Self::OnSuccess, Self::OnFailure];
+
+    /// The place of one of its rules in the stage.
+    pub fn place(self, rule: usize) -> u8 {
+        // A checked condition has at most five rules.
+        FIRST_RULE + RULES * self as u8 + (rule as u8).min(RULES - 1)
+    }
+
+    /// Which rule is at this place of a stage; none: it is an action's.
+    pub fn at(place: u8) -> Option<(Self, usize)> {
+        let place = place.checked_sub(FIRST_RULE)?;
+        Some((*Self::ALL.get(usize::from(place / RULES))?, usize::from(place % RULES)))
+    }
 }
 
 /// An action of a checked pipeline.
@@ -110,6 +195,14 @@ impl Pipeline {
             _ => None,
         }
     }
+    /// What is at a place of a stage: an action by its index, or a rule by [`ConditionKind::place`].
+    pub fn action(&self, stage: usize, place: u8) -> Option<&Action> {
+        let stage = self.stages.get(stage)?;
+        match ConditionKind::at(place) {
+            Some((kind, rule)) => stage.condition(kind)?.rules.get(rule),
+            None => stage.actions.get(usize::from(place)),
+        }
+    }
     /// Which action makes an artifact: (stage index, action index).
     pub fn producer(&self, artifact: &ArtifactName) -> Option<(usize, usize)> {
         self.find(|action| action.outputs.contains(artifact))
@@ -126,7 +219,7 @@ impl Pipeline {
         let mut regions: Vec<String> = self
             .stages
             .iter()
-            .flat_map(|stage| &stage.actions)
+            .flat_map(Stage::everything)
             .filter(|action| action.inputs.contains(artifact))
             .map(region_of)
             .filter(|region| *region != made_in)
@@ -142,6 +235,21 @@ impl Pipeline {
 }
 
 impl Stage {
+    /// The condition of this kind.
+    pub fn condition(&self, kind: ConditionKind) -> Option<&Condition> {
+        match kind {
+            ConditionKind::BeforeEntry => self.before_entry.as_ref(),
+            ConditionKind::OnSuccess => self.on_success.as_ref(),
+            ConditionKind::OnFailure => self.on_failure.as_ref()?.condition.as_ref(),
+        }
+    }
+
+    /// Its actions and the rules of its conditions.
+    pub fn everything(&self) -> impl Iterator<Item = &Action> {
+        let rules = ConditionKind::ALL.into_iter().filter_map(|kind| self.condition(kind));
+        self.actions.iter().chain(rules.flat_map(|condition| &condition.rules))
+    }
+
     /// The run orders that its actions use, ascending, each once.
     pub fn run_orders(&self) -> Vec<u32> {
         let mut orders: Vec<u32> = self.actions.iter().map(|action| action.run_order).collect();
@@ -157,10 +265,16 @@ impl Action {
         catalogue::find(&self.type_id)
     }
 
+    /// Whether it is a rule of a condition.
+    pub fn is_rule(&self) -> bool {
+        self.type_id.category == "Rule"
+    }
+
     /// Minutes after which it fails if it has not ended: its own where it has one, otherwise its type's.
     pub fn timeout_minutes(&self) -> u32 {
+        let default = if self.is_rule() { RULE_TIMEOUT_MINUTES } else { catalogue::CUSTOM_TIMEOUT_MINUTES };
         self.timeout_in_minutes
             .or_else(|| self.action_type().map(|known| known.default_timeout_minutes))
-            .unwrap_or(catalogue::CUSTOM_TIMEOUT_MINUTES)
+            .unwrap_or(default)
     }
 }

@@ -3,10 +3,12 @@
 
 use std::fmt::Display;
 
-use crate::declaration::{ActionDeclaration, Declaration, StageDeclaration};
+use crate::declaration::{self, ActionDeclaration, Declaration, FailureConditions, RuleDeclaration, StageDeclaration};
 use crate::invalid::{Invalid, Kind, Violation};
 use crate::names::{ActionName, ArtifactName, InvalidName, Namespace, PipelineName, Region, RoleArn, StageName};
-use crate::pipeline::{Action, ExecutionMode, Pipeline, PipelineType, Stage};
+use crate::pipeline::{
+    Action, Condition, ExecutionMode, Failure, Pipeline, PipelineType, RetryMode, Stage, StageResult,
+};
 
 mod actions;
 mod artifacts;
@@ -129,6 +131,55 @@ fn stage(declared: &StageDeclaration) -> Result<Stage, InvalidName> {
     Ok(Stage {
         name: StageName::new(declared.name.as_str())?,
         actions: declared.actions.iter().map(action).collect::<Result<_, _>>()?,
+        before_entry: declared.before_entry.as_ref().and_then(|it| condition(&it.conditions)).transpose()?,
+        on_success: declared.on_success.as_ref().and_then(|it| condition(&it.conditions)).transpose()?,
+        on_failure: declared.on_failure.as_ref().map(failure).transpose()?,
+    })
+}
+
+fn failure(declared: &FailureConditions) -> Result<Failure, InvalidName> {
+    let condition = declared.conditions.as_deref().and_then(condition).transpose()?;
+    let retry = declared.retry_configuration.as_ref().and_then(|it| it.retry_mode.as_deref());
+    Ok(Failure {
+        result: condition.as_ref().map_or_else(|| result(declared.result.as_deref()), |it| it.result),
+        condition,
+        retry: if retry == Some("ALL_ACTIONS") { RetryMode::AllActions } else { RetryMode::FailedActions },
+    })
+}
+
+/// The one condition that a list of them has.
+fn condition(declared: &[declaration::Condition]) -> Option<Result<Condition, InvalidName>> {
+    let declared = declared.first()?;
+    let rules = declared.rules.iter().flatten().map(rule).collect::<Result<_, _>>();
+    Some(rules.map(|rules| Condition { result: result(declared.result.as_deref()), rules }))
+}
+
+/// A result that is not given is a failure.
+fn result(declared: Option<&str>) -> StageResult {
+    match declared {
+        Some("ROLLBACK") => StageResult::Rollback,
+        Some("RETRY") => StageResult::Retry,
+        Some("SKIP") => StageResult::Skip,
+        _ => StageResult::Fail,
+    }
+}
+
+fn rule(declared: &RuleDeclaration) -> Result<Action, InvalidName> {
+    let inputs = declared.input_artifacts.iter().flatten().map(|artifact| ArtifactName::new(artifact.name.as_str()));
+    let mut type_id = declared.rule_type_id.clone();
+    type_id.owner.get_or_insert_with(|| "AWS".to_owned());
+    type_id.version.get_or_insert_with(|| "1".to_owned());
+    Ok(Action {
+        name: ActionName::new(declared.name.as_str())?,
+        type_id,
+        run_order: 1,
+        configuration: declared.configuration.clone().unwrap_or_default(),
+        inputs: inputs.collect::<Result<_, _>>()?,
+        outputs: Vec::new(),
+        role_arn: declared.role_arn.as_deref().map(RoleArn::new).transpose()?,
+        region: declared.region.as_deref().map(Region::new).transpose()?,
+        namespace: None,
+        timeout_in_minutes: declared.timeout_in_minutes,
     })
 }
 

@@ -3,14 +3,19 @@
 use engine::{ActionStatus, Chore, Command, Effect, ExecutionStatus, Position, Refusal, StageStatus, TransitionChange};
 use pipeline::StageName;
 
-use crate::rig::{Rig, pipeline};
+use crate::rig::{Rig, declared, pipeline};
 
 fn rig() -> Rig {
     Rig::new(pipeline(&[("Test", &[("T", "StepFunctions", 1)]), ("Prod", &[("P", "StepFunctions", 1)])]))
 }
 
 fn transition(rig: &mut Rig, stage: &str, disable: Option<&str>) {
+    try_transition(rig, stage, disable).unwrap();
+}
+
+fn try_transition(rig: &mut Rig, stage: &str, disable: Option<&str>) -> Result<(), Refusal> {
     let change = TransitionChange {
+        mode: rig.pipeline.mode(),
         stage: StageName::new(stage).unwrap(),
         disable: disable.map(str::to_owned),
         by: "someone".into(),
@@ -18,8 +23,39 @@ fn transition(rig: &mut Rig, stage: &str, disable: Option<&str>) {
     let (lanes, now, policy) = (rig.lanes.clone(), rig.now, rig.policy);
     let mut random = || uuid::Uuid::nil();
     let mut context = engine::Context { now, policy: &policy, home: "eu-west-1", random: &mut random };
-    let decision = engine::set_transition(lanes, change, &mut context).unwrap();
+    let decision = engine::set_transition(lanes, change, &mut context)?;
     rig.keep(decision);
+    Ok(())
+}
+
+#[test]
+fn in_parallel_mode_nothing_can_be_closed_and_what_was_closed_before_can_be_opened() {
+    let mut rig = rig();
+    transition(&mut rig, "Test", Some("freeze"));
+    let first = rig.start();
+    rig.succeed(first, "Fetch");
+    let stages: &[(&str, crate::rig::Actions<'_>)] =
+        &[("Test", &[("T", "StepFunctions", 1)]), ("Prod", &[("P", "StepFunctions", 1)])];
+    rig.pipeline = declared(stages, |it| it["executionMode"] = serde_json::json!("PARALLEL"));
+    assert_eq!(try_transition(&mut rig, "Prod", Some("freeze")), Err(Refusal::NoTransitions));
+    assert_eq!(try_transition(&mut rig, "Prod", None), Err(Refusal::NoTransitions));
+    transition(&mut rig, "Test", None);
+    rig.chores();
+    assert_eq!(rig.executions[&first].position, Position::In(1));
+}
+
+#[test]
+fn the_lanes_of_stages_that_are_no_more_are_forgotten_when_nobody_is_in_them() {
+    let mut rig = rig();
+    let id = rig.start();
+    rig.succeed(id, "Fetch");
+    let after = pipeline(&[("Other", &[("T", "StepFunctions", 1)])]);
+    rig.lanes.forget_unused(&after);
+    let names: Vec<_> = rig.lanes.lanes.keys().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["Source", "Test"], "an execution is in Test");
+    rig.fail(id, "T");
+    rig.lanes.forget_unused(&after);
+    assert!(!rig.lanes.lanes.contains_key("Test"));
 }
 
 #[test]

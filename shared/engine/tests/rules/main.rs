@@ -1,9 +1,14 @@
-//! Every rule of execution by name.
+//! The rules of execution, each by a test of its name.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod actions;
 mod answers;
+mod conditions;
 mod crossing;
 mod lost;
+mod modes;
 mod random;
+mod retry;
 mod rig;
+mod rollback;
+mod stop;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use engine::{
     ActionError, ActionId, ActionRun, ActionStatus, Artifact, Chore, Command, Context, Decision, Effect, End,
-    Execution, ExecutionId, Head, Lanes, Policy, Position, Progress, Refusal, StageRun, Start, State, Success,
-    Timestamp, Trigger,
+    Execution, ExecutionId, Head, Lanes, Policy, Position, Progress, Refusal, Rollback, StageRun, Start, State,
+    Success, Timestamp, Trigger,
 };
-use pipeline::{ExecutionMode, Pipeline, PipelineName, PipelineType};
+use pipeline::{ConditionKind, Pipeline, PipelineName, PipelineType, RetryMode, StageName};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -74,7 +74,7 @@ impl Rig {
             created: Timestamp(0),
             updated: Timestamp(0),
             kind: PipelineType::V2,
-            mode: ExecutionMode::Superseded,
+            mode: pipeline.mode(),
             tags: BTreeMap::new(),
         };
         Self {
@@ -116,6 +116,10 @@ impl Rig {
 
     /// Starts an execution; chores that come of it are not done.
     pub fn start(&mut self) -> ExecutionId {
+        self.try_start().unwrap()
+    }
+
+    pub fn try_start(&mut self) -> Result<ExecutionId, Refusal> {
         let id = ExecutionId::from_random(Uuid::from_u128(
             0xabc0_0000_0000_0000_0000_0000_0000_0000 + ((self.lanes.next_number as u128) << 100),
         ));
@@ -126,15 +130,20 @@ impl Rig {
             overrides: Vec::new(),
         };
         let (pipeline, head, lanes) = (self.pipeline.clone(), self.head.clone(), self.lanes.clone());
-        let decision = self.with(|context| engine::start(pipeline, &head, lanes, start, context)).unwrap();
+        let decision = self.with(|context| engine::start(pipeline, &head, lanes, start, context))?;
         self.keep(decision);
-        id
+        Ok(id)
     }
 
     /// Applies a command to an execution, in the stage in which it is or in the one of the action.
     pub fn apply(&mut self, id: ExecutionId, command: Command) -> Result<(), Refusal> {
         let execution = self.executions[&id].clone();
+        let latest = |name: &StageName| {
+            let stage = self.pipeline.stage_index(name.as_str()).unwrap();
+            (id, stage, execution.attempts[stage])
+        };
         let key = match (&command, execution.position) {
+            (Command::Retry { stage, .. } | Command::Override { stage, .. }, _) => Some(latest(stage)),
             (
                 Command::Claim { action, .. }
                 | Command::Renew { action, .. }
@@ -162,9 +171,70 @@ impl Rig {
                 Chore::Enter { stage, .. } => Command::Enter { stage: stage.clone() },
                 Chore::Supersede { by, .. } => Command::Supersede { by: *by },
                 Chore::Cancel { .. } => Command::Cancel,
+                Chore::RollBack { execution, stage, target, failed } => {
+                    let trigger = Trigger { kind: "AutomatedRollback".into(), detail: failed.to_string() };
+                    self.roll_back(*execution, stage.as_str(), *target, trigger).unwrap();
+                    continue;
+                }
             };
             self.apply(chore.execution(), command).unwrap();
         }
+    }
+
+    fn roll_back(
+        &mut self,
+        id: ExecutionId,
+        stage: &str,
+        target: ExecutionId,
+        trigger: Trigger,
+    ) -> Result<(), Refusal> {
+        let index = self.pipeline.stage_index(stage).unwrap();
+        let target = self.executions[&target].clone();
+        let attempt = self.stages.get(&(target.id, index, target.attempts[index])).cloned();
+        let rollback = Rollback { id, stage: StageName::new(stage).unwrap(), trigger, target, attempt };
+        let (pipeline, head, lanes) = (self.pipeline.clone(), self.head.clone(), self.lanes.clone());
+        let decision = self.with(|context| engine::rollback(pipeline, &head, lanes, rollback, context))?;
+        self.keep(decision);
+        Ok(())
+    }
+
+    /// A person rolls a stage back to an execution.
+    pub fn rollback(&mut self, stage: &str, target: ExecutionId) -> Result<ExecutionId, Refusal> {
+        let id = ExecutionId::from_random(Uuid::from_u128(
+            0xdef0_0000_0000_0000_0000_0000_0000_0000 + ((self.lanes.next_number as u128) << 100),
+        ));
+        let trigger = Trigger { kind: "ManualRollback".into(), detail: String::new() };
+        self.roll_back(id, stage, target, trigger)?;
+        Ok(id)
+    }
+
+    pub fn stop(&mut self, id: ExecutionId, abandon: bool) -> Result<(), Refusal> {
+        self.apply(id, Command::Stop { abandon, reason: Some("enough".into()) })
+    }
+
+    pub fn retry(&mut self, id: ExecutionId, stage: &str, mode: RetryMode) -> Result<(), Refusal> {
+        let current = self.pipeline.clone();
+        self.apply(id, Command::Retry { stage: StageName::new(stage).unwrap(), mode, current })
+    }
+
+    pub fn overrule(&mut self, id: ExecutionId, stage: &str, kind: ConditionKind) -> Result<(), Refusal> {
+        self.apply(id, Command::Override { stage: StageName::new(stage).unwrap(), kind, by: "ada".into() })
+    }
+
+    /// Ends a rule of the condition to which the execution has come in its stage.
+    pub fn rule(&mut self, id: ExecutionId, stage: &str, kind: ConditionKind, rule: usize, holds: bool) {
+        let stage = self.pipeline.stage_index(stage).unwrap();
+        let run = &self.stages[&(id, stage, self.executions[&id].attempts[stage])];
+        let action = run.id_at(kind.place(rule));
+        self.apply(id, Command::Claim { action, worker: Uuid::from_u128(7) }).unwrap();
+        let end = if holds { good() } else { failed("it does not hold") };
+        self.apply(id, Command::Finish { action, end, next: None }).unwrap();
+    }
+
+    /// The latest attempt at a stage.
+    pub fn stage(&self, id: ExecutionId, stage: &str) -> &StageRun {
+        let index = self.pipeline.stage_index(stage).unwrap();
+        &self.stages[&(id, index, self.executions[&id].attempts[index])]
     }
 
     /// The id of an action in the stage in which the execution is.
@@ -209,9 +279,28 @@ impl Rig {
         self.apply(id, Command::Finish { action, end, next: None })
     }
 
+    /// Deletes the pipeline; chores that come of it are not done.
+    pub fn delete(&mut self) {
+        let lanes = self.lanes.clone();
+        let decision = self.with(|context| engine::delete(lanes, context));
+        self.keep(decision);
+    }
+
+    pub fn give_up_rollback(&mut self, id: ExecutionId) -> Result<(), Refusal> {
+        let lanes = self.lanes.clone();
+        let decision = self.with(|context| engine::give_up_rollback(lanes, id, context))?;
+        self.keep(decision);
+        Ok(())
+    }
+
     /// Claims an action and ends it well, with its declared output artifacts.
     pub fn succeed(&mut self, id: ExecutionId, name: &str) {
         self.claim(id, name, 7).unwrap();
+        self.succeed_claimed(id, name);
+    }
+
+    /// The same for one that is claimed.
+    pub fn succeed_claimed(&mut self, id: ExecutionId, name: &str) {
         let (stage, index) = self.find(name);
         let outputs = self.pipeline.stages()[stage].actions[index].outputs.iter().map(|name| Artifact {
             name: name.clone(),

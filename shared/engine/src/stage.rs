@@ -1,0 +1,145 @@
+//! What follows in a stage when nothing in it runs any more: the next group of actions, a condition, or its end.
+//!
+//! Source: CodePipeline user guide, 'Configure conditions for a stage' and 'How do stage conditions work?': the entry
+//! condition is decided when the execution holds the stage, the success condition when all actions have succeeded, the
+//! failure condition when one has failed. A condition of entry or success has its result when a rule does not hold, one
+//! of failure when all rules hold.
+
+use pipeline::{ConditionKind, StageResult};
+use uuid::Uuid;
+
+use crate::command::Refusal;
+use crate::crossing;
+use crate::group;
+use crate::retry;
+use crate::rollback;
+use crate::state::{ActionStatus, ConditionStatus, RetryTrigger, StageRun, StageStatus};
+use crate::step::Step;
+use crate::stop;
+
+/// Something in the stage ended: looks what follows.
+///
+/// After a failure the actions that run go on to their end, but no further group starts.
+pub(crate) fn advance(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refusal> {
+    let Some(stage) = step.stage() else {
+        return Err(Refusal::Nothing);
+    };
+    if !stage.status.is_open() || stage.runs().any(|(_, run)| run.status.in_flight()) {
+        return Ok(());
+    }
+    let decided = decided(stage);
+    if let Some((kind, met)) = decided {
+        settle(step, kind, if met { ConditionStatus::Succeeded } else { ConditionStatus::Failed });
+    }
+    if step.execution().stop.is_some() {
+        return stop::stopped(step);
+    }
+    match decided {
+        None => after_actions(step, next),
+        Some((kind, met)) => after_condition(step, kind, met, next),
+    }
+}
+
+/// The condition whose rules have all ended just now, and whether it is met.
+fn decided(stage: &StageRun) -> Option<(ConditionKind, bool)> {
+    let condition = stage.conditions.iter().find(|condition| condition.status == ConditionStatus::InProgress)?;
+    Some((condition.kind, condition.rules.iter().all(|rule| rule.status == ActionStatus::Succeeded)))
+}
+
+/// Writes down how a condition was decided.
+pub(crate) fn settle(step: &mut Step<'_, '_>, kind: ConditionKind, status: ConditionStatus) {
+    let now = step.now();
+    let condition = step.stage_mut().and_then(|stage| stage.conditions.iter_mut().find(|it| it.kind == kind));
+    if let Some(condition) = condition {
+        condition.status = status;
+        condition.updated = now;
+    }
+}
+
+/// A condition is decided.
+pub(crate) fn after_condition(
+    step: &mut Step<'_, '_>,
+    kind: ConditionKind,
+    met: bool,
+    next: Option<Uuid>,
+) -> Result<(), Refusal> {
+    match (kind, met) {
+        (ConditionKind::BeforeEntry, true) => after_actions(step, next),
+        (ConditionKind::OnSuccess, true) => crossing::leave_succeeded(step, next),
+        (ConditionKind::OnFailure, false) => crossing::leave_failed(step, None),
+        _ => {
+            let declared = declared(step);
+            let result = declared.and_then(|stage| stage.condition(kind).map(|condition| condition.result));
+            engage(step, result.unwrap_or(StageResult::Fail), next)
+        }
+    }
+}
+
+/// No action runs and no condition is open: the next group, or what all or one failing brings.
+fn after_actions(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refusal> {
+    let Some(declared) = declared(step) else {
+        return Err(Refusal::Nothing);
+    };
+    let mut stage = step.stage_cloned()?;
+    if stage.actions.iter().any(|action| action.status == ActionStatus::Failed) {
+        return failed(step, next);
+    }
+    if group::request_next(step, &mut stage, &declared, next) {
+        step.put_stage(stage);
+        return Ok(());
+    }
+    match declared.condition(ConditionKind::OnSuccess).filter(|_| step.execution().rollback.is_none()) {
+        Some(condition) => {
+            group::request_rules(step, &mut stage, ConditionKind::OnSuccess, condition, next);
+            step.put_stage(stage);
+            Ok(())
+        }
+        None => crossing::leave_succeeded(step, next),
+    }
+}
+
+/// An action failed. An execution that rolls back just fails: it must not lead to another of its kind.
+fn failed(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refusal> {
+    let failure = declared(step).and_then(|stage| stage.on_failure).filter(|_| step.execution().rollback.is_none());
+    match failure {
+        None => crossing::leave_failed(step, None),
+        Some(failure) => match &failure.condition {
+            None => engage(step, failure.result, next),
+            Some(condition) => {
+                let mut stage = step.stage_cloned()?;
+                group::request_rules(step, &mut stage, ConditionKind::OnFailure, condition, next);
+                step.put_stage(stage);
+                Ok(())
+            }
+        },
+    }
+}
+
+/// A result takes effect.
+fn engage(step: &mut Step<'_, '_>, result: StageResult, next: Option<Uuid>) -> Result<(), Refusal> {
+    match result {
+        StageResult::Fail => crossing::leave_failed(step, None),
+        StageResult::Skip => crossing::leave_skipped(step, next),
+        StageResult::Rollback => rollback::after_failure(step),
+        StageResult::Retry => {
+            let stage = step.stage_cloned()?;
+            let mode = declared(step).and_then(|stage| stage.on_failure).map(|failure| failure.retry);
+            match mode {
+                // One attempt is allowed. Source: CodePipeline API, `RetryStageMetadata`.
+                Some(mode) if stage.retries.automatic == 0 => {
+                    if let Some(stage) = step.stage_mut() {
+                        stage.status = StageStatus::Failed;
+                    }
+                    retry::again(step, mode, RetryTrigger::Automatic, next)
+                }
+                _ => crossing::leave_failed(step, None),
+            }
+        }
+    }
+}
+
+/// The declaration of the stage at hand.
+pub(crate) fn declared(step: &Step<'_, '_>) -> Option<pipeline::Stage> {
+    let index = step.stage()?.stage;
+    step.pipeline.stages().get(index).cloned()
+}

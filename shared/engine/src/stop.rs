@@ -1,0 +1,118 @@
+//! Ends that come from outside: a person stops an execution, or its pipeline is deleted.
+//!
+//! Source: CodePipeline user guide, 'Stop a pipeline execution', and API, `StopPipelineExecution`.
+
+use crate::command::{Effect, Refusal};
+use crate::crossing;
+use crate::state::{ActionStatus, Chore, ConditionStatus, Execution, ExecutionStatus, Position, StageStatus, Stop};
+use crate::step::Step;
+
+/// A person stops the execution. With `abandon` what runs is given up, and the end is there at once; without, what runs
+/// goes on to its end and nothing more is begun. Who waits in front of a stage has nothing that runs.
+pub(crate) fn stop(step: &mut Step<'_, '_>, abandon: bool, reason: Option<String>) -> Result<(), Refusal> {
+    let execution = step.execution();
+    let id = execution.id;
+    match (execution.status, &execution.stop) {
+        (ExecutionStatus::InProgress, None) => {}
+        (ExecutionStatus::Stopping, Some(before)) if abandon && !before.abandon => {}
+        (ExecutionStatus::InProgress | ExecutionStatus::Stopping, _) => return Err(Refusal::AlreadyStopping(id)),
+        (status, _) => return Err(Refusal::NotStoppable { execution: id, status: ended(status) }),
+    }
+    step.execution_mut().stop = Some(Stop { abandon, reason });
+    match step.execution().position {
+        Position::Waiting(index) => {
+            let stage = step.pipeline.stages()[index].name.clone();
+            crossing::end(step, ExecutionStatus::Stopped, summary(step.execution()), &stage)
+        }
+        Position::In(_) if abandon => {
+            give_up(step, ActionStatus::Abandoned, ConditionStatus::Abandoned);
+            stopped(step)
+        }
+        Position::In(_) => {
+            if let Some(stage) = step.stage_mut() {
+                stage.status = StageStatus::Stopping;
+            }
+            let summary = summary(step.execution());
+            let execution = step.execution_mut();
+            execution.status = ExecutionStatus::Stopping;
+            execution.summary = summary;
+            Ok(())
+        }
+        Position::Out => Err(Refusal::Nothing),
+    }
+}
+
+/// Nothing runs any more in the stage of an execution that was stopped.
+pub(crate) fn stopped(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
+    let all = |wanted: ActionStatus| {
+        step.stage().is_some_and(|stage| stage.actions.iter().all(|action| action.status == wanted))
+    };
+    let failed = step.stage().is_some_and(|stage| stage.actions.iter().any(|it| it.status == ActionStatus::Failed));
+    let status = match (failed, all(ActionStatus::Succeeded)) {
+        (true, _) => StageStatus::Failed,
+        (false, true) => StageStatus::Succeeded,
+        (false, false) => StageStatus::Stopped,
+    };
+    let (_, name) = crossing::end_stage(step, status)?;
+    crossing::record_revisions(step);
+    crossing::end(step, ExecutionStatus::Stopped, summary(step.execution()), &name)
+}
+
+/// Gives up everything that runs in the stage at hand.
+pub(crate) fn give_up(step: &mut Step<'_, '_>, actions: ActionStatus, conditions: ConditionStatus) {
+    let now = step.now();
+    let Some(stage) = step.stage_mut() else {
+        return;
+    };
+    let running: Vec<u8> = stage.runs().filter(|(_, run)| run.status.in_flight()).map(|(place, _)| place).collect();
+    let ids: Vec<_> = running.iter().map(|place| stage.id_at(*place)).collect();
+    for place in running {
+        if let Some(run) = stage.run_mut(place) {
+            run.status = actions.clone();
+            run.check = None;
+            run.updated = Some(now);
+        }
+    }
+    for condition in stage.conditions.iter_mut().filter(|it| it.status == ConditionStatus::InProgress) {
+        condition.status = conditions;
+        condition.updated = now;
+    }
+    step.effects.extend(ids.into_iter().map(Effect::Cancel));
+}
+
+fn summary(execution: &Execution) -> Option<String> {
+    let reason = execution.stop.as_ref().and_then(|stop| stop.reason.as_deref()).filter(|reason| !reason.is_empty());
+    Some(reason.map_or_else(|| "Stopped.".to_owned(), |reason| format!("Stopped: {reason}")))
+}
+
+fn ended(status: ExecutionStatus) -> &'static str {
+    match status {
+        ExecutionStatus::InProgress | ExecutionStatus::Stopping => "in progress",
+        ExecutionStatus::Succeeded => "succeeded",
+        ExecutionStatus::Failed => "failed",
+        ExecutionStatus::Superseded => "superseded",
+        ExecutionStatus::Cancelled => "cancelled",
+        ExecutionStatus::Stopped => "stopped",
+    }
+}
+
+/// The chore `Cancel`: the pipeline was deleted.
+pub(crate) fn cancel(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
+    let id = step.execution().id;
+    let mine = |chore: &Chore| matches!(chore, Chore::Cancel { execution } if *execution == id);
+    if !step.lanes()?.chores.iter().any(mine) {
+        return Err(Refusal::Nothing);
+    }
+    let lanes = step.lanes_mut()?;
+    lanes.done(mine);
+    lanes.running.retain(|running| *running != id);
+    let (Position::In(_) | Position::Waiting(_)) = step.execution().position else {
+        return Ok(());
+    };
+    if step.stage().is_some_and(|stage| stage.status.is_open()) {
+        give_up(step, ActionStatus::Abandoned, ConditionStatus::Cancelled);
+        crossing::end_stage(step, StageStatus::Cancelled)?;
+    }
+    crossing::ended(step, ExecutionStatus::Cancelled, Some("The pipeline was deleted.".into()));
+    Ok(())
+}
