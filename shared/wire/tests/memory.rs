@@ -1,7 +1,7 @@
 //! A body of the greatest size, made to take as much memory as it can, takes a bounded amount of it. This test has a process
 //! of its own, as it reads how much the process has had at most.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use aws_sdk_codepipeline::operation::get_pipeline::GetPipelineInput;
 use wire::{Exception, MAX_BODY, Protocol, decode};

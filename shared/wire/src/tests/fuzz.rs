@@ -34,12 +34,30 @@ fn is_shaped(error: &ApiError, protocol: Protocol) {
     assert_eq!(body["message"], error.message);
 }
 
+/// Whether two values are the same, times to the microsecond or to what a double holds of them.
+fn alike(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) if one.is_f64() || other.is_f64() => one
+            .as_f64()
+            .zip(other.as_f64())
+            .is_some_and(|(one, other)| (one - other).abs() <= (one.abs() * 1e-15).max(1e-6)),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| alike(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(key, value)| other.get(key).is_some_and(|other| alike(value, other)))
+        }
+        _ => one == other,
+    }
+}
+
 /// Decodes; refusals may only have the names that decoding gives. What is taken must be taken again once encoded.
 fn survives(operation: Operation, protocol: Protocol, body: &[u8]) {
     match decoded(operation, protocol, body) {
         Ok(taken) => {
             let again = decoded(operation, Protocol::AwsJson11, taken.to_string().as_bytes());
-            assert_eq!(again.as_ref(), Ok(&taken), "{operation}");
+            assert!(again.as_ref().is_ok_and(|again| alike(again, &taken)), "{operation}: {taken} and again {again:?}");
             assert!(decoded(operation, Protocol::RpcV2Cbor, &in_cbor(operation, &taken)).is_ok(), "{operation}");
         }
         Err(error) => {
