@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use engine::{
-    ActionError, ActionId, ActionStatus as Running, Chore, Context, Decision, End, Execution, ExecutionId,
-    ExecutionStatus, Head, Lanes, Policy, Position, Progress, Refusal, StageRun, Start, State, Success, Timestamp,
-    TransitionChange, Trigger,
+    ActionError, ActionStatus as Running, Chore, Context, Decision, End, Execution, ExecutionId, ExecutionStatus, Head,
+    Lanes, Policy, Position, Progress, Refusal, Rollback, StageRun, Start, State, Success, Timestamp, TransitionChange,
+    Trigger,
 };
-use pipeline::{ExecutionMode, Pipeline, PipelineType};
+use pipeline::{ExecutionMode, Pipeline, PipelineType, RetryMode};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -78,9 +78,13 @@ impl Adapter {
             Command::Finish { run, stage, action, well } => self.finish(run, stage, action, well)?,
             Command::Close(stage) => self.transition(stage, Some("closed".into()))?,
             Command::Open(stage) => self.transition(stage, None)?,
-            Command::Stop { .. } | Command::Retry { .. } | Command::Rollback { .. } => bail!("not yet"),
             // The driver finds no head any more.
-            Command::Delete if self.lanes.deleted => Err(Refused::NoPipeline),
+            Command::Stop { .. } | Command::Delete if self.lanes.deleted => Err(Refused::NoPipeline),
+            Command::Stop { run, abandon } => {
+                answered(self.decide(self.order[run], None, engine::Command::Stop { abandon, reason: None }))?
+            }
+            Command::Retry { run, stage, all } => self.retry(self.order[run], stage, all)?,
+            Command::Rollback { target, stage } => self.roll_back(self.order[target], stage)?,
             Command::Delete => {
                 let lanes = self.lanes.clone();
                 let decision = self.with(|context| engine::delete(lanes, context));
@@ -93,8 +97,7 @@ impl Adapter {
     }
 
     fn start(&mut self) -> Result<Result<(), Refused>> {
-        let number = self.order.len() as u128 + 1;
-        let id = ExecutionId::from_random(Uuid::from_u128(number << 100 | number << 64));
+        let id = self.next_id();
         let start = Start {
             id,
             trigger: Trigger { kind: "StartPipelineExecution".into(), detail: String::new() },
@@ -102,40 +105,71 @@ impl Adapter {
             overrides: Vec::new(),
         };
         let (pipeline, head, lanes) = (self.pipeline.clone(), self.head.clone(), self.lanes.clone());
-        match self.with(|context| engine::start(pipeline, &head, lanes, start, context)) {
-            Ok(decision) => {
-                self.keep(decision);
-                self.order.push(id);
-                Ok(Ok(()))
-            }
-            Err(Refusal::Nothing) => Ok(Err(Refused::NoPipeline)),
-            Err(refusal) => bail!("start: {refusal:?}"),
+        let started = self.with(|context| engine::start(pipeline, &head, lanes, start, context));
+        self.begun(id, started)
+    }
+
+    /// Keeps what begins an execution.
+    fn begun(&mut self, id: ExecutionId, decided: Result<Decision, Refusal>) -> Result<Result<(), Refused>> {
+        answered(decided.map(|decision| {
+            self.keep(decision);
+            self.order.push(id);
+        }))
+    }
+
+    fn roll_back(&mut self, target: ExecutionId, stage: usize) -> Result<Result<(), Refused>> {
+        if self.lanes.deleted {
+            return Ok(Err(Refused::NoPipeline));
         }
+        let id = self.next_id();
+        let target = self.executions[&target].clone();
+        let attempt = self.stages.get(&(target.id, stage, target.attempts[stage])).cloned();
+        let trigger = Trigger { kind: "ManualRollback".into(), detail: String::new() };
+        let rollback = Rollback { id, stage: self.pipeline.stages()[stage].name.clone(), trigger, target, attempt };
+        let (pipeline, head, lanes) = (self.pipeline.clone(), self.head.clone(), self.lanes.clone());
+        let begun = self.with(|context| engine::rollback(pipeline, &head, lanes, rollback, context));
+        self.begun(id, begun)
+    }
+
+    fn retry(&mut self, id: ExecutionId, stage: usize, all: bool) -> Result<Result<(), Refused>> {
+        if self.lanes.deleted {
+            return Ok(Err(Refused::NoPipeline));
+        }
+        let attempt = self.executions[&id].attempts[stage];
+        // The driver finds no attempt to load.
+        if attempt == 0 {
+            return Ok(Err(Refused::NotRetryable));
+        }
+        let mode = if all { RetryMode::AllActions } else { RetryMode::FailedActions };
+        let name = self.pipeline.stages()[stage].name.clone();
+        let command = engine::Command::Retry { stage: name, mode, current: self.pipeline.clone() };
+        answered(self.decide(id, Some((stage, attempt)), command))
+    }
+
+    fn next_id(&self) -> ExecutionId {
+        let number = self.order.len() as u128 + 1;
+        ExecutionId::from_random(Uuid::from_u128(number << 100 | number << 64))
     }
 
     fn transition(&mut self, stage: usize, disable: Option<String>) -> Result<Result<(), Refused>> {
         let stage = self.pipeline.stages()[stage].name.clone();
         let lanes = self.lanes.clone();
-        let change = TransitionChange { stage, disable, by: "somebody".into() };
-        match self.with(|context| engine::set_transition(lanes, change, context)) {
-            Ok(decision) => {
-                self.keep(decision);
-                Ok(Ok(()))
-            }
-            Err(Refusal::Nothing) => Ok(Err(Refused::NoPipeline)),
-            Err(refusal) => bail!("transition: {refusal:?}"),
-        }
+        let change = TransitionChange { mode: self.head.mode, stage, disable, by: "somebody".into() };
+        let changed = self.with(|context| engine::set_transition(lanes, change, context));
+        answered(changed.map(|decision| self.keep(decision)))
     }
 
     fn finish(&mut self, run: usize, stage: usize, action: usize, well: bool) -> Result<Result<(), Refused>> {
         let execution = self.order[run];
         let attempt = self.executions[&execution].attempts[stage].max(1);
-        let id = execution.action(stage, action, attempt);
-        let run = self.stages.get(&(execution, stage, attempt)).and_then(|stage| stage.actions.get(action));
+        let visit = self.stages.get(&(execution, stage, attempt));
+        let id = visit.map_or_else(|| execution.action(stage, action, attempt), |visit| visit.action_id(action));
+        let at = Some((stage, id.attempt));
+        let run = visit.and_then(|visit| visit.actions.get(action));
         let mut worker = Uuid::from_u128(self.rng.random());
         match run.map(|run| run.status.clone()) {
             Some(Running::Requested) => {
-                if let Err(refusal) = self.decide(execution, Some(id), engine::Command::Claim { action: id, worker }) {
+                if let Err(refusal) = self.decide(execution, at, engine::Command::Claim { action: id, worker }) {
                     bail!("claim: {refusal:?}");
                 }
             }
@@ -147,7 +181,7 @@ impl Adapter {
         if claimed && self.rng.random_bool(0.5) {
             let poll = self.rng.random_bool(0.5);
             let started = engine::Command::Started { action: id, worker, report: Progress::default(), poll };
-            if let Err(refusal) = self.decide(execution, Some(id), started) {
+            if let Err(refusal) = self.decide(execution, at, started) {
                 bail!("started: {refusal:?}");
             }
         }
@@ -158,18 +192,14 @@ impl Adapter {
             End::Failed { error, report: Progress::default() }
         };
         let next = self.rng.random_bool(0.5).then_some(worker);
-        match self.decide(execution, Some(id), engine::Command::Finish { action: id, end, next }) {
-            Ok(()) => Ok(Ok(())),
-            Err(Refusal::UnknownAction(_) | Refusal::WrongState { .. }) => Ok(Err(Refused::NotInProgress)),
-            Err(refusal) => bail!("finish: {refusal:?}"),
-        }
+        answered(self.decide(execution, at, engine::Command::Finish { action: id, end, next }))
     }
 
-    /// Has the engine decide on an execution, in the stage attempt of the action or in the one in which it is.
-    fn decide(&mut self, id: ExecutionId, action: Option<ActionId>, command: engine::Command) -> Result<(), Refusal> {
+    /// Has the engine decide on an execution, at a stage and attempt or at those in which it is.
+    fn decide(&mut self, id: ExecutionId, at: Option<(usize, u16)>, command: engine::Command) -> Result<(), Refusal> {
         let execution = self.executions[&id].clone();
-        let key = match (action, execution.position) {
-            (Some(action), _) => Some((id, usize::from(action.stage), action.attempt)),
+        let key = match (at, execution.position) {
+            (Some((stage, attempt)), _) => Some((id, stage, attempt)),
             (None, Position::In(stage)) => Some((id, stage, execution.attempts[stage])),
             _ => None,
         };
@@ -199,6 +229,7 @@ impl Adapter {
                 Chore::Enter { stage, .. } => engine::Command::Enter { stage: stage.clone() },
                 Chore::Supersede { by, .. } => engine::Command::Supersede { by: *by },
                 Chore::Cancel { .. } => engine::Command::Cancel,
+                Chore::RollBack { .. } => bail!("no stage of the shape rolls back by itself"),
             };
             if let Err(refusal) = self.decide(chore.execution(), None, command) {
                 bail!("chore {chore:?}: {refusal:?}");
@@ -254,6 +285,9 @@ impl Adapter {
                     engine::StageStatus::Succeeded => StageStatus::Succeeded,
                     engine::StageStatus::Failed => StageStatus::Failed,
                     engine::StageStatus::Cancelled => StageStatus::Cancelled,
+                    engine::StageStatus::Stopping => StageStatus::Stopping,
+                    engine::StageStatus::Stopped => StageStatus::Stopped,
+                    engine::StageStatus::Skipped => bail!("no stage of the shape can be skipped"),
                 };
                 Ok(Some(Visit { status, actions: actions.collect() }))
             }
@@ -265,6 +299,8 @@ impl Adapter {
                 ExecutionStatus::Failed => Status::Failed,
                 ExecutionStatus::Superseded => Status::Superseded,
                 ExecutionStatus::Cancelled => Status::Cancelled,
+                ExecutionStatus::Stopping => Status::Stopping,
+                ExecutionStatus::Stopped => Status::Stopped,
             },
             place: match execution.position {
                 Position::Waiting(stage) => Place::Before(stage),
@@ -287,6 +323,24 @@ impl Adapter {
             latest: lane.latest.map(|entry| number(entry.execution)).transpose()?,
         })
     }
+}
+
+/// The engine's answer in the model's words; what the engine must not say here is an error.
+fn answered(answer: Result<(), Refusal>) -> Result<Result<(), Refused>> {
+    Ok(Err(match answer {
+        Ok(()) => return Ok(Ok(())),
+        Err(Refusal::Nothing) => Refused::NoPipeline,
+        Err(Refusal::UnknownAction(_) | Refusal::WrongState { .. }) => Refused::NotInProgress,
+        Err(Refusal::TooManyExecutions(_)) => Refused::TooMany,
+        Err(Refusal::NotStoppable { .. }) => Refused::NotStoppable,
+        Err(Refusal::AlreadyStopping(_)) => Refused::StopsAlready,
+        Err(Refusal::NotRetryable { .. }) => Refused::NotRetryable,
+        Err(Refusal::NotLatest { .. }) => Refused::NotLatest,
+        Err(Refusal::NotRollable { .. }) => Refused::NoRollback,
+        Err(Refusal::NoTransitions) => Refused::NoTransitions,
+        Err(Refusal::Busy(_)) => Refused::Busy,
+        Err(refusal) => bail!("refused: {refusal:?}"),
+    }))
 }
 
 /// A declaration of the shape: sources in the first stage, state machines in the others.

@@ -121,6 +121,10 @@ pub enum Refused {
     NotLatest,
     /// `UnableToRollbackStageException`.
     NoRollback,
+    /// Transitions of a pipeline of mode PARALLEL: `ValidationException`.
+    NoTransitions,
+    /// `ConflictException`.
+    Busy,
 }
 
 /// Status of an execution. Source: CodePipeline API, `PipelineExecutionStatus`.

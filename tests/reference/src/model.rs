@@ -64,6 +64,8 @@ impl Model {
             Command::Finish { run, stage, action, well } => self.finish(run, stage, action, well)?,
             _ if self.deleted => return Err(Refused::NoPipeline),
             Command::Start => self.start()?,
+            // Assumed, from 'Set or change the pipeline execution mode': without a pipeline state there are no transitions.
+            Command::Close(_) | Command::Open(_) if self.mode == Mode::Parallel => return Err(Refused::NoTransitions),
             Command::Close(stage) => self.closed[stage] = true,
             Command::Open(stage) => self.closed[stage] = false,
             Command::Stop { run, abandon } => self.stop(run, abandon)?,
@@ -77,15 +79,16 @@ impl Model {
 
     fn start(&mut self) -> Result<(), Refused> {
         self.within_limit()?;
-        self.begin(0, false);
+        let run = self.begin(false);
+        self.arrive(run, 0);
         Ok(())
     }
 
-    /// A new execution comes to the stage.
-    fn begin(&mut self, stage: usize, rollback: bool) {
+    /// A new execution, which is nowhere yet.
+    fn begin(&mut self, rollback: bool) -> usize {
         let visits = vec![None; self.orders.len()];
         self.runs.push(Run { status: Status::InProgress, place: Place::Out, arrived: 0, rollback, visits });
-        self.arrive(self.runs.len() - 1, stage);
+        self.runs.len() - 1
     }
 
     /// Source: user guide, 'Troubleshooting' and 'Quotas': 50 executions at once in QUEUED and in PARALLEL mode.
@@ -125,23 +128,27 @@ impl Model {
 
     /// What failed runs again in the same execution, or all of the stage; then the execution goes on from there.
     fn retry(&mut self, run: usize, stage: usize, all: bool) -> Result<(), Refused> {
-        // Another execution that entered the stage since takes the right to retry away. In PARALLEL there is no other.
-        let entered = self.runs[run].visits[stage].is_some();
-        if entered && self.mode != Mode::Parallel && self.latest[stage] != Some(run) {
-            return Err(Refused::NotLatest);
-        }
         let Some(visit) = &self.runs[run].visits[stage] else { return Err(Refused::NotRetryable) };
         let going_on = visit.status == StageStatus::InProgress;
         let possible = match visit.status {
             StageStatus::Failed => true,
-            // Assumed: of a stopped stage, what was given up, failed or had not begun runs; if all had succeeded, none.
-            StageStatus::Stopped => visit.actions.iter().any(|status| *status != ActionStatus::Succeeded),
+            // Assumed: of a stopped stage, what was given up or had not begun runs.
+            StageStatus::Stopped => true,
             // Failed actions run again at once, while others are still in progress.
             StageStatus::InProgress => !all && visit.actions.contains(&ActionStatus::Failed),
             StageStatus::Succeeded | StageStatus::Stopping | StageStatus::Cancelled => false,
         };
+        let open = going_on || visit.status == StageStatus::Stopping;
+        if open && visit.actions.contains(&ActionStatus::Failed) {
+            return Err(Refused::Busy);
+        }
         if !possible {
             return Err(Refused::NotRetryable);
+        }
+        // Another execution that entered the stage since takes the right to retry away. In PARALLEL there is no other.
+        // Assumed: only what could be retried otherwise is refused for that reason.
+        if self.mode != Mode::Parallel && self.latest[stage] != Some(run) {
+            return Err(Refused::NotLatest);
         }
         if !going_on {
             self.within_limit()?;
@@ -167,8 +174,9 @@ impl Model {
         if self.mode == Mode::Parallel || stage == 0 || runs || self.runs[target].rollback || !succeeded {
             return Err(Refused::NoRollback);
         }
-        // Assumed: it waits for a closed transition as any other execution does.
-        self.begin(stage, true);
+        // Assumed: it does not come from the stage before, so that a closed transition and who waits there do not matter.
+        let run = self.begin(true);
+        self.enter(run, stage);
         Ok(())
     }
 
@@ -202,7 +210,15 @@ impl Model {
             return false;
         }
         if status == Status::Stopping {
-            self.mark(run, stage, StageStatus::Stopped);
+            // Assumed: a stage in which an action failed has failed, and one in which all succeeded has succeeded, also
+            // if its execution is stopped.
+            let done = visit.actions.iter().all(|status| *status == ActionStatus::Succeeded);
+            let ended = match any(ActionStatus::Failed) {
+                true => StageStatus::Failed,
+                false if done => StageStatus::Succeeded,
+                false => StageStatus::Stopped,
+            };
+            self.mark(run, stage, ended);
             self.end(run, Status::Stopped);
             return true;
         }
@@ -244,11 +260,15 @@ impl Model {
             Mode::Queued | Mode::Parallel => waiting.first(),
         };
         let Some(run) = next.copied() else { return false };
+        self.enter(run, stage);
+        true
+    }
+
+    fn enter(&mut self, run: usize, stage: usize) {
         self.runs[run].place = Place::Inside(stage);
         let actions = vec![ActionStatus::Idle; self.orders[stage].len()];
         self.runs[run].visits[stage] = Some(Visit { status: StageStatus::InProgress, actions });
         self.latest[stage] = Some(run);
-        true
     }
 
     /// An execution comes to the place in front of a stage.

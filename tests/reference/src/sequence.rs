@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::adapter::Adapter;
-use crate::command::{ActionStatus, Command, Mode, Place, Refused, Seen, Shape};
+use crate::command::{ActionStatus, Command, Mode, Place, Refused, Seen, Shape, StageStatus, Visit};
 use crate::model::Model;
 
 /// Commands in a sequence, at most.
@@ -261,38 +261,70 @@ fn shape(rng: &mut StdRng) -> Shape {
     Shape { mode: MODES[rng.random_range(0..MODES.len())], stages }
 }
 
-/// The modes that the engine knows.
-const MODES: &[Mode] = &[Mode::Superseded];
+const MODES: [Mode; 3] = [Mode::Superseded, Mode::Queued, Mode::Parallel];
 
 /// Something that could happen next: mostly what has a meaning, sometimes anything.
 fn command(rng: &mut StdRng, shape: &Shape, seen: &Seen, closes: bool) -> Command {
     let stage = rng.random_range(0..shape.stages.len());
-    if rng.random_bool(0.05) && !seen.runs.is_empty() {
+    if !seen.runs.is_empty() && rng.random_bool(0.05) {
+        // Anything at all, whether or not it has a meaning.
+        let (run, abandon) = (rng.random_range(0..seen.runs.len()), rng.random());
         let action = rng.random_range(0..shape.stages[stage].len());
-        return Command::Finish { run: rng.random_range(0..seen.runs.len()), stage, action, well: rng.random() };
+        return match rng.random_range(0..4) {
+            0 => Command::Finish { run, stage, action, well: rng.random() },
+            1 => Command::Stop { run, abandon },
+            2 => Command::Retry { run, stage, all: abandon },
+            _ => Command::Rollback { target: run, stage },
+        };
     }
     match rng.random_range(0..200) {
         0..40 => Command::Start,
         40..52 if closes => Command::Close(stage),
         52..70 if closes => Command::Open(stage),
         70 => Command::Delete,
+        71..80 => {
+            let open = |run: &usize| seen.runs[*run].place != Place::Out;
+            chosen(rng, (0..seen.runs.len()).filter(open))
+                .map_or(Command::Start, |run| Command::Stop { run, abandon: rng.random() })
+        }
+        80..100 => chosen(rng, visits(seen).filter(|(_, _, visit)| has(visit, ActionStatus::Failed) || stopped(visit)))
+            .map_or(Command::Start, |(run, stage, _)| Command::Retry { run, stage, all: rng.random_bool(0.3) }),
+        100..110 => chosen(rng, visits(seen).filter(|(_, _, visit)| visit.status == StageStatus::Succeeded))
+            .map_or(Command::Start, |(target, stage, _)| Command::Rollback { target, stage }),
         _ => {
-            let mut running = Vec::new();
-            for (run, each) in seen.runs.iter().enumerate() {
-                let Place::Inside(stage) = each.place else { continue };
-                for (action, status) in each.visits[stage].iter().flat_map(|visit| &visit.actions).enumerate() {
-                    if *status == ActionStatus::InProgress {
-                        running.push((run, stage, action));
-                    }
-                }
-            }
-            if running.is_empty() {
-                return Command::Start;
-            }
-            let (run, stage, action) = running[rng.random_range(0..running.len())];
-            Command::Finish { run, stage, action, well: rng.random_bool(0.85) }
+            let running = visits(seen).flat_map(|(run, stage, visit)| {
+                let running = |action: &usize| visit.actions[*action] == ActionStatus::InProgress;
+                (0..visit.actions.len()).filter(running).map(move |action| (run, stage, action))
+            });
+            chosen(rng, running).map_or(Command::Start, |(run, stage, action)| Command::Finish {
+                run,
+                stage,
+                action,
+                well: rng.random_bool(0.85),
+            })
         }
     }
+}
+
+fn chosen<T>(rng: &mut StdRng, from: impl Iterator<Item = T>) -> Option<T> {
+    let mut all: Vec<T> = from.collect();
+    if all.is_empty() { None } else { Some(all.swap_remove(rng.random_range(0..all.len()))) }
+}
+
+/// The latest attempts of all executions at all stages.
+fn visits(seen: &Seen) -> impl Iterator<Item = (usize, usize, &Visit)> {
+    seen.runs.iter().enumerate().flat_map(|(run, each)| {
+        let visits = each.visits.iter().enumerate();
+        visits.filter_map(move |(stage, visit)| Some((run, stage, visit.as_ref()?)))
+    })
+}
+
+fn has(visit: &Visit, status: ActionStatus) -> bool {
+    visit.actions.contains(&status)
+}
+
+fn stopped(visit: &Visit) -> bool {
+    visit.status == StageStatus::Stopped
 }
 
 impl fmt::Display for Disagreement {
