@@ -25,7 +25,9 @@ use crate::command::{
 
 /// A pipeline in the engine, with its items.
 pub struct Adapter {
-    pipeline: Arc<Pipeline>,
+    /// The versions of the pipeline, from 1, which differ in their mode.
+    versions: Vec<Arc<Pipeline>>,
+    shape: Shape,
     head: Head,
     lanes: Lanes,
     executions: BTreeMap<ExecutionId, Execution>,
@@ -56,7 +58,8 @@ impl Adapter {
         };
         Ok(Self {
             lanes: Lanes::new(head.pipeline.clone(), head.incarnation),
-            pipeline: Arc::new(pipeline),
+            versions: vec![Arc::new(pipeline)],
+            shape: shape.clone(),
             head,
             executions: BTreeMap::new(),
             stages: HashMap::new(),
@@ -79,12 +82,18 @@ impl Adapter {
             Command::Close(stage) => self.transition(stage, Some("closed".into()))?,
             Command::Open(stage) => self.transition(stage, None)?,
             // The driver finds no head any more.
-            Command::Stop { .. } | Command::Delete if self.lanes.deleted => Err(Refused::NoPipeline),
+            Command::Stop { .. } | Command::Change(_) | Command::Delete if self.lanes.deleted => {
+                Err(Refused::NoPipeline)
+            }
             Command::Stop { run, abandon } => {
                 answered(self.decide(self.order[run], None, engine::Command::Stop { abandon, reason: None }))?
             }
             Command::Retry { run, stage, all } => self.retry(self.order[run], stage, all)?,
             Command::Rollback { target, stage } => self.roll_back(self.order[target], stage)?,
+            Command::Change(mode) => {
+                self.change(mode)?;
+                Ok(())
+            }
             Command::Delete => {
                 let lanes = self.lanes.clone();
                 let decision = self.with(|context| engine::delete(lanes, context));
@@ -104,7 +113,7 @@ impl Adapter {
             variables: BTreeMap::new(),
             overrides: Vec::new(),
         };
-        let (pipeline, head, lanes) = (self.pipeline.clone(), self.head.clone(), self.lanes.clone());
+        let (pipeline, head, lanes) = (self.current(), self.head.clone(), self.lanes.clone());
         let started = self.with(|context| engine::start(pipeline, &head, lanes, start, context));
         self.begun(id, started)
     }
@@ -125,8 +134,8 @@ impl Adapter {
         let target = self.executions[&target].clone();
         let attempt = self.stages.get(&(target.id, stage, target.attempts[stage])).cloned();
         let trigger = Trigger { kind: "ManualRollback".into(), detail: String::new() };
-        let rollback = Rollback { id, stage: self.pipeline.stages()[stage].name.clone(), trigger, target, attempt };
-        let (pipeline, head, lanes) = (self.pipeline.clone(), self.head.clone(), self.lanes.clone());
+        let rollback = Rollback { id, stage: self.current().stages()[stage].name.clone(), trigger, target, attempt };
+        let (pipeline, head, lanes) = (self.current(), self.head.clone(), self.lanes.clone());
         let begun = self.with(|context| engine::rollback(pipeline, &head, lanes, rollback, context));
         self.begun(id, begun)
     }
@@ -141,9 +150,23 @@ impl Adapter {
             return Ok(Err(Refused::NotRetryable));
         }
         let mode = if all { RetryMode::AllActions } else { RetryMode::FailedActions };
-        let name = self.pipeline.stages()[stage].name.clone();
-        let command = engine::Command::Retry { stage: name, mode, current: self.pipeline.clone() };
+        let name = self.current().stages()[stage].name.clone();
+        let command = engine::Command::Retry { stage: name, mode, current: self.current() };
         answered(self.decide(id, Some((stage, attempt)), command))
+    }
+
+    fn current(&self) -> Arc<Pipeline> {
+        self.versions[self.head.version as usize - 1].clone()
+    }
+
+    /// As the driver updates a pipeline.
+    fn change(&mut self, mode: Mode) -> Result<()> {
+        let pipeline = declare(&Shape { mode, ..self.shape.clone() })?;
+        self.head.version += 1;
+        self.head.mode = pipeline.mode();
+        self.lanes.forget_unused(&pipeline);
+        self.versions.push(Arc::new(pipeline));
+        Ok(())
     }
 
     fn next_id(&self) -> ExecutionId {
@@ -152,7 +175,7 @@ impl Adapter {
     }
 
     fn transition(&mut self, stage: usize, disable: Option<String>) -> Result<Result<(), Refused>> {
-        let stage = self.pipeline.stages()[stage].name.clone();
+        let stage = self.current().stages()[stage].name.clone();
         let lanes = self.lanes.clone();
         let change = TransitionChange { mode: self.head.mode, stage, disable, by: "somebody".into() };
         let changed = self.with(|context| engine::set_transition(lanes, change, context));
@@ -204,8 +227,9 @@ impl Adapter {
             _ => None,
         };
         let stage = key.and_then(|key| self.stages.get(&key).cloned());
+        let pipeline = self.versions[execution.version as usize - 1].clone();
         // The driver loads the lanes only when they are asked for.
-        let mut state = State { pipeline: self.pipeline.clone(), lanes: None, execution, stage };
+        let mut state = State { pipeline, lanes: None, execution, stage };
         let (lanes, again) = (self.lanes.clone(), command.clone());
         let decision = self.with(|context| match engine::decide(state.clone(), command, context) {
             Err(Refusal::LanesNeeded) => {
@@ -262,7 +286,8 @@ impl Adapter {
     /// When the items contradict themselves.
     pub fn seen(&self) -> Result<Seen> {
         let runs = self.order.iter().map(|id| self.seen_run(*id)).collect::<Result<_>>()?;
-        let stages = self.pipeline.stages().iter().filter(|_| !self.lanes.deleted);
+        let pipeline = self.current();
+        let stages = pipeline.stages().iter().filter(|_| !self.lanes.deleted);
         let stages = stages.map(|stage| self.seen_stage(stage)).collect::<Result<_>>()?;
         Ok(Seen { runs, stages })
     }
@@ -337,6 +362,7 @@ fn answered(answer: Result<(), Refusal>) -> Result<Result<(), Refused>> {
         Err(Refusal::NotRetryable { .. }) => Refused::NotRetryable,
         Err(Refusal::NotLatest { .. }) => Refused::NotLatest,
         Err(Refusal::NotRollable { .. }) => Refused::NoRollback,
+        Err(Refusal::Outdated(_)) => Refused::Outdated,
         Err(Refusal::NoTransitions) => Refused::NoTransitions,
         Err(Refusal::Busy(_)) => Refused::Busy,
         Err(refusal) => bail!("refused: {refusal:?}"),

@@ -68,6 +68,8 @@ pub enum Command {
         /// Which stage.
         stage: usize,
     },
+    /// `UpdatePipeline`, to a version that differs in its mode only.
+    Change(Mode),
     /// `DeletePipeline`.
     Delete,
 }
@@ -78,7 +80,7 @@ impl Command {
         match self {
             Self::Finish { run, .. } | Self::Stop { run, .. } | Self::Retry { run, .. } => Some(*run),
             Self::Rollback { target, .. } => Some(*target),
-            Self::Start | Self::Close(_) | Self::Open(_) | Self::Delete => None,
+            Self::Start | Self::Close(_) | Self::Open(_) | Self::Change(_) | Self::Delete => None,
         }
     }
 }
@@ -97,6 +99,7 @@ impl fmt::Display for Command {
                 write!(f, "retry {} actions of stage {stage} in #{run}", if *all { "all" } else { "failed" })
             }
             Self::Rollback { target, stage } => write!(f, "roll stage {stage} back to #{target}"),
+            Self::Change(mode) => write!(f, "change the mode to {mode:?}"),
             Self::Delete => write!(f, "delete"),
         }
     }
@@ -121,6 +124,8 @@ pub enum Refused {
     NotLatest,
     /// `UnableToRollbackStageException`.
     NoRollback,
+    /// `PipelineExecutionOutdatedException`.
+    Outdated,
     /// Transitions of a pipeline of mode PARALLEL: `ValidationException`.
     NoTransitions,
     /// `ConflictException`.

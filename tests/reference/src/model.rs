@@ -18,6 +18,8 @@ const LIMIT: usize = 50;
 /// A pipeline and its executions.
 #[derive(Clone, Debug)]
 pub struct Model {
+    /// The current version, from 1, and its mode.
+    version: u32,
     mode: Mode,
     /// By stage, the run orders of its actions.
     orders: Vec<Vec<u32>>,
@@ -31,6 +33,10 @@ pub struct Model {
 
 #[derive(Clone, Debug)]
 struct Run {
+    /// Assumed: an execution keeps the version, and so the mode, with which it began. (The user guide has executions of
+    /// SUPERSEDED and QUEUED mode cancelled by an update; Millrace lets them go on.)
+    version: u32,
+    mode: Mode,
     status: Status,
     place: Place,
     /// When it came to the place in front of a stage, as a count.
@@ -45,6 +51,7 @@ impl Model {
     pub fn new(shape: &Shape) -> Self {
         let count = shape.stages.len();
         Self {
+            version: 1,
             mode: shape.mode,
             orders: shape.stages.clone(),
             runs: Vec::new(),
@@ -65,12 +72,20 @@ impl Model {
             _ if self.deleted => return Err(Refused::NoPipeline),
             Command::Start => self.start()?,
             // Assumed, from 'Set or change the pipeline execution mode': without a pipeline state there are no transitions.
-            Command::Close(_) | Command::Open(_) if self.mode == Mode::Parallel => return Err(Refused::NoTransitions),
+            // One that was closed under another mode can be opened for those who began under that.
+            Command::Close(_) if self.mode == Mode::Parallel => return Err(Refused::NoTransitions),
+            Command::Open(stage) if self.mode == Mode::Parallel && !self.closed[stage] => {
+                return Err(Refused::NoTransitions);
+            }
             Command::Close(stage) => self.closed[stage] = true,
             Command::Open(stage) => self.closed[stage] = false,
             Command::Stop { run, abandon } => self.stop(run, abandon)?,
             Command::Retry { run, stage, all } => self.retry(run, stage, all)?,
             Command::Rollback { target, stage } => self.roll_back(target, stage)?,
+            Command::Change(mode) => {
+                self.version += 1;
+                self.mode = mode;
+            }
             Command::Delete => self.delete(),
         }
         self.settle();
@@ -78,7 +93,7 @@ impl Model {
     }
 
     fn start(&mut self) -> Result<(), Refused> {
-        self.within_limit()?;
+        self.within_limit(self.mode)?;
         let run = self.begin(false);
         self.arrive(run, 0);
         Ok(())
@@ -87,14 +102,15 @@ impl Model {
     /// A new execution, which is nowhere yet.
     fn begin(&mut self, rollback: bool) -> usize {
         let visits = vec![None; self.orders.len()];
-        self.runs.push(Run { status: Status::InProgress, place: Place::Out, arrived: 0, rollback, visits });
+        let (version, mode, status) = (self.version, self.mode, Status::InProgress);
+        self.runs.push(Run { version, mode, status, place: Place::Out, arrived: 0, rollback, visits });
         self.runs.len() - 1
     }
 
     /// Source: user guide, 'Troubleshooting' and 'Quotas': 50 executions at once in QUEUED and in PARALLEL mode.
-    fn within_limit(&self) -> Result<(), Refused> {
+    fn within_limit(&self, mode: Mode) -> Result<(), Refused> {
         let running = self.runs.iter().filter(|run| run.place != Place::Out).count();
-        if self.mode != Mode::Superseded && running >= LIMIT { Err(Refused::TooMany) } else { Ok(()) }
+        if mode != Mode::Superseded && running >= LIMIT { Err(Refused::TooMany) } else { Ok(()) }
     }
 
     fn finish(&mut self, run: usize, stage: usize, action: usize, well: bool) -> Result<(), Refused> {
@@ -145,13 +161,13 @@ impl Model {
         if !possible {
             return Err(Refused::NotRetryable);
         }
+        if !going_on {
+            self.within_limit(self.runs[run].mode)?;
+        }
         // Another execution that entered the stage since takes the right to retry away. In PARALLEL there is no other.
         // Assumed: only what could be retried otherwise is refused for that reason.
-        if self.mode != Mode::Parallel && self.latest[stage] != Some(run) {
+        if self.runs[run].mode != Mode::Parallel && self.latest[stage] != Some(run) {
             return Err(Refused::NotLatest);
-        }
-        if !going_on {
-            self.within_limit()?;
         }
         // A stage in progress has got no further than the group in which an action failed: the same goes on.
         let fresh = if going_on { ActionStatus::InProgress } else { ActionStatus::Idle };
@@ -167,11 +183,19 @@ impl Model {
 
     /// A new execution runs the stage once more, with what the target had.
     fn roll_back(&mut self, target: usize, stage: usize) -> Result<(), Refused> {
-        let succeeded =
-            self.runs[target].visits[stage].as_ref().is_some_and(|visit| visit.status == StageStatus::Succeeded);
+        let Run { version, mode, rollback, visits, .. } = &self.runs[target];
+        let succeeded = visits[stage].as_ref().is_some_and(|visit| visit.status == StageStatus::Succeeded);
         let runs = self.locked_by(stage).is_some();
-        // Neither in PARALLEL mode, nor the source stage, nor a running stage, nor to a rollback.
-        if self.mode == Mode::Parallel || stage == 0 || runs || self.runs[target].rollback || !succeeded {
+        // Neither in PARALLEL mode, nor the source stage, nor a running stage, nor to a rollback, nor to another version.
+        let parallel = self.mode == Mode::Parallel || *mode == Mode::Parallel;
+        // Assumed: of several reasons, this order.
+        if parallel || stage == 0 {
+            return Err(Refused::NoRollback);
+        }
+        if *version != self.version {
+            return Err(Refused::Outdated);
+        }
+        if runs || *rollback || !succeeded {
             return Err(Refused::NoRollback);
         }
         // Assumed: it does not come from the stage before, so that a closed transition and who waits there do not matter.
@@ -251,14 +275,10 @@ impl Model {
 
     /// Someone who waits in front of the stage enters it, where the rules let one in. Whether one did.
     fn admit(&mut self, stage: usize) -> bool {
-        if self.closed[stage] || (self.mode != Mode::Parallel && self.locked_by(stage).is_some()) {
-            return false;
-        }
         let waiting = self.waiting(stage);
-        let next = match self.mode {
-            Mode::Superseded => waiting.last(),
-            Mode::Queued | Mode::Parallel => waiting.first(),
-        };
+        let free = !self.closed[stage] && self.locked_by(stage).is_none();
+        // Assumed: a transition that was closed before the mode became PARALLEL holds nobody of that mode up.
+        let next = waiting.iter().find(|run| free || self.runs[**run].mode == Mode::Parallel);
         let Some(run) = next.copied() else { return false };
         self.enter(run, stage);
         true
@@ -268,7 +288,9 @@ impl Model {
         self.runs[run].place = Place::Inside(stage);
         let actions = vec![ActionStatus::Idle; self.orders[stage].len()];
         self.runs[run].visits[stage] = Some(Visit { status: StageStatus::InProgress, actions });
-        self.latest[stage] = Some(run);
+        if self.runs[run].mode != Mode::Parallel {
+            self.latest[stage] = Some(run);
+        }
     }
 
     /// An execution comes to the place in front of a stage.
@@ -277,9 +299,11 @@ impl Model {
         self.runs[run].arrived = self.arrivals;
         self.runs[run].place = Place::Before(stage);
         // Only the most recent execution goes on where several would wait.
-        // Assumed: "recent" is the time of the start, also where an older one arrives later.
-        if self.mode == Mode::Superseded {
-            let waiting = self.waiting(stage);
+        // Assumed: "recent" is the time of the start, also where an older one arrives later; those of other modes neither
+        // overtake nor are overtaken.
+        let superseded = |run: &usize| self.runs[*run].mode == Mode::Superseded;
+        if superseded(&run) {
+            let waiting: Vec<usize> = self.waiting(stage).into_iter().filter(superseded).collect();
             let newest = waiting.iter().max().copied();
             for overtaken in waiting.into_iter().filter(|run| Some(*run) != newest) {
                 self.end(overtaken, Status::Superseded);
@@ -305,9 +329,9 @@ impl Model {
         }
     }
 
-    /// A stage is locked from the entry of an execution until it has left.
+    /// A stage is locked from the entry of an execution until it has left; in PARALLEL mode it is not.
     fn locked_by(&self, stage: usize) -> Option<usize> {
-        self.runs.iter().position(|run| run.place == Place::Inside(stage))
+        self.runs.iter().position(|run| run.place == Place::Inside(stage) && run.mode != Mode::Parallel)
     }
 
     /// Who waits in front of a stage, in the order of arrival.
@@ -320,12 +344,11 @@ impl Model {
 
     /// What can be seen now.
     pub fn seen(&self) -> Seen {
-        let parallel = self.mode == Mode::Parallel;
         let stage = |stage| SeenStage {
             closed: self.closed[stage],
-            locked_by: self.locked_by(stage).filter(|_| !parallel),
+            locked_by: self.locked_by(stage),
             waiting: self.waiting(stage),
-            latest: self.latest[stage].filter(|_| !parallel),
+            latest: self.latest[stage],
         };
         let run = |run: &Run| SeenRun { status: run.status, place: run.place, visits: run.visits.clone() };
         // A deleted pipeline has no state to ask for.

@@ -10,8 +10,30 @@ use crate::adapter::Adapter;
 use crate::command::{ActionStatus, Command, Mode, Place, Refused, Seen, Shape, StageStatus, Visit};
 use crate::model::Model;
 
-/// Commands in a sequence, at most.
-const LONGEST: usize = 60;
+/// What a sequence is like: how often what is tried.
+struct Temper {
+    /// Commands.
+    length: usize,
+    /// Of a hundred commands, how many are starts.
+    starts: u32,
+    /// Whether transitions are closed.
+    closes: bool,
+    /// Whether the mode is changed.
+    changes: bool,
+}
+
+impl Temper {
+    fn random(rng: &mut StdRng) -> Self {
+        // Now and then so many starts that the limit of executions is reached.
+        let many = rng.random_bool(0.02);
+        Self {
+            length: if many { rng.random_range(60..=120) } else { rng.random_range(1..=60) },
+            starts: if many { 70 } else { rng.random_range(3..30) },
+            closes: rng.random_bool(0.6),
+            changes: rng.random_bool(0.3),
+        }
+    }
+}
 
 /// What the engine is given in place of the model's pipeline.
 pub type Fault = fn(&Shape) -> Shape;
@@ -93,12 +115,11 @@ impl Sequence {
     pub fn random(seed: u64) -> Self {
         let rng = &mut StdRng::seed_from_u64(seed);
         let shape = shape(rng);
-        let length = rng.random_range(1..=LONGEST);
-        let closes = rng.random_bool(0.7);
+        let temper = Temper::random(rng);
         let mut model = Model::new(&shape);
         let mut commands = Vec::new();
-        for _ in 0..length {
-            let command = command(rng, &shape, &model.seen(), closes);
+        for _ in 0..temper.length {
+            let command = command(rng, &shape, &model.seen(), &temper);
             // What the model refuses stays in the sequence: the engine must refuse it too.
             let _ = model.apply(&command);
             commands.push(command);
@@ -225,7 +246,7 @@ impl Command {
                 *run -= usize::from(*run > gone)
             }
             Self::Rollback { target, .. } => *target -= usize::from(*target > gone),
-            Self::Start | Self::Close(_) | Self::Open(_) | Self::Delete => (),
+            Self::Start | Self::Close(_) | Self::Open(_) | Self::Change(_) | Self::Delete => (),
         }
     }
 
@@ -245,7 +266,7 @@ impl Command {
         match self {
             Self::Finish { stage, .. } | Self::Retry { stage, .. } | Self::Rollback { stage, .. } => Some(*stage),
             Self::Close(stage) | Self::Open(stage) => Some(*stage),
-            Self::Start | Self::Stop { .. } | Self::Delete => None,
+            Self::Start | Self::Stop { .. } | Self::Change(_) | Self::Delete => None,
         }
     }
 }
@@ -264,7 +285,7 @@ fn shape(rng: &mut StdRng) -> Shape {
 const MODES: [Mode; 3] = [Mode::Superseded, Mode::Queued, Mode::Parallel];
 
 /// Something that could happen next: mostly what has a meaning, sometimes anything.
-fn command(rng: &mut StdRng, shape: &Shape, seen: &Seen, closes: bool) -> Command {
+fn command(rng: &mut StdRng, shape: &Shape, seen: &Seen, temper: &Temper) -> Command {
     let stage = rng.random_range(0..shape.stages.len());
     if !seen.runs.is_empty() && rng.random_bool(0.05) {
         // Anything at all, whether or not it has a meaning.
@@ -277,10 +298,13 @@ fn command(rng: &mut StdRng, shape: &Shape, seen: &Seen, closes: bool) -> Comman
             _ => Command::Rollback { target: run, stage },
         };
     }
+    if rng.random_range(0..100) < temper.starts {
+        return Command::Start;
+    }
     match rng.random_range(0..200) {
-        0..40 => Command::Start,
-        40..52 if closes => Command::Close(stage),
-        52..70 if closes => Command::Open(stage),
+        40..52 if temper.closes => Command::Close(stage),
+        52..68 if temper.closes => Command::Open(stage),
+        68..70 if temper.changes => Command::Change(MODES[rng.random_range(0..MODES.len())]),
         70 => Command::Delete,
         71..80 => {
             let open = |run: &usize| seen.runs[*run].place != Place::Out;
@@ -331,18 +355,24 @@ impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Sequence { seed, shape, .. } = &self.sequence;
         writeln!(f, "seed {seed}, {:?}, run orders by stage {:?}", shape.mode, shape.stages)?;
-        for row in &self.history {
-            writeln!(f, "- {}", row.command)?;
+        for (index, row) in self.history.iter().enumerate() {
             if row.agrees() {
-                writeln!(f, "  both: {:?}\n{}", row.model.0, row.model.1)?;
+                writeln!(f, "- {}: both {}", row.command, answer(&row.model.0))?;
+                if index + 2 == self.history.len() {
+                    writeln!(f, "{}", row.model.1)?;
+                }
                 continue;
             }
-            writeln!(f, "  model: {:?}\n{}", row.model.0, row.model.1)?;
+            writeln!(f, "- {}\n  model: {}\n{}", row.command, answer(&row.model.0), row.model.1)?;
             match &row.engine {
-                Ok((answer, seen)) => writeln!(f, "  engine: {answer:?}\n{seen}")?,
+                Ok((engine, seen)) => writeln!(f, "  engine: {}\n{seen}", answer(engine))?,
                 Err(error) => writeln!(f, "  engine gave up: {error}")?,
             }
         }
         Ok(())
     }
+}
+
+fn answer(answer: &Result<(), Refused>) -> String {
+    answer.map_or_else(|refused| format!("refuse it: {refused:?}"), |()| "do it".into())
 }
