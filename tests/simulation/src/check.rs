@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use driver::{Message, Task};
-use engine::{ActionId, ActionStatus, Execution, ExecutionId, Head, Lanes, StageRun, Timestamp};
+use engine::{
+    ActionId, ActionStatus, Chore, ConditionStatus, Execution, ExecutionId, Head, Lanes, StageRun, Timestamp,
+};
 use pipeline::{Pipeline, PipelineName};
 use store::{Entity, Key, Write};
 use uuid::Uuid;
@@ -70,7 +72,7 @@ impl Checker {
                 Entity::Lanes(after) => {
                     let before = self.lanes.insert(after.incarnation, after.clone());
                     touched.push(after.incarnation);
-                    lanes::changed(before.as_ref(), after)?;
+                    lanes::changed(before.as_ref(), after, |id| self.comes_back(id, after, writes))?;
                 }
                 Entity::Execution(after) => {
                     let before = self.executions.insert(after.id, after.clone());
@@ -83,7 +85,12 @@ impl Checker {
                     if before.is_none() {
                         entered.push(place);
                     }
-                    stages::changed(self.declared(after)?, before.as_ref(), after, now)?;
+                    let declared = self.declared(after)?;
+                    let execution = self.executions.get(&after.execution);
+                    stages::changed(&declared, before.as_ref(), after, now)?;
+                    stages::conditions(&declared, before.as_ref(), after, execution)?;
+                    let earlier = self.stages.get(&(after.execution, after.stage, after.attempt.saturating_sub(1)));
+                    stages::taken_over(earlier, before.as_ref(), after)?;
                 }
                 Entity::Source(_) => _ = self.sources.insert(entity.key()),
                 Entity::Token(_) | Entity::Outputs(_) => {}
@@ -96,6 +103,57 @@ impl Checker {
         touched.sort_unstable();
         touched.dedup();
         touched.into_iter().try_for_each(|incarnation| self.agrees(incarnation))
+    }
+
+    /// Whether an execution gets a stage without having come to it through its transition: it ended there before, or
+    /// rolls it back.
+    fn comes_back(&self, id: ExecutionId, lanes: &Lanes, writes: &[Write]) -> bool {
+        if let Some(before) = self.executions.get(&id) {
+            return !before.status.is_open();
+        }
+        let chore = lanes.chores.iter().any(|it| matches!(it, Chore::RollBack { execution, .. } if *execution == id));
+        let new = writes.iter().any(|write| match write {
+            Write::Put { entity: Entity::Execution(it), .. } => it.id == id && it.rollback.is_some(),
+            _ => false,
+        });
+        chore || new
+    }
+
+    /// An execution of a pipeline, for clients who pick one: of those that are wanted, if there are any; the newest are
+    /// picked most often.
+    pub fn any_execution(
+        &self,
+        pipeline: &PipelineName,
+        chance: f64,
+        wanted: impl Fn(&Execution) -> bool,
+    ) -> Option<&Execution> {
+        let head = self.heads.get(pipeline)?;
+        let mut all: Vec<&Execution> =
+            self.executions.values().filter(|it| it.incarnation == head.incarnation).collect();
+        if all.iter().any(|it| wanted(it)) {
+            all.retain(|it| wanted(it));
+        }
+        all.sort_by_key(|it| std::cmp::Reverse(it.number));
+        let index = (chance * chance * all.len() as f64) as usize;
+        all.get(index).copied()
+    }
+
+    /// Whether an execution is in, or has ended in, a stage with a condition that is not met or not decided.
+    pub fn is_held_up(&self, execution: &Execution) -> bool {
+        let last = execution.attempts.iter().rposition(|attempts| *attempts > 0).unwrap_or(0);
+        let attempt = execution.attempts.get(last).copied().unwrap_or(0);
+        self.stages.get(&(execution.id, last, attempt)).is_some_and(|stage| {
+            stage
+                .conditions
+                .iter()
+                .any(|condition| matches!(condition.status, ConditionStatus::InProgress | ConditionStatus::Failed))
+        })
+    }
+
+    /// The executions whose artifacts an execution may read.
+    pub fn reads_of(&self, id: ExecutionId) -> Vec<ExecutionId> {
+        let target = self.executions.get(&id).and_then(|it| it.rollback.as_ref()).map(|target| target.execution);
+        std::iter::once(id).chain(target).collect()
     }
 
     fn head(&mut self, after: &Head) -> Result<(), String> {
@@ -158,7 +216,9 @@ impl Checker {
         let Some(stage) = self.stages.get(&(action.execution, usize::from(action.stage), action.attempt)) else {
             return broken(format!("dispatched before its commit: {message:?}"));
         };
-        let run = &stage.actions[usize::from(action.action)];
+        let Some(run) = stage.run(action.action) else {
+            return broken(format!("dispatched before its commit: {message:?}"));
+        };
         let committed = match message {
             Message::Run { .. } => run.status != ActionStatus::Pending && run.turn >= action.turn,
             Message::Poll { .. } => {
@@ -174,7 +234,7 @@ impl Checker {
     pub fn started(&self, task: &Task, _now: Timestamp) -> Result<(), String> {
         let id = task.id;
         let stage = self.stages.get(&(id.execution, usize::from(id.stage), id.attempt));
-        let run = stage.and_then(|stage| stage.actions.get(usize::from(id.action)));
+        let run = stage.and_then(|stage| stage.run(id.action));
         if run.is_none_or(|run| matches!(run.status, ActionStatus::Pending)) {
             return broken(format!("{} ({id}) is started before its request was committed", task.action.name));
         }
@@ -188,8 +248,10 @@ impl Checker {
             "variables" => execution.variables.get(&reference.key).cloned(),
             namespace => {
                 let (stage, action) = pipeline.namespace_owner(namespace)?;
-                let attempt = execution.attempts.get(stage).copied()?;
-                Some(crate::outside::identity(id.execution.action(stage, action, attempt)))
+                // One that rolls back sees what its target left.
+                let (from, attempt) = execution.attempt_at(stage)?;
+                let run = self.stages.get(&(from, stage, attempt))?;
+                Some(crate::outside::identity(run.action_id(action)))
             }
         };
         for (key, text) in &task.action.configuration {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driver::{ApprovalAnswer, DriveError, Driver, JobResult, StartRequest};
-use engine::{ActionError, ActionId, Progress, Refusal, Trigger};
-use pipeline::PipelineName;
+use engine::{ActionError, ActionId, Execution, ExecutionStatus, Progress, Refusal, Trigger};
+use pipeline::{ConditionKind, PipelineName, RetryMode};
 use rand::RngExt;
 use store::StoreError;
 use uuid::Uuid;
@@ -40,6 +40,14 @@ pub enum Operation {
     Start { pipeline: PipelineName, token: Option<String> },
     /// DisableStageTransition, EnableStageTransition.
     Transition { pipeline: PipelineName, stage: String, close: bool },
+    /// StopPipelineExecution, of some execution.
+    Stop { pipeline: PipelineName, abandon: bool },
+    /// RetryStageExecution, of some execution in the stage in which it ended.
+    Retry { pipeline: PipelineName, mode: RetryMode },
+    /// RollbackStage, to some execution.
+    RollBack { pipeline: PipelineName, stage: String },
+    /// OverrideStageCondition, of some execution.
+    Override { pipeline: PipelineName, kind: ConditionKind },
     /// GetPipelineState, ListPipelineExecutions, ListActionExecutions.
     Look { pipeline: PipelineName },
     /// PutApprovalResult, or the page behind the mail's link.
@@ -78,6 +86,7 @@ pub fn plan(world: &mut World) -> Result<i64, anyhow::Error> {
             let after = world.rng.random_range(0..span);
             world.plan(after, Operation::Look { pipeline: pipeline.clone() });
         }
+        plan_control(world, &pipeline, span);
         if world.rng.random_bool(0.15) {
             let after = world.rng.random_range(0..span);
             world.plan(after, Operation::Delete { pipeline: pipeline.clone() });
@@ -92,6 +101,30 @@ pub fn plan(world: &mut World) -> Result<i64, anyhow::Error> {
         }
     }
     Ok(span)
+}
+
+/// What people do to executions that run or have ended.
+fn plan_control(world: &mut World, pipeline: &PipelineName, span: i64) {
+    for _ in 0..world.rng.random_range(0..10) {
+        let after = world.rng.random_range(0..2 * span);
+        let pipeline = pipeline.clone();
+        let operation = match world.rng.random_range(0..10) {
+            0 => Operation::Stop { pipeline, abandon: world.rng.random_bool(0.5) },
+            1..5 => {
+                let mode = [RetryMode::FailedActions, RetryMode::AllActions][world.rng.random_range(0..2)];
+                Operation::Retry { pipeline, mode }
+            }
+            5..8 => {
+                let stage = format!("S{}", world.rng.random_range(0..3));
+                Operation::RollBack { pipeline, stage }
+            }
+            _ => {
+                let kind = [ConditionKind::BeforeEntry, ConditionKind::OnSuccess][world.rng.random_range(0..2)];
+                Operation::Override { pipeline, kind }
+            }
+        };
+        world.plan(after, operation);
+    }
 }
 
 /// Whether a client could get this answer, whatever else happens.
@@ -170,12 +203,74 @@ pub async fn perform(sim: Sim, driver: Arc<Driver>, operation: Operation) {
             let set = || driver.set_transition(&pipeline, &stage, reason.clone(), "a person".into());
             _ = insist(&sim, "StageTransition", set).await;
         }
+        Operation::Stop { .. } | Operation::Retry { .. } | Operation::RollBack { .. } | Operation::Override { .. } => {
+            control(&sim, &driver, operation).await;
+        }
         Operation::Look { pipeline } => look(&sim, &driver, &pipeline).await,
         Operation::Answer { action, token, approved, by, by_names, wrong } => {
             let answer = ApprovalAnswer { approved, summary: "seen".into(), by };
             answer_approval(&sim, &driver, action, token, answer, by_names, wrong).await;
         }
         Operation::Report { job, fate } => report(&sim, &driver, job, fate).await,
+    }
+}
+
+/// Somebody looks for an execution and does something to it. A call that was not answered may have taken place, so
+/// that its repetition is refused.
+async fn control(sim: &Sim, driver: &Driver, operation: Operation) {
+    let (Operation::Stop { pipeline, .. }
+    | Operation::Retry { pipeline, .. }
+    | Operation::RollBack { pipeline, .. }
+    | Operation::Override { pipeline, .. }) = &operation
+    else {
+        return;
+    };
+    let (id, at) = {
+        let mut world = sim.world();
+        let chance = world.rng.random_range(0.0..1.0);
+        // Mostly one for which it makes sense.
+        let any = world.rng.random_bool(0.2);
+        let checker = &world.checker;
+        let wanted = |it: &Execution| match &operation {
+            _ if any => true,
+            Operation::Stop { .. } => it.status.is_open(),
+            Operation::Retry { .. } => matches!(it.status, ExecutionStatus::Failed | ExecutionStatus::Stopped),
+            Operation::RollBack { .. } => it.status == ExecutionStatus::Succeeded && it.rollback.is_none(),
+            _ => checker.is_held_up(it),
+        };
+        let Some(picked) = checker.any_execution(pipeline, chance, wanted) else {
+            return;
+        };
+        let last = picked.attempts.iter().rposition(|attempts| *attempts > 0).unwrap_or(0);
+        (picked.id, format!("S{last}"))
+    };
+    match &operation {
+        Operation::Stop { abandon, .. } => {
+            let stop = || driver.stop(pipeline, id, *abandon, Some("enough".into()));
+            let stopped = insist(sim, "StopPipelineExecution", stop).await.is_ok();
+            sim.world().counts.stops += u64::from(stopped);
+        }
+        Operation::Retry { mode, .. } => {
+            let retried = insist(sim, "RetryStageExecution", || driver.retry(pipeline, &at, id, *mode)).await.is_ok();
+            sim.world().counts.retries += u64::from(retried);
+        }
+        Operation::RollBack { stage, .. } => {
+            let trigger = Trigger { kind: "ManualRollback".into(), detail: "a person".into() };
+            // Who gets no answer does not ask for another rollback.
+            let made = driver.roll_back(pipeline, stage, id, trigger).await;
+            let mut world = sim.world();
+            match made {
+                Ok(_) => world.counts.rollbacks += 1,
+                Err(error) if !plausible(&error) => world.violated(format!("RollbackStage: {error:?}")),
+                Err(error) => world.note(|| format!("RollbackStage: {error}")),
+            }
+        }
+        Operation::Override { kind, .. } => {
+            let overrule = || driver.override_condition(pipeline, &at, id, *kind, "a person".into());
+            let done = insist(sim, "OverrideStageCondition", overrule).await.is_ok();
+            sim.world().counts.overrides += u64::from(done);
+        }
+        _ => {}
     }
 }
 

@@ -30,10 +30,17 @@ pub fn declaration(rng: &mut StdRng, name: &str) -> Result<Declaration, serde_js
     let mut stages = vec![json!({"name": "S0", "actions": sources(rng, &mut made)})];
     let last = rng.random_range(1..4);
     let left_out = (last > 1 && rng.random_bool(0.1)).then(|| rng.random_range(1..last));
+    let mode = ["SUPERSEDED", "SUPERSEDED", "SUPERSEDED", "QUEUED", "QUEUED", "PARALLEL"][rng.random_range(0..6)];
     for index in (1..=last).filter(|index| Some(*index) != left_out) {
-        stages.push(json!({"name": format!("S{index}"), "actions": actions(rng, &mut made)}));
+        let before = (made.artifacts.len(), made.namespaces.len());
+        let mut stage = json!({"name": format!("S{index}"), "actions": actions(rng, &mut made)});
+        if conditions(rng, &mut stage, mode) {
+            // What a stage makes that may be skipped is not there for certain.
+            made.artifacts.truncate(before.0);
+            made.namespaces.truncate(before.1);
+        }
+        stages.push(stage);
     }
-    let mode = if rng.random_bool(0.85) { "SUPERSEDED" } else { "QUEUED" };
     serde_json::from_value(json!({
         "name": name,
         "roleArn": "arn:aws:iam::111122223333:role/release",
@@ -46,6 +53,54 @@ pub fn declaration(rng: &mut StdRng, name: &str) -> Result<Declaration, serde_js
         },
         "stages": stages,
     }))
+}
+
+/// Conditions of a stage, now and then. Answers whether the stage may be skipped.
+fn conditions(rng: &mut StdRng, stage: &mut Value, mode: &str) -> bool {
+    let mut skips = false;
+    if rng.random_bool(0.25) {
+        let result = ["FAIL", "SKIP"][rng.random_range(0..2)];
+        skips = result == "SKIP";
+        stage["beforeEntry"] = json!({"conditions": [{"result": result, "rules": rules(rng, skips)}]});
+    }
+    let back = if mode == "PARALLEL" { "FAIL" } else { "ROLLBACK" };
+    if rng.random_bool(0.2) {
+        let result = ["FAIL", back][rng.random_range(0..2)];
+        stage["onSuccess"] = json!({"conditions": [{"result": result, "rules": rules(rng, false)}]});
+    }
+    match rng.random_range(0..8) {
+        0 => stage["onFailure"] = json!({"result": back}),
+        1 => {
+            let scope = ["FAILED_ACTIONS", "ALL_ACTIONS"][rng.random_range(0..2)];
+            stage["onFailure"] = json!({"result": "RETRY", "retryConfiguration": {"retryMode": scope}});
+        }
+        2 => stage["onFailure"] = json!({"conditions": [{"result": back, "rules": rules(rng, false)}]}),
+        _ => {}
+    }
+    skips
+}
+
+/// Rules of a condition: some are decided at once, some by polls, some by jobs. Only those that look once and decide may
+/// stand in a condition that skips.
+fn rules(rng: &mut StdRng, skips: bool) -> Vec<Value> {
+    (0..rng.random_range(1..4))
+        .map(|index| {
+            let (provider, configuration) = match rng.random_range(0..if skips { 2 } else { 3 }) {
+                0 => ("VariableCheck", json!({"Variable": "#{variables.Flavour}", "Value": "plain", "Operator": "EQ"})),
+                1 => ("LambdaInvoke", json!({"FunctionName": "check"})),
+                _ => ("CloudWatchAlarm", json!({"AlarmName": "errors"})),
+            };
+            let mut rule = json!({
+                "name": format!("Rule{index}"),
+                "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": provider, "version": "1"},
+                "configuration": configuration,
+            });
+            if rng.random_bool(0.5) {
+                rule["timeoutInMinutes"] = json!(rng.random_range(5..30));
+            }
+            rule
+        })
+        .collect()
 }
 
 fn sources(rng: &mut StdRng, made: &mut Made) -> Vec<Value> {

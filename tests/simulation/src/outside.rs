@@ -32,8 +32,8 @@ pub enum Manner {
 pub fn manner(id: &TypeId) -> Manner {
     match (id.category.as_str(), id.provider.as_str()) {
         ("Approval", _) => Manner::Person,
-        (_, "S3") => Manner::Whole,
-        (_, "Lambda") => Manner::Job,
+        (_, "S3" | "VariableCheck") => Manner::Whole,
+        (_, "Lambda" | "LambdaInvoke") => Manner::Job,
         (_, "CodeDeploy") => Manner::Tagged,
         _ => Manner::Token,
     }
@@ -251,7 +251,8 @@ fn read_inputs(world: &mut World, task: &Task) {
     for input in &task.inputs {
         let key = &input.artifact.key;
         let made = world.outside.objects.get(&(input.artifact.bucket.clone(), key.clone())).copied();
-        if made.is_none_or(|made| made.execution != task.id.execution) {
+        let readable = world.checker.reads_of(task.id.execution);
+        if made.is_none_or(|made| !readable.contains(&made.execution)) {
             let name = &input.artifact.name;
             world.violated(format!("{} starts without its input {name}: there is {made:?}", task.id));
             return;
@@ -291,11 +292,11 @@ pub fn timed_out(world: &mut World, writes: &[Write]) {
         let Write::Put { entity: Entity::Stage(stage), .. } = write else {
             continue;
         };
-        for (index, run) in stage.actions.iter().enumerate() {
+        for (place, run) in stage.runs() {
             if run.updated.is_none_or(|updated| updated.0 != world.now) {
                 continue;
             }
-            let id = stage.action_id(index);
+            let id = stage.id_at(place);
             let ended = world.outside.runs.get(&id).and_then(|run| run.ends);
             let polled = world.outside.polled.contains(&id) && ended.is_some_and(|ended| ended + patience < world.now);
             let unseen = !world.outside.runs.contains_key(&id);

@@ -39,6 +39,14 @@ pub struct Counts {
     pub approvals: u64,
     /// Results of jobs.
     pub jobs: u64,
+    /// Executions that were stopped, stages that were retried or rolled back, conditions that were overridden by clients.
+    pub stops: u64,
+    /// See `stops`.
+    pub retries: u64,
+    /// See `stops`.
+    pub rollbacks: u64,
+    /// See `stops`.
+    pub overrides: u64,
     /// Copies that the replicator made.
     pub copies: u64,
     /// Copies that actions had to make themselves.
@@ -68,6 +76,10 @@ impl Counts {
             (&mut self.cancels, other.cancels),
             (&mut self.approvals, other.approvals),
             (&mut self.jobs, other.jobs),
+            (&mut self.stops, other.stops),
+            (&mut self.retries, other.retries),
+            (&mut self.rollbacks, other.rollbacks),
+            (&mut self.overrides, other.overrides),
             (&mut self.copies, other.copies),
             (&mut self.late_copies, other.late_copies),
             (&mut self.errors, other.errors),
@@ -85,7 +97,7 @@ impl fmt::Display for Counts {
         write!(
             f,
             "{total} executions ({}); {} starts of actions, {} polls, {} approvals, {} job results, {} cancels, \
-             {} copies + {} late; {} commits, {} conflicts, {} loads, {} steps; {} crashes, {} pauses, {} failed \
+             {} stops, {} retries, {} rollbacks, {} overrides, {} copies + {} late; {} commits, {} conflicts, {} loads, {} steps; {} crashes, {} pauses, {} failed \
              invocations, {} events lost, {} doubled, {} sweeps",
             by.join(", "),
             self.starts,
@@ -93,6 +105,10 @@ impl fmt::Display for Counts {
             self.approvals,
             self.jobs,
             self.cancels,
+            self.stops,
+            self.retries,
+            self.rollbacks,
+            self.overrides,
             self.copies,
             self.late_copies,
             self.commits,
@@ -117,6 +133,8 @@ pub fn status(status: ExecutionStatus) -> &'static str {
         ExecutionStatus::Failed => "failed",
         ExecutionStatus::Superseded => "superseded",
         ExecutionStatus::Cancelled => "cancelled",
+        ExecutionStatus::Stopping => "stopping",
+        ExecutionStatus::Stopped => "stopped",
     }
 }
 
@@ -139,9 +157,8 @@ fn word(write: &Write) -> String {
         Entity::Execution(it) => format!("execution {} #{} {:?} {:?}", it.id, it.number, it.status, it.position),
         Entity::Stage(it) => {
             let actions: Vec<String> = it
-                .actions
-                .iter()
-                .map(|run| {
+                .runs()
+                .map(|(_, run)| {
                     let status = match &run.status {
                         ActionStatus::Claimed { worker, until } => {
                             format!("Claimed({}, {})", &worker.to_string()[..8], until.0 - crate::world::BEGIN)

@@ -1,6 +1,6 @@
 //! What must hold once everything has healed and come to rest.
 
-use engine::{ActionStatus, ExecutionStatus, Position, StageStatus};
+use engine::{ActionStatus, Position};
 use store::{Entity, Versioned};
 
 use super::{Checker, broken};
@@ -14,7 +14,7 @@ impl Checker {
             }
             self.agrees(*incarnation)?;
         }
-        for execution in self.executions.values().filter(|it| it.status == ExecutionStatus::InProgress) {
+        for execution in self.executions.values().filter(|it| it.status.is_open()) {
             let id = execution.id;
             let Position::Waiting(index) = execution.position else {
                 return broken(format!("{id} is stuck at {:?}", execution.position));
@@ -30,8 +30,8 @@ impl Checker {
 
     /// Requested work does not lie about: whatever was last touched before this time has been taken up.
     pub fn taken_up(&self, before: i64) -> Result<(), String> {
-        for stage in self.stages.values().filter(|stage| stage.status == StageStatus::InProgress) {
-            for run in &stage.actions {
+        for stage in self.stages.values().filter(|stage| stage.status.is_open()) {
+            for (_, run) in stage.runs() {
                 let open = matches!(run.status, ActionStatus::Requested | ActionStatus::Claimed { .. });
                 if open && run.updated.is_some_and(|updated| updated.0 < before) {
                     return broken(format!("nobody takes up {} in {} of {}", run.name, stage.name, stage.execution));

@@ -1,6 +1,7 @@
 //! Rules of executions: numbers, final states, superseding, the order in which stages are entered.
 
 use engine::{Execution, ExecutionStatus, Position};
+use pipeline::ExecutionMode;
 
 use super::{Checker, Place, broken};
 
@@ -16,8 +17,8 @@ impl Checker {
                 None => Ok(()),
             };
         };
-        if before.status != ExecutionStatus::InProgress {
-            return broken(format!("the execution {id} changes after its end"));
+        if !before.status.is_open() {
+            return self.comes_back_to_life(before, after);
         }
         if (before.number, before.version, before.mode, before.started)
             != (after.number, after.version, after.mode, after.started)
@@ -25,13 +26,24 @@ impl Checker {
         {
             return broken(format!("the execution {id} changes what is fixed at its start"));
         }
-        if (after.status == ExecutionStatus::InProgress) == (after.position == Position::Out) {
+        if after.status.is_open() == (after.position == Position::Out) {
             return broken(format!("the execution {id} is {:?} at {:?}", after.status, after.position));
         }
         if place(after.position) < place(before.position) {
             return broken(format!("the execution {id} goes back from {:?} to {:?}", before.position, after.position));
         }
+        if before.stop.is_some() && after.stop.is_none() {
+            return broken(format!("the execution {id} forgets that it was stopped"));
+        }
+        if (after.status == ExecutionStatus::Stopping || after.status == ExecutionStatus::Stopped)
+            && after.stop.is_none()
+        {
+            return broken(format!("the execution {id} is {:?} and nobody stopped it", after.status));
+        }
         match after.status {
+            ExecutionStatus::Superseded if before.mode != ExecutionMode::Superseded => {
+                broken(format!("the execution {id} is superseded and its mode is {:?}", before.mode))
+            }
             ExecutionStatus::Superseded => {
                 let Position::Waiting(index) = before.position else {
                     return broken(format!("the execution {id} is superseded at {:?}", before.position));
@@ -42,7 +54,10 @@ impl Checker {
                 }
                 Ok(())
             }
-            ExecutionStatus::Succeeded => {
+            ExecutionStatus::Succeeded if after.stop.is_some() => {
+                broken(format!("{id} succeeds though it was stopped"))
+            }
+            ExecutionStatus::Succeeded if after.rollback.is_none() => {
                 let stages = self.pipeline(after)?.stages().len();
                 if place(before.position).0 + 1 < stages {
                     return broken(format!("the execution {id} succeeds at {:?} of {stages}", before.position));
@@ -51,6 +66,21 @@ impl Checker {
             }
             _ => Ok(()),
         }
+    }
+
+    /// An execution that failed or was stopped goes on, in a further attempt at the stage in which it ended; nothing else
+    /// changes after an end.
+    fn comes_back_to_life(&self, before: &Execution, after: &Execution) -> Result<(), String> {
+        let id = after.id;
+        let failed = matches!(before.status, ExecutionStatus::Failed | ExecutionStatus::Stopped);
+        let attempts = |execution: &Execution| execution.attempts.iter().map(|it| u32::from(*it)).sum::<u32>();
+        if !failed || !after.status.is_open() && after.status != ExecutionStatus::Succeeded {
+            return broken(format!("the execution {id} changes after its end: {before:?} to {after:?}"));
+        }
+        if attempts(after) <= attempts(before) || after.stop.is_some() {
+            return broken(format!("the execution {id} comes back without another attempt: {after:?}"));
+        }
+        Ok(())
     }
 
     /// Whether an execution has ever been in front of a stage.
@@ -72,14 +102,19 @@ impl Checker {
         if execution.position != Position::In(index) || execution.attempts.get(index) != Some(&attempt) {
             return broken(format!("{id} enters stage {index} and is {:?}", execution.position));
         }
-        if self.lanes.get(&execution.incarnation).is_none_or(|lanes| lanes.deleted) {
+        // Those of mode PARALLEL do not look at the lanes on their way: a chore cancels them.
+        let parallel = execution.mode == ExecutionMode::Parallel;
+        if !parallel && self.lanes.get(&execution.incarnation).is_none_or(|lanes| lanes.deleted) {
             return broken(format!("{id} enters stage {index} of a deleted pipeline"));
+        }
+        if parallel || execution.rollback.is_some() {
+            return Ok(());
         }
         let pipeline = self.pipeline(execution)?;
         let way = pipeline.stages()[..=index].iter().map(|stage| stage.name.to_string()).collect();
         let (number, incarnation) = (execution.number, execution.incarnation);
         match self.entered.insert((incarnation, way), number) {
-            Some(before) if before >= number => {
+            Some(before) if before > number || before == number && attempt == 1 => {
                 broken(format!("{id} (number {number}) enters stage {index} after number {before}"))
             }
             _ => Ok(()),

@@ -1,14 +1,18 @@
 //! Rules of a pipeline's lanes: one execution in a stage, closed transitions, and that executions, stage attempts and
 //! lanes say the same after every commit.
 
-use engine::{Chore, ExecutionStatus, Lanes, Position, StageStatus};
-use pipeline::ExecutionMode;
+use engine::{Chore, Execution, ExecutionId, ExecutionStatus, Lanes, Position, StageStatus};
+use pipeline::{ExecutionMode, StageName};
 use uuid::Uuid;
 
 use super::{Checker, broken};
 
 /// The lanes are new or were changed.
-pub(super) fn changed(before: Option<&Lanes>, after: &Lanes) -> Result<(), String> {
+pub(super) fn changed(
+    before: Option<&Lanes>,
+    after: &Lanes,
+    comes_back: impl Fn(ExecutionId) -> bool,
+) -> Result<(), String> {
     for (name, lane) in &after.lanes {
         if !lane.waiting.is_sorted_by_key(|waiting| waiting.number) {
             return broken(format!("those who wait for {name} are not in their order: {:?}", lane.waiting));
@@ -34,11 +38,23 @@ pub(super) fn changed(before: Option<&Lanes>, after: &Lanes) -> Result<(), Strin
             continue;
         };
         let closed = old.transition.disabled && lane.transition.disabled;
-        if lane.holder.is_some() && lane.holder != old.holder && (closed || before.deleted) {
-            return broken(format!("{:?} is let into {name} though the way is closed", lane.holder));
+        let new = lane.holder.filter(|holder| Some(*holder) != old.holder);
+        if let Some(new) = new.filter(|new| before.deleted || closed && !comes_back(*new)) {
+            return broken(format!("{new} is let into {name} though the way is closed"));
+        }
+        if let Some(two) = old.holder.zip(new).filter(|(old, _)| still_in(after, *old, name)) {
+            return broken(format!("{name} is given to {} while {} is in it", two.1, two.0));
         }
     }
     Ok(())
+}
+
+/// Whether the lanes still say that an execution was let into a stage and has not entered it yet.
+fn still_in(lanes: &Lanes, id: ExecutionId, stage: &StageName) -> bool {
+    lanes.chores.iter().any(|chore| match chore {
+        Chore::RollBack { execution, stage: its, .. } => *execution == id && its == stage,
+        _ => false,
+    })
 }
 
 impl Checker {
@@ -52,6 +68,10 @@ impl Checker {
             let id = execution.id;
             let pipeline = self.pipeline(execution)?;
             let chores: Vec<&Chore> = lanes.chores.iter().filter(|chore| chore.execution() == id).collect();
+            if execution.mode == ExecutionMode::Parallel {
+                parallel(execution, lanes)?;
+                continue;
+            }
             match execution.position {
                 Position::Out => {
                     let waits = lanes.lanes.values().any(|lane| lane.waiting.iter().any(|it| it.execution == id));
@@ -68,7 +88,9 @@ impl Checker {
                     }
                     let attempt = execution.attempts[index];
                     let run = self.stages.get(&(id, index, attempt));
-                    if run.is_none_or(|run| run.status != StageStatus::InProgress) {
+                    let stopping = execution.status == ExecutionStatus::Stopping;
+                    let expected = if stopping { StageStatus::Stopping } else { StageStatus::InProgress };
+                    if run.is_none_or(|run| run.status != expected) {
                         return broken(format!("{id} is in {name} and its attempt is {run:?}"));
                     }
                 }
@@ -88,20 +110,20 @@ impl Checker {
                 }
             }
         }
-        for stage in self.stages.values().filter(|stage| stage.status == StageStatus::InProgress) {
+        for stage in self.stages.values().filter(|stage| stage.status.is_open()) {
             let here = executions.iter().find(|it| it.id == stage.execution);
             let Some(execution) = here else {
                 continue;
             };
-            if execution.position != Position::In(stage.stage) || execution.status != ExecutionStatus::InProgress {
+            if execution.position != Position::In(stage.stage) || !execution.status.is_open() {
                 return broken(format!("{} runs in {} and is at {:?}", execution.id, stage.name, execution.position));
             }
         }
         let mut held: Vec<_> = self
             .stages
             .values()
-            .filter(|stage| stage.status == StageStatus::InProgress)
-            .filter(|stage| executions.iter().any(|it| it.id == stage.execution))
+            .filter(|stage| stage.status.is_open())
+            .filter(|stage| executions.iter().any(|it| it.id == stage.execution && it.mode != ExecutionMode::Parallel))
             .map(|stage| (&stage.name, stage.execution))
             .collect();
         held.sort_unstable();
@@ -111,15 +133,35 @@ impl Checker {
         self.one_waits(lanes)
     }
 
-    /// In SUPERSEDED mode at most one waits in front of a stage.
+    /// In SUPERSEDED mode at most one waits in front of a stage; whoever holds one is in it, or on its way.
     fn one_waits(&self, lanes: &Lanes) -> Result<(), String> {
         for (name, lane) in &lanes.lanes {
-            let mode = |id| self.executions.get(id).map(|execution| execution.mode);
-            let all = lane.waiting.iter().all(|it| mode(&it.execution) == Some(ExecutionMode::Superseded));
-            if all && lane.waiting.len() > 1 {
+            let superseded = lane.waiting.iter().filter(|it| it.mode == ExecutionMode::Superseded).count();
+            if superseded > 1 {
                 return broken(format!("several wait for {name}: {:?}", lane.waiting));
+            }
+            let known = |id: ExecutionId| {
+                let on_its_way = lanes.chores.iter().any(|chore| chore.execution() == id);
+                on_its_way || self.executions.get(&id).is_some_and(|it| it.status.is_open())
+            };
+            if let Some(lost) = lane.holder.filter(|holder| !lanes.deleted && !known(*holder)) {
+                return broken(format!("{name} is held by {lost}, which does not run"));
             }
         }
         Ok(())
     }
+}
+
+/// An execution of mode PARALLEL is known as long as it runs, and is in no lane.
+fn parallel(execution: &Execution, lanes: &Lanes) -> Result<(), String> {
+    let id = execution.id;
+    let in_lanes =
+        lanes.lanes.values().any(|lane| lane.holder == Some(id) || lane.waiting.iter().any(|it| it.execution == id));
+    if in_lanes {
+        return broken(format!("{id} is of mode PARALLEL and in a lane: {lanes:?}"));
+    }
+    if lanes.running.contains(&id) != execution.status.is_open() {
+        return broken(format!("{id} is {:?}, and the lanes know of {:?}", execution.status, lanes.running));
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Rules of one stage attempt: run order, failure, ends that are final.
 
-use engine::{ActionRun, ActionStatus, StageRun, StageStatus, Timestamp};
-use pipeline::Stage;
+use engine::{ActionRun, ActionStatus, ConditionRun, ConditionStatus, Execution, StageRun, StageStatus, Timestamp};
+use pipeline::{ConditionKind, Stage};
 
 use super::broken;
 
@@ -11,7 +11,7 @@ fn final_state(status: &ActionStatus) -> bool {
 
 /// A stage attempt is new or was changed.
 pub(super) fn changed(
-    declared: Stage,
+    declared: &Stage,
     before: Option<&StageRun>,
     after: &StageRun,
     now: Timestamp,
@@ -20,7 +20,7 @@ pub(super) fn changed(
     if declared.actions.len() != after.actions.len() {
         return broken(format!("{place} has {} actions, declared are {}", after.actions.len(), declared.actions.len()));
     }
-    if before.is_some_and(|before| before.status != StageStatus::InProgress) {
+    if before.is_some_and(|before| !before.status.is_open()) {
         return broken(format!("{place} changes after its end"));
     }
     for (index, (action, run)) in declared.actions.iter().zip(&after.actions).enumerate() {
@@ -28,12 +28,15 @@ pub(super) fn changed(
         let name = format!("{} in {place}", action.name);
         step(&name, old, run, now)?;
         let waited = old.is_none_or(|old| old.status == ActionStatus::Pending);
-        if waited && run.status != ActionStatus::Pending {
-            requested(&name, &declared, index, before, after)?;
+        if waited && run.status != ActionStatus::Pending && run.attempt == 0 {
+            requested(&name, declared, index, before, after)?;
         }
         if action.type_id.category == "Approval" && run.token.is_none() && run.requested.is_some() {
             return broken(format!("{name} is an approval without a token"));
         }
+    }
+    for (at, run) in after.runs().filter(|(at, _)| usize::from(*at) >= after.actions.len()) {
+        step(&format!("{} in {place}", run.name), before.and_then(|before| before.run(at)), run, now)?;
     }
     ended(&place, after)
 }
@@ -103,21 +106,116 @@ fn requested(
     Ok(())
 }
 
-/// The stage's status agrees with its actions.
-fn ended(place: &str, after: &StageRun) -> Result<(), String> {
-    let mut in_flight = after.actions.iter().filter(|run| run.status.in_flight());
-    let agrees = match after.status {
-        StageStatus::InProgress => in_flight.next().is_some(),
-        StageStatus::Succeeded => after.actions.iter().all(|run| run.status == ActionStatus::Succeeded),
-        StageStatus::Failed => {
-            in_flight.next().is_none() && after.actions.iter().any(|run| run.status == ActionStatus::Failed)
+/// What a further attempt takes over from the one before has succeeded there (or is a rule that was decided), and stays
+/// what it was.
+pub(super) fn taken_over(
+    earlier: Option<&StageRun>,
+    before: Option<&StageRun>,
+    after: &StageRun,
+) -> Result<(), String> {
+    if before.is_some() {
+        return Ok(());
+    }
+    for (place, run) in after.runs().filter(|(_, run)| run.attempt > 0) {
+        let old = earlier.and_then(|earlier| Some((earlier, earlier.run(place)?)));
+        let name = format!("{} in {} of {}", run.name, after.name, after.execution);
+        let Some((earlier, old)) = old else {
+            return broken(format!("{name} is taken over from nowhere"));
+        };
+        if run.status == ActionStatus::Pending || run.status.in_flight() {
+            return broken(format!("{name} is taken over and has not ended"));
         }
-        StageStatus::Cancelled => in_flight.next().is_none(),
+        if usize::from(place) < after.actions.len() && run.status != ActionStatus::Succeeded {
+            return broken(format!("{name} is taken over and has not succeeded"));
+        }
+        let same = ActionRun { attempt: old.attempt, ..run.clone() } == *old;
+        if !same || after.id_at(place) != earlier.id_at(place) {
+            return broken(format!("{name} is taken over and changed: {old:?} to {run:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Conditions: each is decided once, agrees with its rules, and comes where it belongs.
+pub(super) fn conditions(
+    declared: &Stage,
+    before: Option<&StageRun>,
+    after: &StageRun,
+    execution: Option<&Execution>,
+) -> Result<(), String> {
+    let place = format!("stage {} of {}", after.name, after.execution);
+    for condition in &after.conditions {
+        let kind = condition.kind;
+        let Some(rules) = declared.condition(kind).map(|condition| &condition.rules) else {
+            return broken(format!("{place} has a condition {kind:?} that is not declared"));
+        };
+        if rules.len() != condition.rules.len() {
+            return broken(format!("{place} has {} rules in {kind:?}", condition.rules.len()));
+        }
+        let old = before.and_then(|before| before.condition(kind));
+        if old.is_some_and(|old| old.status != ConditionStatus::InProgress && old != condition) {
+            return broken(format!("{kind:?} of {place} is decided again: {old:?} to {condition:?}"));
+        }
+        let all = |wanted: ActionStatus| condition.rules.iter().all(|rule| rule.status == wanted);
+        let running = condition.rules.iter().any(|rule| rule.status.in_flight());
+        let agrees = match condition.status {
+            ConditionStatus::InProgress => running,
+            ConditionStatus::Succeeded => all(ActionStatus::Succeeded),
+            ConditionStatus::Failed => !running && !all(ActionStatus::Succeeded),
+            ConditionStatus::Overridden => !running && condition.overridden_by.is_some(),
+            ConditionStatus::Abandoned | ConditionStatus::Cancelled => !running,
+        };
+        if !agrees {
+            return broken(format!("{kind:?} of {place} is {:?} with {:?}", condition.status, condition.rules));
+        }
+    }
+    let met = |kind| {
+        after.condition(kind).is_some_and(|condition: &ConditionRun| {
+            matches!(condition.status, ConditionStatus::Succeeded | ConditionStatus::Overridden)
+        })
+    };
+    let asked = execution.is_some_and(|execution| execution.rollback.is_none());
+    let begun = after.actions.iter().any(|action| action.status != ActionStatus::Pending);
+    if asked && begun && declared.before_entry.is_some() && !met(ConditionKind::BeforeEntry) {
+        return broken(format!("actions of {place} begin though its entry condition is not met"));
+    }
+    if asked
+        && after.status == StageStatus::Succeeded
+        && declared.on_success.is_some()
+        && !met(ConditionKind::OnSuccess)
+        && execution.is_some_and(|execution| execution.stop.is_none())
+    {
+        return broken(format!("{place} succeeds though its success condition is not met"));
+    }
+    // Whatever is requested by this write is requested by an execution that nobody has stopped.
+    let new = after.runs().find(|(place, run)| {
+        let old = before.and_then(|before| before.run(*place)).is_some_and(|old| old.status != ActionStatus::Pending);
+        !old && run.attempt == 0 && run.status.in_flight()
+    });
+    match new {
+        Some((_, run)) if execution.is_some_and(|execution| execution.stop.is_some()) => {
+            broken(format!("{} in {place} is requested after a stop", run.name))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The stage's status agrees with what is in it.
+fn ended(place: &str, after: &StageRun) -> Result<(), String> {
+    let in_flight = after.runs().any(|(_, run)| run.status.in_flight());
+    let failed = after.actions.iter().any(|run| run.status == ActionStatus::Failed);
+    let unmet = after.conditions.iter().any(|condition| condition.status == ConditionStatus::Failed);
+    let agrees = match after.status {
+        StageStatus::InProgress | StageStatus::Stopping => in_flight,
+        StageStatus::Succeeded => !in_flight && after.actions.iter().all(|run| run.status == ActionStatus::Succeeded),
+        StageStatus::Failed => !in_flight && (failed || unmet),
+        StageStatus::Skipped => !in_flight && unmet,
+        StageStatus::Stopped | StageStatus::Cancelled => !in_flight,
     };
     if !agrees {
-        return broken(format!("{place} is {:?} with {:?}", after.status, after.actions));
+        return broken(format!("{place} is {:?} with {:?}, {:?}", after.status, after.actions, after.conditions));
     }
-    if after.status == StageStatus::InProgress && after.due().is_none() {
+    if after.status.is_open() && after.due().is_none() {
         return broken(format!("{place} runs and no sweeper will look at it"));
     }
     Ok(())
