@@ -129,7 +129,7 @@ impl Pages<'_> {
                 return Ok(false);
             }
             let index = place.3;
-            let Some(action) = self.app.driver.action_view(&view, run, index).await.map_err(&refusal)? else {
+            let Some(action) = self.app.driver.action_view(&view, run, index as u8).await.map_err(&refusal)? else {
                 continue;
             };
             self.details.push(detail(self.app, &view, run, index, &action)?);
@@ -141,7 +141,9 @@ impl Pages<'_> {
 
 /// The places of the actions of a stage attempt whose turn has come.
 fn places(run: &StageRun) -> impl Iterator<Item = (Place, &StageRun)> {
-    run.actions.iter().enumerate().filter_map(move |(index, action)| {
+    // What an attempt took over is shown where it ran.
+    let ran = |(_, action): &(usize, &engine::ActionRun)| action.attempt == 0;
+    run.actions.iter().enumerate().filter(ran).filter_map(move |(index, action)| {
         let requested = action.requested?;
         Some(((requested.0, run.stage, run.attempt, index), run))
     })

@@ -10,7 +10,7 @@ use pipeline::PipelineName;
 use uuid::Uuid;
 use wire::{ApiError, Exception, Input, Operation, Protocol};
 
-use crate::{actions, approvals, errors, executions, jobs, pipelines, state, tags, transitions};
+use crate::{actions, approvals, conditions, control, errors, executions, jobs, pipelines, state, tags, transitions};
 
 /// What every operation works with.
 pub struct App {
@@ -108,6 +108,13 @@ async fn dispatch(app: &App, call: wire::Call, caller: &str, body: &[u8]) -> Res
         Operation::PutJobFailureResult => run(call, body, |input| jobs::failed(app, input)).await,
         Operation::EnableStageTransition => run(call, body, |input| transitions::enable(app, caller, input)).await,
         Operation::DisableStageTransition => run(call, body, |input| transitions::disable(app, caller, input)).await,
+        Operation::StopPipelineExecution => run(call, body, |input| control::stop(app, input)).await,
+        Operation::RetryStageExecution => run(call, body, |input| control::retry(app, input)).await,
+        Operation::RollbackStage => run(call, body, |input| control::roll_back(app, caller, input)).await,
+        Operation::OverrideStageCondition => {
+            run(call, body, |input| control::override_condition(app, caller, input)).await
+        }
+        Operation::ListRuleExecutions => run(call, body, |input| conditions::list(app, input)).await,
         Operation::TagResource => run(call, body, |input| tags::tag(app, input)).await,
         Operation::UntagResource => run(call, body, |input| tags::untag(app, input)).await,
         Operation::ListTagsForResource => run(call, body, |input| tags::list(app, input)).await,

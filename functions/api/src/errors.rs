@@ -100,6 +100,11 @@ fn missing(operation: Operation) -> Exception {
     match operation {
         Operation::PutJobSuccessResult | Operation::PutJobFailureResult => Exception::JobNotFoundException,
         Operation::PutApprovalResult => Exception::InvalidApprovalTokenException,
+        // The model gives these no exception for an execution that is not there.
+        Operation::StopPipelineExecution => Exception::PipelineExecutionNotStoppableException,
+        Operation::RetryStageExecution | Operation::OverrideStageCondition => {
+            Exception::NotLatestPipelineExecutionException
+        }
         _ => Exception::PipelineExecutionNotFoundException,
     }
 }
@@ -110,6 +115,16 @@ fn refused(operation: Operation, refusal: &Refusal) -> Exception {
         Refusal::WrongState { .. } | Refusal::StaleJob(_) | Refusal::ClaimLost => Exception::InvalidJobStateException,
         Refusal::WrongToken { .. } => Exception::InvalidApprovalTokenException,
         Refusal::AlreadyAnswered { .. } => Exception::ApprovalAlreadyCompletedException,
+        Refusal::TooManyExecutions(_) => Exception::ConcurrentPipelineExecutionsLimitExceededException,
+        Refusal::AlreadyStopping(_) => Exception::DuplicatedStopRequestException,
+        Refusal::NotStoppable { .. } => Exception::PipelineExecutionNotStoppableException,
+        Refusal::NotRetryable { .. } => Exception::StageNotRetryableException,
+        Refusal::NotLatest { .. } => Exception::NotLatestPipelineExecutionException,
+        Refusal::Busy(_) => Exception::ConflictException,
+        Refusal::NotRollable { .. } => Exception::UnableToRollbackStageException,
+        Refusal::Outdated(_) => Exception::PipelineExecutionOutdatedException,
+        Refusal::NotOverridable { .. } => Exception::ConditionNotOverridableException,
+        Refusal::NoTransitions => Exception::ValidationException,
         Refusal::LanesNeeded | Refusal::Nothing => Exception::InternalFailure,
     }
 }
@@ -131,6 +146,16 @@ mod tests {
             Refusal::StaleJob(action),
             Refusal::WrongToken { action: text(), stage: text() },
             Refusal::AlreadyAnswered { action: text(), stage: text() },
+            Refusal::TooManyExecutions(50),
+            Refusal::AlreadyStopping(action.execution),
+            Refusal::NotStoppable { execution: action.execution, status: "failed" },
+            Refusal::NotRetryable { stage: text(), reason: "it has not failed" },
+            Refusal::NotLatest { execution: action.execution, stage: text() },
+            Refusal::Busy(text()),
+            Refusal::NotRollable { stage: text(), reason: "it is running" },
+            Refusal::Outdated(action.execution),
+            Refusal::NotOverridable { stage: text(), reason: "it is met" },
+            Refusal::NoTransitions,
             Refusal::LanesNeeded,
             Refusal::Nothing,
         ];

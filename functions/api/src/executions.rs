@@ -10,8 +10,8 @@ use aws_sdk_codepipeline::operation::start_pipeline_execution::{
     StartPipelineExecutionInput, StartPipelineExecutionOutput,
 };
 use aws_sdk_codepipeline::types::{
-    ArtifactRevision, ExecutionType, PipelineExecution, PipelineExecutionStatus, PipelineExecutionSummary,
-    PipelineVariable, ResolvedPipelineVariable, SourceRevision, SourceRevisionOverride,
+    ArtifactRevision, PipelineExecution, PipelineExecutionStatus, PipelineExecutionSummary, PipelineRollbackMetadata,
+    PipelineVariable, ResolvedPipelineVariable, SourceRevision, SourceRevisionOverride, StopExecutionTrigger,
 };
 use driver::{DriveError, StartRequest};
 use engine::{Execution, ExecutionId, ExecutionStatus, RevisionOverride, Trigger};
@@ -104,8 +104,14 @@ fn shown(execution: &Execution) -> PipelineExecution {
         .set_variables(Some(variables.collect()))
         .trigger(shape::trigger(&execution.trigger))
         .execution_mode(shape::mode(execution.mode))
-        .execution_type(ExecutionType::Standard)
+        .execution_type(shape::execution_type(execution.rollback.is_some()))
+        .set_rollback_metadata(rollback(execution))
         .build()
+}
+
+fn rollback(execution: &Execution) -> Option<PipelineRollbackMetadata> {
+    let target = execution.rollback.as_ref()?.execution.to_string();
+    Some(PipelineRollbackMetadata::builder().rollback_target_pipeline_execution_id(target).build())
 }
 
 fn status(status: ExecutionStatus) -> PipelineExecutionStatus {
@@ -115,6 +121,8 @@ fn status(status: ExecutionStatus) -> PipelineExecutionStatus {
         ExecutionStatus::Failed => PipelineExecutionStatus::Failed,
         ExecutionStatus::Superseded => PipelineExecutionStatus::Superseded,
         ExecutionStatus::Cancelled => PipelineExecutionStatus::Cancelled,
+        ExecutionStatus::Stopping => PipelineExecutionStatus::Stopping,
+        ExecutionStatus::Stopped => PipelineExecutionStatus::Stopped,
     }
 }
 
@@ -160,7 +168,11 @@ fn summary(execution: &Execution) -> Result<PipelineExecutionSummary, ApiError> 
         .last_update_time(shape::time(execution.updated))
         .set_source_revisions(Some(revisions.collect::<Result<_, _>>()?))
         .trigger(shape::trigger(&execution.trigger))
+        .set_stop_trigger(
+            execution.stop.as_ref().map(|stop| StopExecutionTrigger::builder().set_reason(stop.reason.clone()).build()),
+        )
         .execution_mode(shape::mode(execution.mode))
-        .execution_type(ExecutionType::Standard)
+        .execution_type(shape::execution_type(execution.rollback.is_some()))
+        .set_rollback_metadata(rollback(execution))
         .build())
 }

@@ -8,6 +8,8 @@
 mod actions;
 mod app;
 mod approvals;
+mod conditions;
+mod control;
 mod errors;
 mod executions;
 mod jobs;

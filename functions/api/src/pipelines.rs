@@ -89,11 +89,7 @@ fn declared(declaration: Option<PipelineDeclaration>) -> Result<Declaration, Api
     let mut declaration: Declaration = serde_json::from_value(wire::to_json(&declaration)?).map_err(shape::invalid)?;
     // Versions are assigned here; what a client read and sends back may say an old one.
     declaration.version = None;
-    match declaration.execution_mode.as_deref() {
-        Some(mode @ ("QUEUED" | "PARALLEL")) => Err(Exception::InvalidStructureException
-            .because(format!("Millrace does not run {mode} pipelines yet, only SUPERSEDED ones (at executionMode)"))),
-        _ => Ok(declaration),
-    }
+    Ok(declaration)
 }
 
 /// A declaration as answers show it: secrets masked, and with the values that AWS fills in where none were given.

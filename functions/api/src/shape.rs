@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_codepipeline::error::BuildError;
 use aws_sdk_codepipeline::primitives::DateTime;
 use aws_sdk_codepipeline::types::{
-    ArtifactDetail, ErrorDetails, ExecutionMode, ExecutionTrigger, PipelineType, S3Location, TriggerType,
+    ArtifactDetail, ErrorDetails, ExecutionMode, ExecutionTrigger, ExecutionType, PipelineType, S3Location, TriggerType,
 };
 use engine::{ActionError, Artifact, Timestamp, Trigger};
 use pipeline::{Action, MASK, PipelineName};
@@ -62,6 +62,11 @@ pub fn kind(kind: pipeline::PipelineType) -> PipelineType {
         pipeline::PipelineType::V1 => PipelineType::V1,
         pipeline::PipelineType::V2 => PipelineType::V2,
     }
+}
+
+/// Whether an execution runs the pipeline or rolls a stage back.
+pub fn execution_type(rolls_back: bool) -> ExecutionType {
+    if rolls_back { ExecutionType::Rollback } else { ExecutionType::Standard }
 }
 
 /// Why an action failed.

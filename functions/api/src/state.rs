@@ -2,17 +2,17 @@
 
 use aws_sdk_codepipeline::operation::get_pipeline_state::{GetPipelineStateInput, GetPipelineStateOutput};
 use aws_sdk_codepipeline::types::{
-    ActionExecution, ActionRevision, ActionState, ExecutionType, StageExecution, StageExecutionStatus, StageState,
-    TransitionState,
+    ActionExecution, ActionRevision, ActionState, RetryStageMetadata, RetryTrigger, StageExecution,
+    StageExecutionStatus, StageState, TransitionState,
 };
 use driver::{PipelineView, StageView};
-use engine::{ActionRun, ExecutionId, Lane, StageRun, StageStatus, Transition};
-use pipeline::{Action, Stage};
+use engine::{ActionRun, ExecutionId, Lane, Retries, StageRun, StageStatus, Transition};
+use pipeline::{Action, ConditionKind, Stage};
 use wire::{ApiError, Operation};
 
 use crate::actions::status;
 use crate::app::App;
-use crate::{links, shape};
+use crate::{conditions, links, shape};
 
 /// The state of a pipeline.
 pub async fn get(app: &App, input: GetPipelineStateInput) -> Result<GetPipelineStateOutput, ApiError> {
@@ -38,7 +38,7 @@ fn stage_state(declared: &Stage, stage: &StageView, lane: &Lane, home: &str) -> 
     let inbound: Vec<StageExecution> = lane
         .waiting
         .iter()
-        .map(|waiting| stage_execution(waiting.execution, StageExecutionStatus::InProgress))
+        .map(|waiting| stage_execution(waiting.execution, StageExecutionStatus::InProgress, false))
         .collect::<Result<_, _>>()?;
     let latest = stage.latest.as_ref();
     let actions: Vec<ActionState> =
@@ -49,15 +49,25 @@ fn stage_state(declared: &Stage, stage: &StageView, lane: &Lane, home: &str) -> 
         .set_inbound_executions(Some(inbound))
         .inbound_transition_state(transition(&lane.transition))
         .set_action_states(Some(actions))
-        .set_latest_execution(latest.map(|run| stage_execution(run.execution, stage_status(run.status))).transpose()?)
+        .set_latest_execution(
+            latest.map(|run| stage_execution(run.execution, stage_status(run.status), run.rolls_back)).transpose()?,
+        )
+        .set_before_entry_condition_state(conditions::state(declared, latest, ConditionKind::BeforeEntry))
+        .set_on_success_condition_state(conditions::state(declared, latest, ConditionKind::OnSuccess))
+        .set_on_failure_condition_state(conditions::state(declared, latest, ConditionKind::OnFailure))
+        .set_retry_stage_metadata(latest.and_then(|run| retries(&run.retries)))
         .build())
 }
 
-fn stage_execution(execution: ExecutionId, status: StageExecutionStatus) -> Result<StageExecution, ApiError> {
+fn stage_execution(
+    execution: ExecutionId,
+    status: StageExecutionStatus,
+    rolls_back: bool,
+) -> Result<StageExecution, ApiError> {
     StageExecution::builder()
         .pipeline_execution_id(execution.to_string())
         .status(status)
-        .r#type(ExecutionType::Standard)
+        .r#type(shape::execution_type(rolls_back))
         .build()
         .map_err(shape::incomplete)
 }
@@ -68,7 +78,25 @@ fn stage_status(status: StageStatus) -> StageExecutionStatus {
         StageStatus::Succeeded => StageExecutionStatus::Succeeded,
         StageStatus::Failed => StageExecutionStatus::Failed,
         StageStatus::Cancelled => StageExecutionStatus::Cancelled,
+        StageStatus::Stopping => StageExecutionStatus::Stopping,
+        StageStatus::Stopped => StageExecutionStatus::Stopped,
+        StageStatus::Skipped => StageExecutionStatus::Skipped,
     }
+}
+
+fn retries(retries: &Retries) -> Option<RetryStageMetadata> {
+    let trigger = match retries.latest? {
+        engine::RetryTrigger::Automatic => RetryTrigger::AutomatedStageRetry,
+        engine::RetryTrigger::Manual => RetryTrigger::ManualStageRetry,
+    };
+    let count = |attempts: u16| Some(i32::from(attempts)).filter(|attempts| *attempts > 0);
+    Some(
+        RetryStageMetadata::builder()
+            .set_auto_stage_retry_attempt(count(retries.automatic))
+            .set_manual_stage_retry_attempt(count(retries.manual))
+            .latest_retry_trigger(trigger)
+            .build(),
+    )
 }
 
 fn transition(transition: &Transition) -> TransitionState {

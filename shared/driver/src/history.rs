@@ -19,6 +19,8 @@ pub struct ExecutionView {
     pub pipeline: Arc<Pipeline>,
     /// All stage attempts, in the order of stages and attempts.
     pub runs: Vec<StageRun>,
+    /// What an execution that rolls back sees of its target's earlier stages.
+    inherited: Stages,
 }
 
 /// What one attempt at an action was given, and what it left.
@@ -42,10 +44,12 @@ impl Driver {
     pub async fn execution_view(&self, execution: Execution) -> Result<ExecutionView, DriveError> {
         let pipeline = self.pipeline_version(&execution.pipeline, execution.incarnation, execution.version).await?;
         let runs = self.stage_runs(execution.id).await?;
-        Ok(ExecutionView { execution, pipeline, runs })
+        let earlier = execution.rollback.as_ref().map_or(0, |target| target.attempts.len());
+        let inherited = self.stages(&execution, (0..earlier).collect()).await?;
+        Ok(ExecutionView { execution, pipeline, runs, inherited })
     }
 
-    /// One attempt at an action, by its stage attempt and its index there; none where there is no such action.
+    /// One attempt at an action or rule, by its stage attempt and its place there; none where there is no such one.
     ///
     /// # Errors
     /// The store's.
@@ -53,14 +57,14 @@ impl Driver {
         &self,
         view: &ExecutionView,
         run: &StageRun,
-        action: usize,
+        place: u8,
     ) -> Result<Option<ActionView>, DriveError> {
-        let declared = view.pipeline.stages().get(run.stage).and_then(|stage| stage.actions.get(action));
-        let Some(declared) = declared else {
+        let Some(declared) = view.pipeline.action(run.stage, place) else {
             return Ok(None);
         };
         // Later attempts replace earlier ones; of its own stage an action sees its own attempt.
-        let mut stages: Stages = view.runs.iter().map(|run| (run.stage, run.clone())).collect();
+        let mut stages = view.inherited.clone();
+        stages.extend(view.runs.iter().map(|run| (run.stage, run.clone())));
         stages.insert(run.stage, run.clone());
         let configuration = self.configuration(&view.pipeline, &view.execution, declared, &stages).await?.ok();
         let made = |name| {
@@ -68,7 +72,7 @@ impl Driver {
             stages.get(&stage)?.actions.get(index)?.outputs.iter().find(|artifact| artifact.name == *name).cloned()
         };
         let inputs = declared.inputs.iter().filter_map(made).collect();
-        let variables = self.outputs(run, action).await?;
+        let variables = self.outputs(run, usize::from(place)).await?;
         Ok(Some(ActionView { action: declared.clone(), configuration, inputs, variables }))
     }
 }

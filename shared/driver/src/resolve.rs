@@ -102,7 +102,7 @@ impl Driver {
     }
 
     /// The latest attempts at these stages, as the execution sees them.
-    async fn stages(&self, execution: &Execution, needed: Vec<usize>) -> Result<Stages, DriveError> {
+    pub(crate) async fn stages(&self, execution: &Execution, needed: Vec<usize>) -> Result<Stages, DriveError> {
         let mut stages = Stages::new();
         let keys: Vec<Key> = needed
             .into_iter()

@@ -6,7 +6,8 @@ use uuid::Uuid;
 use crate::command::{Effect, Refusal};
 use crate::group;
 use crate::state::{
-    Chore, Entry, ExecutionStatus, Lanes, LastSuccess, Position, SourceRevision, StageRun, StageStatus, Waiting,
+    Chore, Entry, ExecutionStatus, Lanes, LastSuccess, Position, Retries, SourceRevision, StageRun, StageStatus,
+    Waiting,
 };
 use crate::step::Step;
 
@@ -178,7 +179,8 @@ pub(crate) fn attempt(step: &mut Step<'_, '_>, index: usize) -> Result<StageRun,
         updated: now,
         actions: Vec::new(),
         conditions: Vec::new(),
-        retries: Default::default(),
+        retries: Retries::default(),
+        rolls_back: execution.rollback.is_some(),
     };
     if !parallel(step) {
         step.lanes_mut()?.lane(name).latest = Some(Entry { execution: id, stage: index, attempt });

@@ -411,6 +411,9 @@ pub struct StageRun {
     /// How often the stage was tried again.
     #[serde(default)]
     pub retries: Retries,
+    /// Whether its execution rolls the stage back.
+    #[serde(default)]
+    pub rolls_back: bool,
 }
 
 /// One evaluation of a stage's condition. It is decided once for each entry into the stage.

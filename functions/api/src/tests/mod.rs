@@ -1,6 +1,7 @@
 //! The API as its clients see it: the real SDK client, in both protocols, through API Gateway's event to the handler,
 //! over a real driver and the in-memory store.
 
+mod control;
 mod executions;
 mod pipelines;
 mod release;
@@ -63,7 +64,7 @@ impl Dispatch for Outbox {
     }
 }
 
-/// Sources find version `v1`; approvals and functions wait; a deploy to the bucket `broken` fails.
+/// Sources find version `v1`; approvals, functions and rules wait; a deploy to the bucket `broken` fails.
 struct Providers;
 
 #[async_trait]
@@ -86,7 +87,7 @@ impl Perform for Providers {
                 }),
                 ..Success::default()
             }),
-            ("Approval" | "Invoke", _) => Outcome::Running { report, poll: false },
+            ("Approval" | "Invoke" | "Rule", _) => Outcome::Running { report, poll: false },
             (_, Some("broken")) => Outcome::Failed {
                 error: ActionError { code: "ConfigurationError".into(), message: "The bucket 'broken' is gone".into() },
                 report,
@@ -294,8 +295,13 @@ pub fn release(name: &str, changes: &[(&str, Value)]) -> PipelineDeclaration {
         ],
     });
     for (pointer, value) in changes {
-        let (parent, key) = pointer.rsplit_once('/').unwrap();
-        declaration.pointer_mut(parent).unwrap()[key] = value.clone();
+        match declaration.pointer_mut(pointer) {
+            Some(found) => *found = value.clone(),
+            None => {
+                let (parent, key) = pointer.rsplit_once('/').unwrap();
+                declaration.pointer_mut(parent).unwrap()[key] = value.clone();
+            }
+        }
     }
     wire::from_json(&declaration).unwrap()
 }

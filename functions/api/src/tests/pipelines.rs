@@ -61,23 +61,22 @@ async fn a_declaration_that_breaks_a_rule_is_refused_with_its_place() {
 }
 
 #[tokio::test]
-async fn modes_that_are_not_built_are_refused_at_create_and_update() {
-    let world = World::new();
-    let client = world.client();
-    client.create_pipeline().pipeline(release("release", &[])).send().await.unwrap();
-    for mode in ["QUEUED", "PARALLEL"] {
-        let declaration = release("release", &[("/executionMode", json!(mode))]);
-        for (code, message) in [
-            refused!(client.create_pipeline().pipeline(declaration.clone())),
-            refused!(client.update_pipeline().pipeline(declaration.clone())),
-        ] {
+async fn modes_other_than_superseded_need_a_v2_pipeline() {
+    in_both(|world, client| async move {
+        client.create_pipeline().pipeline(release("release", &[])).send().await.unwrap();
+        for mode in ["QUEUED", "PARALLEL"] {
+            let v1 = [("/executionMode", json!(mode)), ("/pipelineType", json!("V1"))];
+            let v1 = release("release", &v1);
+            let (code, message) = refused!(client.update_pipeline().pipeline(v1));
             assert_eq!(code, "InvalidStructureException");
-            assert!(
-                message.contains(mode) && message.contains("not") && message.contains("executionMode"),
-                "{message}"
-            );
+            assert!(message.contains("executionMode"), "{message}");
+            let v2 = release("release", &[("/executionMode", json!(mode))]);
+            let updated = client.update_pipeline().pipeline(v2).send().await.unwrap().pipeline.unwrap();
+            assert_eq!(updated.execution_mode().unwrap().as_str(), mode);
         }
-    }
+        drop(world);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ async fn in_json(world: &World, operation: &str, body: &str) -> (u16, Value) {
     (status, serde_json::from_slice(&body).unwrap())
 }
 
-const BUILT: [Operation; 18] = [
+const BUILT: [Operation; 23] = [
     Operation::CreatePipeline,
     Operation::DeletePipeline,
     Operation::DisableStageTransition,
@@ -38,11 +38,16 @@ const BUILT: [Operation; 18] = [
     Operation::ListActionExecutions,
     Operation::ListPipelineExecutions,
     Operation::ListPipelines,
+    Operation::ListRuleExecutions,
     Operation::ListTagsForResource,
+    Operation::OverrideStageCondition,
     Operation::PutApprovalResult,
     Operation::PutJobFailureResult,
     Operation::PutJobSuccessResult,
+    Operation::RetryStageExecution,
+    Operation::RollbackStage,
     Operation::StartPipelineExecution,
+    Operation::StopPipelineExecution,
     Operation::TagResource,
     Operation::UntagResource,
     Operation::UpdatePipeline,
