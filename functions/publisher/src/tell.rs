@@ -101,7 +101,7 @@ impl Teller {
             return Ok(known.clone());
         }
         let (name, version) = (&execution.pipeline, execution.version);
-        let Some(Entity::Declaration(stored)) = self.load(key.clone()).await? else {
+        let Some(stored) = store::load_declaration(&*self.store, key.clone()).await? else {
             anyhow::bail!("version {version} of pipeline {name} is missing from the table");
         };
         let pipeline = Pipeline::try_from(stored.declaration)
@@ -175,6 +175,7 @@ pub(crate) mod tests {
             version: 3,
             created: NOW,
             declaration: pipeline::testing::example(),
+            parts: None,
         }
     }
 

@@ -157,7 +157,7 @@ impl Driver {
             return Ok(known.clone());
         }
         let key = Key::Declaration(name.clone(), incarnation, version);
-        let Some(Versioned { entity: Entity::Declaration(stored), .. }) = self.load_one(key).await? else {
+        let Some(stored) = store::load_declaration(&*self.store, key).await? else {
             return Err(DriveError::VersionNotFound { pipeline: name.to_string(), version });
         };
         let pipeline = Arc::new(Pipeline::try_from(stored.declaration)?);

@@ -97,7 +97,7 @@ impl Driver {
         };
         let mut writes = vec![
             Write::Put { entity: Entity::Head(head.clone()), expect: Expect::Absent },
-            self.declaration_write(&head, &pipeline),
+            self.declaration_write(&head, &pipeline).await?,
         ];
         writes.extend(entities(&first).map(|entity| Write::Put { entity, expect: Expect::Absent }));
         match self.commit_watching(writes, None, Some(&pipeline)).await {
@@ -127,7 +127,7 @@ impl Driver {
             head.mode = pipeline.mode();
             let writes = vec![
                 Write::Put { entity: Entity::Head(head.clone()), expect: Expect::Revision(revision) },
-                self.declaration_write(&head, &pipeline),
+                self.declaration_write(&head, &pipeline).await?,
                 self.without_unused_lanes(&head, &pipeline).await?,
             ];
             match self.commit_watching(writes, Some(&before), Some(&pipeline)).await {
@@ -139,19 +139,23 @@ impl Driver {
         }
     }
 
-    fn declaration_write(&self, head: &Head, pipeline: &Pipeline) -> Write {
+    /// The write of a version; the parts of a large one are written now, when nobody knows of them.
+    async fn declaration_write(&self, head: &Head, pipeline: &Pipeline) -> Result<Write, StoreError> {
         let mut declaration = pipeline.declaration().clone();
         declaration.version = Some(head.version);
-        Write::Put {
-            entity: Entity::Declaration(StoredDeclaration {
-                pipeline: head.pipeline.clone(),
-                incarnation: head.incarnation,
-                version: head.version,
-                created: head.updated,
-                declaration,
-            }),
-            expect: Expect::Absent,
+        let whole = StoredDeclaration {
+            pipeline: head.pipeline.clone(),
+            incarnation: head.incarnation,
+            version: head.version,
+            created: head.updated,
+            declaration,
+            parts: None,
+        };
+        let (parts, stored) = whole.cut(self.clock.random())?;
+        for part in parts {
+            self.store.commit(vec![Write::Put { entity: Entity::Part(part), expect: Expect::Absent }]).await?;
         }
+        Ok(Write::Put { entity: Entity::Declaration(stored), expect: Expect::Absent })
     }
 
     /// A write of the lanes as they are. A head's revisions begin anew when a pipeline of the same name is created;

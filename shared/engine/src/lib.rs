@@ -8,7 +8,7 @@
 //! Each family of commands has a file: `start`, `group` (what starts together), `progress` (claim, report, finish),
 //! `stage` (what follows in a stage when nothing in it runs any more), `condition`, `lanes` (who holds, who waits, who
 //! overtakes), `crossing` (from one stage to the next), `approval`, `job`, `stop`, `retry`, `rollback`, `sweep`
-//! (time-outs and lost work), `transition`; `why` tells what an execution waits for.
+//! (time-outs and lost work), `transition`; `fit` keeps items small; `why` tells what an execution waits for.
 //!
 //! What makes it safe to call again: a decision depends only on the items it was given, and each effect can be
 //! derived again from the items it changed (an action that is `Requested`, a chore on the lanes). So a process may
@@ -19,6 +19,7 @@ mod approval;
 mod command;
 mod condition;
 mod crossing;
+mod fit;
 mod group;
 mod id;
 mod job;

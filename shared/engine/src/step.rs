@@ -6,6 +6,7 @@ use pipeline::{Action, Pipeline};
 use uuid::Uuid;
 
 use crate::command::{Context, Decision, Effect, Refusal, State};
+use crate::fit;
 use crate::id::ActionId;
 use crate::state::{ActionRun, ActionStatus, Execution, Lanes, StageRun, StoredOutputs};
 use crate::time::Timestamp;
@@ -158,6 +159,10 @@ impl<'a, 'b> Step<'a, 'b> {
         let mut stages = Vec::new();
         stages.extend(self.stage.filter(|_| self.changed.stage));
         stages.extend(self.entered);
+        stages.iter_mut().for_each(fit::stage);
+        if self.changed.execution {
+            fit::execution(&mut self.execution);
+        }
         Decision {
             lanes: self.lanes.filter(|_| self.changed.lanes),
             execution: self.changed.execution.then_some(self.execution),

@@ -18,6 +18,8 @@ use pipeline::{Declaration, PipelineName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::parts::{DeclarationPart, Parts};
+
 /// Deleted pipelines' lanes are kept for this many seconds, for executions that still end: 90 days.
 const TOMBSTONE_SECONDS: i64 = 90 * 24 * 3_600;
 /// A start's client token is remembered for this many seconds: a day.
@@ -34,8 +36,11 @@ pub struct StoredDeclaration {
     pub version: u32,
     /// When it was stored.
     pub created: Timestamp,
-    /// The declaration.
+    /// The declaration; of one in parts its name and role alone.
     pub declaration: Declaration,
+    /// Where it is, if it is too large for this item. [`crate::load_declaration`] puts it together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Parts>,
 }
 
 /// That a pipeline's source action watches something.
@@ -78,6 +83,7 @@ pub enum Entity {
     Stage(StageRun),
     Outputs(StoredOutputs),
     Source(Source),
+    Part(DeclarationPart),
 }
 
 /// Where an entity is kept.
@@ -99,6 +105,8 @@ pub enum Key {
     Outputs(ActionId),
     /// A source: what is watched, pipeline, action.
     Source(String, PipelineName, String),
+    /// A part of a large declaration: the pipeline, the parts' common name, its place among them.
+    Part(PipelineName, Uuid, u16),
 }
 
 /// What can be listed.
@@ -128,6 +136,7 @@ impl Key {
             Self::Stage(id, stage, attempt) => (format!("E#{id}"), format!("STAGE#{stage:03}#{attempt:05}")),
             Self::Outputs(action) => (format!("E#{}", action.execution), format!("OUTPUTS#{action}")),
             Self::Source(watched, name, action) => (format!("S#{watched}"), format!("{name}#{action}")),
+            Self::Part(name, set, index) => (format!("P#{name}"), format!("PART#{set}#{index:05}")),
         }
     }
 
@@ -165,6 +174,7 @@ impl Entity {
             Self::Stage(stage) => Key::Stage(stage.execution, stage.stage, stage.attempt),
             Self::Outputs(outputs) => Key::Outputs(outputs.action),
             Self::Source(source) => Key::Source(source.watched.clone(), source.pipeline.clone(), source.action.clone()),
+            Self::Part(part) => Key::Part(part.pipeline.clone(), part.set, part.index),
         }
     }
 
@@ -179,6 +189,7 @@ impl Entity {
             Self::Stage(_) => "STAGE",
             Self::Outputs(_) => "OUTPUTS",
             Self::Source(_) => "SOURCE",
+            Self::Part(_) => "PART",
         }
     }
 
@@ -229,6 +240,7 @@ impl Entity {
             Self::Stage(it) => serde_json::to_string(it),
             Self::Outputs(it) => serde_json::to_string(it),
             Self::Source(it) => serde_json::to_string(it),
+            Self::Part(it) => serde_json::to_string(it),
         }
     }
 
@@ -246,6 +258,7 @@ impl Entity {
             "STAGE" => Self::Stage(serde_json::from_str(body)?),
             "OUTPUTS" => Self::Outputs(serde_json::from_str(body)?),
             "SOURCE" => Self::Source(serde_json::from_str(body)?),
+            "PART" => Self::Part(serde_json::from_str(body)?),
             other => return Err(serde::de::Error::custom(format!("unknown kind {other:?}"))),
         })
     }

@@ -12,6 +12,7 @@ mod cursor;
 mod entity;
 mod item;
 mod memory;
+mod parts;
 
 #[cfg(feature = "dynamodb")]
 mod dynamo;
@@ -24,6 +25,7 @@ pub use dynamo::DynamoStore;
 pub use entity::{Entity, Key, Listing, Source, StartToken, StoredDeclaration};
 pub use item::MOST_WRITES;
 pub use memory::MemoryStore;
+pub use parts::{DeclarationPart, Parts, load_declaration};
 
 /// An entity as it was read.
 #[derive(Clone, Debug, PartialEq)]

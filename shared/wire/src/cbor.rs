@@ -4,7 +4,7 @@ use aws_smithy_cbor::data::Type;
 use aws_smithy_cbor::{Decoder, decode::DeserializeError};
 use serde_json::{Map, Number, Value};
 
-use crate::MAX_DEPTH;
+use crate::{MAX_DEPTH, MAX_VALUES};
 
 /// Why bytes are not one CBOR value of the kind that Smithy RPC v2 sends.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,8 @@ pub(crate) enum CborError {
     Malformed(#[from] DeserializeError),
     #[error("nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
+    #[error("more than {MAX_VALUES} values")]
+    TooMany,
     #[error("a map holds a key twice")]
     DuplicateKey,
     #[error("a number is not finite")]
@@ -29,11 +31,12 @@ pub(crate) enum CborError {
 /// and this walk might take either.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Value, CborError> {
     let mut decoder = Decoder::new(bytes);
-    let value = item(&mut decoder, MAX_DEPTH)?;
+    let value = item(&mut decoder, MAX_DEPTH, &mut { MAX_VALUES })?;
     if decoder.position() == bytes.len() { Ok(value) } else { Err(CborError::Trailing) }
 }
 
-fn item(from: &mut Decoder<'_>, depth: usize) -> Result<Value, CborError> {
+fn item(from: &mut Decoder<'_>, depth: usize, left: &mut usize) -> Result<Value, CborError> {
+    *left = left.checked_sub(1).ok_or(CborError::TooMany)?;
     Ok(match from.datatype()? {
         Type::Bool => Value::Bool(from.boolean()?),
         Type::String | Type::StringIndef => Value::String(from.str()?.into_owned()),
@@ -67,7 +70,7 @@ fn item(from: &mut Decoder<'_>, depth: usize) -> Result<Value, CborError> {
             let length = from.list()?;
             let mut list = Vec::new();
             while more(from, length, list.len())? {
-                list.push(item(from, inner)?);
+                list.push(item(from, inner, left)?);
             }
             Value::Array(list)
         }
@@ -77,7 +80,7 @@ fn item(from: &mut Decoder<'_>, depth: usize) -> Result<Value, CborError> {
             let mut map = Map::new();
             while more(from, length, map.len())? {
                 let key = from.str()?.into_owned();
-                if map.insert(key, item(from, inner)?).is_some() {
+                if map.insert(key, item(from, inner, left)?).is_some() {
                     return Err(CborError::DuplicateKey);
                 }
             }
@@ -134,6 +137,14 @@ mod tests {
         assert!(matches!(parse(b"\xa0\xa0"), Err(CborError::Trailing)));
         assert!(matches!(parse(b"\xa2\x61a\x01\x61a\x02"), Err(CborError::DuplicateKey)));
         assert!(matches!(parse(b"\xf9\x7e\x00"), Err(CborError::NotFinite)));
+    }
+
+    #[test]
+    fn the_number_of_values_ends_at_the_limit() {
+        // One value is the list itself.
+        let list = |length: usize| [vec![0x9f], vec![0x01; length], vec![0xff]].concat();
+        assert!(parse(&list(MAX_VALUES - 1)).is_ok());
+        assert!(matches!(parse(&list(MAX_VALUES)), Err(CborError::TooMany)));
     }
 
     #[test]

@@ -6,15 +6,15 @@ use aws_smithy_schema::codec::{Codec, FinishSerializer};
 use aws_smithy_schema::serde::{SerdeError, SerializableStruct, ShapeSerializer};
 use serde_json::Value;
 
-use crate::{ApiError, Exception, Input, MAX_BODY, Protocol, Response, Shape, cbor, constraints};
+use crate::{ApiError, Exception, Input, MAX_BODY, Protocol, Response, Shape, cbor, constraints, json};
 
 /// Reads the body of a call: checks the model's constraints, then decodes it. Unknown members are ignored, and an empty
 /// body is an empty structure.
 ///
 /// # Errors
 /// `RequestEntityTooLargeException` beyond [`MAX_BODY`]; `SerializationException` when the bytes are malformed, nested
-/// deeper than [`crate::MAX_DEPTH`] or of other types than the model's; `ValidationException` naming every constraint that
-/// does not hold.
+/// deeper than [`crate::MAX_DEPTH`], of more than [`crate::MAX_VALUES`] values or of other types than the model's;
+/// `ValidationException` naming every constraint that does not hold.
 pub fn decode<I: Input>(protocol: Protocol, body: &[u8]) -> Result<I, ApiError> {
     if body.len() > MAX_BODY {
         return Err(
@@ -23,7 +23,7 @@ pub fn decode<I: Input>(protocol: Protocol, body: &[u8]) -> Result<I, ApiError> 
     }
     let value = match protocol {
         _ if body.is_empty() => Value::Object(serde_json::Map::new()),
-        Protocol::AwsJson11 => serde_json::from_slice(body).map_err(unreadable)?,
+        Protocol::AwsJson11 => json::parse(body).map_err(unreadable)?,
         Protocol::RpcV2Cbor => cbor::parse(body).map_err(unreadable)?,
     };
     // First, as the SDK's types cannot all be made without their required members.

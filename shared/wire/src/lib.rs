@@ -36,6 +36,7 @@ mod cbor;
 mod codec;
 mod constraints;
 mod error;
+mod json;
 #[macro_use]
 mod operation;
 pub mod page;
@@ -56,6 +57,11 @@ pub const MAX_BODY: usize = 6 * 1024 * 1024;
 /// How deep structures, lists and maps may nest. The model's own inputs need less than 20 levels; beyond this limit,
 /// which is also that of the codecs and of serde_json, a body is refused before it can exhaust the stack.
 pub const MAX_DEPTH: usize = 127;
+
+/// How many values (structures, lists, maps, and what is in them) a body may hold. The largest pipeline that
+/// CodePipeline's quotas allow has fewer than 200,000; without a limit, a body of [`MAX_BODY`] bytes could take several hundred
+/// times its size in memory, as a map of one short key does.
+pub const MAX_VALUES: usize = 250_000;
 
 #[cfg(test)]
 mod tests;

@@ -93,7 +93,7 @@ impl Checker {
                     stages::taken_over(earlier, before.as_ref(), after)?;
                 }
                 Entity::Source(_) => _ = self.sources.insert(entity.key()),
-                Entity::Token(_) | Entity::Outputs(_) => {}
+                Entity::Token(_) | Entity::Outputs(_) | Entity::Part(_) => {}
             }
         }
         for place in entered {

@@ -34,6 +34,7 @@ fn different_keys_have_different_places() {
         keys.push(Key::Head(name(pipeline)));
         for n in [1, 2] {
             keys.push(Key::Lanes(name(pipeline), incarnation(n)));
+            keys.extend([0, 1, u16::MAX].map(|it| Key::Part(name(pipeline), incarnation(n), it)));
             keys.extend([1, 10, 100, u32::MAX].map(|it| Key::Declaration(name(pipeline), incarnation(n), it)));
             keys.extend(["t", "t#1", "", "LANES"].map(|it| Key::Token(name(pipeline), incarnation(n), it.into())));
         }

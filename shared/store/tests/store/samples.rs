@@ -8,7 +8,7 @@ use engine::{
     Timestamp, Transition, Trigger, Waiting,
 };
 use pipeline::{ActionName, ArtifactName, ExecutionMode, PipelineName, PipelineType, StageName};
-use store::{Entity, Source, StartToken, StoredDeclaration};
+use store::{DeclarationPart, Entity, Source, StartToken, StoredDeclaration};
 use uuid::Uuid;
 
 /// What JSON, UTF-8 and DynamoDB each could trip over.
@@ -68,6 +68,7 @@ pub fn declaration(pipeline: &str, version: u32) -> StoredDeclaration {
         version,
         created: Timestamp(5),
         declaration,
+        parts: None,
     }
 }
 
@@ -238,5 +239,11 @@ pub fn all() -> Vec<Entity> {
         Entity::Stage(stage(id(1), 1, 2, Some(50))),
         Entity::Outputs(outputs(id(1), 0, 10)),
         Entity::Source(source("s3/bucket/Schlüssel.zip", "release", "Fetch")),
+        Entity::Part(DeclarationPart {
+            pipeline: name("release"),
+            set: incarnation(3),
+            index: 1,
+            text: "漢\"}".into(),
+        }),
     ]
 }

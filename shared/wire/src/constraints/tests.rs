@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::table::{List, Member};
 use super::*;
 use crate::tests::{decoded, in_cbor, sample};
-use crate::{MAX_BODY, Protocol};
+use crate::{MAX_BODY, MAX_VALUES, Protocol};
 
 /// The message, without its head, about the sample of `operation` with `value` put at `pointer`; `None` when it is valid.
 fn complaint(operation: Operation, pointer: &str, value: Value) -> Option<String> {
@@ -239,7 +239,8 @@ fn violations_come_in_the_models_order() {
 
 #[test]
 fn the_worst_bodies_are_refused_in_bounded_time_with_a_short_message() {
-    let fill = |item: &str| format!("[{}{item}]", format!("{item},").repeat(MAX_BODY / 2 / (item.len() + 1)));
+    // As many as a body may hold: each item is one value or two.
+    let fill = |item: &str| format!("[{}{item}]", format!("{item},").repeat(MAX_VALUES / 2 - 10));
     let bodies = [
         format!(r#"{{"resourceArn":"a","tagKeys":{}}}"#, fill("\"\"")),
         format!(r#"{{"resourceArn":"a","tags":{}}}"#, fill(r#"{"key":""}"#)),

@@ -1,5 +1,6 @@
 //! Whatever is thrown at it, the check answers, and a pipeline that it lets through keeps the rules. The rules are
-//! stated here a second time, from the pipeline's side.
+//! stated here a second time, from the pipeline's side. The variable `FUZZ_CASES` says how many inputs each property tries
+//! (see CONTRIBUTING.md).
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -259,8 +260,12 @@ fn any_pipeline() -> impl Strategy<Value = Value> {
     })
 }
 
+fn cases() -> u32 {
+    std::env::var("FUZZ_CASES").map_or(256, |cases| cases.parse().expect("FUZZ_CASES is a number"))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_json_is_answered(json in any_json()) {
