@@ -9,6 +9,7 @@
 //! | VariableCheck | `variable_check` | at once |
 
 use driver::Task;
+use pipeline::ConditionKind;
 
 mod cloudwatch_alarm;
 mod cron;
@@ -22,5 +23,5 @@ pub(crate) use variable_check::VariableCheck;
 
 /// Whether the rule belongs to the condition `onFailure`.
 fn after_failure(task: &Task) -> bool {
-    (120..130).contains(&task.id.action)
+    matches!(ConditionKind::at(task.id.action), Some((ConditionKind::OnFailure, _)))
 }
