@@ -2,6 +2,7 @@
 
 use driver::DriveError;
 use engine::Refusal;
+use pipeline::webhook::InvalidTarget;
 use pipeline::{Kind, Violation};
 use store::StoreError;
 use wire::{ApiError, Exception, Operation};
@@ -26,6 +27,18 @@ pub fn exception(account: &str, operation: Operation, error: DriveError) -> ApiE
             Exception::ActionNotFoundException
         }
         DriveError::ActionNotFound { .. } => Exception::ValidationException,
+        DriveError::WebhookNotFound(_) => match operation {
+            Operation::TagResource | Operation::UntagResource | Operation::ListTagsForResource => {
+                Exception::ResourceNotFoundException
+            }
+            _ => Exception::WebhookNotFoundException,
+        },
+        DriveError::WebhookLimit => Exception::LimitExceededException,
+        DriveError::WebhookTarget(InvalidTarget::Filter(_)) => Exception::InvalidWebhookFilterPatternException,
+        DriveError::WebhookTarget(InvalidTarget::Action { .. }) | DriveError::NoThirdParty(_) => {
+            Exception::ValidationException
+        }
+        DriveError::WebhookAuthentication(_) => Exception::InvalidWebhookAuthenticationParametersException,
         DriveError::Refused(refusal) => refused(operation, refusal),
         DriveError::Store(StoreError::Cursor) => Exception::InvalidNextTokenException,
         DriveError::Store(StoreError::Conflict(_)) => {
@@ -152,6 +165,10 @@ mod tests {
             DriveError::StageNotFound { pipeline: text(), stage: text() },
             DriveError::ActionNotFound { pipeline: text(), stage: text(), action: text() },
             DriveError::JobNotFound(text()),
+            DriveError::WebhookNotFound(text()),
+            DriveError::WebhookLimit,
+            DriveError::WebhookAuthentication(pipeline::webhook::Authentication::new("IP", None, None).unwrap_err()),
+            DriveError::NoThirdParty(text()),
             DriveError::Missing(text()),
         ];
         all.extend(refusals.map(DriveError::Refused));

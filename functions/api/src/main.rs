@@ -20,12 +20,13 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod transitions;
+mod webhooks;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = runtime::Settings::from_environment()?;
     let clients = runtime::Clients::new(&settings).await;
-    let app = app::App::new(runtime::driver(&settings, &clients)?, settings.account()?);
+    let app = app::App::new(runtime::driver(&settings, &clients)?, settings.account()?).on(settings.endpoint_url());
     let app = &app;
     runtime::run_http(|request| async move { Ok(app::handle(app, request).await) }).await
 }

@@ -18,6 +18,7 @@ mod resolve;
 mod start;
 mod sweep;
 mod view;
+mod webhooks;
 mod work;
 
 pub use commit::{Driver, Setup};

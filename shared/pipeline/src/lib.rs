@@ -32,10 +32,13 @@ mod secrets;
 pub mod testing;
 mod validate;
 pub mod variables;
+pub mod webhook;
 
 pub use artifact_key::artifact_key;
 pub use declaration::{Declaration, TypeId};
 pub use invalid::{Invalid, Kind, Violation};
-pub use names::{ActionName, ArtifactName, InvalidName, Namespace, PipelineName, Region, RoleArn, StageName};
+pub use names::{
+    ActionName, ArtifactName, InvalidName, Namespace, PipelineName, Region, RoleArn, StageName, WebhookName,
+};
 pub use pipeline::{Action, ExecutionMode, Pipeline, PipelineType, Stage};
 pub use secrets::MASK;

@@ -10,11 +10,13 @@
 //! | stage attempt | `E#id` | `STAGE#index#attempt` | | while actions are in flight |
 //! | output variables | `E#id` | `OUTPUTS#action id` | | |
 //! | source | `S#source key` | `name#action` | | |
+//! | webhook | `WEBHOOKS` | name | | |
 
 use std::collections::BTreeMap;
 
 use engine::{ActionId, Execution, ExecutionId, Head, Lanes, StageRun, StoredOutputs, Timestamp};
-use pipeline::{Declaration, PipelineName};
+use pipeline::webhook::{Secret, Webhook};
+use pipeline::{Declaration, PipelineName, WebhookName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -51,6 +53,23 @@ pub struct Source {
     pub detail: BTreeMap<String, String>,
 }
 
+/// A webhook. There are a few hundred in an account, so all lie in one partition, which is listed by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredWebhook {
+    /// Its definition.
+    pub webhook: Webhook,
+    /// The last part of its URL, which only who is to call knows. Another one when it is deleted and put again.
+    pub key: Secret,
+    /// Whether a third party is to be told to call it.
+    pub registered: bool,
+    /// Tags by key.
+    pub tags: BTreeMap<String, String>,
+    /// When it was put first.
+    pub created: Timestamp,
+    /// When it was put last.
+    pub updated: Timestamp,
+}
+
 /// That a client token was used for a start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StartToken {
@@ -78,6 +97,7 @@ pub enum Entity {
     Stage(StageRun),
     Outputs(StoredOutputs),
     Source(Source),
+    Webhook(StoredWebhook),
 }
 
 /// Where an entity is kept.
@@ -99,6 +119,8 @@ pub enum Key {
     Outputs(ActionId),
     /// A source: what is watched, pipeline, action.
     Source(String, PipelineName, String),
+    /// A webhook.
+    Webhook(WebhookName),
 }
 
 /// What can be listed.
@@ -112,6 +134,8 @@ pub enum Listing {
     Stages(ExecutionId),
     /// Who watches a source.
     Sources(String),
+    /// All webhooks by name.
+    Webhooks,
 }
 
 impl Key {
@@ -128,6 +152,7 @@ impl Key {
             Self::Stage(id, stage, attempt) => (format!("E#{id}"), format!("STAGE#{stage:03}#{attempt:05}")),
             Self::Outputs(action) => (format!("E#{}", action.execution), format!("OUTPUTS#{action}")),
             Self::Source(watched, name, action) => (format!("S#{watched}"), format!("{name}#{action}")),
+            Self::Webhook(name) => ("WEBHOOKS".into(), name.to_string()),
         }
     }
 
@@ -149,6 +174,7 @@ impl Listing {
             Self::Executions(name, incarnation) => (true, format!("P#{name}#{incarnation}"), ""),
             Self::Stages(id) => (false, format!("E#{id}"), "STAGE#"),
             Self::Sources(watched) => (false, format!("S#{watched}"), ""),
+            Self::Webhooks => (false, "WEBHOOKS".into(), ""),
         }
     }
 }
@@ -165,6 +191,7 @@ impl Entity {
             Self::Stage(stage) => Key::Stage(stage.execution, stage.stage, stage.attempt),
             Self::Outputs(outputs) => Key::Outputs(outputs.action),
             Self::Source(source) => Key::Source(source.watched.clone(), source.pipeline.clone(), source.action.clone()),
+            Self::Webhook(it) => Key::Webhook(it.webhook.name.clone()),
         }
     }
 
@@ -179,6 +206,7 @@ impl Entity {
             Self::Stage(_) => "STAGE",
             Self::Outputs(_) => "OUTPUTS",
             Self::Source(_) => "SOURCE",
+            Self::Webhook(_) => "WEBHOOK",
         }
     }
 
@@ -229,6 +257,7 @@ impl Entity {
             Self::Stage(it) => serde_json::to_string(it),
             Self::Outputs(it) => serde_json::to_string(it),
             Self::Source(it) => serde_json::to_string(it),
+            Self::Webhook(it) => serde_json::to_string(it),
         }
     }
 
@@ -246,6 +275,7 @@ impl Entity {
             "STAGE" => Self::Stage(serde_json::from_str(body)?),
             "OUTPUTS" => Self::Outputs(serde_json::from_str(body)?),
             "SOURCE" => Self::Source(serde_json::from_str(body)?),
+            "WEBHOOK" => Self::Webhook(serde_json::from_str(body)?),
             other => return Err(serde::de::Error::custom(format!("unknown kind {other:?}"))),
         })
     }

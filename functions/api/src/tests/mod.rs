@@ -5,6 +5,7 @@ mod executions;
 mod pipelines;
 mod release;
 mod tags;
+mod webhooks;
 mod wire_level;
 
 use std::collections::VecDeque;

@@ -27,9 +27,11 @@ async fn in_json(world: &World, operation: &str, body: &str) -> (u16, Value) {
     (status, serde_json::from_slice(&body).unwrap())
 }
 
-const BUILT: [Operation; 18] = [
+const BUILT: [Operation; 23] = [
     Operation::CreatePipeline,
     Operation::DeletePipeline,
+    Operation::DeleteWebhook,
+    Operation::DeregisterWebhookWithThirdParty,
     Operation::DisableStageTransition,
     Operation::EnableStageTransition,
     Operation::GetPipeline,
@@ -39,9 +41,12 @@ const BUILT: [Operation; 18] = [
     Operation::ListPipelineExecutions,
     Operation::ListPipelines,
     Operation::ListTagsForResource,
+    Operation::ListWebhooks,
     Operation::PutApprovalResult,
     Operation::PutJobFailureResult,
     Operation::PutJobSuccessResult,
+    Operation::PutWebhook,
+    Operation::RegisterWebhookWithThirdParty,
     Operation::StartPipelineExecution,
     Operation::TagResource,
     Operation::UntagResource,
@@ -66,8 +71,9 @@ async fn what_is_built_takes_no_empty_input_for_a_whole_one() {
     let world = World::new();
     for operation in BUILT {
         let (status, body) = in_json(&world, operation.name(), "{}").await;
-        if operation == Operation::ListPipelines {
-            assert_eq!((status, body), (200, json!({"pipelines": []})));
+        let lists = [(Operation::ListPipelines, "pipelines"), (Operation::ListWebhooks, "webhooks")];
+        if let Some((_, name)) = lists.iter().find(|(list, _)| *list == operation) {
+            assert_eq!((status, body), (200, json!({*name: []})));
         } else {
             assert_eq!((status, &body["__type"]), (400, &json!("ValidationException")), "{operation}");
         }
@@ -78,9 +84,15 @@ async fn what_is_built_takes_no_empty_input_for_a_whole_one() {
 async fn malformed_bodies_are_refused_in_every_operation() {
     let world = World::new();
     for operation in BUILT {
-        for body in ["{", "[]", "nothing", "{\"name\": 7, \"pipelineName\": 7, \"resourceArn\": 7}", "\u{0}"] {
+        for body in [
+            "{",
+            "[]",
+            "nothing",
+            "{\"name\": 7, \"pipelineName\": 7, \"resourceArn\": 7, \"webhookName\": 7}",
+            "\u{0}",
+        ] {
             let (status, answer) = in_json(&world, operation.name(), body).await;
-            if operation == Operation::ListPipelines && body.contains("name") {
+            if [Operation::ListPipelines, Operation::ListWebhooks].contains(&operation) && body.contains("name") {
                 assert_eq!(status, 200, "it has no such members");
                 continue;
             }

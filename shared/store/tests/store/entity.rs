@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use pipeline::WebhookName;
 use store::{Entity, Key};
 
 use crate::samples::{all, id, incarnation, name};
@@ -14,7 +15,7 @@ fn every_kind_survives_json() {
         assert_eq!(Entity::from_json(entity.kind(), &body).unwrap(), entity);
         kinds.insert(entity.kind());
     }
-    assert_eq!(kinds.len(), 8, "one of every kind: {kinds:?}");
+    assert_eq!(kinds.len(), 9, "one of every kind: {kinds:?}");
 }
 
 #[test]
@@ -41,6 +42,7 @@ fn different_keys_have_different_places() {
             keys.extend(["x", "y"].map(|it| Key::Source(watched.into(), name(pipeline), it.into())));
         }
     }
+    keys.extend(["a", "HEAD", "A"].map(|it| Key::Webhook(WebhookName::new(it).unwrap())));
     for n in [1, 2] {
         keys.push(Key::Execution(id(n)));
         for (stage, attempt) in [(1, 1), (11, 1), (1, 11), (49, u16::MAX), (0, 1)] {

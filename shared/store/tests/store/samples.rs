@@ -7,8 +7,9 @@ use engine::{
     Lane, Lanes, Outputs, Position, Revision, RevisionOverride, SourceRevision, StageRun, StageStatus, StoredOutputs,
     Timestamp, Transition, Trigger, Waiting,
 };
-use pipeline::{ActionName, ArtifactName, ExecutionMode, PipelineName, PipelineType, StageName};
-use store::{Entity, Source, StartToken, StoredDeclaration};
+use pipeline::webhook::{Authentication, Filter, JsonPath, Secret, Webhook};
+use pipeline::{ActionName, ArtifactName, ExecutionMode, PipelineName, PipelineType, StageName, WebhookName};
+use store::{Entity, Source, StartToken, StoredDeclaration, StoredWebhook};
 use uuid::Uuid;
 
 /// What JSON, UTF-8 and DynamoDB each could trip over.
@@ -227,6 +228,26 @@ pub fn source(watched: &str, pipeline: &str, action: &str) -> Source {
     Source { watched: watched.into(), pipeline: name(pipeline), action: action.into(), detail: texts() }
 }
 
+pub fn webhook(webhook: &str) -> StoredWebhook {
+    StoredWebhook {
+        webhook: Webhook {
+            name: WebhookName::new(webhook).unwrap(),
+            target_pipeline: name("release"),
+            target_action: action("Fetch"),
+            filters: vec![Filter {
+                json_path: JsonPath::new("$.ref").unwrap(),
+                match_equals: Some("refs/heads/{Branch}".into()),
+            }],
+            authentication: Authentication::GithubHmac { secret: Secret::new(TEXTS[2]) },
+        },
+        key: Secret::new("key"),
+        registered: true,
+        tags: texts(),
+        created: Timestamp(1),
+        updated: Timestamp(2),
+    }
+}
+
 /// One of every kind.
 pub fn all() -> Vec<Entity> {
     vec![
@@ -238,5 +259,6 @@ pub fn all() -> Vec<Entity> {
         Entity::Stage(stage(id(1), 1, 2, Some(50))),
         Entity::Outputs(outputs(id(1), 0, 10)),
         Entity::Source(source("s3/bucket/Schlüssel.zip", "release", "Fetch")),
+        Entity::Webhook(webhook("push")),
     ]
 }
