@@ -10,7 +10,10 @@ use pipeline::PipelineName;
 use uuid::Uuid;
 use wire::{ApiError, Exception, Input, Operation, Protocol};
 
-use crate::{actions, approvals, errors, executions, jobs, links, pipelines, state, tags, transitions, webhooks};
+use crate::{
+    actions, approvals, errors, executions, jobs, links, pipelines, revisions, rule_types, state, tags, targets,
+    transitions, webhooks,
+};
 
 /// What every operation works with.
 pub struct App {
@@ -134,6 +137,9 @@ async fn dispatch(app: &App, call: wire::Call, origin: &Origin, body: &[u8]) -> 
         Operation::DeleteWebhook => run(call, body, |input| webhooks::delete(app, input)).await,
         Operation::RegisterWebhookWithThirdParty => run(call, body, |input| webhooks::register(app, input)).await,
         Operation::DeregisterWebhookWithThirdParty => run(call, body, |input| webhooks::deregister(app, input)).await,
+        Operation::PutActionRevision => run(call, body, |input| revisions::put(app, caller, input)).await,
+        Operation::ListRuleTypes => run(call, body, async |input| rule_types::list(input)).await,
+        Operation::ListDeployActionExecutionTargets => run(call, body, |input| targets::list(app, input)).await,
         missing => {
             // 4xx, which no client repeats, and common to all operations.
             Err(Exception::UnknownOperationException.because(format!("Millrace does not offer {missing} yet.")))

@@ -22,11 +22,16 @@ pub fn exception(account: &str, operation: Operation, error: DriveError) -> ApiE
         DriveError::NameInUse(_) if operation == Operation::CreatePipeline => Exception::PipelineNameInUseException,
         DriveError::Name(_) | DriveError::Variables(_) => Exception::ValidationException,
         DriveError::ExecutionNotFound(_) | DriveError::JobNotFound(_) => missing(operation),
+        DriveError::StageNotFound { .. } if !wire::allowed(operation, Exception::StageNotFoundException) => {
+            Exception::ValidationException
+        }
         DriveError::StageNotFound { .. } => Exception::StageNotFoundException,
-        DriveError::ActionNotFound { .. } if operation == Operation::PutApprovalResult => {
+        DriveError::ActionNotFound { .. } if wire::allowed(operation, Exception::ActionNotFoundException) => {
             Exception::ActionNotFoundException
         }
-        DriveError::ActionNotFound { .. } => Exception::ValidationException,
+        DriveError::ActionNotFound { .. } | DriveError::Overrides(_) | DriveError::NotReported { .. } => {
+            Exception::ValidationException
+        }
         DriveError::WebhookNotFound(_) => match operation {
             Operation::TagResource | Operation::UntagResource | Operation::ListTagsForResource => {
                 Exception::ResourceNotFoundException
@@ -113,6 +118,7 @@ fn missing(operation: Operation) -> Exception {
     match operation {
         Operation::PutJobSuccessResult | Operation::PutJobFailureResult => Exception::JobNotFoundException,
         Operation::PutApprovalResult => Exception::InvalidApprovalTokenException,
+        Operation::ListDeployActionExecutionTargets => Exception::ActionExecutionNotFoundException,
         _ => Exception::PipelineExecutionNotFoundException,
     }
 }
@@ -165,6 +171,8 @@ mod tests {
             DriveError::StageNotFound { pipeline: text(), stage: text() },
             DriveError::ActionNotFound { pipeline: text(), stage: text(), action: text() },
             DriveError::JobNotFound(text()),
+            DriveError::Overrides(engine::InvalidOverride::UnknownAction(pipeline::ActionName::new("a").unwrap())),
+            DriveError::NotReported { pipeline: text(), action: text() },
             DriveError::WebhookNotFound(text()),
             DriveError::WebhookLimit,
             DriveError::WebhookAuthentication(pipeline::webhook::Authentication::new("IP", None, None).unwrap_err()),

@@ -50,6 +50,19 @@ pub enum DriveError {
         /// The action.
         action: String,
     },
+    /// A start prescribes a revision that cannot be.
+    #[error(transparent)]
+    Overrides(#[from] engine::InvalidOverride),
+    /// The action takes no reports of revisions.
+    #[error(
+        "The action '{action}' of pipeline '{pipeline}' takes no reports of revisions: it is no source action, or one that finds its revisions by itself."
+    )]
+    NotReported {
+        /// The pipeline.
+        pipeline: String,
+        /// The action.
+        action: String,
+    },
     /// There is no such webhook.
     #[error("The webhook with name '{0}' does not exist.")]
     WebhookNotFound(String),

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 
 use crate::declaration::TypeId;
 
+pub mod rules;
 mod table;
 
 /// Artifact counts of an action type that the catalogue does not know, read and made: a custom action's upper limits.

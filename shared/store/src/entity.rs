@@ -10,13 +10,14 @@
 //! | stage attempt | `E#id` | `STAGE#index#attempt` | | while actions are in flight |
 //! | output variables | `E#id` | `OUTPUTS#action id` | | |
 //! | source | `S#source key` | `name#action` | | |
+//! | reported revision | `P#name` | `REVISION#incarnation#action` | | |
 //! | webhook | `WEBHOOKS` | name | | |
 
 use std::collections::BTreeMap;
 
 use engine::{ActionId, Execution, ExecutionId, Head, Lanes, StageRun, StoredOutputs, Timestamp};
 use pipeline::webhook::{Secret, Webhook};
-use pipeline::{Declaration, PipelineName, WebhookName};
+use pipeline::{ActionName, Declaration, PipelineName, WebhookName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -51,6 +52,25 @@ pub struct Source {
     pub action: String,
     /// More about the source, as the trigger needs it.
     pub detail: BTreeMap<String, String>,
+}
+
+/// The revision that was last reported for a source action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionRevision {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// Which pipeline of that name.
+    pub incarnation: Uuid,
+    /// The source action.
+    pub action: ActionName,
+    /// The revision's id.
+    pub revision: String,
+    /// What made it the current one.
+    pub change: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The execution that it started.
+    pub execution: ExecutionId,
 }
 
 /// A webhook. There are a few hundred in an account, so all lie in one partition, which is listed by name.
@@ -98,6 +118,7 @@ pub enum Entity {
     Outputs(StoredOutputs),
     Source(Source),
     Webhook(StoredWebhook),
+    Revision(ActionRevision),
 }
 
 /// Where an entity is kept.
@@ -121,6 +142,8 @@ pub enum Key {
     Source(String, PipelineName, String),
     /// A webhook.
     Webhook(WebhookName),
+    /// The revision last reported for a source action.
+    Revision(PipelineName, Uuid, ActionName),
 }
 
 /// What can be listed.
@@ -153,6 +176,9 @@ impl Key {
             Self::Outputs(action) => (format!("E#{}", action.execution), format!("OUTPUTS#{action}")),
             Self::Source(watched, name, action) => (format!("S#{watched}"), format!("{name}#{action}")),
             Self::Webhook(name) => ("WEBHOOKS".into(), name.to_string()),
+            Self::Revision(name, incarnation, action) => {
+                (format!("P#{name}"), format!("REVISION#{incarnation}#{action}"))
+            }
         }
     }
 
@@ -192,6 +218,7 @@ impl Entity {
             Self::Outputs(outputs) => Key::Outputs(outputs.action),
             Self::Source(source) => Key::Source(source.watched.clone(), source.pipeline.clone(), source.action.clone()),
             Self::Webhook(it) => Key::Webhook(it.webhook.name.clone()),
+            Self::Revision(it) => Key::Revision(it.pipeline.clone(), it.incarnation, it.action.clone()),
         }
     }
 
@@ -207,6 +234,7 @@ impl Entity {
             Self::Outputs(_) => "OUTPUTS",
             Self::Source(_) => "SOURCE",
             Self::Webhook(_) => "WEBHOOK",
+            Self::Revision(_) => "REVISION",
         }
     }
 
@@ -258,6 +286,7 @@ impl Entity {
             Self::Outputs(it) => serde_json::to_string(it),
             Self::Source(it) => serde_json::to_string(it),
             Self::Webhook(it) => serde_json::to_string(it),
+            Self::Revision(it) => serde_json::to_string(it),
         }
     }
 
@@ -276,6 +305,7 @@ impl Entity {
             "OUTPUTS" => Self::Outputs(serde_json::from_str(body)?),
             "SOURCE" => Self::Source(serde_json::from_str(body)?),
             "WEBHOOK" => Self::Webhook(serde_json::from_str(body)?),
+            "REVISION" => Self::Revision(serde_json::from_str(body)?),
             other => return Err(serde::de::Error::custom(format!("unknown kind {other:?}"))),
         })
     }

@@ -86,7 +86,7 @@ impl Checker {
                     stages::changed(self.declared(after)?, before.as_ref(), after, now)?;
                 }
                 Entity::Source(_) => _ = self.sources.insert(entity.key()),
-                Entity::Token(_) | Entity::Outputs(_) | Entity::Webhook(_) => {}
+                Entity::Token(_) | Entity::Outputs(_) | Entity::Webhook(_) | Entity::Revision(_) => {}
             }
         }
         for place in entered {

@@ -4,6 +4,7 @@
 mod executions;
 mod pipelines;
 mod release;
+mod sources;
 mod tags;
 mod webhooks;
 mod wire_level;

@@ -27,7 +27,7 @@ async fn in_json(world: &World, operation: &str, body: &str) -> (u16, Value) {
     (status, serde_json::from_slice(&body).unwrap())
 }
 
-const BUILT: [Operation; 23] = [
+const BUILT: [Operation; 26] = [
     Operation::CreatePipeline,
     Operation::DeletePipeline,
     Operation::DeleteWebhook,
@@ -38,10 +38,13 @@ const BUILT: [Operation; 23] = [
     Operation::GetPipelineExecution,
     Operation::GetPipelineState,
     Operation::ListActionExecutions,
+    Operation::ListDeployActionExecutionTargets,
     Operation::ListPipelineExecutions,
     Operation::ListPipelines,
+    Operation::ListRuleTypes,
     Operation::ListTagsForResource,
     Operation::ListWebhooks,
+    Operation::PutActionRevision,
     Operation::PutApprovalResult,
     Operation::PutJobFailureResult,
     Operation::PutJobSuccessResult,
@@ -72,7 +75,9 @@ async fn what_is_built_takes_no_empty_input_for_a_whole_one() {
     for operation in BUILT {
         let (status, body) = in_json(&world, operation.name(), "{}").await;
         let lists = [(Operation::ListPipelines, "pipelines"), (Operation::ListWebhooks, "webhooks")];
-        if let Some((_, name)) = lists.iter().find(|(list, _)| *list == operation) {
+        if operation == Operation::ListRuleTypes {
+            assert_eq!((status, body["ruleTypes"].as_array().map(Vec::len)), (200, Some(6)));
+        } else if let Some((_, name)) = lists.iter().find(|(list, _)| *list == operation) {
             assert_eq!((status, body), (200, json!({*name: []})));
         } else {
             assert_eq!((status, &body["__type"]), (400, &json!("ValidationException")), "{operation}");
@@ -92,7 +97,8 @@ async fn malformed_bodies_are_refused_in_every_operation() {
             "\u{0}",
         ] {
             let (status, answer) = in_json(&world, operation.name(), body).await;
-            if [Operation::ListPipelines, Operation::ListWebhooks].contains(&operation) && body.contains("name") {
+            let bare = [Operation::ListPipelines, Operation::ListRuleTypes, Operation::ListWebhooks];
+            if bare.contains(&operation) && body.contains("name") {
                 assert_eq!(status, 200, "it has no such members");
                 continue;
             }

@@ -6,4 +6,5 @@ mod answers;
 mod crossing;
 mod lost;
 mod random;
+mod revisions;
 mod rig;

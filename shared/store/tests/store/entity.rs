@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use pipeline::WebhookName;
 use store::{Entity, Key};
 
-use crate::samples::{all, id, incarnation, name};
+use crate::samples::{action, all, id, incarnation, name};
 
 #[test]
 fn every_kind_survives_json() {
@@ -15,7 +15,7 @@ fn every_kind_survives_json() {
         assert_eq!(Entity::from_json(entity.kind(), &body).unwrap(), entity);
         kinds.insert(entity.kind());
     }
-    assert_eq!(kinds.len(), 9, "one of every kind: {kinds:?}");
+    assert_eq!(kinds.len(), 10, "one of every kind: {kinds:?}");
 }
 
 #[test]
@@ -35,6 +35,7 @@ fn different_keys_have_different_places() {
         keys.push(Key::Head(name(pipeline)));
         for n in [1, 2] {
             keys.push(Key::Lanes(name(pipeline), incarnation(n)));
+            keys.extend(["x", "y"].map(|it| Key::Revision(name(pipeline), incarnation(n), action(it))));
             keys.extend([1, 10, 100, u32::MAX].map(|it| Key::Declaration(name(pipeline), incarnation(n), it)));
             keys.extend(["t", "t#1", "", "LANES"].map(|it| Key::Token(name(pipeline), incarnation(n), it.into())));
         }

@@ -9,7 +9,7 @@ use engine::{
 };
 use pipeline::webhook::{Authentication, Filter, JsonPath, Secret, Webhook};
 use pipeline::{ActionName, ArtifactName, ExecutionMode, PipelineName, PipelineType, StageName, WebhookName};
-use store::{Entity, Source, StartToken, StoredDeclaration, StoredWebhook};
+use store::{ActionRevision, Entity, Source, StartToken, StoredDeclaration, StoredWebhook};
 use uuid::Uuid;
 
 /// What JSON, UTF-8 and DynamoDB each could trip over.
@@ -260,5 +260,14 @@ pub fn all() -> Vec<Entity> {
         Entity::Outputs(outputs(id(1), 0, 10)),
         Entity::Source(source("s3/bucket/Schlüssel.zip", "release", "Fetch")),
         Entity::Webhook(webhook("push")),
+        Entity::Revision(ActionRevision {
+            pipeline: name("release"),
+            incarnation: incarnation(1),
+            action: action("Fetch"),
+            revision: TEXTS[1].into(),
+            change: TEXTS[2].into(),
+            created: Timestamp(3),
+            execution: id(1),
+        }),
     ]
 }
