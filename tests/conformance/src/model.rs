@@ -2,7 +2,7 @@
 //! those that `wire` compiles in; `shared/wire/data/make.py` makes them.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use regex::Regex;
 use serde::Deserialize;
@@ -63,7 +63,7 @@ pub struct Text {
     #[serde(flatten)]
     pub length: Bounds,
     /// A pattern of Java's dialect that the whole value must match.
-    pub pattern: Option<String>,
+    pub pattern: Option<Pattern>,
     /// The only values.
     #[serde(rename = "enum")]
     pub one_of: Option<Vec<String>>,
@@ -78,13 +78,32 @@ pub struct Bounds {
     pub max: Option<i64>,
 }
 
+/// A pattern, compiled when it is first needed.
+#[derive(Debug, Deserialize)]
+#[serde(from = "String")]
+pub struct Pattern {
+    text: String,
+    regex: OnceLock<Regex>,
+}
+
+impl From<String> for Pattern {
+    fn from(text: String) -> Self {
+        Self { text, regex: OnceLock::new() }
+    }
+}
+
+impl Pattern {
+    /// Whether the whole text matches.
+    pub fn matches(&self, value: &str) -> bool {
+        let whole = || format!(r"\A(?:{})\z", self.text.replace(r"\w", "[0-9A-Za-z_]"));
+        self.regex.get_or_init(|| Regex::new(&whole()).unwrap()).is_match(value)
+    }
+}
+
 impl Text {
     /// Whether the whole text matches the pattern, if there is one.
     pub fn matches(&self, value: &str) -> bool {
-        self.pattern.as_ref().is_none_or(|pattern| {
-            let whole = format!(r"\A(?:{})\z", pattern.replace(r"\w", "[0-9A-Za-z_]"));
-            Regex::new(&whole).unwrap().is_match(value)
-        })
+        self.pattern.as_ref().is_none_or(|pattern| pattern.matches(value))
     }
 }
 

@@ -72,6 +72,23 @@ async fn a_new_revision_starts_an_execution_and_the_same_one_does_not() {
 }
 
 #[tokio::test]
+async fn a_report_whose_note_was_lost_starts_nothing_again() {
+    let world = World::new();
+    let client = world.client();
+    client.create_pipeline().pipeline(reported("release")).send().await.unwrap();
+    let first = put(&client, "1").send().await.unwrap();
+    // As if the process had died between the start and the note of it.
+    let name = pipeline::PipelineName::new("release").unwrap();
+    let incarnation = world.app.driver.pipeline_head(&name).await.unwrap().incarnation;
+    let key = store::Key::Revision(name, incarnation, pipeline::ActionName::new("Fetch").unwrap());
+    let lost = store::Write::Delete { key, expect: store::Expect::Revision(1) };
+    world.app.driver.store().commit(vec![lost]).await.unwrap();
+    let again = put(&client, "1").send().await.unwrap();
+    assert_eq!((again.new_revision(), again.pipeline_execution_id()), (false, first.pipeline_execution_id()));
+    assert!(put(&client, "2").send().await.unwrap().new_revision());
+}
+
+#[tokio::test]
 async fn a_report_starts_nothing_that_a_start_would_not() {
     let world = World::new();
     let client = world.client();
