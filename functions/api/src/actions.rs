@@ -3,7 +3,7 @@
 use aws_sdk_codepipeline::operation::list_action_executions::{ListActionExecutionsInput, ListActionExecutionsOutput};
 use aws_sdk_codepipeline::types::{
     ActionCategory, ActionExecutionDetail, ActionExecutionInput, ActionExecutionOutput, ActionExecutionResult,
-    ActionExecutionStatus, ActionOwner, ActionTypeId,
+    ActionExecutionStatus, ActionOwner, ActionTypeId, StartTimeRange,
 };
 use driver::{ActionView, DriveError, ExecutionView};
 use engine::{ActionStatus, Execution, ExecutionId, StageRun};
@@ -38,14 +38,24 @@ struct Position {
 pub async fn list(app: &App, input: ListActionExecutionsInput) -> Result<ListActionExecutionsOutput, ApiError> {
     let operation = Operation::ListActionExecutions;
     let name = shape::pipeline_name(input.pipeline_name)?;
-    let filter = input.filter;
-    if filter.as_ref().is_some_and(|filter| filter.latest_in_pipeline_execution.is_some()) {
-        return Err(shape::invalid("Millrace does not offer the filter latestInPipelineExecution yet."));
-    }
-    let only = filter.and_then(|filter| filter.pipeline_execution_id);
-    let scope = [name.as_str(), only.as_deref().unwrap_or_default()];
+    let (only, latest) = match input
+        .filter
+        .map(|filter| (filter.pipeline_execution_id, filter.latest_in_pipeline_execution))
+    {
+        None | Some((None, None)) => (None, false),
+        Some((only, None)) => (only, false),
+        Some((None, Some(filter))) => {
+            (Some(filter.pipeline_execution_id), filter.start_time_range == StartTimeRange::Latest)
+        }
+        Some((Some(_), Some(_))) => {
+            return Err(shape::invalid(
+                "filter has a pipelineExecutionId of its own and one in latestInPipelineExecution: give one of them",
+            ));
+        }
+    };
+    let scope = [name.as_str(), only.as_deref().unwrap_or_default(), if latest { "latest" } else { "all" }];
     let from: Option<Position> = page::position(operation, &scope, input.next_token.as_deref())?;
-    let mut listing = Pages { app, size: page::size(input.max_results, MOST), details: Vec::new(), last: None };
+    let mut listing = Pages { app, latest, size: page::size(input.max_results, MOST), details: Vec::new(), last: None };
     let ended = match &only {
         Some(id) => {
             let execution = one(app, &name, id).await?;
@@ -77,6 +87,8 @@ async fn one(app: &App, name: &PipelineName, id: &str) -> Result<Execution, ApiE
 /// A page in the making.
 struct Pages<'a> {
     app: &'a App,
+    /// Only the latest attempt at each stage.
+    latest: bool,
     size: usize,
     details: Vec<ActionExecutionDetail>,
     last: Option<Position>,
@@ -119,7 +131,9 @@ impl Pages<'_> {
     ) -> Result<bool, ApiError> {
         let refusal = self.app.refusal(Operation::ListActionExecutions);
         let view = self.app.driver.execution_view(execution).await.map_err(&refusal)?;
-        let mut places: Vec<(Place, &StageRun)> = view.runs.iter().flat_map(places).collect();
+        let newest = |run: &StageRun| view.execution.attempts.get(run.stage) == Some(&run.attempt);
+        let runs = view.runs.iter().filter(|run| !self.latest || newest(run));
+        let mut places: Vec<(Place, &StageRun)> = runs.flat_map(places).collect();
         places.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
         for (place, run) in places {
             if from.is_some_and(|from| place >= from.place) {

@@ -10,7 +10,10 @@ use pipeline::PipelineName;
 use uuid::Uuid;
 use wire::{ApiError, Exception, Input, Operation, Protocol};
 
-use crate::{actions, approvals, conditions, control, errors, executions, jobs, pipelines, state, tags, transitions};
+use crate::{
+    actions, approvals, conditions, control, errors, executions, jobs, links, pipelines, revisions, rule_types, state,
+    tags, targets, transitions, webhooks,
+};
 
 /// What every operation works with.
 pub struct App {
@@ -18,12 +21,20 @@ pub struct App {
     pub driver: Driver,
     /// The account's id, for ARNs and messages.
     pub account: String,
+    /// The emulator's address, where there is no AWS.
+    endpoint: Option<String>,
 }
 
 impl App {
     /// The API over this driver, in this account.
     pub fn new(driver: Driver, account: &str) -> Self {
-        Self { driver, account: account.to_owned() }
+        Self { driver, account: account.to_owned(), endpoint: None }
+    }
+
+    /// The same behind an emulator's address instead of AWS's, if there is one.
+    #[must_use]
+    pub fn on(self, endpoint: Option<&str>) -> Self {
+        Self { endpoint: endpoint.map(ToOwned::to_owned), ..self }
     }
 
     /// The ARN of a pipeline.
@@ -43,27 +54,36 @@ struct Origin {
     id: String,
     /// The ARN of who signed it; empty where nobody did, which only an emulator lets through.
     caller: String,
+    /// The API's own URL.
+    base: String,
 }
 
 impl Origin {
-    fn of(request: &Request) -> Self {
-        let (mut id, mut caller) = (None, None);
+    fn of(app: &App, request: &Request) -> Self {
+        let (mut id, mut caller, mut api, mut stage) = (None, None, None, None);
         if let Some(RequestContext::ApiGatewayV1(context)) = request.request_context_ref() {
             id.clone_from(&context.request_id);
             caller.clone_from(&context.identity.user_arn);
+            api.clone_from(&context.apiid);
+            stage.clone_from(&context.stage);
         }
-        Self { id: id.unwrap_or_else(|| Uuid::new_v4().to_string()), caller: caller.unwrap_or_default() }
+        let (api, stage) = (api.unwrap_or_default(), stage.unwrap_or_default());
+        Self {
+            id: id.unwrap_or_else(|| Uuid::new_v4().to_string()),
+            caller: caller.unwrap_or_default(),
+            base: links::base(app.endpoint.as_deref(), app.driver.home(), &api, &stage),
+        }
     }
 }
 
 /// Answers one request.
 pub async fn handle(app: &App, request: Request) -> Response<Body> {
-    let origin = Origin::of(&request);
+    let origin = Origin::of(app, &request);
     let routed = wire::route(request.method(), request.uri().path(), request.headers());
     let protocol = routed.as_ref().map_or_else(|_| Protocol::of(request.headers()), |call| call.protocol);
     let operation = routed.as_ref().map_or("unknown", |call| call.operation.name());
     let answered = match &routed {
-        Ok(call) => dispatch(app, *call, &origin.caller, request.body().as_ref()).await,
+        Ok(call) => dispatch(app, *call, &origin, request.body().as_ref()).await,
         Err(error) => Err(error.clone()),
     };
     let answer = answered.unwrap_or_else(|error| {
@@ -91,7 +111,8 @@ fn delivered(answer: wire::Response, protocol: Protocol, id: &str) -> Response<B
     Response::from_parts(parts, body)
 }
 
-async fn dispatch(app: &App, call: wire::Call, caller: &str, body: &[u8]) -> Result<wire::Response, ApiError> {
+async fn dispatch(app: &App, call: wire::Call, origin: &Origin, body: &[u8]) -> Result<wire::Response, ApiError> {
+    let Origin { caller, base, .. } = origin;
     match call.operation {
         Operation::CreatePipeline => run(call, body, |input| pipelines::create(app, caller, input)).await,
         Operation::GetPipeline => run(call, body, |input| pipelines::get(app, input)).await,
@@ -118,6 +139,14 @@ async fn dispatch(app: &App, call: wire::Call, caller: &str, body: &[u8]) -> Res
         Operation::TagResource => run(call, body, |input| tags::tag(app, input)).await,
         Operation::UntagResource => run(call, body, |input| tags::untag(app, input)).await,
         Operation::ListTagsForResource => run(call, body, |input| tags::list(app, input)).await,
+        Operation::PutWebhook => run(call, body, |input| webhooks::put(app, base, input)).await,
+        Operation::ListWebhooks => run(call, body, |input| webhooks::list(app, base, input)).await,
+        Operation::DeleteWebhook => run(call, body, |input| webhooks::delete(app, input)).await,
+        Operation::RegisterWebhookWithThirdParty => run(call, body, |input| webhooks::register(app, input)).await,
+        Operation::DeregisterWebhookWithThirdParty => run(call, body, |input| webhooks::deregister(app, input)).await,
+        Operation::PutActionRevision => run(call, body, |input| revisions::put(app, caller, input)).await,
+        Operation::ListRuleTypes => run(call, body, async |input| rule_types::list(input)).await,
+        Operation::ListDeployActionExecutionTargets => run(call, body, |input| targets::list(app, input)).await,
         missing => {
             // 4xx, which no client repeats, and common to all operations.
             Err(Exception::UnknownOperationException.because(format!("Millrace does not offer {missing} yet.")))

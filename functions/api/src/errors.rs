@@ -2,6 +2,7 @@
 
 use driver::DriveError;
 use engine::Refusal;
+use pipeline::webhook::InvalidTarget;
 use pipeline::{Kind, Violation};
 use store::StoreError;
 use wire::{ApiError, Exception, Operation};
@@ -21,11 +22,28 @@ pub fn exception(account: &str, operation: Operation, error: DriveError) -> ApiE
         DriveError::NameInUse(_) if operation == Operation::CreatePipeline => Exception::PipelineNameInUseException,
         DriveError::Name(_) | DriveError::Variables(_) => Exception::ValidationException,
         DriveError::ExecutionNotFound(_) | DriveError::JobNotFound(_) => missing(operation),
+        DriveError::StageNotFound { .. } if !wire::allowed(operation, Exception::StageNotFoundException) => {
+            Exception::ValidationException
+        }
         DriveError::StageNotFound { .. } => Exception::StageNotFoundException,
-        DriveError::ActionNotFound { .. } if operation == Operation::PutApprovalResult => {
+        DriveError::ActionNotFound { .. } if wire::allowed(operation, Exception::ActionNotFoundException) => {
             Exception::ActionNotFoundException
         }
-        DriveError::ActionNotFound { .. } => Exception::ValidationException,
+        DriveError::ActionNotFound { .. } | DriveError::Overrides(_) | DriveError::NotReported { .. } => {
+            Exception::ValidationException
+        }
+        DriveError::WebhookNotFound(_) => match operation {
+            Operation::TagResource | Operation::UntagResource | Operation::ListTagsForResource => {
+                Exception::ResourceNotFoundException
+            }
+            _ => Exception::WebhookNotFoundException,
+        },
+        DriveError::WebhookLimit => Exception::LimitExceededException,
+        DriveError::WebhookTarget(InvalidTarget::Filter(_)) => Exception::InvalidWebhookFilterPatternException,
+        DriveError::WebhookTarget(InvalidTarget::Action { .. }) | DriveError::NoThirdParty(_) => {
+            Exception::ValidationException
+        }
+        DriveError::WebhookAuthentication(_) => Exception::InvalidWebhookAuthenticationParametersException,
         DriveError::Refused(refusal) => refused(operation, refusal),
         DriveError::Store(StoreError::Cursor) => Exception::InvalidNextTokenException,
         DriveError::Store(StoreError::Conflict(_)) => {
@@ -105,6 +123,7 @@ fn missing(operation: Operation) -> Exception {
         Operation::RetryStageExecution | Operation::OverrideStageCondition => {
             Exception::NotLatestPipelineExecutionException
         }
+        Operation::ListDeployActionExecutionTargets => Exception::ActionExecutionNotFoundException,
         _ => Exception::PipelineExecutionNotFoundException,
     }
 }
@@ -177,6 +196,12 @@ mod tests {
             DriveError::StageNotFound { pipeline: text(), stage: text() },
             DriveError::ActionNotFound { pipeline: text(), stage: text(), action: text() },
             DriveError::JobNotFound(text()),
+            DriveError::Overrides(engine::InvalidOverride::UnknownAction(pipeline::ActionName::new("a").unwrap())),
+            DriveError::NotReported { pipeline: text(), action: text() },
+            DriveError::WebhookNotFound(text()),
+            DriveError::WebhookLimit,
+            DriveError::WebhookAuthentication(pipeline::webhook::Authentication::new("IP", None, None).unwrap_err()),
+            DriveError::NoThirdParty(text()),
             DriveError::Missing(text()),
         ];
         all.extend(refusals.map(DriveError::Refused));

@@ -15,7 +15,7 @@ use aws_sdk_codepipeline::types::{
 };
 use driver::{DriveError, StartRequest};
 use engine::{Execution, ExecutionId, ExecutionStatus, RevisionOverride, Trigger};
-use pipeline::ActionName;
+use pipeline::{ActionName, PipelineName};
 use store::Entity;
 use wire::{ApiError, Operation};
 
@@ -129,10 +129,11 @@ fn status(status: ExecutionStatus) -> PipelineExecutionStatus {
 /// A page of a pipeline's executions, newest first.
 pub async fn list(app: &App, input: ListPipelineExecutionsInput) -> Result<ListPipelineExecutionsOutput, ApiError> {
     let operation = Operation::ListPipelineExecutions;
-    if input.filter.is_some_and(|filter| filter.succeeded_in_stage.is_some()) {
-        return Err(shape::invalid("Millrace does not offer the filter succeededInStage yet."));
-    }
     let name = shape::pipeline_name(input.pipeline_name)?;
+    if let Some(filter) = input.filter.and_then(|filter| filter.succeeded_in_stage) {
+        let stage = filter.stage_name.ok_or_else(|| shape::invalid("filter.succeededInStage.stageName is missing"))?;
+        return succeeded(app, &name, &stage, input.next_token.as_deref(), input.max_results).await;
+    }
     let scope = [name.as_str()];
     let after: Option<String> = page::position(operation, &scope, input.next_token.as_deref())?;
     let size = page::size(input.max_results, MOST);
@@ -143,6 +144,27 @@ pub async fn list(app: &App, input: ListPipelineExecutionsInput) -> Result<ListP
             summaries.push(summary(execution)?);
         }
     }
+    let next = found.next.as_ref().map(|next| page::token(operation, &scope, next)).transpose()?;
+    Ok(ListPipelineExecutionsOutput::builder()
+        .set_pipeline_execution_summaries(Some(summaries))
+        .set_next_token(next)
+        .build())
+}
+
+/// A page of those that succeeded in a stage; it may be short, or empty, and have a token all the same.
+async fn succeeded(
+    app: &App,
+    name: &PipelineName,
+    stage: &str,
+    token: Option<&str>,
+    size: Option<i32>,
+) -> Result<ListPipelineExecutionsOutput, ApiError> {
+    let operation = Operation::ListPipelineExecutions;
+    let scope = [name.as_str(), stage];
+    let from = page::position(operation, &scope, token)?;
+    let found =
+        app.driver.succeeded(name, stage, from, page::size(size, MOST)).await.map_err(app.refusal(operation))?;
+    let summaries = found.executions.iter().map(summary).collect::<Result<_, _>>()?;
     let next = found.next.as_ref().map(|next| page::token(operation, &scope, next)).transpose()?;
     Ok(ListPipelineExecutionsOutput::builder()
         .set_pipeline_execution_summaries(Some(summaries))

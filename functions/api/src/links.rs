@@ -1,4 +1,4 @@
-//! Where a person finds what an action works on: pages of the AWS console.
+//! Where a person finds what an action works on: pages of the AWS console. And where the API itself is found.
 
 use pipeline::Action;
 
@@ -20,6 +20,17 @@ pub fn entity(action: &Action, home: &str) -> Option<String> {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_.:".contains(character);
     let plain = !name.is_empty() && name.chars().all(plain);
     plain.then(|| format!("https://{region}.{}/{}", domain(region), page.replace("{}", name)))
+}
+
+/// The API's own URL, from what API Gateway says of a request: on AWS, or on an emulator at this address.
+pub fn base(emulator: Option<&str>, region: &str, api: &str, stage: &str) -> String {
+    match emulator {
+        Some(address) => format!("{}/restapis/{api}/{stage}/_user_request_", address.trim_end_matches('/')),
+        None => {
+            let suffix = if runtime::arn::partition(region) == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+            format!("https://{api}.execute-api.{region}.{suffix}/{stage}")
+        }
+    }
 }
 
 /// The console's domain in a region's partition.
@@ -51,6 +62,14 @@ mod tests {
         let page = "https://eu-west-1.console.aws.amazon.com/s3/buckets/site?region=eu-west-1";
         assert_eq!(of("site", "eu-west-1").as_deref(), Some(page));
         assert!(of("site", "cn-north-1").unwrap().starts_with("https://cn-north-1.console.amazonaws.cn/"));
+    }
+
+    #[test]
+    fn the_api_is_found_on_aws_and_on_emulators() {
+        assert_eq!(base(None, "eu-west-1", "abc", "live"), "https://abc.execute-api.eu-west-1.amazonaws.com/live");
+        assert!(base(None, "cn-north-1", "abc", "live").ends_with(".amazonaws.com.cn/live"));
+        let local = "http://127.0.0.1:4566/restapis/abc/live/_user_request_";
+        assert_eq!(base(Some("http://127.0.0.1:4566/"), "eu-west-1", "abc", "live"), local);
     }
 
     #[test]

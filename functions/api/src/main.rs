@@ -1,33 +1,10 @@
-//! CodePipeline's API as a Lambda function behind an API Gateway REST API.
-//!
-//! Each operation is decoded, handed to the driver, and its answer encoded, in the protocol in which it was asked.
-//! Nothing is decided here: what a declaration may say is in `pipeline`, what executions do in `engine`. The door itself
-//! is IAM's, at API Gateway; the function knows the caller's ARN from the request's context.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
-
-mod actions;
-mod app;
-mod approvals;
-mod conditions;
-mod control;
-mod errors;
-mod executions;
-mod jobs;
-mod links;
-mod page;
-mod pipelines;
-mod shape;
-mod state;
-mod tags;
-#[cfg(test)]
-mod tests;
-mod transitions;
+//! CodePipeline's API as a Lambda function: see the library of this crate.
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = runtime::Settings::from_environment()?;
     let clients = runtime::Clients::new(&settings).await;
-    let app = app::App::new(runtime::driver(&settings, &clients)?, settings.account()?);
+    let app = api::App::new(runtime::driver(&settings, &clients)?, settings.account()?).on(settings.endpoint_url());
     let app = &app;
-    runtime::run_http(|request| async move { Ok(app::handle(app, request).await) }).await
+    runtime::run_http(|request| async move { Ok(api::handle(app, request).await) }).await
 }

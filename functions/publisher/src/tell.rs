@@ -153,7 +153,7 @@ impl Teller {
 #[cfg(test)]
 pub(crate) mod tests {
     use engine::{
-        ActionError, ActionRun, ActionStatus, ExecutionId, ExecutionStatus, Outputs, Position, StageStatus, Timestamp,
+        ActionError, ActionRun, ActionStatus, ExecutionId, ExecutionStatus, Position, StageStatus, Timestamp,
         Trigger,
     };
     use pipeline::{ActionName, ExecutionMode, PipelineName, StageName};
@@ -197,30 +197,13 @@ pub(crate) mod tests {
             updated: NOW,
             position: Position::In(1),
             attempts: vec![1, 1],
+            stop: None,
+            rollback: None,
         }
     }
 
     fn action(name: &str, status: ActionStatus) -> ActionRun {
-        ActionRun {
-            name: ActionName::new(name).unwrap(),
-            status,
-            requested: Some(NOW),
-            updated: Some(NOW),
-            deadline: None,
-            check: None,
-            claims: 1,
-            turn: 0,
-            continuation: None,
-            token: None,
-            external: None,
-            summary: None,
-            percent: None,
-            updated_by: None,
-            error: None,
-            outputs: vec![],
-            variables: Outputs::None,
-            revision: None,
-        }
+        ActionRun { status, requested: Some(NOW), updated: Some(NOW), ..ActionRun::pending(ActionName::new(name).unwrap()) }
     }
 
     fn run(stage: usize, name: &str, status: StageStatus, action: ActionRun) -> StageRun {
@@ -234,6 +217,9 @@ pub(crate) mod tests {
             started: NOW,
             updated: NOW,
             actions: vec![action],
+            conditions: vec![],
+            retries: engine::Retries::default(),
+            rolls_back: false,
         }
     }
 

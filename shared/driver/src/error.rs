@@ -50,6 +50,34 @@ pub enum DriveError {
         /// The action.
         action: String,
     },
+    /// A start prescribes a revision that cannot be.
+    #[error(transparent)]
+    Overrides(#[from] engine::InvalidOverride),
+    /// The action takes no reports of revisions.
+    #[error(
+        "The action '{action}' of pipeline '{pipeline}' takes no reports of revisions: it is no source action, or one that finds its revisions by itself."
+    )]
+    NotReported {
+        /// The pipeline.
+        pipeline: String,
+        /// The action.
+        action: String,
+    },
+    /// There is no such webhook.
+    #[error("The webhook with name '{0}' does not exist.")]
+    WebhookNotFound(String),
+    /// The account has as many webhooks as it may.
+    #[error("There are {} webhooks already, and no more are possible.", pipeline::webhook::MOST)]
+    WebhookLimit,
+    /// The webhook does not fit its pipeline.
+    #[error(transparent)]
+    WebhookTarget(#[from] pipeline::webhook::InvalidTarget),
+    /// The webhook's authentication is not whole.
+    #[error(transparent)]
+    WebhookAuthentication(#[from] pipeline::webhook::InvalidAuthentication),
+    /// No third party can be told to call the webhook.
+    #[error("The webhook '{0}' cannot be registered: the third party of its target action is not GitHub.")]
+    NoThirdParty(String),
     /// There is no such job.
     #[error("The job '{0}' does not exist.")]
     JobNotFound(String),

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use engine::{Artifact, Execution, StageRun};
-use pipeline::{Action, Pipeline};
+use engine::{ActionId, ActionRun, Artifact, Execution, StageRun};
+use pipeline::{Action, Pipeline, PipelineName};
+use store::{Entity, Key, Versioned};
 
 use crate::commit::Driver;
 use crate::error::DriveError;
@@ -36,7 +37,48 @@ pub struct ActionView {
     pub variables: BTreeMap<String, String>,
 }
 
+/// One attempt at an action, found by its id.
+#[derive(Clone, Debug)]
+pub struct ActionExecutionView {
+    /// How it stands.
+    pub run: ActionRun,
+    /// What it was given and left.
+    pub view: ActionView,
+}
+
 impl Driver {
+    /// One attempt at an action by its id, in this pipeline or in the one to which the id leads.
+    ///
+    /// # Errors
+    /// [`DriveError::PipelineNotFound`]; [`DriveError::JobNotFound`] and [`DriveError::ExecutionNotFound`] for an action
+    /// that is not there, is another pipeline's, or whose turn has not come. The error in place of an id that cannot be
+    /// one comes after the pipeline's own.
+    pub async fn action_execution(
+        &self,
+        pipeline: Option<&PipelineName>,
+        id: Result<ActionId, DriveError>,
+    ) -> Result<ActionExecutionView, DriveError> {
+        if let Some(name) = pipeline {
+            self.head(name).await?;
+        }
+        let id = id?;
+        let found = match self.load_one(Key::Execution(id.execution)).await? {
+            Some(Versioned { entity: Entity::Execution(found), .. }) => found,
+            _ => return Err(DriveError::no_execution(id.execution)),
+        };
+        let execution = self.execution(pipeline.unwrap_or(&found.pipeline), id.execution).await?;
+        let view = self.execution_view(execution).await?;
+        let place = (usize::from(id.stage), id.attempt);
+        let run = view.runs.iter().find(|run| (run.stage, run.attempt) == place);
+        let run = run.ok_or_else(|| DriveError::no_action(id))?;
+        match (run.run(id.action), self.action_view(&view, run, id.action).await?) {
+            (Some(action), Some(found)) if action.requested.is_some() => {
+                Ok(ActionExecutionView { run: action.clone(), view: found })
+            }
+            _ => Err(DriveError::no_action(id)),
+        }
+    }
+
     /// An execution with everything that ran in it.
     ///
     /// # Errors

@@ -119,8 +119,8 @@ pub struct Task {
     pub deadline: Option<Timestamp>,
     /// The provider's own id, once known.
     pub external: Option<External>,
-    /// A revision that the start prescribed for this source action.
-    pub revision: Option<RevisionOverride>,
+    /// Revisions that the start prescribed for this source action, of different kinds.
+    pub overrides: Vec<RevisionOverride>,
     /// Revisions that the execution's source actions found so far, for people: (action, revision).
     pub revisions: Vec<(String, Revision)>,
 }

@@ -96,7 +96,7 @@ impl Driver {
             token: run.token,
             deadline: run.deadline,
             external: run.external.clone(),
-            revision: execution.overrides.iter().find(|it| it.action == action.name).cloned(),
+            overrides: execution.overrides.iter().filter(|it| it.action == action.name).cloned().collect(),
             revisions: execution.revisions.iter().map(|it| (it.action.to_string(), it.revision.clone())).collect(),
         })))
     }

@@ -68,8 +68,7 @@ impl Driver {
     /// Starts an execution of the current version.
     ///
     /// # Errors
-    /// [`DriveError::PipelineNotFound`], [`DriveError::Variables`], [`DriveError::ActionNotFound`] for a revision of
-    /// no source action.
+    /// [`DriveError::PipelineNotFound`], [`DriveError::Variables`], [`DriveError::Overrides`].
     pub async fn start(&self, request: StartRequest) -> Result<Started, DriveError> {
         let name = &request.pipeline;
         let mut attempt = 0;
@@ -83,15 +82,7 @@ impl Driver {
             {
                 return Ok(Started { execution: used.execution, new: false });
             }
-            let source = &pipeline.stages()[0];
-            if let Some(wrong) = request.overrides.iter().find(|it| source.actions.iter().all(|a| a.name != it.action))
-            {
-                return Err(DriveError::ActionNotFound {
-                    pipeline: name.to_string(),
-                    stage: source.name.to_string(),
-                    action: wrong.action.to_string(),
-                });
-            }
+            engine::check_overrides(&pipeline, &request.overrides)?;
             let start = Start {
                 id: ExecutionId::from_random(self.clock.random()),
                 trigger: request.trigger.clone(),

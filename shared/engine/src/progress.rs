@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::command::{Effect, End, Progress, Refusal, Success};
 use crate::group::take;
 use crate::id::ActionId;
+use crate::overrides;
 use crate::stage;
 use crate::state::{ActionError, ActionRun, ActionStatus, Outputs, StoredOutputs};
 use crate::step::Step;
@@ -163,6 +164,7 @@ fn succeed(step: &mut Step<'_, '_>, action: ActionId, success: Success) -> Resul
             Outputs::Stored
         }
     };
+    let revision = success.revision.or_else(|| overrides::put_for(step, action));
     let run = step.run_mut(action)?;
     apply(run, success.report);
     run.status = ActionStatus::Succeeded;
@@ -170,6 +172,6 @@ fn succeed(step: &mut Step<'_, '_>, action: ActionId, success: Success) -> Resul
     run.percent = None;
     run.outputs = success.outputs;
     run.variables = variables;
-    run.revision = success.revision;
+    run.revision = revision;
     Ok(())
 }

@@ -32,11 +32,14 @@ mod secrets;
 pub mod testing;
 mod validate;
 pub mod variables;
+pub mod webhook;
 
 pub use artifact_key::artifact_key;
 pub use declaration::{Declaration, TypeId};
 pub use invalid::{Invalid, Kind, Violation};
-pub use names::{ActionName, ArtifactName, InvalidName, Namespace, PipelineName, Region, RoleArn, StageName};
+pub use names::{
+    ActionName, ArtifactName, InvalidName, Namespace, PipelineName, Region, RoleArn, StageName, WebhookName,
+};
 pub use pipeline::{
     Action, Condition, ConditionKind, ExecutionMode, Failure, Pipeline, PipelineType, RetryMode, Stage, StageResult,
 };

@@ -126,6 +126,10 @@ name!(
     ActionName, "action name", r"^[A-Za-z0-9.@\-_]{1,100}$",
     |value| consists_of(value, 1..=100, b".@-_"));
 name!(
+    /// Name of a webhook. Source: CodePipeline API, `WebhookName`.
+    WebhookName, "webhook name", r"^[A-Za-z0-9.@\-_]{1,100}$",
+    |value| consists_of(value, 1..=100, b".@-_"));
+name!(
     /// Name of an artifact. Source: CodePipeline API, `ArtifactName`.
     ArtifactName, "artifact name", r"^[a-zA-Z0-9_\-]{1,100}$",
     |value| consists_of(value, 1..=100, b"-_"));

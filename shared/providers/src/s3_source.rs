@@ -29,20 +29,24 @@ struct Wanted {
 
 /// What the configuration and the start of the execution ask for. Source: CodePipeline API, `SourceRevisionOverride`.
 fn wanted(task: &Task) -> Result<Wanted, Fault> {
-    let key = required(task, "S3ObjectKey")?.to_owned();
-    let Some(revision) = &task.revision else { return Ok(Wanted { key, version: None }) };
-    match revision.kind.as_str() {
-        "S3_OBJECT_VERSION_ID" => Ok(Wanted { key, version: Some(revision.value.clone()) }),
-        "S3_OBJECT_KEY" if flag(task, "AllowOverrideForS3ObjectKey")? => {
-            Ok(Wanted { key: revision.value.clone(), version: None })
+    let mut wanted = Wanted { key: required(task, "S3ObjectKey")?.to_owned(), version: None };
+    for revision in &task.overrides {
+        match revision.kind.as_str() {
+            "S3_OBJECT_VERSION_ID" => wanted.version = Some(revision.value.clone()),
+            "S3_OBJECT_KEY" if flag(task, "AllowOverrideForS3ObjectKey")? => wanted.key.clone_from(&revision.value),
+            "S3_OBJECT_KEY" => {
+                return Err(Fault::configuration(format!(
+                    "the start of the execution names the object key {:?}, but the action does not have \
+                     AllowOverrideForS3ObjectKey set to true",
+                    revision.value
+                )));
+            }
+            kind => {
+                return Err(Fault::configuration(format!("a revision of type {kind} has no meaning for an S3 source")));
+            }
         }
-        "S3_OBJECT_KEY" => Err(Fault::configuration(format!(
-            "the start of the execution names the object key {:?}, but the action does not have \
-             AllowOverrideForS3ObjectKey set to true",
-            revision.value
-        ))),
-        kind => Err(Fault::configuration(format!("a revision of type {kind} has no meaning for an S3 source"))),
     }
+    Ok(wanted)
 }
 
 /// Looks for the object, and says what is missing in the words of this action.

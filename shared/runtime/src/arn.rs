@@ -12,6 +12,17 @@ pub fn pipeline_name<'a>(arn: &'a str, region: &str, account: &str) -> Option<&'
     (!name.is_empty() && !name.contains([':', '/'])).then_some(name)
 }
 
+/// A webhook's ARN: `arn:aws:codepipeline:{region}:{account}:webhook:{name}`. Source: as above.
+pub fn webhook(region: &str, account: &str, name: &str) -> String {
+    format!("arn:{}:codepipeline:{region}:{account}:webhook:{name}", partition(region))
+}
+
+/// The name in a webhook's ARN, if it is one of this region and account.
+pub fn webhook_name<'a>(arn: &'a str, region: &str, account: &str) -> Option<&'a str> {
+    let name = arn.strip_prefix(webhook(region, account, "").as_str())?;
+    (!name.is_empty() && !name.contains([':', '/'])).then_some(name)
+}
+
 /// The partition of a region. Source: AWS General Reference, 'Amazon Resource Names'.
 pub fn partition(region: &str) -> &'static str {
     if region.starts_with("cn-") {
@@ -35,6 +46,11 @@ mod tests {
         assert_eq!(pipeline_name(&arn, "eu-west-2", "123456789012"), None, "another region's");
         assert_eq!(pipeline_name(&arn, "eu-west-1", "999999999999"), None, "another account's");
         assert_eq!(pipeline_name("arn:aws:codepipeline:eu-west-1:123456789012:", "eu-west-1", "123456789012"), None);
+        let hook = webhook("eu-west-1", "123456789012", "push");
+        assert_eq!(hook, "arn:aws:codepipeline:eu-west-1:123456789012:webhook:push");
+        assert_eq!(webhook_name(&hook, "eu-west-1", "123456789012"), Some("push"));
+        assert_eq!(webhook_name(&hook, "eu-west-2", "123456789012"), None, "another region's");
+        assert_eq!(pipeline_name(&hook, "eu-west-1", "123456789012"), None);
         assert!(pipeline("cn-north-1", "123456789012", "shop").starts_with("arn:aws-cn:"));
     }
 }

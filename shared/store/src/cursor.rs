@@ -3,11 +3,11 @@
 //!
 //! | listing | cursor |
 //! |---|---|
-//! | pipelines | name |
+//! | pipelines, webhooks | name |
 //! | executions | sort key in the index `/` execution id |
 //! | stages, sources | sort key |
 
-use pipeline::{ActionName, PipelineName};
+use pipeline::{ActionName, PipelineName, WebhookName};
 
 use crate::{Key, Listing, StoreError};
 
@@ -34,6 +34,9 @@ pub(crate) fn decode(listing: &Listing, cursor: &str) -> Result<Position, StoreE
     let position = match listing {
         Listing::Pipelines => {
             PipelineName::new(cursor).ok().map(|name| Position { sort: cursor.into(), key: Key::Head(name) })
+        }
+        Listing::Webhooks => {
+            WebhookName::new(cursor).ok().map(|name| Position { sort: cursor.into(), key: Key::Webhook(name) })
         }
         Listing::Executions(..) => cursor.split_once('/').and_then(|(sort, id)| {
             let counted = sort.len() == 20 && sort.parse::<u64>().is_ok();

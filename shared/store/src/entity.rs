@@ -10,11 +10,14 @@
 //! | stage attempt | `E#id` | `STAGE#index#attempt` | | while actions are in flight |
 //! | output variables | `E#id` | `OUTPUTS#action id` | | |
 //! | source | `S#source key` | `name#action` | | |
+//! | reported revision | `P#name` | `REVISION#incarnation#action` | | |
+//! | webhook | `WEBHOOKS` | name | | |
 
 use std::collections::BTreeMap;
 
 use engine::{ActionId, Execution, ExecutionId, Head, Lanes, StageRun, StoredOutputs, Timestamp};
-use pipeline::{Declaration, PipelineName};
+use pipeline::webhook::{Secret, Webhook};
+use pipeline::{ActionName, Declaration, PipelineName, WebhookName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -56,6 +59,42 @@ pub struct Source {
     pub detail: BTreeMap<String, String>,
 }
 
+/// The revision that was last reported for a source action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionRevision {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// Which pipeline of that name.
+    pub incarnation: Uuid,
+    /// The source action.
+    pub action: ActionName,
+    /// The revision's id.
+    pub revision: String,
+    /// What made it the current one.
+    pub change: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The execution that it started.
+    pub execution: ExecutionId,
+}
+
+/// A webhook. There are a few hundred in an account, so all lie in one partition, which is listed by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredWebhook {
+    /// Its definition.
+    pub webhook: Webhook,
+    /// The last part of its URL, which only who is to call knows. Another one when it is deleted and put again.
+    pub key: Secret,
+    /// Whether a third party is to be told to call it.
+    pub registered: bool,
+    /// Tags by key.
+    pub tags: BTreeMap<String, String>,
+    /// When it was put first.
+    pub created: Timestamp,
+    /// When it was put last.
+    pub updated: Timestamp,
+}
+
 /// That a client token was used for a start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StartToken {
@@ -84,6 +123,8 @@ pub enum Entity {
     Outputs(StoredOutputs),
     Source(Source),
     Part(DeclarationPart),
+    Webhook(StoredWebhook),
+    Revision(ActionRevision),
 }
 
 /// Where an entity is kept.
@@ -107,6 +148,10 @@ pub enum Key {
     Source(String, PipelineName, String),
     /// A part of a large declaration: the pipeline, the parts' common name, its place among them.
     Part(PipelineName, Uuid, u16),
+    /// A webhook.
+    Webhook(WebhookName),
+    /// The revision last reported for a source action.
+    Revision(PipelineName, Uuid, ActionName),
 }
 
 /// What can be listed.
@@ -120,6 +165,8 @@ pub enum Listing {
     Stages(ExecutionId),
     /// Who watches a source.
     Sources(String),
+    /// All webhooks by name.
+    Webhooks,
 }
 
 impl Key {
@@ -137,6 +184,10 @@ impl Key {
             Self::Outputs(action) => (format!("E#{}", action.execution), format!("OUTPUTS#{action}")),
             Self::Source(watched, name, action) => (format!("S#{watched}"), format!("{name}#{action}")),
             Self::Part(name, set, index) => (format!("P#{name}"), format!("PART#{set}#{index:05}")),
+            Self::Webhook(name) => ("WEBHOOKS".into(), name.to_string()),
+            Self::Revision(name, incarnation, action) => {
+                (format!("P#{name}"), format!("REVISION#{incarnation}#{action}"))
+            }
         }
     }
 
@@ -158,6 +209,7 @@ impl Listing {
             Self::Executions(name, incarnation) => (true, format!("P#{name}#{incarnation}"), ""),
             Self::Stages(id) => (false, format!("E#{id}"), "STAGE#"),
             Self::Sources(watched) => (false, format!("S#{watched}"), ""),
+            Self::Webhooks => (false, "WEBHOOKS".into(), ""),
         }
     }
 }
@@ -175,6 +227,8 @@ impl Entity {
             Self::Outputs(outputs) => Key::Outputs(outputs.action),
             Self::Source(source) => Key::Source(source.watched.clone(), source.pipeline.clone(), source.action.clone()),
             Self::Part(part) => Key::Part(part.pipeline.clone(), part.set, part.index),
+            Self::Webhook(it) => Key::Webhook(it.webhook.name.clone()),
+            Self::Revision(it) => Key::Revision(it.pipeline.clone(), it.incarnation, it.action.clone()),
         }
     }
 
@@ -190,6 +244,8 @@ impl Entity {
             Self::Outputs(_) => "OUTPUTS",
             Self::Source(_) => "SOURCE",
             Self::Part(_) => "PART",
+            Self::Webhook(_) => "WEBHOOK",
+            Self::Revision(_) => "REVISION",
         }
     }
 
@@ -241,6 +297,8 @@ impl Entity {
             Self::Outputs(it) => serde_json::to_string(it),
             Self::Source(it) => serde_json::to_string(it),
             Self::Part(it) => serde_json::to_string(it),
+            Self::Webhook(it) => serde_json::to_string(it),
+            Self::Revision(it) => serde_json::to_string(it),
         }
     }
 
@@ -259,6 +317,8 @@ impl Entity {
             "OUTPUTS" => Self::Outputs(serde_json::from_str(body)?),
             "SOURCE" => Self::Source(serde_json::from_str(body)?),
             "PART" => Self::Part(serde_json::from_str(body)?),
+            "WEBHOOK" => Self::Webhook(serde_json::from_str(body)?),
+            "REVISION" => Self::Revision(serde_json::from_str(body)?),
             other => return Err(serde::de::Error::custom(format!("unknown kind {other:?}"))),
         })
     }

@@ -22,7 +22,7 @@ use engine::Timestamp;
 
 #[cfg(feature = "dynamodb")]
 pub use dynamo::DynamoStore;
-pub use entity::{Entity, Key, Listing, Source, StartToken, StoredDeclaration};
+pub use entity::{ActionRevision, Entity, Key, Listing, Source, StartToken, StoredDeclaration, StoredWebhook};
 pub use item::MOST_WRITES;
 pub use memory::MemoryStore;
 pub use parts::{DeclarationPart, Parts, load_declaration};

@@ -94,6 +94,7 @@ impl Checker {
                 }
                 Entity::Source(_) => _ = self.sources.insert(entity.key()),
                 Entity::Token(_) | Entity::Outputs(_) | Entity::Part(_) => {}
+                Entity::Webhook(_) | Entity::Revision(_) => {}
             }
         }
         for place in entered {

@@ -1,7 +1,8 @@
 use std::collections::HashSet;
 
 use aws_sdk_codepipeline::types::{
-    ActionExecutionFilter, LatestInPipelineExecutionFilter, PipelineExecutionFilter, SucceededInStageFilter,
+    ActionExecutionFilter, LatestInPipelineExecutionFilter, PipelineExecutionFilter, StartTimeRange,
+    SucceededInStageFilter,
 };
 
 use super::{World, in_both, refused, release};
@@ -129,25 +130,105 @@ async fn a_page_token_holds_only_where_it_was_given() {
     assert_eq!(code, "InvalidNextTokenException");
 }
 
+fn succeeded_in(stage: &str) -> PipelineExecutionFilter {
+    let stage = SucceededInStageFilter::builder().stage_name(stage).build();
+    PipelineExecutionFilter::builder().succeeded_in_stage(stage).build()
+}
+
 #[tokio::test]
-async fn filters_that_are_not_built_say_so() {
+async fn executions_that_succeeded_in_a_stage_are_listed_by_pages() {
+    in_both(|world, client| async move {
+        let ids = started(&world, 30).await;
+        let list = |stage: &str| client.list_pipeline_executions().pipeline_name("release").filter(succeeded_in(stage));
+        let (mut found, mut token, mut sizes) = (Vec::new(), None, Vec::new());
+        loop {
+            let page = list("Source").max_results(12).set_next_token(token).send().await.unwrap();
+            let page_ids = page.pipeline_execution_summaries().iter().map(|it| it.pipeline_execution_id().unwrap());
+            found.extend(page_ids.map(ToOwned::to_owned));
+            sizes.push(page.pipeline_execution_summaries().len());
+            match page.next_token() {
+                Some(next) => token = Some(next.to_owned()),
+                None => break,
+            }
+        }
+        assert_eq!((sizes, found), (vec![12, 12, 6], ids));
+        assert!(list("Ask").send().await.unwrap().pipeline_execution_summaries().is_empty(), "nobody has approved");
+        let (code, message) = refused!(list("Nowhere"));
+        assert_eq!(code, "ValidationException");
+        assert!(message.contains("Nowhere"), "{message}");
+        let page = list("Source").max_results(1).send().await.unwrap();
+        let token = page.next_token().unwrap();
+        let codes = [
+            refused!(list("Ask").next_token(token)).0,
+            refused!(client.list_pipeline_executions().pipeline_name("release").next_token(token)).0,
+        ];
+        assert_eq!(codes, ["InvalidNextTokenException"; 2], "the token is of another filter");
+        let none = PipelineExecutionFilter::builder().succeeded_in_stage(SucceededInStageFilter::builder().build());
+        let nameless = client.list_pipeline_executions().pipeline_name("release").filter(none.build());
+        assert_eq!(refused!(nameless).0, "ValidationException");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_executions_of_the_current_version_count_as_succeeded_in_a_stage() {
     let world = World::new();
     let client = world.client();
-    started(&world, 1).await;
-    let stage = SucceededInStageFilter::builder().stage_name("Source").build();
-    let filter = PipelineExecutionFilter::builder().succeeded_in_stage(stage).build();
-    let (code, message) = refused!(client.list_pipeline_executions().pipeline_name("release").filter(filter));
-    assert_eq!(code, "ValidationException");
-    assert!(message.contains("succeededInStage"), "{message}");
-    let latest = LatestInPipelineExecutionFilter::builder()
-        .pipeline_execution_id("11111111-2222-4333-8444-555555555555")
-        .start_time_range(aws_sdk_codepipeline::types::StartTimeRange::Latest)
-        .build()
-        .unwrap();
-    let filter = ActionExecutionFilter::builder().latest_in_pipeline_execution(latest).build();
-    let (code, message) = refused!(client.list_action_executions().pipeline_name("release").filter(filter));
-    assert_eq!(code, "ValidationException");
-    assert!(message.contains("latestInPipelineExecution"), "{message}");
+    started(&world, 3).await;
+    client.update_pipeline().pipeline(release("release", &[])).send().await.unwrap();
+    let list = async || {
+        let found = client.list_pipeline_executions().pipeline_name("release").filter(succeeded_in("Source"));
+        let found = found.send().await.unwrap();
+        assert_eq!(found.next_token(), None);
+        found.pipeline_execution_summaries().len()
+    };
+    assert_eq!(list().await, 0);
+    client.start_pipeline_execution().name("release").send().await.unwrap();
+    assert_eq!(list().await, 0, "it has not succeeded yet");
+    world.work().await;
+    assert_eq!(list().await, 1);
+}
+
+#[tokio::test]
+async fn a_page_that_looked_at_many_executions_for_nothing_says_where_to_go_on() {
+    let world = World::new();
+    let client = world.client();
+    started(&world, 1_050).await;
+    let list = || client.list_pipeline_executions().pipeline_name("release").filter(succeeded_in("Ask"));
+    let first = list().send().await.unwrap();
+    assert!(first.pipeline_execution_summaries().is_empty() && first.next_token().is_some());
+    let second = list().next_token(first.next_token().unwrap()).send().await.unwrap();
+    assert!(second.pipeline_execution_summaries().is_empty() && second.next_token().is_none());
+}
+
+#[tokio::test]
+async fn the_latest_action_executions_of_an_execution() {
+    in_both(|world, client| async move {
+        let ids = started(&world, 2).await;
+        let filter = |range: StartTimeRange, both: bool| {
+            let latest = LatestInPipelineExecutionFilter::builder()
+                .pipeline_execution_id(&ids[1])
+                .start_time_range(range)
+                .build()
+                .unwrap();
+            ActionExecutionFilter::builder()
+                .latest_in_pipeline_execution(latest)
+                .set_pipeline_execution_id(both.then(|| ids[1].clone()))
+                .build()
+        };
+        for range in [StartTimeRange::Latest, StartTimeRange::All] {
+            let list = client.list_action_executions().pipeline_name("release").filter(filter(range.clone(), false));
+            let found = list.max_results(1).send().await.unwrap();
+            assert_eq!(found.action_execution_details()[0].pipeline_execution_id(), Some(ids[1].as_str()), "{range:?}");
+            let other = if range == StartTimeRange::All { StartTimeRange::Latest } else { StartTimeRange::All };
+            let token = found.next_token().unwrap();
+            let foreign = client.list_action_executions().pipeline_name("release").filter(filter(other, false));
+            assert_eq!(refused!(foreign.next_token(token)).0, "InvalidNextTokenException");
+        }
+        let both = client.list_action_executions().pipeline_name("release").filter(filter(StartTimeRange::All, true));
+        assert_eq!(refused!(both).0, "ValidationException");
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ mod control;
 mod executions;
 mod pipelines;
 mod release;
+mod sources;
 mod tags;
+mod webhooks;
 mod wire_level;
 
 use std::collections::VecDeque;

@@ -27,23 +27,31 @@ async fn in_json(world: &World, operation: &str, body: &str) -> (u16, Value) {
     (status, serde_json::from_slice(&body).unwrap())
 }
 
-const BUILT: [Operation; 23] = [
+const BUILT: [Operation; 31] = [
     Operation::CreatePipeline,
     Operation::DeletePipeline,
+    Operation::DeleteWebhook,
+    Operation::DeregisterWebhookWithThirdParty,
     Operation::DisableStageTransition,
     Operation::EnableStageTransition,
     Operation::GetPipeline,
     Operation::GetPipelineExecution,
     Operation::GetPipelineState,
     Operation::ListActionExecutions,
+    Operation::ListDeployActionExecutionTargets,
     Operation::ListPipelineExecutions,
     Operation::ListPipelines,
     Operation::ListRuleExecutions,
+    Operation::ListRuleTypes,
     Operation::ListTagsForResource,
+    Operation::ListWebhooks,
     Operation::OverrideStageCondition,
+    Operation::PutActionRevision,
     Operation::PutApprovalResult,
     Operation::PutJobFailureResult,
     Operation::PutJobSuccessResult,
+    Operation::PutWebhook,
+    Operation::RegisterWebhookWithThirdParty,
     Operation::RetryStageExecution,
     Operation::RollbackStage,
     Operation::StartPipelineExecution,
@@ -71,8 +79,11 @@ async fn what_is_built_takes_no_empty_input_for_a_whole_one() {
     let world = World::new();
     for operation in BUILT {
         let (status, body) = in_json(&world, operation.name(), "{}").await;
-        if operation == Operation::ListPipelines {
-            assert_eq!((status, body), (200, json!({"pipelines": []})));
+        let lists = [(Operation::ListPipelines, "pipelines"), (Operation::ListWebhooks, "webhooks")];
+        if operation == Operation::ListRuleTypes {
+            assert_eq!((status, body["ruleTypes"].as_array().map(Vec::len)), (200, Some(6)));
+        } else if let Some((_, name)) = lists.iter().find(|(list, _)| *list == operation) {
+            assert_eq!((status, body), (200, json!({*name: []})));
         } else {
             assert_eq!((status, &body["__type"]), (400, &json!("ValidationException")), "{operation}");
         }
@@ -83,9 +94,16 @@ async fn what_is_built_takes_no_empty_input_for_a_whole_one() {
 async fn malformed_bodies_are_refused_in_every_operation() {
     let world = World::new();
     for operation in BUILT {
-        for body in ["{", "[]", "nothing", "{\"name\": 7, \"pipelineName\": 7, \"resourceArn\": 7}", "\u{0}"] {
+        for body in [
+            "{",
+            "[]",
+            "nothing",
+            "{\"name\": 7, \"pipelineName\": 7, \"resourceArn\": 7, \"webhookName\": 7}",
+            "\u{0}",
+        ] {
             let (status, answer) = in_json(&world, operation.name(), body).await;
-            if operation == Operation::ListPipelines && body.contains("name") {
+            let bare = [Operation::ListPipelines, Operation::ListRuleTypes, Operation::ListWebhooks];
+            if bare.contains(&operation) && body.contains("name") {
                 assert_eq!(status, 200, "it has no such members");
                 continue;
             }

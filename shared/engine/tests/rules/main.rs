@@ -9,6 +9,7 @@ mod lost;
 mod modes;
 mod random;
 mod retry;
+mod revisions;
 mod rig;
 mod rollback;
 mod stop;

@@ -40,6 +40,9 @@ pub struct RuleType {
     pub default_timeout_minutes: u32,
     /// Minutes of silence after which it fails, as [`super::ActionType::silence_timeout_minutes`].
     pub silence_timeout_minutes: Option<u32>,
+    /// The console's page of what a rule looks at, `{Config:Key}` standing for configuration values; none where there is
+    /// no such thing.
+    pub entity_url: Option<&'static str>,
     /// Whether Millrace runs it. A rule of a type that is not built is accepted and fails with that reason.
     pub built: bool,
 }
@@ -61,12 +64,14 @@ const RULE: RuleType = RuleType {
     can_skip: false,
     default_timeout_minutes: HOUR,
     silence_timeout_minutes: None,
+    entity_url: None,
     built: true,
 };
 
 static TYPES: &[RuleType] = &[
     RuleType {
         provider: "CloudWatchAlarm",
+        entity_url: Some("https://console.aws.amazon.com/cloudwatch/home#alarmsV2:alarm/{Config:AlarmName}"),
         configuration: &[required("AlarmName"), optional("AlarmStates"), optional("WaitTime")],
         // It waits for as long as its own `WaitTime` says.
         default_timeout_minutes: DAY,
@@ -74,6 +79,7 @@ static TYPES: &[RuleType] = &[
     },
     RuleType {
         provider: "CodeBuild",
+        entity_url: Some("https://console.aws.amazon.com/codesuite/codebuild/projects/{Config:ProjectName}"),
         inputs: 1..=5,
         configuration: &[
             required("ProjectName"),
@@ -103,6 +109,7 @@ static TYPES: &[RuleType] = &[
     },
     RuleType {
         provider: "LambdaInvoke",
+        entity_url: Some("https://console.aws.amazon.com/lambda/home#/functions/{Config:FunctionName}"),
         inputs: 0..=5,
         configuration: &[required("FunctionName"), optional("UserParameters")],
         can_skip: true,
@@ -126,6 +133,16 @@ impl RuleType {
             owner: Some(OWNER.to_owned()),
             provider: self.provider.to_owned(),
             version: Some(VERSION.to_owned()),
+        }
+    }
+
+    /// What the values of a configuration key are: `String`, `Number` or `Boolean`. Source: CodePipeline API,
+    /// `RuleConfigurationPropertyType`.
+    pub fn kind_of_value(&self, key: &str) -> &'static str {
+        match key {
+            "WaitTime" => "Number",
+            "BatchEnabled" | "CombineArtifacts" => "Boolean",
+            _ => "String",
         }
     }
 

@@ -47,6 +47,7 @@ mod agrees_with_its_pattern {
         PipelineName, nearly_a_name(), 100;
         StageName, nearly_a_name(), 100;
         ActionName, nearly_a_name(), 100;
+    WebhookName, nearly_a_name(), 100;
         ArtifactName, nearly_a_name(), 100;
         Namespace, nearly_a_name(), 100;
         Region, nearly_a_name(), 30;

@@ -79,7 +79,7 @@ pub fn task(category: &str, provider: &str, configuration: &[(&str, &str)]) -> T
         // 2026-11-23T23:05:09Z, so the attempt was requested an hour earlier.
         deadline: Some(Timestamp(1_795_475_109_000)),
         external: None,
-        revision: None,
+        overrides: Vec::new(),
         revisions: Vec::new(),
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use pipeline::WebhookName;
 use store::{Entity, Key};
 
-use crate::samples::{all, id, incarnation, name};
+use crate::samples::{action, all, id, incarnation, name};
 
 #[test]
 fn every_kind_survives_json() {
@@ -14,7 +15,7 @@ fn every_kind_survives_json() {
         assert_eq!(Entity::from_json(entity.kind(), &body).unwrap(), entity);
         kinds.insert(entity.kind());
     }
-    assert_eq!(kinds.len(), 8, "one of every kind: {kinds:?}");
+    assert_eq!(kinds.len(), 10, "one of every kind: {kinds:?}");
 }
 
 #[test]
@@ -35,6 +36,7 @@ fn different_keys_have_different_places() {
         for n in [1, 2] {
             keys.push(Key::Lanes(name(pipeline), incarnation(n)));
             keys.extend([0, 1, u16::MAX].map(|it| Key::Part(name(pipeline), incarnation(n), it)));
+            keys.extend(["x", "y"].map(|it| Key::Revision(name(pipeline), incarnation(n), action(it))));
             keys.extend([1, 10, 100, u32::MAX].map(|it| Key::Declaration(name(pipeline), incarnation(n), it)));
             keys.extend(["t", "t#1", "", "LANES"].map(|it| Key::Token(name(pipeline), incarnation(n), it.into())));
         }
@@ -42,6 +44,7 @@ fn different_keys_have_different_places() {
             keys.extend(["x", "y"].map(|it| Key::Source(watched.into(), name(pipeline), it.into())));
         }
     }
+    keys.extend(["a", "HEAD", "A"].map(|it| Key::Webhook(WebhookName::new(it).unwrap())));
     for n in [1, 2] {
         keys.push(Key::Execution(id(n)));
         for (stage, attempt) in [(1, 1), (11, 1), (1, 11), (49, u16::MAX), (0, 1)] {

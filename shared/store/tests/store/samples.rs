@@ -7,8 +7,9 @@ use engine::{
     Lane, Lanes, Outputs, Position, Revision, RevisionOverride, SourceRevision, StageRun, StageStatus, StoredOutputs,
     Timestamp, Transition, Trigger, Waiting,
 };
-use pipeline::{ActionName, ArtifactName, ExecutionMode, PipelineName, PipelineType, StageName};
-use store::{DeclarationPart, Entity, Source, StartToken, StoredDeclaration};
+use pipeline::webhook::{Authentication, Filter, JsonPath, Secret, Webhook};
+use pipeline::{ActionName, ArtifactName, ExecutionMode, PipelineName, PipelineType, StageName, WebhookName};
+use store::{ActionRevision, DeclarationPart, Entity, Source, StartToken, StoredDeclaration, StoredWebhook};
 use uuid::Uuid;
 
 /// What JSON, UTF-8 and DynamoDB each could trip over.
@@ -228,6 +229,26 @@ pub fn source(watched: &str, pipeline: &str, action: &str) -> Source {
     Source { watched: watched.into(), pipeline: name(pipeline), action: action.into(), detail: texts() }
 }
 
+pub fn webhook(webhook: &str) -> StoredWebhook {
+    StoredWebhook {
+        webhook: Webhook {
+            name: WebhookName::new(webhook).unwrap(),
+            target_pipeline: name("release"),
+            target_action: action("Fetch"),
+            filters: vec![Filter {
+                json_path: JsonPath::new("$.ref").unwrap(),
+                match_equals: Some("refs/heads/{Branch}".into()),
+            }],
+            authentication: Authentication::GithubHmac { secret: Secret::new(TEXTS[2]) },
+        },
+        key: Secret::new("key"),
+        registered: true,
+        tags: texts(),
+        created: Timestamp(1),
+        updated: Timestamp(2),
+    }
+}
+
 /// One of every kind.
 pub fn all() -> Vec<Entity> {
     vec![
@@ -244,6 +265,16 @@ pub fn all() -> Vec<Entity> {
             set: incarnation(3),
             index: 1,
             text: "漢\"}".into(),
+        }),
+        Entity::Webhook(webhook("push")),
+        Entity::Revision(ActionRevision {
+            pipeline: name("release"),
+            incarnation: incarnation(1),
+            action: action("Fetch"),
+            revision: TEXTS[1].into(),
+            change: TEXTS[2].into(),
+            created: Timestamp(3),
+            execution: id(1),
         }),
     ]
 }

@@ -3,7 +3,9 @@
 use engine::{ExecutionId, StageStatus, Timestamp};
 use store::{Entity, Expect, Key, Listing, MOST_WRITES, Page, Store, StoreError, Versioned, Write};
 
-use crate::samples::{all, declaration, execution, head, id, incarnation, lanes, name, outputs, source, stage, token};
+use crate::samples::{
+    all, declaration, execution, head, id, incarnation, lanes, name, outputs, source, stage, token, webhook,
+};
 
 pub async fn run<S: Store>(fresh: impl AsyncFn() -> S) {
     macro_rules! cases {
@@ -17,7 +19,7 @@ pub async fn run<S: Store>(fresh: impl AsyncFn() -> S) {
         all_or_nothing a_transaction_counts_revisions one_of_many_writers_wins refusals_change_nothing
         load_keeps_the_order_of_keys more_than_one_answer_can_hold
         pipelines_are_listed_by_name executions_newest_first stages_only_of_their_execution sources_of_what_is_watched
-        a_long_listing_has_pages_of_any_size cursors_of_others_are_refused
+        webhooks_are_listed_by_name a_long_listing_has_pages_of_any_size cursors_of_others_are_refused
         due_in_order due_ends_with_the_work lanes_with_and_without_chores tombstones_stay tokens_are_remembered
     }
 }
@@ -312,6 +314,16 @@ async fn sources_of_what_is_watched(store: &impl Store) {
     let found: Vec<_> = pages(store, &Listing::Sources("s3/b/k".into()), 2).await.iter().map(keys).collect();
     assert_eq!(found, [vec![at("a", "X"), at("a", "Y")], vec![at("b", "X")]]);
     assert_eq!(pages(store, &Listing::Sources("s3/b/ké #1".into()), 2).await[0].len(), 1);
+}
+
+async fn webhooks_are_listed_by_name(store: &impl Store) {
+    for name in ["b", "a.2", "B", "a"] {
+        create(store, Entity::Webhook(webhook(name))).await;
+    }
+    create(store, Entity::Head(head("a"))).await;
+    let names = |page: &Vec<Entity>| -> Vec<String> { page.iter().map(|it| it.key().pair().1).collect() };
+    let found: Vec<_> = pages(store, &Listing::Webhooks, 3).await.iter().map(names).collect();
+    assert_eq!(found, [vec!["B", "a", "a.2"], vec!["b"]]);
 }
 
 /// A query reads 1 MB at a time; a page of the listing may be larger.

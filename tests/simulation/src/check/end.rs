@@ -56,11 +56,8 @@ impl Checker {
                 }
                 Entity::Lanes(it) => self.lanes.get(&it.incarnation) == Some(it),
                 Entity::Head(it) => self.heads.get(&it.pipeline) == Some(it),
-                Entity::Declaration(_)
-                | Entity::Token(_)
-                | Entity::Outputs(_)
-                | Entity::Source(_)
-                | Entity::Part(_) => true,
+                Entity::Declaration(_) | Entity::Token(_) | Entity::Outputs(_) | Entity::Source(_) => true,
+                Entity::Part(_) | Entity::Webhook(_) | Entity::Revision(_) => true,
             };
             if !same {
                 return broken(format!("the store holds {entity:?}, which nobody committed"));

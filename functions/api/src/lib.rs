@@ -1,0 +1,30 @@
+//! CodePipeline's API as a Lambda function behind an API Gateway REST API.
+//!
+//! Each operation is decoded, handed to the driver, and its answer encoded, in the protocol in which it was asked.
+//! Nothing is decided here: what a declaration may say is in `pipeline`, what executions do in `engine`. The door itself
+//! is IAM's, at API Gateway; the function knows the caller's ARN from the request's context.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod actions;
+mod app;
+mod approvals;
+mod conditions;
+mod control;
+mod errors;
+mod executions;
+mod jobs;
+mod links;
+mod page;
+mod pipelines;
+mod revisions;
+mod rule_types;
+mod shape;
+mod state;
+mod tags;
+mod targets;
+#[cfg(test)]
+mod tests;
+mod transitions;
+mod webhooks;
+
+pub use app::{App, handle};

@@ -1,0 +1,154 @@
+//! Webhooks: kept, listed, changed. What calls them do is the trigger's.
+
+use std::collections::BTreeMap;
+
+use pipeline::WebhookName;
+use pipeline::webhook::{MOST, Secret, Webhook};
+use store::{Entity, Expect, Key, Listing, Page, StoredWebhook, Versioned, Write};
+
+use crate::commit::{ALONE, Driver};
+use crate::error::DriveError;
+
+impl Driver {
+    /// Stores a webhook, or changes the one of that name, which keeps its URL and its registration. Tags that are given
+    /// replace those that it has.
+    ///
+    /// # Errors
+    /// [`DriveError::PipelineNotFound`], [`DriveError::WebhookTarget`], [`DriveError::WebhookAuthentication`],
+    /// [`DriveError::WebhookLimit`].
+    pub async fn put_webhook(
+        &self,
+        webhook: Webhook,
+        tags: Option<BTreeMap<String, String>>,
+    ) -> Result<StoredWebhook, DriveError> {
+        let mut attempt = 0;
+        loop {
+            let record = self.pipeline(&webhook.target_pipeline, None).await?;
+            webhook.check(&record.pipeline)?;
+            let found = self.find_webhook(&webhook.name).await?;
+            let mut webhook = webhook.clone();
+            let before = found.as_ref().map(|(stored, _)| &stored.webhook.authentication);
+            webhook.authentication = webhook.authentication.unmask_from(before)?;
+            let now = self.clock.now();
+            let (stored, expect) = match found {
+                Some((before, revision)) => {
+                    // Only what it was registered for stays registered.
+                    let registered = before.registered
+                        && before.webhook.target_pipeline == webhook.target_pipeline
+                        && webhook.third_party(&record.pipeline);
+                    let tags = tags.clone().unwrap_or_else(|| before.tags.clone());
+                    (StoredWebhook { webhook, registered, tags, updated: now, ..before }, Expect::Revision(revision))
+                }
+                None => {
+                    // Of those who put the last ones at the same moment, each may see room for its own: the limit keeps
+                    // the list short, and nothing breaks with a few more.
+                    if self.store.list(&Listing::Webhooks, None, MOST).await?.entities.len() >= MOST {
+                        return Err(DriveError::WebhookLimit);
+                    }
+                    let key = format!("{}{}", self.clock.random().simple(), self.clock.random().simple());
+                    let stored = StoredWebhook {
+                        webhook,
+                        key: Secret::new(key),
+                        registered: false,
+                        tags: tags.clone().unwrap_or_default(),
+                        created: now,
+                        updated: now,
+                    };
+                    (stored, Expect::Absent)
+                }
+            };
+            let write = Write::Put { entity: Entity::Webhook(stored.clone()), expect };
+            match self.store.commit(vec![write]).await {
+                Ok(()) => return Ok(stored),
+                Err(error) => self.again(&mut attempt, ALONE, error).await?,
+            }
+        }
+    }
+
+    /// A webhook.
+    ///
+    /// # Errors
+    /// [`DriveError::WebhookNotFound`].
+    pub async fn webhook(&self, name: &WebhookName) -> Result<StoredWebhook, DriveError> {
+        let found = self.find_webhook(name).await?;
+        found.map(|(stored, _)| stored).ok_or_else(|| DriveError::WebhookNotFound(name.to_string()))
+    }
+
+    /// A page of webhooks by name.
+    ///
+    /// # Errors
+    /// [`store::StoreError::Cursor`] for a cursor that is none.
+    pub async fn webhooks(&self, after: Option<&str>, limit: usize) -> Result<Page, DriveError> {
+        Ok(self.store.list(&Listing::Webhooks, after, limit).await?)
+    }
+
+    /// Deletes a webhook; one that is not there is no error, as on AWS.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn delete_webhook(&self, name: &WebhookName) -> Result<(), DriveError> {
+        let write = Write::Delete { key: Key::Webhook(name.clone()), expect: Expect::Any };
+        Ok(self.store.commit(vec![write]).await?)
+    }
+
+    /// Notes that a third party is to be told to call a webhook, or to call it no more.
+    ///
+    /// # Errors
+    /// [`DriveError::WebhookNotFound`]; [`DriveError::NoThirdParty`] for one whose third party takes no such wish.
+    pub async fn register_webhook(&self, name: &WebhookName, registered: bool) -> Result<(), DriveError> {
+        let webhook = self.webhook(name).await?.webhook;
+        let target = match self.pipeline(&webhook.target_pipeline, None).await {
+            Err(DriveError::PipelineNotFound(_)) => None,
+            found => Some(found?),
+        };
+        // A webhook whose pipeline is gone can still be deregistered.
+        let possible = target.map_or(!registered, |record| webhook.third_party(&record.pipeline));
+        if !possible {
+            return Err(DriveError::NoThirdParty(name.to_string()));
+        }
+        let change = |stored: &mut StoredWebhook| {
+            stored.registered = registered;
+            true
+        };
+        self.change_webhook(name, change).await.map(|_| ())
+    }
+
+    /// Changes a webhook's tags. Answers whether it did: the change says whether what it made is to be stored.
+    ///
+    /// # Errors
+    /// [`DriveError::WebhookNotFound`].
+    pub async fn change_webhook_tags(
+        &self,
+        name: &WebhookName,
+        change: impl Fn(&mut BTreeMap<String, String>) -> bool + Send + Sync,
+    ) -> Result<bool, DriveError> {
+        self.change_webhook(name, |stored| change(&mut stored.tags)).await
+    }
+
+    async fn change_webhook(
+        &self,
+        name: &WebhookName,
+        change: impl Fn(&mut StoredWebhook) -> bool + Send + Sync,
+    ) -> Result<bool, DriveError> {
+        let mut attempt = 0;
+        loop {
+            let found = self.find_webhook(name).await?;
+            let (mut stored, revision) = found.ok_or_else(|| DriveError::WebhookNotFound(name.to_string()))?;
+            if !change(&mut stored) {
+                return Ok(false);
+            }
+            let write = Write::Put { entity: Entity::Webhook(stored), expect: Expect::Revision(revision) };
+            match self.store.commit(vec![write]).await {
+                Ok(()) => return Ok(true),
+                Err(error) => self.again(&mut attempt, ALONE, error).await?,
+            }
+        }
+    }
+
+    async fn find_webhook(&self, name: &WebhookName) -> Result<Option<(StoredWebhook, u64)>, DriveError> {
+        Ok(match self.load_one(Key::Webhook(name.clone())).await? {
+            Some(Versioned { entity: Entity::Webhook(stored), revision }) => Some((stored, revision)),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! A row for each operation.
+
+mod executions;
+mod pipelines;
+mod prepare;
+mod tags;
+mod webhooks;
+
+use std::future::Future;
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+use wire::Operation;
+
+use crate::world::World;
+
+/// Prepares a world, and gives the input with which the operation is then called.
+pub type Case = Box<dyn for<'a> Fn(&'a World) -> BoxFuture<'a, Value>>;
+
+/// What is tested of an operation.
+pub struct Row {
+    /// The operation.
+    pub operation: Operation,
+    /// A call that succeeds, and JSON pointers of what its answer must hold.
+    pub good: (Case, &'static [&'static str]),
+    /// A call for each documented error.
+    pub errors: Vec<(&'static str, Case)>,
+    /// The documented errors that cannot occur here, each with the reason.
+    pub never: &'static [(&'static str, &'static str)],
+    /// What differs from AWS.
+    pub differences: &'static [&'static str],
+}
+
+/// Operations whose rows are not filled in yet: nothing of them is tested here. It must be empty in the end.
+pub const PENDING: &[Operation] = &[
+    Operation::AcknowledgeJob,
+    Operation::AcknowledgeThirdPartyJob,
+    Operation::CreateCustomActionType,
+    Operation::DeleteCustomActionType,
+    Operation::GetActionType,
+    Operation::GetJobDetails,
+    Operation::GetThirdPartyJobDetails,
+    Operation::ListActionTypes,
+    Operation::ListRuleExecutions,
+    Operation::OverrideStageCondition,
+    Operation::PollForJobs,
+    Operation::PollForThirdPartyJobs,
+    Operation::PutThirdPartyJobFailureResult,
+    Operation::PutThirdPartyJobSuccessResult,
+    Operation::RetryStageExecution,
+    Operation::RollbackStage,
+    Operation::StopPipelineExecution,
+    Operation::UpdateActionType,
+];
+
+/// The rows of all operations that are not [`PENDING`].
+pub fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    rows.extend(pipelines::rows());
+    rows.extend(executions::rows());
+    rows.extend(tags::rows());
+    rows.extend(webhooks::rows());
+    rows.sort_by_key(|row| row.operation);
+    rows
+}
+
+/// Why `ConcurrentModificationException` does not occur.
+const NO_RACE: (&str, &str) = (
+    "ConcurrentModificationException",
+    "a change that lost a race is decided again on what is there then; after 200 lost races the answer is ThrottlingException, which clients repeat",
+);
+/// Why `LimitExceededException` does not occur.
+const NO_LIMIT: (&str, &str) =
+    ("ConcurrentPipelineExecutionsLimitExceededException", "executions that start at the same time have no limit here");
+
+/// A case that needs the world.
+fn case<F>(prepare: F) -> Case
+where
+    F: for<'a> Fn(&'a World) -> BoxFuture<'a, Value> + 'static,
+{
+    Box::new(prepare)
+}
+
+/// A case that needs nothing but its input.
+fn input(input: Value) -> Case {
+    Box::new(move |_| {
+        let input = input.clone();
+        Box::pin(async move { input })
+    })
+}
+
+/// The future of a case, in a box of its own.
+fn later<'a>(future: impl Future<Output = Value> + Send + 'a) -> BoxFuture<'a, Value> {
+    Box::pin(future)
+}
