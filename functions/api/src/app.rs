@@ -7,10 +7,13 @@ use lambda_http::http::HeaderValue;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
 use pipeline::PipelineName;
+use runtime::Roles;
 use uuid::Uuid;
 use wire::{ApiError, Exception, Input, Operation, Protocol};
 
-use crate::{actions, approvals, errors, executions, jobs, pipelines, state, tags, transitions};
+use crate::{
+    action_types, actions, approvals, errors, executions, jobs, pipelines, state, tags, third_party, transitions,
+};
 
 /// What every operation works with.
 pub struct App {
@@ -18,12 +21,14 @@ pub struct App {
     pub driver: Driver,
     /// The account's id, for ARNs and messages.
     pub account: String,
+    /// The roles of pipelines, for the credentials of jobs.
+    pub roles: Roles,
 }
 
 impl App {
-    /// The API over this driver, in this account.
-    pub fn new(driver: Driver, account: &str) -> Self {
-        Self { driver, account: account.to_owned() }
+    /// The API over this driver, in this account, with these roles.
+    pub fn new(driver: Driver, account: &str, roles: Roles) -> Self {
+        Self { driver, account: account.to_owned(), roles }
     }
 
     /// The ARN of a pipeline.
@@ -104,6 +109,19 @@ async fn dispatch(app: &App, call: wire::Call, caller: &str, body: &[u8]) -> Res
         Operation::GetPipelineState => run(call, body, |input| state::get(app, input)).await,
         Operation::ListActionExecutions => run(call, body, |input| actions::list(app, input)).await,
         Operation::PutApprovalResult => run(call, body, |input| approvals::put(app, caller, input)).await,
+        Operation::CreateCustomActionType => run(call, body, |input| action_types::create(app, input)).await,
+        Operation::DeleteCustomActionType => run(call, body, |input| action_types::delete(app, input)).await,
+        Operation::ListActionTypes => run(call, body, |input| action_types::list(app, input)).await,
+        Operation::GetActionType => run(call, body, |input| action_types::get(app, input)).await,
+        Operation::UpdateActionType => run(call, body, |input| action_types::update(app, input)).await,
+        Operation::PollForJobs => run(call, body, |input| jobs::poll(app, input)).await,
+        Operation::AcknowledgeJob => run(call, body, |input| jobs::acknowledge(app, input)).await,
+        Operation::GetJobDetails => run(call, body, |input| jobs::details(app, input)).await,
+        Operation::PollForThirdPartyJobs => run(call, body, |input| third_party::poll(app, input)).await,
+        Operation::AcknowledgeThirdPartyJob => run(call, body, |input| third_party::acknowledge(app, input)).await,
+        Operation::GetThirdPartyJobDetails => run(call, body, |input| third_party::details(app, input)).await,
+        Operation::PutThirdPartyJobSuccessResult => run(call, body, |input| third_party::succeeded(app, input)).await,
+        Operation::PutThirdPartyJobFailureResult => run(call, body, |input| third_party::failed(app, input)).await,
         Operation::PutJobSuccessResult => run(call, body, |input| jobs::succeeded(app, input)).await,
         Operation::PutJobFailureResult => run(call, body, |input| jobs::failed(app, input)).await,
         Operation::EnableStageTransition => run(call, body, |input| transitions::enable(app, caller, input)).await,

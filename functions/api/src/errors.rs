@@ -19,13 +19,17 @@ pub fn exception(account: &str, operation: Operation, error: DriveError) -> ApiE
             Exception::PipelineVersionNotFoundException
         }
         DriveError::NameInUse(_) if operation == Operation::CreatePipeline => Exception::PipelineNameInUseException,
-        DriveError::Name(_) | DriveError::Variables(_) => Exception::ValidationException,
+        DriveError::Name(_) | DriveError::Variables(_) | DriveError::ActionType(_) => Exception::ValidationException,
+        DriveError::ActionTypeNotFound(_) => no_such_type(operation),
+        DriveError::ActionTypeLimit(_) => Exception::LimitExceededException,
         DriveError::ExecutionNotFound(_) | DriveError::JobNotFound(_) => missing(operation),
         DriveError::StageNotFound { .. } => Exception::StageNotFoundException,
         DriveError::ActionNotFound { .. } if operation == Operation::PutApprovalResult => {
             Exception::ActionNotFoundException
         }
         DriveError::ActionNotFound { .. } => Exception::ValidationException,
+        // Whoever only asks is not told of the states that a job went through.
+        DriveError::Refused(Refusal::StaleJob(_)) if asks_for_job(operation) => missing(operation),
         DriveError::Refused(refusal) => refused(operation, refusal),
         DriveError::Store(StoreError::Cursor) => Exception::InvalidNextTokenException,
         DriveError::Store(StoreError::Conflict(_)) => {
@@ -95,10 +99,28 @@ fn no_such_pipeline(operation: Operation) -> Exception {
     }
 }
 
+/// That there is no such action type: the name for that depends on what was asked.
+fn no_such_type(operation: Operation) -> Exception {
+    [Exception::ActionTypeNotFoundException, Exception::ResourceNotFoundException]
+        .into_iter()
+        .find(|exception| wire::allowed(operation, *exception))
+        .unwrap_or(Exception::ValidationException)
+}
+
+fn asks_for_job(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::GetJobDetails
+            | Operation::AcknowledgeJob
+            | Operation::GetThirdPartyJobDetails
+            | Operation::AcknowledgeThirdPartyJob
+    )
+}
+
 /// What an id leads to is not there.
 fn missing(operation: Operation) -> Exception {
     match operation {
-        Operation::PutJobSuccessResult | Operation::PutJobFailureResult => Exception::JobNotFoundException,
+        operation if wire::allowed(operation, Exception::JobNotFoundException) => Exception::JobNotFoundException,
         Operation::PutApprovalResult => Exception::InvalidApprovalTokenException,
         _ => Exception::PipelineExecutionNotFoundException,
     }
@@ -107,10 +129,14 @@ fn missing(operation: Operation) -> Exception {
 fn refused(operation: Operation, refusal: &Refusal) -> Exception {
     match refusal {
         Refusal::UnknownAction(_) => missing(operation),
-        Refusal::WrongState { .. } | Refusal::StaleJob(_) | Refusal::ClaimLost => Exception::InvalidJobStateException,
+        Refusal::WrongState { .. } | Refusal::StaleJob(_) | Refusal::NotAcknowledged(_) | Refusal::ClaimLost => {
+            Exception::InvalidJobStateException
+        }
+        Refusal::WrongNonce(_) => Exception::InvalidNonceException,
+        Refusal::WrongClientToken(_) => Exception::InvalidClientTokenException,
         Refusal::WrongToken { .. } => Exception::InvalidApprovalTokenException,
         Refusal::AlreadyAnswered { .. } => Exception::ApprovalAlreadyCompletedException,
-        Refusal::LanesNeeded | Refusal::Nothing => Exception::InternalFailure,
+        Refusal::JobTaken(_) | Refusal::LanesNeeded | Refusal::Nothing => Exception::InternalFailure,
     }
 }
 
@@ -129,6 +155,10 @@ mod tests {
             Refusal::WrongState { action: text(), stage: text(), status: "succeeded" },
             Refusal::ClaimLost,
             Refusal::StaleJob(action),
+            Refusal::JobTaken(action),
+            Refusal::NotAcknowledged(action),
+            Refusal::WrongNonce(action),
+            Refusal::WrongClientToken(action),
             Refusal::WrongToken { action: text(), stage: text() },
             Refusal::AlreadyAnswered { action: text(), stage: text() },
             Refusal::LanesNeeded,
@@ -152,6 +182,9 @@ mod tests {
             DriveError::StageNotFound { pipeline: text(), stage: text() },
             DriveError::ActionNotFound { pipeline: text(), stage: text(), action: text() },
             DriveError::JobNotFound(text()),
+            DriveError::ActionTypeNotFound(text()),
+            DriveError::ActionType(text()),
+            DriveError::ActionTypeLimit(50),
             DriveError::Missing(text()),
         ];
         all.extend(refusals.map(DriveError::Refused));

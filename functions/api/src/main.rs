@@ -5,11 +5,13 @@
 //! is IAM's, at API Gateway; the function knows the caller's ARN from the request's context.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod action_types;
 mod actions;
 mod app;
 mod approvals;
 mod errors;
 mod executions;
+mod job_data;
 mod jobs;
 mod links;
 mod page;
@@ -19,13 +21,15 @@ mod state;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod third_party;
 mod transitions;
+mod type_shapes;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = runtime::Settings::from_environment()?;
     let clients = runtime::Clients::new(&settings).await;
-    let app = app::App::new(runtime::driver(&settings, &clients)?, settings.account()?);
+    let app = app::App::new(runtime::driver(&settings, &clients)?, settings.account()?, clients.roles().clone());
     let app = &app;
     runtime::run_http(|request| async move { Ok(app::handle(app, request).await) }).await
 }

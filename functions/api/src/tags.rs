@@ -1,4 +1,4 @@
-//! Tags of pipelines.
+//! Tags of pipelines and custom action types.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,8 @@ use aws_sdk_codepipeline::operation::list_tags_for_resource::{ListTagsForResourc
 use aws_sdk_codepipeline::operation::tag_resource::{TagResourceInput, TagResourceOutput};
 use aws_sdk_codepipeline::operation::untag_resource::{UntagResourceInput, UntagResourceOutput};
 use aws_sdk_codepipeline::types::Tag;
-use pipeline::PipelineName;
+use driver::DriveError;
+use pipeline::{PipelineName, TypeId};
 use wire::{ApiError, Exception, Operation};
 
 use crate::app::App;
@@ -17,19 +18,21 @@ use crate::{page, shape};
 const MOST: usize = 50;
 /// Tags on a page at most, and by default. Source: CodePipeline API, `ListTagsForResource`.
 const PAGE: usize = 100;
+/// Longest name of an action type in an ARN: the owner, the category, a provider of 35 characters, a version of 9.
+const MOST_NAME: usize = 100;
 /// What keys and values may hold besides letters, digits and spaces. Source: as above.
 const OTHERS: &str = "_.:/=+-@";
 
 /// Sets tags.
 pub async fn tag(app: &App, input: TagResourceInput) -> Result<TagResourceOutput, ApiError> {
     let operation = Operation::TagResource;
-    let name = resource(app, operation, input.resource_arn)?;
+    let resource = resource(app, operation, input.resource_arn)?;
     let new = checked(input.tags.unwrap_or_default())?;
     let add = |tags: &mut BTreeMap<String, String>| {
         tags.extend(new.clone());
         tags.len() <= MOST
     };
-    match app.driver.change_tags(&name, add).await.map_err(app.refusal(operation))? {
+    match resource.change(app, add).await.map_err(app.refusal(operation))? {
         true => Ok(TagResourceOutput::builder().build()),
         false => Err(too_many()),
     }
@@ -38,26 +41,27 @@ pub async fn tag(app: &App, input: TagResourceInput) -> Result<TagResourceOutput
 /// Removes tags; those that are not there need no removing.
 pub async fn untag(app: &App, input: UntagResourceInput) -> Result<UntagResourceOutput, ApiError> {
     let operation = Operation::UntagResource;
-    let name = resource(app, operation, input.resource_arn)?;
+    let resource = resource(app, operation, input.resource_arn)?;
     let keys = input.tag_keys.unwrap_or_default();
     keys.iter().try_for_each(|key| key_checked(key))?;
     let remove = |tags: &mut BTreeMap<String, String>| {
         tags.retain(|key, _| !keys.contains(key));
         true
     };
-    app.driver.change_tags(&name, remove).await.map_err(app.refusal(operation))?;
+    resource.change(app, remove).await.map_err(app.refusal(operation))?;
     Ok(UntagResourceOutput::builder().build())
 }
 
 /// A page of tags by key.
 pub async fn list(app: &App, input: ListTagsForResourceInput) -> Result<ListTagsForResourceOutput, ApiError> {
     let operation = Operation::ListTagsForResource;
-    let name = resource(app, operation, input.resource_arn)?;
-    let scope = [name.as_str()];
+    let arn = input.resource_arn.unwrap_or_default();
+    let resource = resource(app, operation, Some(arn.clone()))?;
+    let scope = [arn.as_str()];
     let after: Option<String> = page::position(operation, &scope, input.next_token.as_deref())?;
     let size = page::size(input.max_results, PAGE);
-    let head = app.driver.pipeline_head(&name).await.map_err(app.refusal(operation))?;
-    let mut rest = head.tags.iter().filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after));
+    let tags = resource.tags(app).await.map_err(app.refusal(operation))?;
+    let mut rest = tags.iter().filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after));
     let some: Vec<_> = rest.by_ref().take(size).collect();
     let next = match (some.last(), rest.next()) {
         (Some((last, _)), Some(_)) => Some(page::token(operation, &scope, last)?),
@@ -114,8 +118,34 @@ fn too_many() -> ApiError {
     Exception::TooManyTagsException.because(format!("A resource has at most {MOST} tags."))
 }
 
-/// The pipeline that an ARN names.
-fn resource(app: &App, operation: Operation, arn: Option<String>) -> Result<PipelineName, ApiError> {
+/// What has tags.
+enum Resource {
+    Pipeline(PipelineName),
+    ActionType(TypeId),
+}
+
+impl Resource {
+    async fn change(
+        &self,
+        app: &App,
+        change: impl Fn(&mut BTreeMap<String, String>) -> bool + Send + Sync,
+    ) -> Result<bool, DriveError> {
+        match self {
+            Self::Pipeline(name) => app.driver.change_tags(name, change).await,
+            Self::ActionType(id) => app.driver.change_type_tags(id, change).await,
+        }
+    }
+
+    async fn tags(&self, app: &App) -> Result<BTreeMap<String, String>, DriveError> {
+        match self {
+            Self::Pipeline(name) => Ok(app.driver.pipeline_head(name).await?.tags),
+            Self::ActionType(id) => Ok(app.driver.action_type(id).await?.tags),
+        }
+    }
+}
+
+/// What an ARN names.
+fn resource(app: &App, operation: Operation, arn: Option<String>) -> Result<Resource, ApiError> {
     let arn = arn.unwrap_or_default();
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     let ["arn", partition, "codepipeline", region, account, name] = parts[..] else {
@@ -126,11 +156,16 @@ fn resource(app: &App, operation: Operation, arn: Option<String>) -> Result<Pipe
     if !numbered || [partition, region, name].contains(&"") {
         return Err(Exception::InvalidArnException.because("The resource ARN has an empty part or a wrong account id."));
     }
+    let custom = runtime::arn::action_type_id(&arn, app.driver.home(), &app.account);
+    // What is longer than such an id can be is none.
+    if let Some(id) = custom.filter(|id| id.owner.as_deref() == Some("Custom") && name.len() <= MOST_NAME) {
+        return Ok(Resource::ActionType(id));
+    }
     let ours = runtime::arn::pipeline_name(&arn, app.driver.home(), &app.account);
-    ours.and_then(|name| PipelineName::new(name).ok()).ok_or_else(|| {
+    ours.and_then(|name| PipelineName::new(name).ok()).map(Resource::Pipeline).ok_or_else(|| {
         let short: String = name.chars().take(100).collect();
         Exception::ResourceNotFoundException.because(format!(
-            "{operation}: region {} and account {} have no pipeline '{short}'",
+            "{operation}: region {} and account {} have no pipeline or custom action type '{short}'",
             app.driver.home(),
             app.account
         ))

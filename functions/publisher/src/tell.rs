@@ -104,7 +104,8 @@ impl Teller {
         let Some(Entity::Declaration(stored)) = self.load(key.clone()).await? else {
             anyhow::bail!("version {version} of pipeline {name} is missing from the table");
         };
-        let pipeline = Pipeline::try_from(stored.declaration)
+        let types = stored.types.into_iter().collect();
+        let pipeline = Pipeline::with_types(stored.declaration, &types)
             .with_context(|| format!("version {version} of pipeline {name} is not valid any more"))?;
         let pipeline = Arc::new(pipeline);
         let mut known = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -175,6 +176,7 @@ pub(crate) mod tests {
             version: 3,
             created: NOW,
             declaration: pipeline::testing::example(),
+            types: Vec::new(),
         }
     }
 
@@ -210,6 +212,7 @@ pub(crate) mod tests {
             claims: 1,
             turn: 0,
             continuation: None,
+            job: None,
             token: None,
             external: None,
             summary: None,

@@ -50,6 +50,15 @@ pub enum DriveError {
         /// The action.
         action: String,
     },
+    /// There is no such action type, or it was deleted.
+    #[error("{0} is not available")]
+    ActionTypeNotFound(String),
+    /// The definition of an action type breaks rules, or what is asked does not fit the type.
+    #[error("{0}")]
+    ActionType(String),
+    /// There are as many custom action types as there may be.
+    #[error("There are {0} custom action types, and more are not allowed.")]
+    ActionTypeLimit(usize),
     /// There is no such job.
     #[error("The job '{0}' does not exist.")]
     JobNotFound(String),

@@ -54,6 +54,7 @@ pub(crate) fn pending(declared: &Stage) -> Vec<ActionRun> {
             claims: 0,
             turn: 0,
             continuation: None,
+            job: None,
             token: None,
             external: None,
             summary: None,
@@ -68,7 +69,7 @@ pub(crate) fn pending(declared: &Stage) -> Vec<ActionRun> {
 }
 
 pub(crate) fn is_approval(action: &Action) -> bool {
-    action.type_id.category == "Approval"
+    action.type_id.category == "Approval" && !action.is_polled()
 }
 
 /// When an action fails that was requested then and from which the last sign of life came now.

@@ -7,7 +7,7 @@
 //!
 //! Each family of commands has a file: `start`, `group` (the actions of one run
 //! order), `progress` (claim, report, finish), `crossing` (from one stage to the
-//! next, waiting and superseding), `approval`, `job`, `sweep` (time-outs and lost work), `transition`.
+//! next, waiting and superseding), `approval`, `job` (with its `queue`), `sweep` (time-outs and lost work), `transition`.
 //!
 //! What makes it safe to call again: a decision depends only on the items it was given, and each effect can be
 //! derived again from the items it changed (an action that is `Requested`, a chore on the lanes). So a process may
@@ -21,6 +21,7 @@ mod group;
 mod id;
 mod job;
 mod progress;
+mod queue;
 mod start;
 mod state;
 mod step;
@@ -30,7 +31,8 @@ mod transition;
 
 pub use command::{Command, Context, Decision, Effect, End, Progress, Refusal, State, Success};
 pub use id::{ActionId, ExecutionId, UnknownId};
-pub use job::is_job;
+pub use job::{check_client, is_job, offered_with};
+pub use queue::{Job, JobChange, JobRun, Queue};
 pub use start::{Start, start};
 pub use state::*;
 pub use time::{Policy, Timestamp};
@@ -50,6 +52,9 @@ pub fn decide(state: State, command: Command, context: &mut Context<'_>) -> Resu
         }
         Command::Report { action, report } => progress::report(&mut step, action, report)?,
         Command::Finish { action, end, next } => progress::finish(&mut step, action, end, next)?,
+        Command::Result { action, end } => job::result(&mut step, action, end)?,
+        Command::Offer { action, nonce } => job::offer(&mut step, action, nonce)?,
+        Command::Acknowledge { action, nonce, timeout } => job::acknowledge(&mut step, action, nonce, timeout)?,
         Command::Continue { action, continuation, report } => job::proceed(&mut step, action, continuation, report)?,
         Command::Approve { action, token, approved, summary, by } => {
             approval::answer(&mut step, action, token, approved, &summary, by)?;

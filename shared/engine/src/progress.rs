@@ -6,6 +6,7 @@ use crate::command::{Effect, End, Progress, Refusal, Success};
 use crate::crossing;
 use crate::group::{request_group, take};
 use crate::id::ActionId;
+use crate::job;
 use crate::state::{ActionError, ActionRun, ActionStatus, Outputs, StageStatus, StoredOutputs};
 use crate::step::Step;
 
@@ -68,6 +69,7 @@ pub(crate) fn started(
     run.status = ActionStatus::Running;
     run.check = check;
     apply(run, report);
+    job::enqueue(step, action)?;
     if poll {
         step.effects.push(Effect::Poll { action, delay, count: Some(0) });
     }

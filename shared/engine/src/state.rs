@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::id::{ActionId, ExecutionId};
+use crate::queue::JobRun;
 use crate::time::Timestamp;
 
 /// A pipeline's own item: which version is current.
@@ -369,6 +370,9 @@ pub struct ActionRun {
     /// What its job handed over for the continuation.
     #[serde(default)]
     pub continuation: Option<String>,
+    /// Its job, where job workers poll for it.
+    #[serde(default)]
+    pub job: Option<JobRun>,
     /// The secret that an approval's answer must name.
     #[serde(default)]
     pub token: Option<Uuid>,

@@ -9,6 +9,7 @@ use runtime::{Clients, Roles, SettingError, Settings};
 use crate::access::Rights;
 use crate::approval::Approval;
 use crate::fault::{CONFIGURATION_ERROR, Fault};
+use crate::job_worker::JobWorker;
 use crate::lambda_invoke::LambdaInvoke;
 use crate::provider::Provider;
 use crate::s3_deploy::S3Deploy;
@@ -36,6 +37,10 @@ impl Registry {
 
     fn provider(&self, task: &Task) -> Option<&dyn Provider> {
         let id = &task.action.type_id;
+        // Their types exist: that has been looked up. CodePipeline's own third-party types have no definition here.
+        if task.action.is_polled() || task.action.custom.is_some() {
+            return Some(&JobWorker);
+        }
         if id.version.as_deref() != Some("1") || id.owner.as_deref() != Some("AWS") {
             return None;
         }

@@ -10,11 +10,14 @@
 //! | stage attempt | `E#id` | `STAGE#index#attempt` | | while actions are in flight |
 //! | output variables | `E#id` | `OUTPUTS#action id` | | |
 //! | source | `S#source key` | `name#action` | | |
+//! | action type | `T#owner` | `category#provider#version` | | |
+//! | queued job | `J#category#owner#provider#version#query` | `time/action id` | | |
 
 use std::collections::BTreeMap;
 
-use engine::{ActionId, Execution, ExecutionId, Head, Lanes, StageRun, StoredOutputs, Timestamp};
-use pipeline::{Declaration, PipelineName};
+use engine::{ActionId, Execution, ExecutionId, Head, Job, Lanes, Queue, StageRun, StoredOutputs, Timestamp};
+use pipeline::custom::{Definition, Terms};
+use pipeline::{Declaration, PipelineName, TypeId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -36,6 +39,24 @@ pub struct StoredDeclaration {
     pub created: Timestamp,
     /// The declaration.
     pub declaration: Declaration,
+    /// What the account's own action types said that it uses.
+    #[serde(default)]
+    pub types: Vec<Terms>,
+}
+
+/// An action type that CodePipeline itself does not offer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredType {
+    /// What it is.
+    pub definition: Definition,
+    /// Tags by key.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// When it was first stored.
+    pub created: Timestamp,
+    /// When it was deleted. The definition stays: under its id only the same may come back.
+    #[serde(default)]
+    pub deleted: Option<Timestamp>,
 }
 
 /// That a pipeline's source action watches something.
@@ -78,6 +99,8 @@ pub enum Entity {
     Stage(StageRun),
     Outputs(StoredOutputs),
     Source(Source),
+    ActionType(StoredType),
+    Job(Job),
 }
 
 /// Where an entity is kept.
@@ -99,6 +122,10 @@ pub enum Key {
     Outputs(ActionId),
     /// A source: what is watched, pipeline, action.
     Source(String, PipelineName, String),
+    /// An action type.
+    ActionType(TypeId),
+    /// A job in its queue: since when, which.
+    Job(Queue, Timestamp, ActionId),
 }
 
 /// What can be listed.
@@ -112,6 +139,29 @@ pub enum Listing {
     Stages(ExecutionId),
     /// Who watches a source.
     Sources(String),
+    /// Action types of an owner, by category, provider and version; the deleted ones as well.
+    ActionTypes(String),
+    /// Jobs of a queue, the oldest first.
+    Jobs(Queue),
+}
+
+fn owner(id: &TypeId) -> &str {
+    id.owner.as_deref().unwrap_or_default()
+}
+
+fn types_of(owner: &str) -> String {
+    format!("T#{owner}")
+}
+
+fn type_sort(id: &TypeId) -> String {
+    format!("{}#{}#{}", id.category, id.provider, id.version.as_deref().unwrap_or_default())
+}
+
+/// None of a type id's parts, nor a value by which jobs are polled, has a `#` in it.
+fn jobs_of(Queue { type_id, query }: &Queue) -> String {
+    let version = type_id.version.as_deref().unwrap_or_default();
+    let query = query.as_deref().unwrap_or_default();
+    format!("J#{}#{}#{}#{version}#{query}", type_id.category, owner(type_id), type_id.provider)
 }
 
 impl Key {
@@ -128,6 +178,8 @@ impl Key {
             Self::Stage(id, stage, attempt) => (format!("E#{id}"), format!("STAGE#{stage:03}#{attempt:05}")),
             Self::Outputs(action) => (format!("E#{}", action.execution), format!("OUTPUTS#{action}")),
             Self::Source(watched, name, action) => (format!("S#{watched}"), format!("{name}#{action}")),
+            Self::ActionType(id) => (types_of(owner(id)), type_sort(id)),
+            Self::Job(queue, queued, action) => (jobs_of(queue), format!("{:020}/{action}", queued.0.max(0))),
         }
     }
 
@@ -149,6 +201,8 @@ impl Listing {
             Self::Executions(name, incarnation) => (true, format!("P#{name}#{incarnation}"), ""),
             Self::Stages(id) => (false, format!("E#{id}"), "STAGE#"),
             Self::Sources(watched) => (false, format!("S#{watched}"), ""),
+            Self::ActionTypes(owner) => (false, types_of(owner), ""),
+            Self::Jobs(queue) => (false, jobs_of(queue), ""),
         }
     }
 }
@@ -165,6 +219,8 @@ impl Entity {
             Self::Stage(stage) => Key::Stage(stage.execution, stage.stage, stage.attempt),
             Self::Outputs(outputs) => Key::Outputs(outputs.action),
             Self::Source(source) => Key::Source(source.watched.clone(), source.pipeline.clone(), source.action.clone()),
+            Self::ActionType(it) => Key::ActionType(it.definition.id.clone()),
+            Self::Job(job) => Key::Job(job.queue.clone(), job.queued, job.action),
         }
     }
 
@@ -179,6 +235,8 @@ impl Entity {
             Self::Stage(_) => "STAGE",
             Self::Outputs(_) => "OUTPUTS",
             Self::Source(_) => "SOURCE",
+            Self::ActionType(_) => "ACTIONTYPE",
+            Self::Job(_) => "JOB",
         }
     }
 
@@ -229,6 +287,8 @@ impl Entity {
             Self::Stage(it) => serde_json::to_string(it),
             Self::Outputs(it) => serde_json::to_string(it),
             Self::Source(it) => serde_json::to_string(it),
+            Self::ActionType(it) => serde_json::to_string(it),
+            Self::Job(it) => serde_json::to_string(it),
         }
     }
 
@@ -246,6 +306,8 @@ impl Entity {
             "STAGE" => Self::Stage(serde_json::from_str(body)?),
             "OUTPUTS" => Self::Outputs(serde_json::from_str(body)?),
             "SOURCE" => Self::Source(serde_json::from_str(body)?),
+            "ACTIONTYPE" => Self::ActionType(serde_json::from_str(body)?),
+            "JOB" => Self::Job(serde_json::from_str(body)?),
             other => return Err(serde::de::Error::custom(format!("unknown kind {other:?}"))),
         })
     }

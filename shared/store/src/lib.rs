@@ -21,7 +21,7 @@ use engine::Timestamp;
 
 #[cfg(feature = "dynamodb")]
 pub use dynamo::DynamoStore;
-pub use entity::{Entity, Key, Listing, Source, StartToken, StoredDeclaration};
+pub use entity::{Entity, Key, Listing, Source, StartToken, StoredDeclaration, StoredType};
 pub use item::MOST_WRITES;
 pub use memory::MemoryStore;
 

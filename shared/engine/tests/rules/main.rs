@@ -4,6 +4,7 @@
 mod actions;
 mod answers;
 mod crossing;
+mod job_workers;
 mod lost;
 mod random;
 mod rig;

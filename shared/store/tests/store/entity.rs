@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use store::{Entity, Key};
 
-use crate::samples::{all, id, incarnation, name};
+use crate::samples::{action_type, all, id, incarnation, job, name};
 
 #[test]
 fn every_kind_survives_json() {
@@ -14,7 +14,7 @@ fn every_kind_survives_json() {
         assert_eq!(Entity::from_json(entity.kind(), &body).unwrap(), entity);
         kinds.insert(entity.kind());
     }
-    assert_eq!(kinds.len(), 8, "one of every kind: {kinds:?}");
+    assert_eq!(kinds.len(), 10, "one of every kind: {kinds:?}");
 }
 
 #[test]
@@ -40,6 +40,13 @@ fn different_keys_have_different_places() {
         for watched in ["s3/a/b", "s3/a", "s3/a/b#c", ""] {
             keys.extend(["x", "y"].map(|it| Key::Source(watched.into(), name(pipeline), it.into())));
         }
+    }
+    for (provider, query) in [("a", None), ("a", Some("1")), ("a-1", None), ("A", None)] {
+        keys.extend([1, 10].map(|at| Entity::Job(job(provider, query, at, 1)).key()));
+        keys.push(Entity::Job(job(provider, query, 1, 2)).key());
+    }
+    for provider in ["a", "a-1", "A"] {
+        keys.push(Key::ActionType(action_type(provider).definition.id));
     }
     for n in [1, 2] {
         keys.push(Key::Execution(id(n)));
