@@ -229,7 +229,8 @@ fn left(run: &engine::ActionRun, view: &ActionView) -> ActionExecutionOutput {
         .build()
 }
 
-fn type_id(id: &TypeId) -> Result<ActionTypeId, ApiError> {
+/// An action type's id in the API's form.
+pub fn type_id(id: &TypeId) -> Result<ActionTypeId, ApiError> {
     ActionTypeId::builder()
         .category(ActionCategory::from(id.category.as_str()))
         .owner(ActionOwner::from(id.owner.as_deref().unwrap_or_default()))

@@ -7,12 +7,13 @@ use lambda_http::http::HeaderValue;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
 use pipeline::PipelineName;
+use runtime::Roles;
 use uuid::Uuid;
-use wire::{ApiError, Exception, Input, Operation, Protocol};
+use wire::{ApiError, Input, Operation, Protocol};
 
 use crate::{
-    actions, approvals, conditions, control, errors, executions, jobs, links, pipelines, revisions, rule_types, state,
-    tags, targets, transitions, webhooks,
+    action_types, actions, approvals, conditions, control, errors, executions, jobs, links, pipelines, revisions,
+    rule_types, state, tags, targets, third_party, transitions, webhooks,
 };
 
 /// What every operation works with.
@@ -21,14 +22,16 @@ pub struct App {
     pub driver: Driver,
     /// The account's id, for ARNs and messages.
     pub account: String,
+    /// The roles of pipelines, for the credentials of jobs.
+    pub roles: Roles,
     /// The emulator's address, where there is no AWS.
     endpoint: Option<String>,
 }
 
 impl App {
-    /// The API over this driver, in this account.
-    pub fn new(driver: Driver, account: &str) -> Self {
-        Self { driver, account: account.to_owned(), endpoint: None }
+    /// The API over this driver, in this account, with these roles.
+    pub fn new(driver: Driver, account: &str, roles: Roles) -> Self {
+        Self { driver, account: account.to_owned(), roles, endpoint: None }
     }
 
     /// The same behind an emulator's address instead of AWS's, if there is one.
@@ -83,7 +86,8 @@ pub async fn handle(app: &App, request: Request) -> Response<Body> {
     let protocol = routed.as_ref().map_or_else(|_| Protocol::of(request.headers()), |call| call.protocol);
     let operation = routed.as_ref().map_or("unknown", |call| call.operation.name());
     let answered = match &routed {
-        Ok(call) => dispatch(app, *call, &origin, request.body().as_ref()).await,
+        // Boxed, since all operations together make a large future.
+        Ok(call) => Box::pin(dispatch(app, *call, &origin, request.body().as_ref())).await,
         Err(error) => Err(error.clone()),
     };
     let answer = answered.unwrap_or_else(|error| {
@@ -125,6 +129,19 @@ async fn dispatch(app: &App, call: wire::Call, origin: &Origin, body: &[u8]) -> 
         Operation::GetPipelineState => run(call, body, |input| state::get(app, input)).await,
         Operation::ListActionExecutions => run(call, body, |input| actions::list(app, input)).await,
         Operation::PutApprovalResult => run(call, body, |input| approvals::put(app, caller, input)).await,
+        Operation::CreateCustomActionType => run(call, body, |input| action_types::create(app, input)).await,
+        Operation::DeleteCustomActionType => run(call, body, |input| action_types::delete(app, input)).await,
+        Operation::ListActionTypes => run(call, body, |input| action_types::list(app, input)).await,
+        Operation::GetActionType => run(call, body, |input| action_types::get(app, input)).await,
+        Operation::UpdateActionType => run(call, body, |input| action_types::update(app, input)).await,
+        Operation::PollForJobs => run(call, body, |input| jobs::poll(app, input)).await,
+        Operation::AcknowledgeJob => run(call, body, |input| jobs::acknowledge(app, input)).await,
+        Operation::GetJobDetails => run(call, body, |input| jobs::details(app, input)).await,
+        Operation::PollForThirdPartyJobs => run(call, body, |input| third_party::poll(app, input)).await,
+        Operation::AcknowledgeThirdPartyJob => run(call, body, |input| third_party::acknowledge(app, input)).await,
+        Operation::GetThirdPartyJobDetails => run(call, body, |input| third_party::details(app, input)).await,
+        Operation::PutThirdPartyJobSuccessResult => run(call, body, |input| third_party::succeeded(app, input)).await,
+        Operation::PutThirdPartyJobFailureResult => run(call, body, |input| third_party::failed(app, input)).await,
         Operation::PutJobSuccessResult => run(call, body, |input| jobs::succeeded(app, input)).await,
         Operation::PutJobFailureResult => run(call, body, |input| jobs::failed(app, input)).await,
         Operation::EnableStageTransition => run(call, body, |input| transitions::enable(app, caller, input)).await,
@@ -147,10 +164,6 @@ async fn dispatch(app: &App, call: wire::Call, origin: &Origin, body: &[u8]) -> 
         Operation::PutActionRevision => run(call, body, |input| revisions::put(app, caller, input)).await,
         Operation::ListRuleTypes => run(call, body, async |input| rule_types::list(input)).await,
         Operation::ListDeployActionExecutionTargets => run(call, body, |input| targets::list(app, input)).await,
-        missing => {
-            // 4xx, which no client repeats, and common to all operations.
-            Err(Exception::UnknownOperationException.because(format!("Millrace does not offer {missing} yet.")))
-        }
     }
 }
 

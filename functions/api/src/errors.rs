@@ -20,7 +20,9 @@ pub fn exception(account: &str, operation: Operation, error: DriveError) -> ApiE
             Exception::PipelineVersionNotFoundException
         }
         DriveError::NameInUse(_) if operation == Operation::CreatePipeline => Exception::PipelineNameInUseException,
-        DriveError::Name(_) | DriveError::Variables(_) => Exception::ValidationException,
+        DriveError::Name(_) | DriveError::Variables(_) | DriveError::ActionType(_) => Exception::ValidationException,
+        DriveError::ActionTypeNotFound(_) => no_such_type(operation),
+        DriveError::ActionTypeLimit(_) => Exception::LimitExceededException,
         DriveError::ExecutionNotFound(_) | DriveError::JobNotFound(_) => missing(operation),
         DriveError::StageNotFound { .. } if !wire::allowed(operation, Exception::StageNotFoundException) => {
             Exception::ValidationException
@@ -44,6 +46,8 @@ pub fn exception(account: &str, operation: Operation, error: DriveError) -> ApiE
             Exception::ValidationException
         }
         DriveError::WebhookAuthentication(_) => Exception::InvalidWebhookAuthenticationParametersException,
+        // Whoever only asks is not told of the states that a job went through.
+        DriveError::Refused(Refusal::StaleJob(_)) if asks_for_job(operation) => missing(operation),
         DriveError::Refused(refusal) => refused(operation, refusal),
         DriveError::Store(StoreError::Cursor) => Exception::InvalidNextTokenException,
         DriveError::Store(StoreError::Conflict(_)) => {
@@ -113,10 +117,28 @@ fn no_such_pipeline(operation: Operation) -> Exception {
     }
 }
 
+/// That there is no such action type: the name for that depends on what was asked.
+fn no_such_type(operation: Operation) -> Exception {
+    [Exception::ActionTypeNotFoundException, Exception::ResourceNotFoundException]
+        .into_iter()
+        .find(|exception| wire::allowed(operation, *exception))
+        .unwrap_or(Exception::ValidationException)
+}
+
+fn asks_for_job(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::GetJobDetails
+            | Operation::AcknowledgeJob
+            | Operation::GetThirdPartyJobDetails
+            | Operation::AcknowledgeThirdPartyJob
+    )
+}
+
 /// What an id leads to is not there.
 fn missing(operation: Operation) -> Exception {
     match operation {
-        Operation::PutJobSuccessResult | Operation::PutJobFailureResult => Exception::JobNotFoundException,
+        operation if wire::allowed(operation, Exception::JobNotFoundException) => Exception::JobNotFoundException,
         Operation::PutApprovalResult => Exception::InvalidApprovalTokenException,
         // The model gives these no exception for an execution that is not there.
         Operation::StopPipelineExecution => Exception::PipelineExecutionNotStoppableException,
@@ -131,7 +153,11 @@ fn missing(operation: Operation) -> Exception {
 fn refused(operation: Operation, refusal: &Refusal) -> Exception {
     match refusal {
         Refusal::UnknownAction(_) => missing(operation),
-        Refusal::WrongState { .. } | Refusal::StaleJob(_) | Refusal::ClaimLost => Exception::InvalidJobStateException,
+        Refusal::WrongState { .. } | Refusal::StaleJob(_) | Refusal::NotAcknowledged(_) | Refusal::ClaimLost => {
+            Exception::InvalidJobStateException
+        }
+        Refusal::WrongNonce(_) => Exception::InvalidNonceException,
+        Refusal::WrongClientToken(_) => Exception::InvalidClientTokenException,
         Refusal::WrongToken { .. } => Exception::InvalidApprovalTokenException,
         Refusal::AlreadyAnswered { .. } => Exception::ApprovalAlreadyCompletedException,
         Refusal::TooManyExecutions(_) => Exception::ConcurrentPipelineExecutionsLimitExceededException,
@@ -144,7 +170,7 @@ fn refused(operation: Operation, refusal: &Refusal) -> Exception {
         Refusal::Outdated(_) => Exception::PipelineExecutionOutdatedException,
         Refusal::NotOverridable { .. } => Exception::ConditionNotOverridableException,
         Refusal::NoTransitions => Exception::ValidationException,
-        Refusal::LanesNeeded | Refusal::Nothing => Exception::InternalFailure,
+        Refusal::JobTaken(_) | Refusal::LanesNeeded | Refusal::Nothing => Exception::InternalFailure,
     }
 }
 
@@ -163,6 +189,10 @@ mod tests {
             Refusal::WrongState { action: text(), stage: text(), status: "succeeded" },
             Refusal::ClaimLost,
             Refusal::StaleJob(action),
+            Refusal::JobTaken(action),
+            Refusal::NotAcknowledged(action),
+            Refusal::WrongNonce(action),
+            Refusal::WrongClientToken(action),
             Refusal::WrongToken { action: text(), stage: text() },
             Refusal::AlreadyAnswered { action: text(), stage: text() },
             Refusal::TooManyExecutions(50),
@@ -202,6 +232,9 @@ mod tests {
             DriveError::WebhookLimit,
             DriveError::WebhookAuthentication(pipeline::webhook::Authentication::new("IP", None, None).unwrap_err()),
             DriveError::NoThirdParty(text()),
+            DriveError::ActionTypeNotFound(text()),
+            DriveError::ActionType(text()),
+            DriveError::ActionTypeLimit(50),
             DriveError::Missing(text()),
         ];
         all.extend(refusals.map(DriveError::Refused));

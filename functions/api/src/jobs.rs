@@ -1,17 +1,101 @@
-//! Results of jobs: what Lambda functions and job workers report.
+//! Jobs of custom actions and of functions: polled for, acknowledged, looked at, reported.
 
 use std::collections::BTreeMap;
 
+use aws_sdk_codepipeline::operation::acknowledge_job::{AcknowledgeJobInput, AcknowledgeJobOutput};
+use aws_sdk_codepipeline::operation::get_job_details::{GetJobDetailsInput, GetJobDetailsOutput};
+use aws_sdk_codepipeline::operation::poll_for_jobs::{PollForJobsInput, PollForJobsOutput};
 use aws_sdk_codepipeline::operation::put_job_failure_result::{PutJobFailureResultInput, PutJobFailureResultOutput};
 use aws_sdk_codepipeline::operation::put_job_success_result::{PutJobSuccessResultInput, PutJobSuccessResultOutput};
-use aws_sdk_codepipeline::types::{CurrentRevision, ExecutionDetails};
-use driver::{DriveError, JobResult};
+use aws_sdk_codepipeline::types::{
+    ActionTypeId, CurrentRevision, ExecutionDetails, FailureDetails, Job, JobDetails, JobStatus,
+};
+use driver::{DriveError, JobResult, JobStanding, MOST_JOBS, Offered, Speaker};
 use engine::{ActionError, ActionId, External, Progress, Revision};
+use pipeline::TypeId;
 use pipeline::variables::{InvalidOutputVariables, check_output_variables};
 use wire::{ApiError, Exception, Operation};
 
 use crate::app::App;
-use crate::shape;
+use crate::{job_data, page, shape};
+
+/// Jobs for a worker of the account.
+pub async fn poll(app: &App, input: PollForJobsInput) -> Result<PollForJobsOutput, ApiError> {
+    let id = type_id(input.action_type_id)?;
+    if id.owner.as_deref() != Some("Custom") {
+        return Err(shape::invalid("PollForJobs is for action types of the owner Custom."));
+    }
+    let query = input.query_param.unwrap_or_default();
+    let query = query.iter().next().map(|(name, value)| (name.as_str(), value.as_str()));
+    let most = batch(input.max_batch_size);
+    let offered = app.driver.poll_jobs(&id, query, most).await.map_err(app.refusal(Operation::PollForJobs))?;
+    let mut jobs = Vec::with_capacity(offered.len());
+    for Offered { task, nonce } in offered {
+        let credentials = match job_data::credentials(app, &task).await {
+            Ok(credentials) => credentials,
+            Err(error) => {
+                // What STS refuses for good fails the action; otherwise the offer lapses and the job is offered again.
+                tracing::warn!(job = %task.id, %error, "not given out");
+                if let Some(error) = error.action_error() {
+                    app.driver.refuse_job(task.id, error).await.map_err(app.refusal(Operation::PollForJobs))?;
+                }
+                continue;
+            }
+        };
+        let data = job_data::own(app, &task, credentials)?;
+        let job = Job::builder().id(task.id.to_string()).data(data).nonce(nonce.to_string());
+        jobs.push(job.account_id(&app.account).build());
+    }
+    Ok(PollForJobsOutput::builder().set_jobs(Some(jobs)).build())
+}
+
+/// How many jobs a poll shall give out: one where nothing is said.
+pub fn batch(asked: Option<i32>) -> usize {
+    page::size(Some(asked.unwrap_or(1)), MOST_JOBS)
+}
+
+/// A worker takes a job.
+pub async fn acknowledge(app: &App, input: AcknowledgeJobInput) -> Result<AcknowledgeJobOutput, ApiError> {
+    let operation = Operation::AcknowledgeJob;
+    let id = job(app, operation, input.job_id)?;
+    let nonce = input.nonce.unwrap_or_default();
+    let standing = app.driver.acknowledge(id, &nonce, Speaker::Account).await.map_err(app.refusal(operation))?;
+    Ok(AcknowledgeJobOutput::builder().status(status(standing)).build())
+}
+
+/// How a job stands, in the API's form.
+pub fn status(standing: JobStanding) -> JobStatus {
+    match standing {
+        JobStanding::InProgress => JobStatus::InProgress,
+        JobStanding::Succeeded => JobStatus::Succeeded,
+        JobStanding::Failed => JobStatus::Failed,
+    }
+}
+
+/// A job with fresh credentials.
+pub async fn details(app: &App, input: GetJobDetailsInput) -> Result<GetJobDetailsOutput, ApiError> {
+    let operation = Operation::GetJobDetails;
+    let id = job(app, operation, input.job_id)?;
+    let (task, _) = app.driver.job(id, Speaker::Account).await.map_err(app.refusal(operation))?;
+    let credentials = job_data::credentials(app, &task).await.map_err(|error| job_data::no_credentials(&error))?;
+    let details = JobDetails::builder()
+        .id(id.to_string())
+        .data(job_data::own(app, &task, credentials)?)
+        .account_id(&app.account)
+        .build();
+    Ok(GetJobDetailsOutput::builder().job_details(details).build())
+}
+
+/// An action type's id in the domain's form.
+pub fn type_id(id: Option<ActionTypeId>) -> Result<TypeId, ApiError> {
+    let id = id.ok_or_else(|| shape::invalid("actionTypeId is missing"))?;
+    Ok(TypeId {
+        category: id.category.as_str().to_owned(),
+        owner: Some(id.owner.as_str().to_owned()),
+        provider: id.provider,
+        version: Some(id.version),
+    })
+}
 
 /// A job succeeded, or asks to be continued.
 pub async fn succeeded(app: &App, input: PutJobSuccessResultInput) -> Result<PutJobSuccessResultOutput, ApiError> {
@@ -30,7 +114,7 @@ pub async fn succeeded(app: &App, input: PutJobSuccessResultInput) -> Result<Put
         Some(token) => JobResult::Continue { token, report },
         None => JobResult::Succeeded { report, variables, revision: input.current_revision.map(revision) },
     };
-    app.driver.job_result(id, result).await.map_err(app.refusal(operation))?;
+    app.driver.job_result(id, Speaker::Account, result).await.map_err(app.refusal(operation))?;
     Ok(PutJobSuccessResultOutput::builder().build())
 }
 
@@ -38,21 +122,28 @@ pub async fn succeeded(app: &App, input: PutJobSuccessResultInput) -> Result<Put
 pub async fn failed(app: &App, input: PutJobFailureResultInput) -> Result<PutJobFailureResultOutput, ApiError> {
     let operation = Operation::PutJobFailureResult;
     let id = job(app, operation, input.job_id)?;
-    let details = input.failure_details.ok_or_else(|| shape::invalid("failureDetails is missing"))?;
-    let error = ActionError { code: details.r#type.as_str().to_owned(), message: details.message };
-    let external = details.external_execution_id.map(|id| External { id, url: None });
-    let result = JobResult::Failed { error, report: Progress { external, ..Progress::default() } };
-    app.driver.job_result(id, result).await.map_err(app.refusal(operation))?;
+    let result = failure(input.failure_details)?;
+    app.driver.job_result(id, Speaker::Account, result).await.map_err(app.refusal(operation))?;
     Ok(PutJobFailureResultOutput::builder().build())
 }
 
-fn job(app: &App, operation: Operation, id: Option<String>) -> Result<ActionId, ApiError> {
+/// What a worker says about its failure.
+pub fn failure(details: Option<FailureDetails>) -> Result<JobResult, ApiError> {
+    let details = details.ok_or_else(|| shape::invalid("failureDetails is missing"))?;
+    let error = ActionError { code: details.r#type.as_str().to_owned(), message: details.message };
+    let external = details.external_execution_id.map(|id| External { id, url: None });
+    Ok(JobResult::Failed { error, report: Progress { external, ..Progress::default() } })
+}
+
+/// The job that an id names.
+pub fn job(app: &App, operation: Operation, id: Option<String>) -> Result<ActionId, ApiError> {
     let id = id.unwrap_or_default();
     let unknown = |_| DriveError::JobNotFound(id.chars().take(100).collect());
     id.parse().map_err(unknown).map_err(app.refusal(operation))
 }
 
-fn progress(details: ExecutionDetails) -> Progress {
+/// What a worker says about its progress.
+pub fn progress(details: ExecutionDetails) -> Progress {
     Progress {
         external: details.external_execution_id.map(|id| External { id, url: None }),
         summary: details.summary,
@@ -60,7 +151,8 @@ fn progress(details: ExecutionDetails) -> Progress {
     }
 }
 
-fn revision(current: CurrentRevision) -> Revision {
+/// The revision that a worker made or found.
+pub fn revision(current: CurrentRevision) -> Revision {
     Revision {
         id: current.revision,
         summary: current.revision_summary,

@@ -5,6 +5,7 @@
 //! is IAM's, at API Gateway; the function knows the caller's ARN from the request's context.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod action_types;
 mod actions;
 mod app;
 mod approvals;
@@ -12,6 +13,7 @@ mod conditions;
 mod control;
 mod errors;
 mod executions;
+mod job_data;
 mod jobs;
 mod links;
 mod page;
@@ -24,7 +26,9 @@ mod tags;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod third_party;
 mod transitions;
+mod type_shapes;
 mod webhooks;
 
 pub use app::{App, handle};

@@ -1,10 +1,14 @@
-//! Where a person finds what an action works on: pages of the AWS console. And where the API itself is found.
+//! Where a person finds what an action works on: pages of the AWS console, and those that a custom action type names. And
+//! where the API itself is found.
 
 use pipeline::Action;
 
 /// The page of the bucket, function or state machine that an action's configuration names; none where it names nothing
 /// that has a page, or names it by variables.
 pub fn entity(action: &Action, home: &str) -> Option<String> {
+    if let Some(custom) = &action.custom {
+        return custom.entity_page(&action.configuration);
+    }
     let region = action.region.as_ref().map_or(home, |region| region.as_str());
     let (key, page) = match (action.type_id.category.as_str(), action.type_id.provider.as_str()) {
         ("Source", "S3") => ("S3Bucket", format!("s3/buckets/{{}}?region={region}")),

@@ -4,7 +4,8 @@
 async fn main() -> anyhow::Result<()> {
     let settings = runtime::Settings::from_environment()?;
     let clients = runtime::Clients::new(&settings).await;
-    let app = api::App::new(runtime::driver(&settings, &clients)?, settings.account()?).on(settings.endpoint_url());
+    let driver = runtime::driver(&settings, &clients)?;
+    let app = api::App::new(driver, settings.account()?, clients.roles().clone()).on(settings.endpoint_url());
     let app = &app;
     runtime::run_http(|request| async move { Ok(api::handle(app, request).await) }).await
 }

@@ -94,7 +94,7 @@ fn declared(declaration: Option<PipelineDeclaration>) -> Result<Declaration, Api
 
 /// A declaration as answers show it: secrets masked, and with the values that AWS fills in where none were given.
 fn shown(record: &PipelineRecord) -> Result<PipelineDeclaration, ApiError> {
-    let mut declaration = record.pipeline.declaration().masked();
+    let mut declaration = record.pipeline.masked();
     declaration.version = Some(record.version);
     let mode = shape::mode(record.pipeline.mode());
     declaration.execution_mode.get_or_insert_with(|| mode.as_str().to_owned());

@@ -82,9 +82,8 @@ pub fn artifact(artifact: &Artifact) -> ArtifactDetail {
 
 /// An action's configuration, its secrets masked.
 pub fn masked(action: &Action, configuration: &BTreeMap<String, String>) -> std::collections::HashMap<String, String> {
-    let secret = |key: &str| action.action_type().and_then(|known| known.property(key)).is_some_and(|it| it.secret);
     configuration
         .iter()
-        .map(|(key, value)| (key.clone(), if secret(key) { MASK.to_owned() } else { value.clone() }))
+        .map(|(key, value)| (key.clone(), if action.is_secret(key) { MASK.to_owned() } else { value.clone() }))
         .collect()
 }

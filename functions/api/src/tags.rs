@@ -1,4 +1,4 @@
-//! Tags of pipelines and webhooks.
+//! Tags of pipelines, webhooks and custom action types.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use aws_sdk_codepipeline::operation::tag_resource::{TagResourceInput, TagResourc
 use aws_sdk_codepipeline::operation::untag_resource::{UntagResourceInput, UntagResourceOutput};
 use aws_sdk_codepipeline::types::Tag;
 use driver::DriveError;
-use pipeline::{PipelineName, WebhookName};
+use pipeline::{PipelineName, TypeId, WebhookName};
 use wire::{ApiError, Exception, Operation};
 
 use crate::app::App;
@@ -18,6 +18,8 @@ use crate::{page, shape};
 const MOST: usize = 50;
 /// Tags on a page at most, and by default. Source: CodePipeline API, `ListTagsForResource`.
 const PAGE: usize = 100;
+/// Longest name of an action type in an ARN: the owner, the category, a provider of 35 characters, a version of 9.
+const MOST_NAME: usize = 100;
 /// What keys and values may hold besides letters, digits and spaces. Source: as above.
 const OTHERS: &str = "_.:/=+-@";
 
@@ -120,6 +122,7 @@ fn too_many() -> ApiError {
 enum Resource {
     Pipeline(PipelineName),
     Webhook(WebhookName),
+    ActionType(TypeId),
 }
 
 impl Resource {
@@ -127,6 +130,7 @@ impl Resource {
         Ok(match self {
             Self::Pipeline(name) => app.driver.pipeline_head(name).await?.tags,
             Self::Webhook(name) => app.driver.webhook(name).await?.tags,
+            Self::ActionType(id) => app.driver.action_type(id).await?.tags,
         })
     }
 
@@ -138,6 +142,7 @@ impl Resource {
         match self {
             Self::Pipeline(name) => app.driver.change_tags(name, change).await,
             Self::Webhook(name) => app.driver.change_webhook_tags(name, change).await,
+            Self::ActionType(id) => app.driver.change_type_tags(id, change).await,
         }
     }
 }
@@ -155,12 +160,17 @@ fn resource(app: &App, operation: Operation, arn: Option<String>) -> Result<Reso
         return Err(Exception::InvalidArnException.because("The resource ARN has an empty part or a wrong account id."));
     }
     let home = app.driver.home();
+    let custom = runtime::arn::action_type_id(&arn, home, &app.account);
+    // What is longer than such an id can be is none.
+    if let Some(id) = custom.filter(|id| id.owner.as_deref() == Some("Custom") && name.len() <= MOST_NAME) {
+        return Ok(Resource::ActionType(id));
+    }
     let pipeline = || PipelineName::new(runtime::arn::pipeline_name(&arn, home, &app.account)?).ok();
     let webhook = || WebhookName::new(runtime::arn::webhook_name(&arn, home, &app.account)?).ok();
     pipeline().map(Resource::Pipeline).or_else(|| webhook().map(Resource::Webhook)).ok_or_else(|| {
         let short: String = name.chars().take(100).collect();
         Exception::ResourceNotFoundException.because(format!(
-            "{operation}: region {home} and account {} have no pipeline or webhook '{short}'",
+            "{operation}: region {home} and account {} have no pipeline, webhook or custom action type '{short}'",
             app.account
         ))
     })

@@ -104,7 +104,8 @@ impl Teller {
         let Some(stored) = store::load_declaration(&*self.store, key.clone()).await? else {
             anyhow::bail!("version {version} of pipeline {name} is missing from the table");
         };
-        let pipeline = Pipeline::try_from(stored.declaration)
+        let types = stored.types.into_iter().collect();
+        let pipeline = Pipeline::with_types(stored.declaration, &types)
             .with_context(|| format!("version {version} of pipeline {name} is not valid any more"))?;
         let pipeline = Arc::new(pipeline);
         let mut known = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,8 +154,7 @@ impl Teller {
 #[cfg(test)]
 pub(crate) mod tests {
     use engine::{
-        ActionError, ActionRun, ActionStatus, ExecutionId, ExecutionStatus, Position, StageStatus, Timestamp,
-        Trigger,
+        ActionError, ActionRun, ActionStatus, ExecutionId, ExecutionStatus, Position, StageStatus, Timestamp, Trigger,
     };
     use pipeline::{ActionName, ExecutionMode, PipelineName, StageName};
     use store::StoredDeclaration;
@@ -176,6 +176,7 @@ pub(crate) mod tests {
             created: NOW,
             declaration: pipeline::testing::example(),
             parts: None,
+            types: Vec::new(),
         }
     }
 
@@ -203,7 +204,12 @@ pub(crate) mod tests {
     }
 
     fn action(name: &str, status: ActionStatus) -> ActionRun {
-        ActionRun { status, requested: Some(NOW), updated: Some(NOW), ..ActionRun::pending(ActionName::new(name).unwrap()) }
+        ActionRun {
+            status,
+            requested: Some(NOW),
+            updated: Some(NOW),
+            ..ActionRun::pending(ActionName::new(name).unwrap())
+        }
     }
 
     fn run(stage: usize, name: &str, status: StageStatus, action: ActionRun) -> StageRun {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::{
-    ActionId, ActionStatus, Chore, Command, Context, Decision, Effect, Execution, ExecutionId, Head, Lanes, Policy,
-    Position, Refusal, StageRun, State,
+    ActionId, ActionStatus, Chore, Command, Context, Decision, Effect, Execution, ExecutionId, Head, JobChange, Lanes,
+    Policy, Position, Refusal, StageRun, State,
 };
 use pipeline::{Pipeline, PipelineName};
 use store::{Entity, Expect, Key, Store, StoreError, Versioned, Write};
@@ -160,7 +160,8 @@ impl Driver {
         let Some(stored) = store::load_declaration(&*self.store, key).await? else {
             return Err(DriveError::VersionNotFound { pipeline: name.to_string(), version });
         };
-        let pipeline = Arc::new(Pipeline::try_from(stored.declaration)?);
+        let types = stored.types.into_iter().collect();
+        let pipeline = Arc::new(Pipeline::with_types(stored.declaration, &types)?);
         self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).insert(id, pipeline.clone());
         Ok(pipeline)
     }
@@ -285,6 +286,13 @@ impl Driver {
             revisions.push((key.clone(), loaded.revisions.get(&key).copied().unwrap_or(0) + 1));
             writes.push(Write::Put { entity, expect });
         }
+        // What an entry says follows from the stage's item, which is written under its own condition beside it.
+        writes.extend(decision.jobs.iter().cloned().map(|change| match change {
+            JobChange::Put(job) => Write::Put { entity: Entity::Job(job), expect: Expect::Any },
+            JobChange::Remove(job) => {
+                Write::Delete { key: Key::Job(job.queue, job.queued, job.action), expect: Expect::Any }
+            }
+        }));
         if !writes.is_empty() {
             self.store.commit(writes).await?;
         }

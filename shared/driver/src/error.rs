@@ -78,6 +78,15 @@ pub enum DriveError {
     /// No third party can be told to call the webhook.
     #[error("The webhook '{0}' cannot be registered: the third party of its target action is not GitHub.")]
     NoThirdParty(String),
+    /// There is no such action type, or it was deleted.
+    #[error("{0} is not available")]
+    ActionTypeNotFound(String),
+    /// The definition of an action type breaks rules, or what is asked does not fit the type.
+    #[error("{0}")]
+    ActionType(String),
+    /// There are as many custom action types as there may be.
+    #[error("There are {0} custom action types, and more are not allowed.")]
+    ActionTypeLimit(usize),
     /// There is no such job.
     #[error("The job '{0}' does not exist.")]
     JobNotFound(String),

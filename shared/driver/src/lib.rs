@@ -8,11 +8,13 @@
 //! May touch `engine`, `store` (its trait) and the traits below; no AWS.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod action_types;
 mod commit;
 mod control;
 mod error;
 mod history;
 mod in_hand;
+mod jobs;
 mod pipelines;
 mod ports;
 mod resolve;
@@ -27,6 +29,7 @@ mod work;
 pub use commit::{Driver, Setup};
 pub use error::DriveError;
 pub use history::{ActionExecutionView, ActionView, ExecutionView};
+pub use jobs::{JobStanding, MOST_JOBS, Offered, Speaker};
 pub use pipelines::{PipelineRecord, s3_source};
 pub use ports::{Clock, Dispatch, DispatchError, Message, Outcome, Perform, PerformError, Task, TaskInput};
 pub use revision::PutRevision;

@@ -48,7 +48,7 @@ fn sources(pipeline: &Pipeline) -> Vec<Source> {
     pipeline.stages()[0]
         .actions
         .iter()
-        .filter(|action| action.type_id.provider == "S3")
+        .filter(|action| action.type_id.provider == "S3" && action.type_id.owner.as_deref() == Some("AWS"))
         .filter_map(|action| {
             let watched = s3_source(action.configuration.get("S3Bucket")?, action.configuration.get("S3ObjectKey")?);
             Some(Source {
@@ -73,7 +73,8 @@ impl Driver {
         tags: BTreeMap<String, String>,
         trigger: Trigger,
     ) -> Result<PipelineRecord, DriveError> {
-        let pipeline = Arc::new(Pipeline::try_from(declaration)?);
+        let types = self.types_of(&declaration).await?;
+        let pipeline = Arc::new(Pipeline::with_types(declaration, &types)?);
         pipeline.check_home(&self.home)?;
         let now = self.clock.now();
         let head = Head {
@@ -118,8 +119,10 @@ impl Driver {
             let name = PipelineName::new(declaration.name.clone())?;
             let (mut head, revision) = self.head(&name).await?;
             let before = self.pipeline_version(&name, head.incarnation, head.version).await?;
-            let unmasked = declaration.clone().unmask_from(before.declaration());
-            let pipeline = Arc::new(Pipeline::try_from(unmasked)?);
+            let types = self.types_of(&declaration).await?;
+            let secret = types.clone().or(before.types());
+            let unmasked = declaration.clone().unmask_from(before.declaration(), &secret);
+            let pipeline = Arc::new(Pipeline::with_types(unmasked, &types)?);
             pipeline.check_home(&self.home)?;
             head.version += 1;
             head.updated = self.clock.now();
@@ -149,6 +152,7 @@ impl Driver {
             version: head.version,
             created: head.updated,
             declaration,
+            types: pipeline.types().all().cloned().collect(),
             parts: None,
         };
         let (parts, stored) = whole.cut(self.clock.random())?;

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    ActionId, ActionRun, ActionStatus, Command, End, Entry, Execution, ExecutionId, Head, Lanes, Progress, Refusal,
-    Revision, SourceRevision, StageRun, StageStatus, Success, Timestamp,
+    ActionId, ActionRun, Command, End, Entry, Execution, ExecutionId, Head, Lanes, Progress, Refusal, Revision,
+    SourceRevision, StageRun, StageStatus, Success, Timestamp,
 };
-use pipeline::{ExecutionMode, PipelineName, StageName};
+use pipeline::{Action, ExecutionMode, PipelineName, StageName};
 use store::{Entity, Key, Listing, Page};
 use uuid::Uuid;
 
 use crate::commit::{Driver, Place};
 use crate::error::DriveError;
+use crate::jobs::Speaker;
 use crate::pipelines::PipelineRecord;
-use crate::ports::Task;
 use crate::resolve::planned_outputs;
 
 /// A pipeline as `GetPipelineState` shows it.
@@ -92,6 +92,17 @@ pub enum JobResult {
         /// What else is known.
         report: Progress,
     },
+}
+
+impl JobResult {
+    /// With the page of the external execution that it names, where the action's type says where that is.
+    fn linked(mut self, action: &Action) -> Self {
+        let (Self::Succeeded { report, .. } | Self::Continue { report, .. } | Self::Failed { report, .. }) = &mut self;
+        if let (Some(external), Some(custom)) = (&mut report.external, &action.custom) {
+            external.url = custom.execution_page(&action.configuration, &external.id);
+        }
+        self
+    }
 }
 
 impl Driver {
@@ -269,44 +280,24 @@ impl Driver {
         })
     }
 
-    /// The task of a job that is being worked on.
-    ///
-    /// # Errors
-    /// [`DriveError::JobNotFound`]; [`Refusal::StaleJob`] for one that is over.
-    pub async fn job(&self, id: ActionId) -> Result<Task, DriveError> {
-        let mut loaded = self.load(Place::Action(id)).await.map_err(|error| no_job(error, id))?;
-        let run = loaded.stage.as_ref().and_then(|stage| stage.run(id.action));
-        let run = run.filter(|run| run.status != ActionStatus::Pending).ok_or_else(|| DriveError::no_action(id))?;
-        if run.turn != id.turn || !run.status.in_flight() {
-            return Err(Refusal::StaleJob(id).into());
-        }
-        match self.task(&mut loaded, id).await? {
-            Ok(task) => Ok(*task),
-            Err(error) => Err(DriveError::Missing(error.message)),
-        }
-    }
-
     /// Takes a job's result.
     ///
     /// # Errors
-    /// [`DriveError::JobNotFound`]; [`Refusal::StaleJob`] and [`Refusal::WrongState`] for one that is over.
-    pub async fn job_result(&self, id: ActionId, result: JobResult) -> Result<(), DriveError> {
-        let loaded = self.load(Place::Action(id)).await.map_err(|error| no_job(error, id))?;
+    /// [`DriveError::JobNotFound`]; [`Refusal::StaleJob`] and [`Refusal::WrongState`] for one that is over,
+    /// [`Refusal::NotAcknowledged`] for one that belongs to no worker yet; [`Refusal::WrongClientToken`].
+    pub async fn job_result(&self, id: ActionId, speaker: Speaker<'_>, result: JobResult) -> Result<(), DriveError> {
+        let loaded = self.spoken_for(id, speaker).await?;
         let declared = loaded.pipeline.action(usize::from(id.stage), id.action);
         let declared = declared.ok_or_else(|| DriveError::no_action(id))?;
-        if !engine::is_job(declared) {
-            return Err(DriveError::no_action(id));
-        }
+        let result = result.linked(declared);
         let command = match result {
             JobResult::Succeeded { report, variables, revision } => {
                 let outputs = planned_outputs(&loaded.pipeline, declared, id, &self.home);
                 let end = End::Succeeded(Success { report, outputs, variables, revision });
-                Command::Finish { action: id, end, next: None }
+                Command::Result { action: id, end }
             }
             JobResult::Continue { token, report } => Command::Continue { action: id, continuation: token, report },
-            JobResult::Failed { error, report } => {
-                Command::Finish { action: id, end: End::Failed { error, report }, next: None }
-            }
+            JobResult::Failed { error, report } => Command::Result { action: id, end: End::Failed { error, report } },
         };
         match self.step(Place::Action(id), command, Some(loaded)).await {
             Ok(_) => Ok(()),
@@ -327,7 +318,7 @@ fn stage_key(entry: &Entry) -> Key {
     Key::Stage(entry.execution, entry.stage, entry.attempt)
 }
 
-fn no_job(error: DriveError, id: ActionId) -> DriveError {
+pub(crate) fn no_job(error: DriveError, id: ActionId) -> DriveError {
     match error {
         DriveError::ExecutionNotFound(_) | DriveError::Refused(Refusal::UnknownAction(_)) => DriveError::no_action(id),
         error => error,

@@ -68,7 +68,10 @@ impl Driver {
                 tracing::warn!(%action, "not started: the claim is about to run out");
                 return Ok(None);
             }
-            Ok(task) => self.start_and_renew(&task, worker, perform).await,
+            Ok(task) => match self.unavailable(&task).await? {
+                Some(error) => Ok(Outcome::Failed { error, report: Progress::default() }),
+                None => self.start_and_renew(&task, worker, perform).await,
+            },
         }))
     }
 

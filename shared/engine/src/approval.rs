@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::command::Refusal;
 use crate::group;
 use crate::id::ActionId;
+use crate::job;
 use crate::progress;
 use crate::stage;
 use crate::state::{ActionError, ActionStatus};
@@ -23,7 +24,7 @@ pub(crate) fn answer(
     let run = step.run(action)?;
     let name = run.name.to_string();
     let stage = step.stage().map(|stage| stage.name.to_string()).unwrap_or_default();
-    if !step.declared(action).is_some_and(group::is_approval) || !same(run.token, token) {
+    if !step.declared(action).is_some_and(group::is_approval) || !job::same(run.token, token) {
         return Err(Refusal::WrongToken { action: name, stage });
     }
     match run.status {
@@ -47,12 +48,4 @@ pub(crate) fn answer(
         progress::fail(run, ActionError { code: "JobFailed".into(), message });
     }
     stage::advance(step, None)
-}
-
-/// Compares in a time that does not depend on where the two differ.
-fn same(expected: Option<Uuid>, given: Uuid) -> bool {
-    let Some(expected) = expected else {
-        return false;
-    };
-    expected.as_bytes().iter().zip(given.as_bytes()).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
 }

@@ -7,6 +7,7 @@ use pipeline::{ConditionKind, Pipeline, RetryMode, StageName};
 use uuid::Uuid;
 
 use crate::id::{ActionId, ExecutionId};
+use crate::queue::JobChange;
 use crate::state::{ActionError, Artifact, Chore, Execution, External, Lanes, Revision, StageRun, StoredOutputs};
 use crate::time::{Policy, Timestamp};
 
@@ -80,6 +81,29 @@ pub enum Command {
         /// The worker that will go on with the actions that become due: they are its own from this write on, so that
         /// none waits for an event, or for others to write the stage's item.
         next: Option<Uuid>,
+    },
+    /// A job ended.
+    Result {
+        /// The job.
+        action: ActionId,
+        /// How.
+        end: End,
+    },
+    /// A job is offered to a job worker.
+    Offer {
+        /// The job.
+        action: ActionId,
+        /// What the worker must name to acknowledge it.
+        nonce: Uuid,
+    },
+    /// A job worker takes a job that it was offered.
+    Acknowledge {
+        /// The job.
+        action: ActionId,
+        /// The offer's.
+        nonce: Uuid,
+        /// Milliseconds after which the job goes to another worker when nothing was heard of it; none: it does not.
+        timeout: Option<i64>,
     },
     /// A job asks to be continued.
     Continue {
@@ -191,6 +215,8 @@ pub struct Decision {
     pub execution: Option<Execution>,
     /// Stage attempts that changed or are new.
     pub stages: Vec<StageRun>,
+    /// Jobs that come into their queues, or leave them.
+    pub jobs: Vec<JobChange>,
     /// Large output variables, new.
     pub stored: Vec<StoredOutputs>,
     /// What to dispatch after the commit. Each effect can be found again in the committed items.
@@ -250,6 +276,18 @@ pub enum Refusal {
     /// The job is not the action's current one.
     #[error("job {0} has been continued or is complete")]
     StaleJob(ActionId),
+    /// The job is not to be had: it was offered to another worker, or is another worker's.
+    #[error("job {0} is with another worker")]
+    JobTaken(ActionId),
+    /// Only who acknowledged a job may report its result.
+    #[error("job {0} has not been acknowledged")]
+    NotAcknowledged(ActionId),
+    /// The nonce is not that of the job's last offer.
+    #[error("the nonce is not that of the last offer of job {0}")]
+    WrongNonce(ActionId),
+    /// The token is not that of the third party's client.
+    #[error("the client token is not valid for job {0}")]
+    WrongClientToken(ActionId),
     /// The token is not the approval's.
     #[error("the approval token is not valid for action {action} in stage {stage}")]
     WrongToken {

@@ -77,7 +77,7 @@ pub(crate) fn pending(declared: &Stage) -> Vec<ActionRun> {
 }
 
 pub(crate) fn is_approval(action: &Action) -> bool {
-    action.type_id.category == "Approval"
+    action.type_id.category == "Approval" && !action.is_polled()
 }
 
 /// When an action fails that was requested then and from which the last sign of life came now.

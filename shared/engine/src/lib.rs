@@ -7,7 +7,7 @@
 //!
 //! Each family of commands has a file: `start`, `group` (what starts together), `progress` (claim, report, finish),
 //! `stage` (what follows in a stage when nothing in it runs any more), `condition`, `lanes` (who holds, who waits, who
-//! overtakes), `crossing` (from one stage to the next), `approval`, `job`, `stop`, `retry`, `rollback`, `sweep`
+//! overtakes), `crossing` (from one stage to the next), `approval`, `job` (with its `queue`), `stop`, `retry`, `rollback`, `sweep`
 //! (time-outs and lost work), `transition`; `fit` keeps items small; `why` tells what an execution waits for.
 //!
 //! What makes it safe to call again: a decision depends only on the items it was given, and each effect can be
@@ -26,6 +26,7 @@ mod job;
 mod lanes;
 mod overrides;
 mod progress;
+mod queue;
 mod retry;
 mod rollback;
 mod stage;
@@ -39,8 +40,9 @@ mod transition;
 
 pub use command::{Command, Context, Decision, Effect, End, Progress, Refusal, State, Success};
 pub use id::{ActionId, ExecutionId, UnknownId};
-pub use job::is_job;
+pub use job::{check_client, is_job, offered_with};
 pub use overrides::{InvalidOverride, PUT_REVISION, check_overrides};
+pub use queue::{Job, JobChange, JobRun, Queue};
 pub use rollback::{Rollback, give_up_rollback, rollback};
 pub use start::{Start, start};
 pub use state::*;
@@ -61,6 +63,9 @@ pub fn decide(state: State, command: Command, context: &mut Context<'_>) -> Resu
         }
         Command::Report { action, report } => progress::report(&mut step, action, report)?,
         Command::Finish { action, end, next } => progress::finish(&mut step, action, end, next)?,
+        Command::Result { action, end } => job::result(&mut step, action, end)?,
+        Command::Offer { action, nonce } => job::offer(&mut step, action, nonce)?,
+        Command::Acknowledge { action, nonce, timeout } => job::acknowledge(&mut step, action, nonce, timeout)?,
         Command::Continue { action, continuation, report } => job::proceed(&mut step, action, continuation, report)?,
         Command::Approve { action, token, approved, summary, by } => {
             approval::answer(&mut step, action, token, approved, &summary, by)?;

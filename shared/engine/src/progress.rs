@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::command::{Effect, End, Progress, Refusal, Success};
 use crate::group::take;
 use crate::id::ActionId;
+use crate::job;
 use crate::overrides;
 use crate::stage;
 use crate::state::{ActionError, ActionRun, ActionStatus, Outputs, StoredOutputs};
@@ -69,6 +70,7 @@ pub(crate) fn started(
     run.status = ActionStatus::Running;
     run.check = check;
     apply(run, report);
+    job::enqueue(step, action)?;
     if poll {
         step.effects.push(Effect::Poll { action, delay, count: Some(0) });
     }

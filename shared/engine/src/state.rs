@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::id::{ActionId, ExecutionId};
+use crate::queue::JobRun;
 use crate::time::Timestamp;
 
 /// A pipeline's own item: which version is current.
@@ -531,6 +532,9 @@ pub struct ActionRun {
     /// What its job handed over for the continuation.
     #[serde(default)]
     pub continuation: Option<String>,
+    /// Its job, where job workers poll for it.
+    #[serde(default)]
+    pub job: Option<JobRun>,
     /// The secret that an approval's answer must name.
     #[serde(default)]
     pub token: Option<Uuid>,
@@ -627,6 +631,7 @@ impl ActionRun {
             claims: 0,
             turn: 0,
             continuation: None,
+            job: None,
             token: None,
             external: None,
             summary: None,

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::command::{Context, Decision, Effect, Refusal, State};
 use crate::fit;
 use crate::id::ActionId;
+use crate::queue::{self, Queue};
 use crate::state::{ActionRun, ActionStatus, Execution, Lanes, StageRun, StoredOutputs};
 use crate::time::Timestamp;
 
@@ -21,6 +22,8 @@ pub(crate) struct Step<'a, 'b> {
     lanes: Option<Lanes>,
     execution: Execution,
     stage: Option<StageRun>,
+    /// The stage attempt as it was read, once it has been changed: the queues follow the difference.
+    before: Option<StageRun>,
     entered: Option<StageRun>,
     changed: Changed,
 }
@@ -43,6 +46,7 @@ impl<'a, 'b> Step<'a, 'b> {
             lanes: state.lanes,
             execution: state.execution,
             stage: state.stage,
+            before: None,
             entered: None,
             changed: Changed::default(),
         }
@@ -77,6 +81,9 @@ impl<'a, 'b> Step<'a, 'b> {
     }
 
     pub fn stage_mut(&mut self) -> Option<&mut StageRun> {
+        if !self.changed.stage {
+            self.before.clone_from(&self.stage);
+        }
         self.changed.stage = self.stage.is_some();
         if let Some(stage) = &mut self.stage {
             stage.updated = self.context.now;
@@ -152,9 +159,20 @@ impl<'a, 'b> Step<'a, 'b> {
         (self.context.random)()
     }
 
+    /// The queue of an action's jobs.
+    fn queue(&self, stage: &StageRun, action: usize) -> Option<Queue> {
+        let declared = self.pipeline.stages().get(stage.stage)?.actions.get(action)?;
+        let query = declared.query().map(str::to_owned);
+        declared.is_polled().then(|| Queue { type_id: declared.type_id.clone(), query })
+    }
+
     pub fn into_decision(mut self) -> Decision {
         if let Some(lanes) = &mut self.lanes {
             lanes.plan_sweep(self.context.now, self.context.policy);
+        }
+        let mut jobs = Vec::new();
+        if let Some(stage) = self.stage.as_ref().filter(|_| self.changed.stage) {
+            jobs = queue::changes(self.before.as_ref(), stage, |action| self.queue(stage, action));
         }
         let mut stages = Vec::new();
         stages.extend(self.stage.filter(|_| self.changed.stage));
@@ -167,6 +185,7 @@ impl<'a, 'b> Step<'a, 'b> {
             lanes: self.lanes.filter(|_| self.changed.lanes),
             execution: self.changed.execution.then_some(self.execution),
             stages,
+            jobs,
             stored: self.stored,
             effects: self.effects,
             claimed: self.claimed,

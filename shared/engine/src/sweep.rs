@@ -1,7 +1,9 @@
 //! What the sweeper does with one stage attempt: deadlines, lost workers, lost events.
 
 use crate::command::{Effect, Refusal};
+use crate::job;
 use crate::progress;
+use crate::queue;
 use crate::stage;
 use crate::state::{ActionError, ActionStatus};
 use crate::step::Step;
@@ -22,6 +24,7 @@ pub(crate) fn sweep(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
     if due.is_empty() {
         return Err(Refusal::Nothing);
     }
+    let mut requeued = 0;
     for (id, run) in due {
         let policy = *step.context.policy;
         if come(run.deadline) {
@@ -38,6 +41,14 @@ pub(crate) fn sweep(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
             if run.claims > 0 {
                 step.effects.push(Effect::Cancel(id));
             }
+            continue;
+        }
+        // Others of the same time stay due: a commit changes only so many entries of queues.
+        if run.job.is_some() && requeued == queue::MOST_CHANGES {
+            continue;
+        }
+        if job::lost(step, id)? {
+            requeued += 1;
             continue;
         }
         let (status, check, effect) = match run.status {

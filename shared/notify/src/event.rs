@@ -247,6 +247,7 @@ pub(crate) mod tests {
                 claims: 1,
                 turn: 0,
                 continuation: None,
+                job: None,
                 token: None,
                 external: Some(External { id: "deploy-7".into(), url: Some("https://example.com/7".into()) }),
                 summary: Some("working".into()),

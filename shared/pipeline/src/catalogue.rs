@@ -89,6 +89,12 @@ impl ActionType {
         }
     }
 
+    /// Whether an action of this type can run in another region than its pipeline. Source: CodePipeline user guide,
+    /// 'Add a cross-Region action'.
+    pub fn runs_elsewhere(&self) -> bool {
+        self.category != "Source" && self.owner == "AWS"
+    }
+
     /// A configuration key by name.
     pub fn property(&self, name: &str) -> Option<&'static Property> {
         self.configuration.iter().find(|property| property.name == name)

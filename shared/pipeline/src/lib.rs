@@ -21,6 +21,7 @@
 
 mod artifact_key;
 pub mod catalogue;
+pub mod custom;
 pub mod declaration;
 mod invalid;
 pub mod limits;

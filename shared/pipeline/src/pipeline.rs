@@ -1,8 +1,10 @@
 //! The checked pipeline: what the engine, the API and the providers work with.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::catalogue::{self, ActionType, rules};
+use crate::custom::{Terms, Types};
 use crate::declaration::{ArtifactStore, Declaration, TypeId};
 use crate::names::{ActionName, ArtifactName, Namespace, PipelineName, Region, RoleArn, StageName};
 
@@ -36,6 +38,7 @@ pub struct Pipeline {
     pub(crate) stages: Vec<Stage>,
     pub(crate) mode: ExecutionMode,
     pub(crate) kind: PipelineType,
+    pub(crate) types: Types,
 }
 
 /// A stage of a checked pipeline.
@@ -152,6 +155,8 @@ pub struct Action {
     pub namespace: Option<Namespace>,
     /// Minutes until it fails, where the declaration says so; otherwise the catalogue's default holds.
     pub timeout_in_minutes: Option<u32>,
+    /// What the account's definition of its type says; none for CodePipeline's own types.
+    pub custom: Option<Arc<Terms>>,
 }
 
 impl Pipeline {
@@ -178,6 +183,14 @@ impl Pipeline {
     /// `V1` or `V2`.
     pub fn kind(&self) -> PipelineType {
         self.kind
+    }
+    /// The action types of the account that it uses.
+    pub fn types(&self) -> &Types {
+        &self.types
+    }
+    /// The declaration with secrets masked: the form for answers.
+    pub fn masked(&self) -> Declaration {
+        self.declaration.masked(&self.types)
     }
     /// The position of a stage by its name.
     pub fn stage_index(&self, name: &str) -> Option<usize> {
@@ -260,6 +273,28 @@ impl Action {
     /// What the catalogue says about its type; none for custom types.
     pub fn action_type(&self) -> Option<&'static ActionType> {
         catalogue::find(&self.type_id)
+    }
+
+    /// Whether the value of a configuration key is shown to job workers only.
+    pub fn is_secret(&self, key: &str) -> bool {
+        match self.action_type() {
+            Some(known) => known.property(key).is_some_and(|property| property.secret),
+            None => self.custom.as_ref().is_some_and(|custom| custom.is_secret(key)),
+        }
+    }
+
+    /// Whether job workers poll for its jobs: they run actions of custom types, and of third parties that say so.
+    pub fn is_polled(&self) -> bool {
+        match self.type_id.owner.as_deref() {
+            Some("Custom") => true,
+            Some("ThirdParty") => self.custom.as_ref().is_some_and(|custom| custom.polled),
+            _ => false,
+        }
+    }
+
+    /// The value by which job workers poll for its jobs, where its type has such a property.
+    pub fn query(&self) -> Option<&str> {
+        self.configuration.get(self.custom.as_ref()?.queryable()?).map(String::as_str)
     }
 
     /// Minutes after which it fails if it has not ended: its own where it has one, otherwise its type's.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use crate::catalogue;
+use crate::custom::Types;
 use crate::declaration::{ActionDeclaration, Declaration};
 
 /// What stands for a secret.
@@ -11,10 +12,11 @@ pub const MASK: &str = "****";
 
 impl Declaration {
     /// The declaration with every secret configuration value replaced by [`MASK`]: the form for answers, events, logs.
-    pub fn masked(&self) -> Self {
+    /// `types`: those of the account.
+    pub fn masked(&self, types: &Types) -> Self {
         let mut masked = self.clone();
         for action in masked.stages.iter_mut().flat_map(|stage| &mut stage.actions) {
-            for (_, value) in secrets_of(action) {
+            for (_, value) in secrets_of(action, types) {
                 MASK.clone_into(value);
             }
         }
@@ -25,7 +27,7 @@ impl Declaration {
     /// same key of the action with the same name and type in the stage with the same name. Where there is none the
     /// mask stays, and validation refuses it.
     #[must_use]
-    pub fn unmask_from(mut self, previous: &Self) -> Self {
+    pub fn unmask_from(mut self, previous: &Self, types: &Types) -> Self {
         let known: HashMap<(&str, &str), &ActionDeclaration> = previous
             .stages
             .iter()
@@ -37,7 +39,7 @@ impl Declaration {
                 if before.action_type_id != action.action_type_id {
                     continue;
                 }
-                for (key, value) in secrets_of(action).filter(|(_, value)| value.as_str() == MASK) {
+                for (key, value) in secrets_of(action, types).filter(|(_, value)| value.as_str() == MASK) {
                     if let Some(secret) = before.configuration.as_ref().and_then(|all| all.get(key)) {
                         secret.clone_into(value);
                     }
@@ -48,13 +50,15 @@ impl Declaration {
     }
 }
 
-fn secrets_of(action: &mut ActionDeclaration) -> impl Iterator<Item = (&'static str, &mut String)> {
+fn secrets_of<'a>(
+    action: &'a mut ActionDeclaration,
+    types: &'a Types,
+) -> impl Iterator<Item = (&'a String, &'a mut String)> {
     let known = catalogue::find(&action.action_type_id);
-    action.configuration.iter_mut().flatten().filter_map(move |(key, value)| {
-        known
-            .and_then(|known| known.property(key))
-            .filter(|property| property.secret)
-            .map(|property| (property.name, value))
+    let custom = types.find(&action.action_type_id);
+    action.configuration.iter_mut().flatten().filter(move |(key, _)| match known {
+        Some(known) => known.property(key).is_some_and(|property| property.secret),
+        None => custom.is_some_and(|custom| custom.is_secret(key)),
     })
 }
 

@@ -4,6 +4,7 @@
 use std::fmt::Display;
 
 use crate::catalogue::rules;
+use crate::custom::Types;
 use crate::declaration::{self, ActionDeclaration, Declaration, FailureConditions, RuleDeclaration, StageDeclaration};
 use crate::invalid::{Invalid, Kind, Violation};
 use crate::names::{ActionName, ArtifactName, InvalidName, Namespace, PipelineName, Region, RoleArn, StageName};
@@ -14,6 +15,7 @@ use crate::pipeline::{
 mod actions;
 mod artifacts;
 mod conditions;
+mod custom;
 mod references;
 mod shape;
 mod stores;
@@ -24,27 +26,24 @@ mod tests;
 impl TryFrom<Declaration> for Pipeline {
     type Error = Invalid;
 
-    /// Checks every rule.
+    /// Checks every rule but those that the account's own action types make.
     ///
     /// # Errors
     /// [`Invalid`] with all violations.
     fn try_from(declaration: Declaration) -> Result<Self, Invalid> {
-        let mut found = Findings::default();
-        shape::check(&declaration, &mut found);
-        structure::check(&declaration, &mut found);
-        conditions::check(&declaration, &mut found);
-        actions::check(&declaration, &mut found);
-        artifacts::check(&declaration, &mut found);
-        stores::check(&declaration, &mut found);
-        references::check(&declaration, &mut found);
-        match Invalid::new(found.0) {
-            Some(invalid) => Err(invalid),
-            None => build(declaration),
-        }
+        checked(declaration, None)
     }
 }
 
 impl Pipeline {
+    /// Checks every rule, with the action types that the account has.
+    ///
+    /// # Errors
+    /// [`Invalid`] with all violations.
+    pub fn with_types(declaration: Declaration, types: &Types) -> Result<Self, Invalid> {
+        checked(declaration, Some(types))
+    }
+
     /// Checks what depends on the region in which the pipeline lives: its artifact stores cover that region and all
     /// regions of actions, and only actions that can run elsewhere do.
     ///
@@ -57,6 +56,24 @@ impl Pipeline {
             Some(invalid) => Err(invalid),
             None => Ok(()),
         }
+    }
+}
+
+fn checked(declaration: Declaration, types: Option<&Types>) -> Result<Pipeline, Invalid> {
+    let mut found = Findings::default();
+    shape::check(&declaration, &mut found);
+    structure::check(&declaration, &mut found);
+    conditions::check(&declaration, &mut found);
+    actions::check(&declaration, types, &mut found);
+    if let Some(types) = types {
+        custom::check(&declaration, types, &mut found);
+    }
+    artifacts::check(&declaration, &mut found);
+    stores::check(&declaration, &mut found);
+    references::check(&declaration, &mut found);
+    match Invalid::new(found.0) {
+        Some(invalid) => Err(invalid),
+        None => build(declaration, types.cloned().unwrap_or_default()),
     }
 }
 
@@ -115,23 +132,23 @@ fn actions(declaration: &Declaration) -> impl Iterator<Item = (usize, usize, &Ac
 
 /// Makes the pipeline. The checks have passed, so the names have their forms; were one to disagree with its check, the
 /// declaration would be refused here.
-fn build(declaration: Declaration) -> Result<Pipeline, Invalid> {
-    let (name, role_arn, stages) = parts(&declaration).map_err(|invalid| {
+fn build(declaration: Declaration, types: Types) -> Result<Pipeline, Invalid> {
+    let (name, role_arn, stages) = parts(&declaration, &types).map_err(|invalid| {
         Invalid::from(Violation { path: String::new(), kind: Kind::Validation, message: invalid.to_string() })
     })?;
     let (mode, kind) = (mode(&declaration), pipeline_type(&declaration));
-    Ok(Pipeline { declaration, name, role_arn, stages, mode, kind })
+    Ok(Pipeline { declaration, name, role_arn, stages, mode, kind, types })
 }
 
-fn parts(declaration: &Declaration) -> Result<(PipelineName, RoleArn, Vec<Stage>), InvalidName> {
-    let stages = declaration.stages.iter().map(stage).collect::<Result<_, _>>()?;
+fn parts(declaration: &Declaration, types: &Types) -> Result<(PipelineName, RoleArn, Vec<Stage>), InvalidName> {
+    let stages = declaration.stages.iter().map(|declared| stage(declared, types)).collect::<Result<_, _>>()?;
     Ok((PipelineName::new(declaration.name.as_str())?, RoleArn::new(declaration.role_arn.as_str())?, stages))
 }
 
-fn stage(declared: &StageDeclaration) -> Result<Stage, InvalidName> {
+fn stage(declared: &StageDeclaration, types: &Types) -> Result<Stage, InvalidName> {
     Ok(Stage {
         name: StageName::new(declared.name.as_str())?,
-        actions: declared.actions.iter().map(action).collect::<Result<_, _>>()?,
+        actions: declared.actions.iter().map(|declared| action(declared, types)).collect::<Result<_, _>>()?,
         before_entry: declared.before_entry.as_ref().and_then(|it| condition(&it.conditions)).transpose()?,
         on_success: declared.on_success.as_ref().and_then(|it| condition(&it.conditions)).transpose()?,
         on_failure: declared.on_failure.as_ref().map(failure).transpose()?,
@@ -181,10 +198,11 @@ fn rule(declared: &RuleDeclaration) -> Result<Action, InvalidName> {
         region: declared.region.as_deref().map(Region::new).transpose()?,
         namespace: None,
         timeout_in_minutes: declared.timeout_in_minutes,
+        custom: None,
     })
 }
 
-fn action(declared: &ActionDeclaration) -> Result<Action, InvalidName> {
+fn action(declared: &ActionDeclaration, types: &Types) -> Result<Action, InvalidName> {
     let inputs = declared.input_artifacts.iter().flatten().map(|artifact| ArtifactName::new(artifact.name.as_str()));
     let outputs = declared.output_artifacts.iter().flatten().map(|artifact| ArtifactName::new(artifact.name.as_str()));
     Ok(Action {
@@ -198,5 +216,6 @@ fn action(declared: &ActionDeclaration) -> Result<Action, InvalidName> {
         region: declared.region.as_deref().map(Region::new).transpose()?,
         namespace: declared.namespace.as_deref().map(Namespace::new).transpose()?,
         timeout_in_minutes: declared.timeout_in_minutes,
+        custom: types.find(&declared.action_type_id).cloned(),
     })
 }

@@ -22,11 +22,6 @@ fn host(region: &str) -> String {
     format!("https://{region}.{domain}")
 }
 
-/// The domain under which a region's services have their names, as in `s3.eu-west-1.amazonaws.com`.
-pub(crate) fn service_domain(region: &str) -> &'static str {
-    if is_china(region) { "amazonaws.com.cn" } else { "amazonaws.com" }
-}
-
 /// An object, or one version of it.
 pub(crate) fn s3_object(region: &str, bucket: &str, key: &str, version: Option<&str>) -> String {
     let key = utf8_percent_encode(key, QUERY);

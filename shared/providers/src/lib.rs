@@ -10,6 +10,7 @@
 //! | Deploy/S3 | `s3_deploy` | at once |
 //! | Approval/Manual | `approval` | when a person answers |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
+//! | owner Custom, ThirdParty | `job_worker` | when a job worker reports |
 //! | Invoke/Lambda | `lambda_invoke` | when the function reports its job's result |
 //! | Rule/... | `rules` | see there: the rules of stage conditions |
 //!
@@ -33,6 +34,7 @@ mod approval;
 mod configuration;
 mod console;
 mod fault;
+mod job_worker;
 mod lambda_invoke;
 mod provider;
 mod registry;

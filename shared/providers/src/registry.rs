@@ -12,6 +12,7 @@ use runtime::{Clients, Roles, SettingError, Settings, SystemClock};
 use crate::access::Rights;
 use crate::approval::Approval;
 use crate::fault::{CONFIGURATION_ERROR, Fault};
+use crate::job_worker::JobWorker;
 use crate::lambda_invoke::LambdaInvoke;
 use crate::provider::Provider;
 use crate::rules::{CloudWatchAlarm, DeploymentWindow, VariableCheck};
@@ -56,6 +57,10 @@ impl Registry {
                 "VariableCheck" => Some(&VariableCheck),
                 _ => None,
             };
+        }
+        // Their types exist: that has been looked up. CodePipeline's own third-party types have no definition here.
+        if task.action.is_polled() || task.action.custom.is_some() {
+            return Some(&JobWorker);
         }
         if id.version.as_deref() != Some("1") || id.owner.as_deref() != Some("AWS") {
             return None;

@@ -1,5 +1,7 @@
 //! Amazon resource names that Millrace gives out.
 
+use pipeline::TypeId;
+
 /// A pipeline's ARN: `arn:aws:codepipeline:{region}:{account}:{name}`. Source: CodePipeline user guide, 'Identity and
 /// access management', resource types.
 pub fn pipeline(region: &str, account: &str, name: &str) -> String {
@@ -34,6 +36,32 @@ pub fn partition(region: &str) -> &'static str {
     }
 }
 
+/// The domain under which a region's services have their names, as in `s3.eu-west-1.amazonaws.com`.
+pub fn service_domain(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
+
+/// An action type's ARN: `arn:aws:codepipeline:{region}:{account}:actiontype:{owner}/{category}/{provider}/{version}`.
+/// Source: CodePipeline user guide, 'Tag a custom action'.
+pub fn action_type(region: &str, account: &str, id: &TypeId) -> String {
+    let owner = id.owner.as_deref().unwrap_or_default();
+    let version = id.version.as_deref().unwrap_or_default();
+    let name = format!("{owner}/{}/{}/{version}", id.category, id.provider);
+    format!("arn:{}:codepipeline:{region}:{account}:actiontype:{name}", partition(region))
+}
+
+/// The id in an action type's ARN, if it is one of this region and account.
+pub fn action_type_id(arn: &str, region: &str, account: &str) -> Option<TypeId> {
+    let start = format!("arn:{}:codepipeline:{region}:{account}:actiontype:", partition(region));
+    match arn.strip_prefix(start.as_str())?.split('/').collect::<Vec<_>>()[..] {
+        [owner, category, provider, version] => {
+            let (owner, version) = (Some(owner.to_owned()), Some(version.to_owned()));
+            Some(TypeId { category: category.to_owned(), owner, provider: provider.to_owned(), version })
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +80,17 @@ mod tests {
         assert_eq!(webhook_name(&hook, "eu-west-2", "123456789012"), None, "another region's");
         assert_eq!(pipeline_name(&hook, "eu-west-1", "123456789012"), None);
         assert!(pipeline("cn-north-1", "123456789012", "shop").starts_with("arn:aws-cn:"));
+    }
+
+    #[test]
+    fn an_action_type_s_arn_leads_back_to_its_id() {
+        let (owner, version) = (Some("Custom".to_owned()), Some("1".to_owned()));
+        let id = TypeId { category: "Build".to_owned(), owner, provider: "Jenkins".to_owned(), version };
+        let arn = action_type("eu-west-1", "123456789012", &id);
+        assert_eq!(arn, "arn:aws:codepipeline:eu-west-1:123456789012:actiontype:Custom/Build/Jenkins/1");
+        assert_eq!(action_type_id(&arn, "eu-west-1", "123456789012"), Some(id));
+        assert_eq!(action_type_id(&arn, "eu-west-2", "123456789012"), None, "another region's");
+        assert_eq!(action_type_id(&format!("{arn}/2"), "eu-west-1", "123456789012"), None);
+        assert_eq!(pipeline_name(&arn, "eu-west-1", "123456789012"), None, "nor is it a pipeline's");
     }
 }

@@ -27,6 +27,7 @@ mod clients;
 mod clock;
 mod dispatch;
 mod handler;
+mod job;
 mod roles;
 mod session;
 mod settings;

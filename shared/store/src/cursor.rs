@@ -5,11 +5,15 @@
 //! |---|---|
 //! | pipelines, webhooks | name |
 //! | executions | sort key in the index `/` execution id |
-//! | stages, sources | sort key |
+//! | stages, sources, action types, jobs | sort key |
 
-use pipeline::{ActionName, PipelineName, WebhookName};
+use engine::Timestamp;
+use pipeline::{ActionName, PipelineName, TypeId, WebhookName};
 
 use crate::{Key, Listing, StoreError};
+
+/// What an action type's sort key begins with. Source: CodePipeline API, `ActionCategory`.
+const CATEGORIES: [&str; 7] = ["Source", "Build", "Deploy", "Test", "Invoke", "Approval", "Compute"];
 
 /// A position in a listing: the sort key there, and the key of the entity at which it stands.
 #[cfg_attr(not(feature = "dynamodb"), allow(dead_code))]
@@ -49,6 +53,18 @@ pub(crate) fn decode(listing: &Listing, cursor: &str) -> Result<Position, StoreE
             let action = ActionName::new(action).ok()?;
             let key = Key::Source(watched.clone(), PipelineName::new(name).ok()?, action.into());
             Some(Position { sort: cursor.into(), key })
+        }),
+        Listing::ActionTypes(owner) => match cursor.split('#').collect::<Vec<_>>()[..] {
+            [category, provider, version] if CATEGORIES.contains(&category) => {
+                let (category, provider, version) = (category.into(), provider.into(), Some(version.into()));
+                let key = Key::ActionType(TypeId { category, owner: Some(owner.clone()), provider, version });
+                Some(Position { sort: cursor.into(), key })
+            }
+            _ => None,
+        },
+        Listing::Jobs(queue) => cursor.split_once('/').and_then(|(queued, action)| {
+            let key = Key::Job(queue.clone(), Timestamp(queued.parse().ok()?), action.parse().ok()?);
+            (key.pair().1 == cursor).then(|| Position { sort: cursor.into(), key })
         }),
     };
     // `STAGE#1#1` names a stage as well, but is not how its key is written.

@@ -12,12 +12,15 @@
 //! | source | `S#source key` | `name#action` | | |
 //! | reported revision | `P#name` | `REVISION#incarnation#action` | | |
 //! | webhook | `WEBHOOKS` | name | | |
+//! | action type | `T#owner` | `category#provider#version` | | |
+//! | queued job | `J#category#owner#provider#version#query` | `time/action id` | | |
 
 use std::collections::BTreeMap;
 
-use engine::{ActionId, Execution, ExecutionId, Head, Lanes, StageRun, StoredOutputs, Timestamp};
+use engine::{ActionId, Execution, ExecutionId, Head, Job, Lanes, Queue, StageRun, StoredOutputs, Timestamp};
+use pipeline::custom::{Definition, Terms};
 use pipeline::webhook::{Secret, Webhook};
-use pipeline::{ActionName, Declaration, PipelineName, WebhookName};
+use pipeline::{ActionName, Declaration, PipelineName, TypeId, WebhookName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -44,6 +47,24 @@ pub struct StoredDeclaration {
     /// Where it is, if it is too large for this item. [`crate::load_declaration`] puts it together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Parts>,
+    /// What the account's own action types said that it uses.
+    #[serde(default)]
+    pub types: Vec<Terms>,
+}
+
+/// An action type that CodePipeline itself does not offer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredType {
+    /// What it is.
+    pub definition: Definition,
+    /// Tags by key.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// When it was first stored.
+    pub created: Timestamp,
+    /// When it was deleted. The definition stays: under its id only the same may come back.
+    #[serde(default)]
+    pub deleted: Option<Timestamp>,
 }
 
 /// That a pipeline's source action watches something.
@@ -125,6 +146,8 @@ pub enum Entity {
     Part(DeclarationPart),
     Webhook(StoredWebhook),
     Revision(ActionRevision),
+    ActionType(StoredType),
+    Job(Job),
 }
 
 /// Where an entity is kept.
@@ -152,6 +175,10 @@ pub enum Key {
     Webhook(WebhookName),
     /// The revision last reported for a source action.
     Revision(PipelineName, Uuid, ActionName),
+    /// An action type.
+    ActionType(TypeId),
+    /// A job in its queue: since when, which.
+    Job(Queue, Timestamp, ActionId),
 }
 
 /// What can be listed.
@@ -167,6 +194,29 @@ pub enum Listing {
     Sources(String),
     /// All webhooks by name.
     Webhooks,
+    /// Action types of an owner, by category, provider and version; the deleted ones as well.
+    ActionTypes(String),
+    /// Jobs of a queue, the oldest first.
+    Jobs(Queue),
+}
+
+fn owner(id: &TypeId) -> &str {
+    id.owner.as_deref().unwrap_or_default()
+}
+
+fn types_of(owner: &str) -> String {
+    format!("T#{owner}")
+}
+
+fn type_sort(id: &TypeId) -> String {
+    format!("{}#{}#{}", id.category, id.provider, id.version.as_deref().unwrap_or_default())
+}
+
+/// None of a type id's parts, nor a value by which jobs are polled, has a `#` in it.
+fn jobs_of(Queue { type_id, query }: &Queue) -> String {
+    let version = type_id.version.as_deref().unwrap_or_default();
+    let query = query.as_deref().unwrap_or_default();
+    format!("J#{}#{}#{}#{version}#{query}", type_id.category, owner(type_id), type_id.provider)
 }
 
 impl Key {
@@ -188,6 +238,8 @@ impl Key {
             Self::Revision(name, incarnation, action) => {
                 (format!("P#{name}"), format!("REVISION#{incarnation}#{action}"))
             }
+            Self::ActionType(id) => (types_of(owner(id)), type_sort(id)),
+            Self::Job(queue, queued, action) => (jobs_of(queue), format!("{:020}/{action}", queued.0.max(0))),
         }
     }
 
@@ -210,6 +262,8 @@ impl Listing {
             Self::Stages(id) => (false, format!("E#{id}"), "STAGE#"),
             Self::Sources(watched) => (false, format!("S#{watched}"), ""),
             Self::Webhooks => (false, "WEBHOOKS".into(), ""),
+            Self::ActionTypes(owner) => (false, types_of(owner), ""),
+            Self::Jobs(queue) => (false, jobs_of(queue), ""),
         }
     }
 }
@@ -229,6 +283,8 @@ impl Entity {
             Self::Part(part) => Key::Part(part.pipeline.clone(), part.set, part.index),
             Self::Webhook(it) => Key::Webhook(it.webhook.name.clone()),
             Self::Revision(it) => Key::Revision(it.pipeline.clone(), it.incarnation, it.action.clone()),
+            Self::ActionType(it) => Key::ActionType(it.definition.id.clone()),
+            Self::Job(job) => Key::Job(job.queue.clone(), job.queued, job.action),
         }
     }
 
@@ -246,6 +302,8 @@ impl Entity {
             Self::Part(_) => "PART",
             Self::Webhook(_) => "WEBHOOK",
             Self::Revision(_) => "REVISION",
+            Self::ActionType(_) => "ACTIONTYPE",
+            Self::Job(_) => "JOB",
         }
     }
 
@@ -299,6 +357,8 @@ impl Entity {
             Self::Part(it) => serde_json::to_string(it),
             Self::Webhook(it) => serde_json::to_string(it),
             Self::Revision(it) => serde_json::to_string(it),
+            Self::ActionType(it) => serde_json::to_string(it),
+            Self::Job(it) => serde_json::to_string(it),
         }
     }
 
@@ -319,6 +379,8 @@ impl Entity {
             "PART" => Self::Part(serde_json::from_str(body)?),
             "WEBHOOK" => Self::Webhook(serde_json::from_str(body)?),
             "REVISION" => Self::Revision(serde_json::from_str(body)?),
+            "ACTIONTYPE" => Self::ActionType(serde_json::from_str(body)?),
+            "JOB" => Self::Job(serde_json::from_str(body)?),
             other => return Err(serde::de::Error::custom(format!("unknown kind {other:?}"))),
         })
     }

@@ -22,7 +22,9 @@ use engine::Timestamp;
 
 #[cfg(feature = "dynamodb")]
 pub use dynamo::DynamoStore;
-pub use entity::{ActionRevision, Entity, Key, Listing, Source, StartToken, StoredDeclaration, StoredWebhook};
+pub use entity::{
+    ActionRevision, Entity, Key, Listing, Source, StartToken, StoredDeclaration, StoredType, StoredWebhook,
+};
 pub use item::MOST_WRITES;
 pub use memory::MemoryStore;
 pub use parts::{DeclarationPart, Parts, load_declaration};

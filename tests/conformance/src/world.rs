@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use api::App;
 use async_trait::async_trait;
+use aws_config::{BehaviorVersion, SdkConfig};
 use driver::{Clock, Dispatch, DispatchError, Driver, Message, Outcome, Perform, PerformError, Setup, Task};
 use engine::{ActionError, Policy, Progress, Revision, Success, Timestamp};
 use lambda_http::{Body, IntoResponse};
+use runtime::{Clients, Roles};
 use serde_json::{Value, json};
 use store::MemoryStore;
 use uuid::Uuid;
@@ -41,6 +43,12 @@ pub struct World {
     outbox: Arc<Outbox>,
 }
 
+/// The roles of pipelines, of which no test here assumes one.
+fn roles() -> Roles {
+    let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
+    Clients::from_config(config, None).roles().clone()
+}
+
 impl Default for World {
     fn default() -> Self {
         Self::new()
@@ -58,7 +66,7 @@ impl World {
             policy: Policy::default(),
             home: REGION.into(),
         });
-        Self { app: App::new(driver, ACCOUNT), outbox }
+        Self { app: App::new(driver, ACCOUNT, roles()), outbox }
     }
 
     /// Calls an operation as API Gateway passes the call on.

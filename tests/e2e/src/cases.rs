@@ -8,6 +8,7 @@ mod changes;
 mod clients;
 mod events;
 mod failing;
+mod job_workers;
 mod jobs;
 mod killed;
 mod release;
@@ -42,6 +43,7 @@ cases! {
     variables::variables_flow;
     jobs::job_in_turns;
     jobs::job_reports;
+    job_workers::jobs_of_a_custom_action;
     changes::changed_while_it_runs;
     changes::deleted_while_it_runs;
     api::refusals_in_json;

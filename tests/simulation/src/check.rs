@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 mod end;
 mod executions;
+mod jobs;
 mod lanes;
 mod stages;
 
@@ -35,6 +36,10 @@ pub struct Checker {
     entered: BTreeMap<(Uuid, Vec<String>), u64>,
     /// Which sources are watched.
     sources: BTreeSet<Key>,
+    /// The entries of all queues.
+    entries: BTreeSet<Key>,
+    /// By job: who was told that it is theirs.
+    owners: BTreeMap<ActionId, Uuid>,
     /// By pipeline and client token: what was started.
     tokens: BTreeMap<(Uuid, String), ExecutionId>,
 }
@@ -48,6 +53,7 @@ impl Checker {
     pub fn committed(&mut self, now: Timestamp, writes: &[Write]) -> Result<(), String> {
         let mut touched = Vec::new();
         let mut entered = Vec::new();
+        let mut waiting = Vec::new();
         for write in writes {
             let entity = match write {
                 Write::Delete { key: Key::Head(name), .. } => {
@@ -55,6 +61,7 @@ impl Checker {
                     continue;
                 }
                 Write::Delete { key, .. } => {
+                    self.entries.remove(key);
                     self.sources.remove(key);
                     continue;
                 }
@@ -63,7 +70,9 @@ impl Checker {
             match entity {
                 Entity::Head(head) => self.head(head)?,
                 Entity::Declaration(stored) => {
-                    let pipeline = Pipeline::try_from(stored.declaration.clone()).map_err(|error| error.to_string())?;
+                    let types = stored.types.iter().cloned().collect();
+                    let pipeline = Pipeline::with_types(stored.declaration.clone(), &types);
+                    let pipeline = pipeline.map_err(|error| error.to_string())?;
                     let id = (stored.incarnation, stored.version);
                     if self.pipelines.insert(id, Arc::new(pipeline)).is_some() {
                         return broken(format!("version {} of {} was stored twice", stored.version, stored.pipeline));
@@ -85,22 +94,26 @@ impl Checker {
                     if before.is_none() {
                         entered.push(place);
                     }
+                    jobs::changed(before.as_ref(), after, now)?;
                     let declared = self.declared(after)?;
                     let execution = self.executions.get(&after.execution);
                     stages::changed(&declared, before.as_ref(), after, now)?;
                     stages::conditions(&declared, before.as_ref(), after, execution)?;
                     let earlier = self.stages.get(&(after.execution, after.stage, after.attempt.saturating_sub(1)));
                     stages::taken_over(earlier, before.as_ref(), after)?;
+                    waiting.extend(self.waiting(after)?);
                 }
                 Entity::Source(_) => _ = self.sources.insert(entity.key()),
-                Entity::Token(_) | Entity::Outputs(_) | Entity::Part(_) => {}
-                Entity::Webhook(_) | Entity::Revision(_) => {}
+                Entity::Job(_) => _ = self.entries.insert(entity.key()),
+                Entity::Token(_) | Entity::Outputs(_) | Entity::ActionType(_) => {}
+                Entity::Part(_) | Entity::Webhook(_) | Entity::Revision(_) => {}
             }
         }
         for place in entered {
             self.enters(place)?;
         }
         self.watches()?;
+        self.all_found(&waiting)?;
         touched.sort_unstable();
         touched.dedup();
         touched.into_iter().try_for_each(|incarnation| self.agrees(incarnation))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driver::{ApprovalAnswer, DriveError, Driver, JobResult, StartRequest};
+use driver::{ApprovalAnswer, DriveError, Driver, JobResult, Speaker, StartRequest, Task};
 use engine::{ActionError, ActionId, Execution, ExecutionStatus, Progress, Refusal, Trigger};
 use pipeline::{ConditionKind, PipelineName, RetryMode};
 use rand::RngExt;
@@ -52,6 +52,8 @@ pub enum Operation {
     Look { pipeline: PipelineName },
     /// PutApprovalResult, or the page behind the mail's link.
     Answer { action: ActionId, token: Uuid, approved: bool, by: String, by_names: bool, wrong: bool },
+    /// A job worker comes by: PollForJobs, or the third parties' twin, and what follows.
+    Work { third_party: bool },
     /// PutJobSuccessResult, PutJobFailureResult.
     Report { job: ActionId, fate: JobFate },
 }
@@ -149,7 +151,7 @@ pub fn check_internal(sim: &Sim, what: &str, error: &DriveError) {
 }
 
 /// A client tries again while the service does not answer.
-async fn insist<T, F: Future<Output = Result<T, DriveError>>>(
+pub async fn insist<T, F: Future<Output = Result<T, DriveError>>>(
     sim: &Sim,
     what: &str,
     mut call: impl FnMut() -> F,
@@ -212,6 +214,7 @@ pub async fn perform(sim: Sim, driver: Arc<Driver>, operation: Operation) {
             answer_approval(&sim, &driver, action, token, answer, by_names, wrong).await;
         }
         Operation::Report { job, fate } => report(&sim, &driver, job, fate).await,
+        Operation::Work { third_party } => crate::job_workers::work(&sim, &driver, third_party).await,
     }
 }
 
@@ -358,34 +361,38 @@ async fn answer_approval(
 }
 
 async fn report(sim: &Sim, driver: &Driver, job: ActionId, fate: JobFate) {
-    let task = insist(sim, "GetJobDetails", || driver.job(job)).await;
-    let result = {
-        let mut world = sim.world();
-        let report = Progress::default();
-        match (fate, task) {
-            (JobFate::Succeed, Ok(task)) => {
-                write_outputs(&mut world, job, &task.outputs);
-                JobResult::Succeeded { report, variables: variables(&mut world, job), revision: None }
-            }
-            // It got no answer and gives up.
-            (_, Err(DriveError::Store(_))) => return,
-            // It does not know that it is over.
-            (JobFate::Succeed, Err(_)) => {
-                JobResult::Succeeded { report, variables: variables(&mut world, job), revision: None }
-            }
-            (JobFate::Continue, _) => JobResult::Continue { token: format!("after {}", job.turn), report },
-            (JobFate::Fail, _) => {
-                let error = ActionError { code: "JobFailed".into(), message: "made to fail".into() };
-                JobResult::Failed { error, report }
-            }
-        }
+    let task = insist(sim, "GetJobDetails", || driver.job(job, Speaker::Account)).await;
+    let result = match task {
+        // It got no answer and gives up.
+        Err(DriveError::Store(_)) => return,
+        Ok((task, _)) => result(&mut sim.world(), job, fate, Some(&task)),
+        // It does not know that it is over.
+        Err(_) => result(&mut sim.world(), job, fate, None),
     };
-    let over = insist(sim, "PutJobResult", || driver.job_result(job, result.clone())).await;
+    let over = insist(sim, "PutJobResult", || driver.job_result(job, Speaker::Account, result.clone())).await;
     let mut world = sim.world();
     if over.is_ok() {
         world.counts.jobs += 1;
         if !world.outside.taken.insert(job) {
             world.violated(format!("the job {job} took two results"));
+        }
+    }
+}
+
+/// What the worker of a job reports; with its task it stores the artifacts of a success.
+pub fn result(world: &mut World, job: ActionId, fate: JobFate, task: Option<&Task>) -> JobResult {
+    let report = Progress::default();
+    match fate {
+        JobFate::Succeed => {
+            if let Some(task) = task {
+                write_outputs(world, job, &task.outputs);
+            }
+            JobResult::Succeeded { report, variables: variables(world, job), revision: None }
+        }
+        JobFate::Continue => JobResult::Continue { token: format!("after {}", job.turn), report },
+        JobFate::Fail => {
+            let error = ActionError { code: "JobFailed".into(), message: "made to fail".into() };
+            JobResult::Failed { error, report }
         }
     }
 }

@@ -5,6 +5,8 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
+use crate::job_workers;
+
 /// The region in which pipelines live.
 pub const HOME: &str = "eu-west-1";
 /// The other region in which actions run.
@@ -147,7 +149,7 @@ fn action(rng: &mut StdRng, made: &Made, new: &mut Made, order: u32) -> Value {
         None => "#{codepipeline.PipelineExecutionId}".to_owned(),
     };
     let text = format!("{reference} is #{{variables.Flavour}}");
-    let (id, configuration, inputs, outputs) = match rng.random_range(0..12) {
+    let (id, configuration, inputs, outputs) = match rng.random_range(0..15) {
         0..2 => (kind("Deploy", "S3"), json!({"BucketName": "site", "Extract": "false", "ObjectKey": text}), 1, 0),
         2..5 => (
             kind("Invoke", "StepFunctions"),
@@ -168,6 +170,10 @@ fn action(rng: &mut StdRng, made: &Made, new: &mut Made, order: u32) -> Value {
             rng.random_range(0..2),
         ),
         9..11 => (kind("Deploy", "CodeDeploy"), json!({"ApplicationName": text, "DeploymentGroupName": "all"}), 1, 0),
+        11..14 => {
+            let (id, configuration) = job_workers::declared(rng.random_bool(0.5), &text);
+            (id, configuration, rng.random_range(0..2), rng.random_range(0..2))
+        }
         _ => (kind("Approval", "Manual"), json!({"CustomData": text}), 0, 0),
     };
     let count = new.count;
@@ -186,7 +192,7 @@ fn action(rng: &mut StdRng, made: &Made, new: &mut Made, order: u32) -> Value {
     if approval && rng.random_bool(0.6) {
         action["timeoutInMinutes"] = json!(rng.random_range(5..30));
     }
-    if !approval && rng.random_bool(0.3) {
+    if !approval && action["actionTypeId"]["owner"] == "AWS" && rng.random_bool(0.3) {
         action["region"] = json!(AWAY);
     }
     new.artifacts.extend(outputs);

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! `world` has time, chance and the points at which an invocation waits; `ports` the store, the dispatcher and the
-//! clock that go wrong; `outside` the providers, people and buckets; `declare` and `clients` make pipelines and what is
+//! clock that go wrong; `outside` the providers, people and buckets; `job_workers` those who poll for jobs; `declare` and `clients` make pipelines and what is
 //! done with them; `schedule` chooses what happens next; `check` knows what must hold. It touches nothing outside its
 //! own memory.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -21,6 +21,7 @@
 mod check;
 mod clients;
 mod declare;
+mod job_workers;
 mod outside;
 mod ports;
 mod schedule;

@@ -26,11 +26,14 @@ pub enum Manner {
     Job,
     /// Asks a person.
     Person,
+    /// Waits for a job worker that polls.
+    Polled,
 }
 
 /// The manner of an action type.
 pub fn manner(id: &TypeId) -> Manner {
     match (id.category.as_str(), id.provider.as_str()) {
+        (_, "Worker" | "Partner") => Manner::Polled,
         ("Approval", _) => Manner::Person,
         (_, "S3" | "VariableCheck") => Manner::Whole,
         (_, "Lambda" | "LambdaInvoke") => Manner::Job,
@@ -83,7 +86,7 @@ impl Perform for SimPerform {
         match manner(&task.action.type_id) {
             Manner::Whole => self.whole(task).await,
             Manner::Tagged => self.tagged(task).await,
-            Manner::Token | Manner::Job | Manner::Person => self.by_token(task).await,
+            Manner::Token | Manner::Job | Manner::Person | Manner::Polled => self.by_token(task).await,
         }
     }
 
@@ -299,7 +302,9 @@ pub fn timed_out(world: &mut World, writes: &[Write]) {
             let id = stage.id_at(place);
             let ended = world.outside.runs.get(&id).and_then(|run| run.ends);
             let polled = world.outside.polled.contains(&id) && ended.is_some_and(|ended| ended + patience < world.now);
-            let unseen = !world.outside.runs.contains_key(&id);
+            // Continued jobs of workers that poll are started by nobody.
+            let started = if run.job.is_some() { id.first_turn() } else { id };
+            let unseen = !world.outside.runs.contains_key(&started);
             if run.error.as_ref().is_some_and(|error| error.code == "TimeoutError") && (polled || unseen) {
                 world.violated(format!("{} ({id}) times out; its provider ended at {ended:?}", run.name));
             }

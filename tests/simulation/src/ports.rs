@@ -64,6 +64,7 @@ impl Store for SimStore {
                     let held = world.checker.committed(now, &writes);
                     world.must(held);
                     crate::outside::timed_out(&mut world, &writes);
+                    crate::job_workers::committed(&mut world, &writes);
                 }
                 Err(StoreError::Conflict(_)) => world.counts.conflicts += 1,
                 Err(error) => {

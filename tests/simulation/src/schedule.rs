@@ -7,10 +7,13 @@ use std::task::{Context, Poll, Waker};
 
 use driver::{Driver, Message, Setup};
 use engine::{Policy, Timestamp};
+use futures::FutureExt;
 use rand::RngExt;
+use store::Store;
 
 use crate::clients::{self, Operation};
 use crate::declare::HOME;
+use crate::job_workers;
 use crate::outside::{self, SimPerform};
 use crate::ports::{SimClock, SimDispatch, SimStore};
 use crate::summary::{Counts, status};
@@ -77,7 +80,11 @@ impl Scheduler {
             policy: dials.policy,
             home: HOME.into(),
         }));
+        let stored = sim.store.commit(job_workers::types()).now_or_never();
         let mut world = sim.world();
+        if !matches!(stored, Some(Ok(()))) {
+            world.violated(format!("the action types are not stored: {stored:?}"));
+        }
         world.note(|| format!("{dials:?}"));
         let now = world.now;
         let heal_at = match clients::plan(&mut world) {

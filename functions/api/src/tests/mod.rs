@@ -1,8 +1,10 @@
 //! The API as its clients see it: the real SDK client, in both protocols, through API Gateway's event to the handler,
 //! over a real driver and the in-memory store.
 
+mod action_types;
 mod control;
 mod executions;
+mod job_workers;
 mod pipelines;
 mod release;
 mod sources;
@@ -18,6 +20,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_codepipeline::Client;
 use aws_sdk_codepipeline::config::http::{HttpRequest, HttpResponse};
 use aws_sdk_codepipeline::config::retry::RetryConfig;
@@ -29,6 +33,7 @@ use aws_smithy_types::body::SdkBody;
 use driver::{Clock, Dispatch, DispatchError, Driver, Message, Outcome, Perform, PerformError, Setup, Task};
 use engine::{ActionError, External, Policy, Progress, Revision, Success, Timestamp};
 use lambda_http::{Body, IntoResponse};
+use runtime::{Clients, Roles};
 use serde_json::{Value, json};
 use store::MemoryStore;
 use uuid::Uuid;
@@ -40,7 +45,14 @@ pub const ACCOUNT: &str = "111122223333";
 pub const CALLER: &str = "arn:aws:iam::111122223333:user/ada";
 
 /// Time goes on by a millisecond whenever somebody looks.
-struct TestClock(AtomicI64);
+pub struct TestClock(AtomicI64);
+
+impl TestClock {
+    /// Lets time pass.
+    pub fn pass(&self, milliseconds: i64) {
+        self.0.fetch_add(milliseconds, Ordering::Relaxed);
+    }
+}
 
 #[async_trait]
 impl Clock for TestClock {
@@ -89,6 +101,7 @@ impl Perform for Providers {
                 }),
                 ..Success::default()
             }),
+            _ if task.action.is_polled() => Outcome::Running { report: Progress::default(), poll: false },
             ("Approval" | "Invoke" | "Rule", _) => Outcome::Running { report, poll: false },
             (_, Some("broken")) => Outcome::Failed {
                 error: ActionError { code: "ConfigurationError".into(), message: "The bucket 'broken' is gone".into() },
@@ -110,20 +123,24 @@ impl Perform for Providers {
 /// Everything behind the API.
 pub struct World {
     pub app: Arc<App>,
+    pub sts: Sts,
+    pub clock: Arc<TestClock>,
     outbox: Arc<Outbox>,
 }
 
 impl World {
     pub fn new() -> Self {
         let outbox = Arc::new(Outbox::default());
+        let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000_000)));
+        let sts = Sts::default();
         let driver = Driver::new(Setup {
             store: Arc::new(MemoryStore::new()),
             dispatch: outbox.clone(),
-            clock: Arc::new(TestClock(AtomicI64::new(1_700_000_000_000))),
+            clock: clock.clone(),
             policy: Policy::default(),
             home: "eu-west-1".into(),
         });
-        Self { app: Arc::new(App::new(driver, ACCOUNT)), outbox }
+        Self { app: Arc::new(App::new(driver, ACCOUNT, sts.roles())), sts, clock, outbox }
     }
 
     /// A client of the API by AWS JSON 1.1.
@@ -155,6 +172,53 @@ impl World {
             };
             self.app.driver.work(message, &Providers, Timestamp(i64::MAX)).await.unwrap();
         }
+    }
+}
+
+/// STS, which gives every role its credentials, or refuses them all.
+#[derive(Clone, Debug, Default)]
+pub struct Sts(Arc<Mutex<(Vec<String>, bool)>>);
+
+impl Sts {
+    fn roles(&self) -> Roles {
+        let door = SharedHttpConnector::new(self.clone());
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("FUNCTION", "s", None, None, "test")))
+            .retry_config(RetryConfig::disabled())
+            .http_client(http_client_fn(move |_, _| door.clone()))
+            .build();
+        Clients::from_config(config, Some("external")).roles().clone()
+    }
+
+    /// From now on no role may be assumed.
+    pub fn refuse(&self) {
+        self.0.lock().unwrap().1 = true;
+    }
+
+    /// What was asked, decoded.
+    pub fn asked(&self) -> Vec<String> {
+        self.0.lock().unwrap().0.clone()
+    }
+}
+
+impl HttpConnector for Sts {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap()).replace("%22", "\"").replace("%2F", "/");
+        let mut sts = self.0.lock().unwrap();
+        sts.0.push(body.replace("%3A", ":"));
+        let (status, answer) = if sts.1 {
+            (403, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>")
+        } else {
+            (
+                200,
+                "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>JOB</AccessKeyId>\
+                 <SecretAccessKey>job-secret</SecretAccessKey><SessionToken>job-token</SessionToken>\
+                 <Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>",
+            )
+        };
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(answer))))
     }
 }
 

@@ -5,6 +5,7 @@ mod actions;
 mod answers;
 mod conditions;
 mod crossing;
+mod job_workers;
 mod lost;
 mod modes;
 mod random;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use engine::{
     ActionError, ActionId, ActionRun, ActionStatus, Artifact, Chore, Command, Context, Decision, Effect, End,
-    Execution, ExecutionId, Head, Lanes, Policy, Position, Progress, Refusal, Rollback, StageRun, Start, State,
-    Success, Timestamp, Trigger,
+    Execution, ExecutionId, Head, JobChange, Lanes, Policy, Position, Progress, Refusal, Rollback, StageRun, Start,
+    State, Success, Timestamp, Trigger,
 };
 use pipeline::{ConditionKind, Pipeline, PipelineName, PipelineType, RetryMode, StageName};
 use serde_json::{Value, json};
@@ -59,6 +59,7 @@ pub struct Rig {
     pub stages: HashMap<(ExecutionId, usize, u16), StageRun>,
     pub effects: Vec<Effect>,
     pub claimed: Vec<ActionId>,
+    pub jobs: Vec<JobChange>,
     pub now: Timestamp,
     pub policy: Policy,
     drawn: u128,
@@ -85,6 +86,7 @@ impl Rig {
             stages: HashMap::new(),
             effects: Vec::new(),
             claimed: Vec::new(),
+            jobs: Vec::new(),
             now: Timestamp(1_000_000),
             policy: Policy::default(),
             drawn: 0,
@@ -112,6 +114,7 @@ impl Rig {
         }
         self.effects = decision.effects;
         self.claimed = decision.claimed;
+        self.jobs = decision.jobs;
     }
 
     /// Starts an execution; chores that come of it are not done.
@@ -150,6 +153,9 @@ impl Rig {
                 | Command::Started { action, .. }
                 | Command::Report { action, .. }
                 | Command::Finish { action, .. }
+                | Command::Result { action, .. }
+                | Command::Offer { action, .. }
+                | Command::Acknowledge { action, .. }
                 | Command::Continue { action, .. }
                 | Command::Approve { action, .. },
                 _,

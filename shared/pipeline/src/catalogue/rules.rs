@@ -219,6 +219,7 @@ mod tests {
             region: None,
             namespace: None,
             timeout_in_minutes,
+            custom: None,
         };
         assert_eq!(rule("VariableCheck", None).timeout_minutes(), 60);
         assert_eq!(rule("DeploymentWindow", None).timeout_minutes(), 7 * 24 * 60);

@@ -5,13 +5,14 @@ use std::ops::RangeInclusive;
 
 use super::{Findings, pipeline_type, shown};
 use crate::catalogue::{self, ActionType, CUSTOM_ARTIFACTS};
+use crate::custom::Types;
 use crate::declaration::{ActionDeclaration, Declaration};
 use crate::invalid::Kind;
 use crate::limits;
 use crate::pipeline::PipelineType;
 use crate::secrets::MASK;
 
-pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
+pub(super) fn check(declaration: &Declaration, types: Option<&Types>, found: &mut Findings) {
     let v1 = pipeline_type(declaration) == PipelineType::V1;
     for (s, a, action) in super::actions(declaration) {
         let path = format!("stages[{s}].actions[{a}]");
@@ -32,7 +33,9 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
             let message = format!("{} actions need a pipeline of type V2", known.provider);
             found.add(Kind::InvalidActionDeclaration, format_args!("{path}.actionTypeId"), message);
         }
-        artifact_counts(action, known, &path, found);
+        if types.is_none_or(|types| types.find(&action.action_type_id).is_none()) {
+            artifact_counts(action, known, &path, found);
+        }
         configuration(action, known, &path, found);
         members(action, &path, found);
     }

@@ -4,6 +4,7 @@
 
 mod approval;
 mod aws;
+mod job_worker;
 mod lambda_invoke;
 mod registry;
 mod rules;
@@ -59,6 +60,7 @@ pub fn task(category: &str, provider: &str, configuration: &[(&str, &str)]) -> T
         region: None,
         namespace: None,
         timeout_in_minutes: Some(60),
+        custom: None,
     };
     Task {
         id: ExecutionId::from_random(Uuid::from_u128(0x1111_2222_3333_4444_5555_6666_7777_8888)).action(1, 0, 1),

@@ -11,9 +11,9 @@ async fn a_type_that_is_not_built_says_so_and_asks_nobody() {
     let error = failed(&registry(&aws), &ecs).await;
     assert_eq!(error.code, "ConfigurationError");
     assert_eq!(error.message, "Millrace does not run Deploy/ECS actions yet (owner AWS, version 1)");
-    let mut custom = task("Invoke", "Lambda", &[]);
-    custom.action.type_id.owner = Some("Custom".into());
-    assert!(failed(&registry(&aws), &custom).await.message.contains("owner Custom"));
+    let mut foreign = task("Invoke", "Lambda", &[]);
+    foreign.action.type_id.owner = Some("ThirdParty".into());
+    assert!(failed(&registry(&aws), &foreign).await.message.contains("owner ThirdParty"));
     assert!(registry(&aws).cancel(&ecs).await.is_ok());
     assert!(aws.operations().is_empty());
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use pipeline::WebhookName;
 use store::{Entity, Key};
 
-use crate::samples::{action, all, id, incarnation, name};
+use crate::samples::{action, action_type, all, id, incarnation, job, name};
 
 #[test]
 fn every_kind_survives_json() {
@@ -45,6 +45,13 @@ fn different_keys_have_different_places() {
         }
     }
     keys.extend(["a", "HEAD", "A"].map(|it| Key::Webhook(WebhookName::new(it).unwrap())));
+    for (provider, query) in [("a", None), ("a", Some("1")), ("a-1", None), ("A", None)] {
+        keys.extend([1, 10].map(|at| Entity::Job(job(provider, query, at, 1)).key()));
+        keys.push(Entity::Job(job(provider, query, 1, 2)).key());
+    }
+    for provider in ["a", "a-1", "A"] {
+        keys.push(Key::ActionType(action_type(provider).definition.id));
+    }
     for n in [1, 2] {
         keys.push(Key::Execution(id(n)));
         for (stage, attempt) in [(1, 1), (11, 1), (1, 11), (49, u16::MAX), (0, 1)] {

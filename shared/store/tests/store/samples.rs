@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use engine::{
     ActionError, ActionRun, ActionStatus, Artifact, Chore, Execution, ExecutionId, ExecutionStatus, External, Head,
-    Lane, Lanes, Outputs, Position, Revision, RevisionOverride, SourceRevision, StageRun, StageStatus, StoredOutputs,
-    Timestamp, Transition, Trigger, Waiting,
+    Job, JobRun, Lane, Lanes, Outputs, Position, Queue, Revision, RevisionOverride, SourceRevision, StageRun,
+    StageStatus, StoredOutputs, Timestamp, Transition, Trigger, Waiting,
 };
+use pipeline::custom::{Counts, DefinedProperty, Definition, Executor, ExecutorKind, Urls};
 use pipeline::webhook::{Authentication, Filter, JsonPath, Secret, Webhook};
-use pipeline::{ActionName, ArtifactName, ExecutionMode, PipelineName, PipelineType, StageName, WebhookName};
-use store::{ActionRevision, DeclarationPart, Entity, Source, StartToken, StoredDeclaration, StoredWebhook};
+use pipeline::{ActionName, ArtifactName, ExecutionMode, PipelineName, PipelineType, StageName, TypeId, WebhookName};
+use store::{
+    ActionRevision, DeclarationPart, Entity, Source, StartToken, StoredDeclaration, StoredType, StoredWebhook,
+};
 use uuid::Uuid;
 
 /// What JSON, UTF-8 and DynamoDB each could trip over.
@@ -70,6 +73,7 @@ pub fn declaration(pipeline: &str, version: u32) -> StoredDeclaration {
         created: Timestamp(5),
         declaration,
         parts: None,
+        types: vec![action_type("Jenkins").definition.terms()],
     }
 }
 
@@ -158,6 +162,7 @@ pub fn stage(execution: ExecutionId, stage: usize, attempt: u16, check: Option<i
         claims: 0,
         turn: 0,
         continuation: None,
+        job: None,
         token: None,
         external: None,
         summary: None,
@@ -178,6 +183,12 @@ pub fn stage(execution: ExecutionId, stage: usize, attempt: u16, check: Option<i
             claims: 2,
             turn: 3,
             continuation: Some("c".into()),
+            job: Some(JobRun {
+                queued: Timestamp(1),
+                free: Timestamp(2),
+                nonce: Some(Uuid::from_u128(78)),
+                acknowledged: true,
+            }),
             token: Some(Uuid::from_u128(77)),
             external: Some(External { id: "arn:x".into(), url: Some(String::new()) }),
             summary: Some(TEXTS[1].into()),
@@ -249,6 +260,47 @@ pub fn webhook(webhook: &str) -> StoredWebhook {
     }
 }
 
+/// A custom action type of this provider, with everything set.
+pub fn action_type(provider: &str) -> StoredType {
+    let id = TypeId {
+        category: "Build".into(),
+        owner: Some("Custom".into()),
+        provider: provider.into(),
+        version: Some("1".into()),
+    };
+    let property = DefinedProperty {
+        name: "Projekt".into(),
+        required: true,
+        key: true,
+        secret: false,
+        queryable: true,
+        description: Some(TEXTS[1].into()),
+        kind: Some("String".into()),
+    };
+    let kind = ExecutorKind::JobWorker { accounts: Some(vec!["111122223333".into()]), principals: None };
+    let definition = Definition {
+        id,
+        description: Some(TEXTS[2].into()),
+        urls: Urls { entity: Some("https://example.com/{Config:Projekt}".into()), ..Urls::default() },
+        properties: Some(vec![property]),
+        inputs: Counts { least: 0, most: 5 },
+        outputs: Counts { least: 1, most: 1 },
+        executor: Some(Executor { kind, policy: None, job_timeout: Some(60) }),
+        allowed_accounts: Some(vec!["*".into()]),
+    };
+    StoredType { definition, tags: texts(), created: Timestamp(1), deleted: Some(Timestamp(2)) }
+}
+
+/// A job of that type.
+pub fn job(provider: &str, query: Option<&str>, queued: i64, n: u64) -> Job {
+    Job {
+        queue: Queue { type_id: action_type(provider).definition.id, query: query.map(str::to_owned) },
+        queued: Timestamp(queued),
+        action: id(n).action(1, 2, 1),
+        free: Timestamp(queued + 5),
+    }
+}
+
 /// One of every kind.
 pub fn all() -> Vec<Entity> {
     vec![
@@ -276,5 +328,7 @@ pub fn all() -> Vec<Entity> {
             created: Timestamp(3),
             execution: id(1),
         }),
+        Entity::ActionType(action_type("Jenkins")),
+        Entity::Job(job("Jenkins", Some("shop"), 7, 1)),
     ]
 }

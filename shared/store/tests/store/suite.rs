@@ -4,7 +4,8 @@ use engine::{ExecutionId, StageStatus, Timestamp};
 use store::{Entity, Expect, Key, Listing, MOST_WRITES, Page, Store, StoreError, Versioned, Write};
 
 use crate::samples::{
-    all, declaration, execution, head, id, incarnation, lanes, name, outputs, source, stage, token, webhook,
+    action_type, all, declaration, execution, head, id, incarnation, job, lanes, name, outputs, source, stage, token,
+    webhook,
 };
 
 pub async fn run<S: Store>(fresh: impl AsyncFn() -> S) {
@@ -19,7 +20,8 @@ pub async fn run<S: Store>(fresh: impl AsyncFn() -> S) {
         all_or_nothing a_transaction_counts_revisions one_of_many_writers_wins refusals_change_nothing
         load_keeps_the_order_of_keys more_than_one_answer_can_hold
         pipelines_are_listed_by_name executions_newest_first stages_only_of_their_execution sources_of_what_is_watched
-        webhooks_are_listed_by_name a_long_listing_has_pages_of_any_size cursors_of_others_are_refused
+        webhooks_are_listed_by_name types_of_an_owner jobs_of_a_queue_oldest_first
+        a_long_listing_has_pages_of_any_size cursors_of_others_are_refused
         due_in_order due_ends_with_the_work lanes_with_and_without_chores tombstones_stay tokens_are_remembered
     }
 }
@@ -326,6 +328,39 @@ async fn webhooks_are_listed_by_name(store: &impl Store) {
     assert_eq!(found, [vec!["B", "a", "a.2"], vec!["b"]]);
 }
 
+async fn types_of_an_owner(store: &impl Store) {
+    for provider in ["B", "A", "A-1"] {
+        create(store, Entity::ActionType(action_type(provider))).await;
+    }
+    let mut third = action_type("C");
+    third.definition.id.owner = Some("ThirdParty".into());
+    create(store, Entity::ActionType(third)).await;
+    let providers = |page: &Vec<Entity>| -> Vec<String> {
+        let provider = |entity: &Entity| match entity {
+            Entity::ActionType(it) => it.definition.id.provider.clone(),
+            other => other.kind().into(),
+        };
+        page.iter().map(provider).collect()
+    };
+    let found: Vec<_> = pages(store, &Listing::ActionTypes("Custom".into()), 2).await.iter().map(providers).collect();
+    assert_eq!(found.concat(), ["A", "A-1", "B"]);
+    assert_eq!(pages(store, &Listing::ActionTypes("ThirdParty".into()), 2).await.concat().len(), 1);
+    assert!(pages(store, &Listing::ActionTypes("AWS".into()), 2).await.concat().is_empty());
+}
+
+async fn jobs_of_a_queue_oldest_first(store: &impl Store) {
+    let queued =
+        [("A", None, 1_000, 1), ("A", None, 20, 2), ("A", None, 300, 3), ("A", Some("x"), 1, 4), ("B", None, 1, 5)];
+    for (provider, query, at, n) in queued {
+        create(store, Entity::Job(job(provider, query, at, n))).await;
+    }
+    let of = |provider, query| Listing::Jobs(job(provider, query, 0, 0).queue);
+    let expected = [job("A", None, 20, 2), job("A", None, 300, 3), job("A", None, 1_000, 1)].map(Entity::Job);
+    assert_eq!(pages(store, &of("A", None), 2).await.concat(), expected);
+    assert_eq!(pages(store, &of("A", Some("x")), 2).await.concat(), [Entity::Job(job("A", Some("x"), 1, 4))]);
+    assert!(pages(store, &of("A", Some("y")), 2).await.concat().is_empty());
+}
+
 /// A query reads 1 MB at a time; a page of the listing may be larger.
 async fn a_long_listing_has_pages_of_any_size(store: &impl Store) {
     for attempt in 1..=12 {
@@ -347,12 +382,16 @@ async fn cursors_of_others_are_refused(store: &impl Store) {
         create(store, Entity::Stage(stage(id(1), 0, number as u16, None))).await;
         create(store, Entity::Head(head(&format!("p{number}")))).await;
         create(store, Entity::Source(source("s3/b/k", &format!("p{number}"), "X"))).await;
+        create(store, Entity::ActionType(action_type(&format!("p{number}")))).await;
+        create(store, Entity::Job(job("A", None, 1, number))).await;
     }
     let listings = [
         Listing::Pipelines,
         Listing::Executions(name("a"), incarnation(1)),
         Listing::Stages(id(1)),
         Listing::Sources("s3/b/k".into()),
+        Listing::ActionTypes("Custom".into()),
+        Listing::Jobs(job("A", None, 0, 0).queue),
     ];
     let mut cursors = Vec::new();
     for listing in &listings {

@@ -57,7 +57,8 @@ impl Checker {
                 Entity::Lanes(it) => self.lanes.get(&it.incarnation) == Some(it),
                 Entity::Head(it) => self.heads.get(&it.pipeline) == Some(it),
                 Entity::Declaration(_) | Entity::Token(_) | Entity::Outputs(_) | Entity::Source(_) => true,
-                Entity::Part(_) | Entity::Webhook(_) | Entity::Revision(_) => true,
+                Entity::Part(_) | Entity::Webhook(_) | Entity::Revision(_) | Entity::ActionType(_) => true,
+                Entity::Job(_) => self.has_entry(&entity.key()),
             };
             if !same {
                 return broken(format!("the store holds {entity:?}, which nobody committed"));

@@ -1,0 +1,106 @@
+//! Jobs of third parties' actions: whoever asks for one must know the token of the client that it is for.
+
+use aws_sdk_codepipeline::operation::acknowledge_third_party_job::{
+    AcknowledgeThirdPartyJobInput, AcknowledgeThirdPartyJobOutput,
+};
+use aws_sdk_codepipeline::operation::get_third_party_job_details::{
+    GetThirdPartyJobDetailsInput, GetThirdPartyJobDetailsOutput,
+};
+use aws_sdk_codepipeline::operation::poll_for_third_party_jobs::{
+    PollForThirdPartyJobsInput, PollForThirdPartyJobsOutput,
+};
+use aws_sdk_codepipeline::operation::put_third_party_job_failure_result::{
+    PutThirdPartyJobFailureResultInput, PutThirdPartyJobFailureResultOutput,
+};
+use aws_sdk_codepipeline::operation::put_third_party_job_success_result::{
+    PutThirdPartyJobSuccessResultInput, PutThirdPartyJobSuccessResultOutput,
+};
+use aws_sdk_codepipeline::types::{ThirdPartyJob, ThirdPartyJobDetails};
+use driver::{JobResult, Offered, Speaker};
+use pipeline::custom::CLIENT_ID;
+use wire::{ApiError, Operation};
+
+use crate::app::App;
+use crate::{job_data, jobs, shape};
+
+/// Which clients have jobs.
+pub async fn poll(app: &App, input: PollForThirdPartyJobsInput) -> Result<PollForThirdPartyJobsOutput, ApiError> {
+    let id = jobs::type_id(input.action_type_id)?;
+    if id.owner.as_deref() != Some("ThirdParty") {
+        return Err(shape::invalid("PollForThirdPartyJobs is for action types of the owner ThirdParty."));
+    }
+    let most = jobs::batch(input.max_batch_size);
+    let offered = app.driver.poll_jobs(&id, None, most).await.map_err(app.refusal(Operation::PollForThirdPartyJobs))?;
+    let jobs = offered.into_iter().map(|Offered { task, .. }| {
+        let client = task.configuration.get(CLIENT_ID).cloned();
+        ThirdPartyJob::builder().set_client_id(client).job_id(task.id.to_string()).build()
+    });
+    Ok(PollForThirdPartyJobsOutput::builder().set_jobs(Some(jobs.collect())).build())
+}
+
+/// A job with its nonce and fresh credentials.
+pub async fn details(
+    app: &App,
+    input: GetThirdPartyJobDetailsInput,
+) -> Result<GetThirdPartyJobDetailsOutput, ApiError> {
+    let operation = Operation::GetThirdPartyJobDetails;
+    let id = jobs::job(app, operation, input.job_id)?;
+    let token = input.client_token.unwrap_or_default();
+    let speaker = Speaker::ThirdParty { token: &token };
+    let (task, nonce) = app.driver.job(id, speaker).await.map_err(app.refusal(operation))?;
+    let credentials = job_data::credentials(app, &task).await.map_err(|error| job_data::no_credentials(&error))?;
+    let details = ThirdPartyJobDetails::builder()
+        .id(id.to_string())
+        .data(job_data::third_party(&task, credentials)?)
+        .set_nonce(nonce.map(|nonce| nonce.to_string()))
+        .build();
+    Ok(GetThirdPartyJobDetailsOutput::builder().job_details(details).build())
+}
+
+/// A worker takes a job.
+pub async fn acknowledge(
+    app: &App,
+    input: AcknowledgeThirdPartyJobInput,
+) -> Result<AcknowledgeThirdPartyJobOutput, ApiError> {
+    let operation = Operation::AcknowledgeThirdPartyJob;
+    let id = jobs::job(app, operation, input.job_id)?;
+    let (nonce, token) = (input.nonce.unwrap_or_default(), input.client_token.unwrap_or_default());
+    let speaker = Speaker::ThirdParty { token: &token };
+    let standing = app.driver.acknowledge(id, &nonce, speaker).await.map_err(app.refusal(operation))?;
+    Ok(AcknowledgeThirdPartyJobOutput::builder().status(jobs::status(standing)).build())
+}
+
+/// A job succeeded, or asks to be continued.
+pub async fn succeeded(
+    app: &App,
+    input: PutThirdPartyJobSuccessResultInput,
+) -> Result<PutThirdPartyJobSuccessResultOutput, ApiError> {
+    let operation = Operation::PutThirdPartyJobSuccessResult;
+    let id = jobs::job(app, operation, input.job_id)?;
+    let report = input.execution_details.map(jobs::progress).unwrap_or_default();
+    let result = match input.continuation_token {
+        Some(token) => JobResult::Continue { token, report },
+        None => {
+            let revision = input.current_revision.map(jobs::revision);
+            JobResult::Succeeded { report, variables: Default::default(), revision }
+        }
+    };
+    let token = input.client_token.unwrap_or_default();
+    let speaker = Speaker::ThirdParty { token: &token };
+    app.driver.job_result(id, speaker, result).await.map_err(app.refusal(operation))?;
+    Ok(PutThirdPartyJobSuccessResultOutput::builder().build())
+}
+
+/// A job failed.
+pub async fn failed(
+    app: &App,
+    input: PutThirdPartyJobFailureResultInput,
+) -> Result<PutThirdPartyJobFailureResultOutput, ApiError> {
+    let operation = Operation::PutThirdPartyJobFailureResult;
+    let id = jobs::job(app, operation, input.job_id)?;
+    let result = jobs::failure(input.failure_details)?;
+    let token = input.client_token.unwrap_or_default();
+    let speaker = Speaker::ThirdParty { token: &token };
+    app.driver.job_result(id, speaker, result).await.map_err(app.refusal(operation))?;
+    Ok(PutThirdPartyJobFailureResultOutput::builder().build())
+}

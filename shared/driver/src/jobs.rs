@@ -1,0 +1,204 @@
+//! Jobs as their workers see them: polled for, acknowledged, looked at.
+
+use engine::{ActionError, ActionId, ActionStatus, Command, End, Job, Progress, Queue, Refusal};
+use pipeline::{Action, TypeId};
+use store::{Entity, Expect, Key, Listing, Write};
+use uuid::Uuid;
+
+use crate::commit::{Driver, Loaded, Place};
+use crate::error::DriveError;
+use crate::ports::Task;
+use crate::view::no_job;
+
+/// Most jobs that one poll gives out: each is a commit, and credentials.
+pub const MOST_JOBS: usize = 10;
+/// Entries of a queue that one poll looks at; those that are offered already cost nothing but this.
+const LOOKED_AT: usize = 1_000;
+/// Entries that are read at once.
+const PAGE: usize = 100;
+
+/// Who speaks for a job.
+#[derive(Clone, Copy, Debug)]
+pub enum Speaker<'a> {
+    /// The account's own job worker, or a function.
+    Account,
+    /// A third party, which knows its client's token.
+    ThirdParty {
+        /// The token that it gave.
+        token: &'a str,
+    },
+}
+
+/// A job that was offered.
+#[derive(Clone, Debug)]
+pub struct Offered {
+    /// What is to be done.
+    pub task: Task,
+    /// What the worker must name to acknowledge it.
+    pub nonce: Uuid,
+}
+
+/// How a job stands. Source: CodePipeline API, `JobStatus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobStanding {
+    /// A worker is at it.
+    InProgress,
+    /// It is done.
+    Succeeded,
+    /// It failed.
+    Failed,
+}
+
+impl Driver {
+    /// Offers jobs of an action type to a worker, the oldest first; `query` is the property by which it polls, and its
+    /// value.
+    ///
+    /// # Errors
+    /// [`DriveError::ActionTypeNotFound`], also for a deleted one; [`DriveError::ActionType`] when the type is polled
+    /// by another property.
+    pub async fn poll_jobs(
+        &self,
+        type_id: &TypeId,
+        query: Option<(&str, &str)>,
+        most: usize,
+    ) -> Result<Vec<Offered>, DriveError> {
+        let terms = self.action_type(type_id).await?.definition.terms();
+        // Third parties have no way to say it: their jobs are all in one queue.
+        let queryable = terms.queryable().filter(|_| type_id.owner.as_deref() == Some("Custom"));
+        let query = match (queryable, query) {
+            (None, None) => None,
+            (Some(name), Some((given, value))) if name == given => Some(value.to_owned()),
+            (Some(name), _) => {
+                return Err(DriveError::ActionType(format!("queryParam must name the queryable property {name}")));
+            }
+            (None, Some(_)) => {
+                return Err(DriveError::ActionType("queryParam: the action type has no queryable property".into()));
+            }
+        };
+        let listing = Listing::Jobs(Queue { type_id: type_id.clone(), query });
+        let (mut offered, mut after, mut seen) = (Vec::new(), None, 0);
+        loop {
+            let page = self.store.list(&listing, after.as_deref(), PAGE).await?;
+            seen += page.entities.len();
+            for entity in page.entities {
+                let Entity::Job(job) = entity else { continue };
+                if job.free <= self.clock.now() {
+                    offered.extend(self.offer(job).await?);
+                }
+                if offered.len() >= most.min(MOST_JOBS) {
+                    return Ok(offered);
+                }
+            }
+            match page.next {
+                Some(next) if seen < LOOKED_AT => after = Some(next),
+                _ => return Ok(offered),
+            }
+        }
+    }
+
+    /// Offers a job, if it is still to be had; an entry that stands for nothing any more is removed.
+    async fn offer(&self, job: Job) -> Result<Option<Offered>, DriveError> {
+        let (id, nonce) = (job.action, self.clock.random());
+        let mut loaded = match self.apply(Place::Action(id), Command::Offer { action: id, nonce }, None).await {
+            Ok(applied) => applied.loaded,
+            Err(DriveError::Refused(Refusal::JobTaken(_))) => return Ok(None),
+            Err(DriveError::Refused(_) | DriveError::ExecutionNotFound(_)) => {
+                let key = Key::Job(job.queue, job.queued, id);
+                self.store.commit(vec![Write::Delete { key, expect: Expect::Any }]).await?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        match self.task(&mut loaded, id).await? {
+            Ok(task) => Ok(Some(Offered { task: *task, nonce })),
+            Err(error) => {
+                self.refuse_job(id, error).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Ends the action of a job that cannot be given to anybody.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn refuse_job(&self, id: ActionId, error: ActionError) -> Result<(), DriveError> {
+        let end = End::Failed { error, report: Progress::default() };
+        match self.step(Place::Action(id), Command::Finish { action: id, end, next: None }, None).await {
+            Ok(_) | Err(DriveError::Refused(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A worker takes the job that it was offered. Said twice it changes nothing.
+    ///
+    /// # Errors
+    /// [`DriveError::JobNotFound`], [`Refusal::WrongNonce`], [`Refusal::StaleJob`], [`Refusal::WrongClientToken`].
+    pub async fn acknowledge(
+        &self,
+        id: ActionId,
+        nonce: &str,
+        speaker: Speaker<'_>,
+    ) -> Result<JobStanding, DriveError> {
+        let loaded = self.spoken_for(id, speaker).await?;
+        let wrong = || DriveError::from(Refusal::WrongNonce(id));
+        let nonce: Uuid = nonce.parse().map_err(|_| wrong())?;
+        let timeout = match declared(&loaded, id) {
+            Some(declared) if declared.is_polled() => self.job_timeout(&declared.type_id).await?,
+            _ => None,
+        };
+        let command = Command::Acknowledge { action: id, nonce, timeout };
+        match self.step(Place::Action(id), command, Some(loaded)).await {
+            Ok(_) | Err(DriveError::Refused(Refusal::Nothing)) => Ok(JobStanding::InProgress),
+            // It is over: the worker that had it is told how it ended, any other that it was never its own.
+            Err(DriveError::Refused(Refusal::WrongState { .. })) => {
+                let loaded = self.load(Place::Action(id)).await?;
+                let run = loaded.stage.as_ref().and_then(|stage| stage.run(id.action));
+                let run = run.filter(|run| run.turn == id.turn && engine::offered_with(run, nonce));
+                match run.map(|run| &run.status) {
+                    Some(ActionStatus::Succeeded) => Ok(JobStanding::Succeeded),
+                    Some(ActionStatus::Failed | ActionStatus::Abandoned) => Ok(JobStanding::Failed),
+                    _ => Err(wrong()),
+                }
+            }
+            Err(error) => Err(no_job(error, id)),
+        }
+    }
+
+    /// The task of a job that is being worked on, with the nonce of its last offer.
+    ///
+    /// # Errors
+    /// [`DriveError::JobNotFound`]; [`Refusal::StaleJob`] for one that is over; [`Refusal::WrongClientToken`].
+    pub async fn job(&self, id: ActionId, speaker: Speaker<'_>) -> Result<(Task, Option<Uuid>), DriveError> {
+        let mut loaded = self.spoken_for(id, speaker).await?;
+        let run = loaded.stage.as_ref().and_then(|stage| stage.run(id.action));
+        let run = run.filter(|run| run.status != ActionStatus::Pending).ok_or_else(|| DriveError::no_action(id))?;
+        if run.turn != id.turn || !run.status.in_flight() {
+            return Err(Refusal::StaleJob(id).into());
+        }
+        let nonce = run.job.as_ref().and_then(|job| job.nonce);
+        match self.task(&mut loaded, id).await? {
+            Ok(task) => Ok((*task, nonce)),
+            Err(error) => Err(DriveError::Missing(error.message)),
+        }
+    }
+
+    /// What is known of a job, for whoever may speak for it.
+    pub(crate) async fn spoken_for(&self, id: ActionId, speaker: Speaker<'_>) -> Result<Loaded, DriveError> {
+        let loaded = self.load(Place::Action(id)).await.map_err(|error| no_job(error, id))?;
+        let declared = declared(&loaded, id).filter(|declared| engine::is_job(declared));
+        let declared = declared.ok_or_else(|| DriveError::no_action(id))?;
+        let third_party = declared.type_id.owner.as_deref() == Some("ThirdParty");
+        match speaker {
+            Speaker::Account if !third_party => {}
+            Speaker::ThirdParty { token } if third_party => engine::check_client(id, declared, token)?,
+            _ => return Err(DriveError::no_action(id)),
+        }
+        Ok(loaded)
+    }
+}
+
+/// The declaration of a job's action.
+fn declared(loaded: &Loaded, id: ActionId) -> Option<&Action> {
+    loaded.pipeline.action(usize::from(id.stage), id.action)
+}

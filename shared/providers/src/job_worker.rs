@@ -1,0 +1,35 @@
+//! Custom actions, and those of third parties: job workers poll for their jobs. Source: CodePipeline API, `PollForJobs`,
+//! `PollForThirdPartyJobs`.
+//!
+//! Starting such an action is nothing but its being there: the commit that says that it runs puts its job into the queue.
+
+use async_trait::async_trait;
+use driver::Outcome;
+use engine::Progress;
+use pipeline::custom::{CLIENT_ID, CLIENT_TOKEN};
+
+use crate::access::Rights;
+use crate::configuration::{required, title};
+use crate::fault::Fault;
+use crate::provider::Provider;
+
+pub(crate) struct JobWorker;
+
+#[async_trait]
+impl Provider for JobWorker {
+    async fn start(&self, rights: Rights<'_>) -> Result<Outcome, Fault> {
+        let task = rights.task;
+        if !task.action.is_polled() {
+            let what = title(task);
+            return Err(Fault::configuration(format!(
+                "{what}: Millrace does not run Lambda executors of action types"
+            )));
+        }
+        if task.action.type_id.owner.as_deref() == Some("ThirdParty") {
+            // Nobody could ever prove that the job is for them.
+            required(task, CLIENT_ID)?;
+            required(task, CLIENT_TOKEN)?;
+        }
+        Ok(Outcome::Running { report: Progress::default(), poll: false })
+    }
+}

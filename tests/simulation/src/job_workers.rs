@@ -1,0 +1,186 @@
+//! Job workers: they poll, and take what they are offered; some die before that, some after; some report late, or twice.
+
+use std::collections::BTreeMap;
+
+use driver::{Driver, Offered, Speaker};
+use engine::{ActionId, Timestamp};
+use pipeline::TypeId;
+use pipeline::custom::{Counts, DefinedProperty, Definition, Executor, ExecutorKind};
+use rand::RngExt;
+use serde_json::{Value, json};
+use store::{Entity, Expect, StoredType, Write};
+use uuid::Uuid;
+
+use crate::clients::{self, JobFate, Operation, insist};
+use crate::world::{Sim, World};
+
+/// The token of the third party's client.
+const TOKEN: &str = "token-1";
+/// Seconds after which a job of the third party's goes to another worker.
+const JOB_TIMEOUT: u32 = 60;
+/// The value by which the account's own workers poll.
+const QUERY: &str = "left";
+
+/// The action types that job workers serve: one of the account's own, and one of a third party.
+pub fn type_id(third_party: bool) -> TypeId {
+    let (owner, provider) = if third_party { ("ThirdParty", "Partner") } else { ("Custom", "Worker") };
+    TypeId { category: "Test".into(), owner: Some(owner.into()), provider: provider.into(), version: Some("1".into()) }
+}
+
+/// An action's type as a declaration has it, and its configuration with this text.
+pub fn declared(third_party: bool, text: &str) -> (Value, Value) {
+    let configuration = if third_party {
+        json!({"Text": text, "ClientId": "client-1", "ClientToken": TOKEN})
+    } else {
+        json!({"Text": text, "Queue": QUERY})
+    };
+    (json!(type_id(third_party)), configuration)
+}
+
+/// Both types, as they are stored before anything happens.
+pub fn types() -> Vec<Write> {
+    let definition = |third_party: bool| {
+        let property = |name: &str, queryable| DefinedProperty {
+            name: name.into(),
+            required: true,
+            queryable,
+            ..DefinedProperty::default()
+        };
+        let mut properties = vec![property("Text", false)];
+        if !third_party {
+            properties.push(property("Queue", true));
+        }
+        let kind = ExecutorKind::JobWorker { accounts: None, principals: None };
+        Definition {
+            id: type_id(third_party),
+            properties: Some(properties),
+            inputs: Counts { least: 0, most: 5 },
+            outputs: Counts { least: 0, most: 5 },
+            executor: third_party.then_some(Executor { kind, policy: None, job_timeout: Some(JOB_TIMEOUT) }),
+            ..Definition::default()
+        }
+    };
+    let stored = |third_party: bool| StoredType {
+        definition: definition(third_party),
+        tags: BTreeMap::new(),
+        created: Timestamp(0),
+        deleted: None,
+    };
+    [false, true]
+        .map(|third_party| Write::Put { entity: Entity::ActionType(stored(third_party)), expect: Expect::Absent })
+        .into()
+}
+
+/// A job came into a queue, or will be free again: workers come by, sooner or later, one or several.
+pub fn committed(world: &mut World, writes: &[Write]) {
+    for write in writes {
+        let Write::Put { entity: Entity::Job(job), .. } = write else { continue };
+        let third_party = job.queue.type_id == type_id(true);
+        let lease = world.dials.policy.lease;
+        for _ in 0..world.rng.random_range(1..4) {
+            let after = (job.free.0 - world.now).max(0) + world.rng.random_range(0..lease);
+            world.plan(after, Operation::Work { third_party });
+        }
+    }
+}
+
+/// What a worker does with its job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// What it should.
+    Good,
+    /// It dies with the offer in hand.
+    DiesUnacknowledged,
+    /// It dies at its work.
+    DiesAtWork,
+    /// It is slow: perhaps the job has passed to another by then.
+    Late,
+    /// It reports twice.
+    Twice,
+    /// It reports without having taken the job.
+    Presumptuous,
+}
+
+/// One worker's visit.
+pub async fn work(sim: &Sim, driver: &Driver, third_party: bool) {
+    let (id, most) = (type_id(third_party), sim.world().rng.random_range(1..4));
+    let query = (!third_party).then_some(("Queue", QUERY));
+    let Ok(offered) = insist(sim, "PollForJobs", || driver.poll_jobs(&id, query, most)).await else {
+        return;
+    };
+    for offer in offered {
+        do_job(sim, driver, third_party, offer).await;
+    }
+}
+
+async fn do_job(sim: &Sim, driver: &Driver, third_party: bool, Offered { task, nonce }: Offered) {
+    let job = task.id;
+    let speaker = if third_party { Speaker::ThirdParty { token: TOKEN } } else { Speaker::Account };
+    let manner = {
+        let mut world = sim.world();
+        let manners =
+            [Manner::DiesUnacknowledged, Manner::DiesAtWork, Manner::Late, Manner::Twice, Manner::Presumptuous];
+        let chosen = manners.get(world.rng.random_range(0..15)).copied().unwrap_or(Manner::Good);
+        // Where nothing takes a job from a lost worker it is lost with it, and only the time-out of a day ends it.
+        let manner = if world.faulty || chosen != Manner::DiesAtWork { chosen } else { Manner::Good };
+        world.note(|| format!("offered {job} to a worker that is {manner:?}"));
+        manner
+    };
+    match manner {
+        Manner::DiesUnacknowledged => return,
+        Manner::Presumptuous => {
+            let result = clients::result(&mut sim.world(), job, JobFate::Fail, None);
+            // Where another has acknowledged it meanwhile, nothing tells the two apart: the job's id is all they name.
+            _ = insist(sim, "PutJobResult", || driver.job_result(job, speaker, result.clone())).await;
+            return;
+        }
+        _ => {}
+    }
+    if manner == Manner::Late {
+        let wait = sim.world().dials.policy.lease * 2;
+        sim.gate(wait).await;
+    }
+    let nonce_text = nonce.to_string();
+    match insist(sim, "AcknowledgeJob", || driver.acknowledge(job, &nonce_text, speaker)).await {
+        Ok(driver::JobStanding::InProgress) => {
+            let mut world = sim.world();
+            let held = world.checker.acknowledged(job, nonce);
+            world.must(held);
+        }
+        _ => return,
+    }
+    let time = if manner == Manner::Late { i64::from(JOB_TIMEOUT) * 1_500 } else { 5_000 };
+    let time = sim.world().rng.random_range(0..time);
+    sim.gate(time).await;
+    if manner == Manner::DiesAtWork {
+        return;
+    }
+    let fate = fate(&mut sim.world(), job);
+    let result = clients::result(&mut sim.world(), job, fate, Some(&task));
+    for _ in 0..if manner == Manner::Twice { 2 } else { 1 } {
+        if insist(sim, "PutJobResult", || driver.job_result(job, speaker, result.clone())).await.is_ok() {
+            taken(sim, job, nonce);
+        }
+    }
+}
+
+fn fate(world: &mut World, job: ActionId) -> JobFate {
+    let failing = world.dials.failing;
+    if job.turn < 3 && world.rng.random_bool(0.3) {
+        JobFate::Continue
+    } else if world.rng.random_bool(failing) {
+        JobFate::Fail
+    } else {
+        JobFate::Succeed
+    }
+}
+
+fn taken(sim: &Sim, job: ActionId, nonce: Uuid) {
+    let mut world = sim.world();
+    world.counts.jobs += 1;
+    let held = world.checker.reported(job, nonce);
+    world.must(held);
+    if !world.outside.taken.insert(job) {
+        world.violated(format!("the job {job} took two results"));
+    }
+}
