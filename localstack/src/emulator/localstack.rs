@@ -34,6 +34,8 @@ pub(super) fn install(paths: &Paths, say: fn(&str)) -> Result<Program> {
             // An idle function keeps its process for as long as on the other emulator.
             ("DISABLE_EVENTS", "1".into()),
             ("SKIP_SSL_CERT_DOWNLOAD", "1".into()),
+            // A queue or a stream that was empty is looked at again after a second, not after ten.
+            ("LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC", "1".into()),
             ("DEBUG", "0".into()),
             // In a container, too, it runs as on any host: not in the folders of LocalStack's own image.
             ("OVERRIDE_IN_DOCKER", "0".into()),
