@@ -2,7 +2,7 @@
 
 One execution environment is one process: the function's own `bootstrap`, as it would run on AWS. It gets its work from
 a Lambda Runtime API of its own, a small HTTP server in this process. It handles one invocation at a time; LocalStack
-makes more environments when more are needed, and a new one when a process has died.
+makes more environments when more are needed. A process that has died while it was idle is replaced without a word.
 """
 
 import http.server
@@ -96,8 +96,6 @@ class ProcessExecutor(RuntimeExecutor):
 
     def __init__(self, id, function_version):
         super().__init__(id, function_version)
-        self.work = queue.Queue()
-        self.ready = threading.Event()
         self.request_id = None
         self.result = Future()
         self.output = []
@@ -105,6 +103,9 @@ class ProcessExecutor(RuntimeExecutor):
     # -- what LocalStack asks for ---------------------------------------------------------------------------------
 
     def start(self, env_vars):
+        self.env_vars = env_vars
+        # Made anew with each process: what still waits for the work of a dead one must not take its successor's.
+        self.work, self.ready = queue.Queue(), threading.Event()
         folder = str(self.function_version.config.code.get_unzipped_code_location())
         bootstrap = os.path.join(folder, "bootstrap")
         os.chmod(bootstrap, 0o755)
@@ -118,17 +119,20 @@ class ProcessExecutor(RuntimeExecutor):
             [bootstrap], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
-        threading.Thread(target=self.follow, daemon=True).start()
-        if not self.ready.wait(SECONDS_TO_START):
+        threading.Thread(target=self.follow, args=(self.process, self.ready), daemon=True).start()
+        if not self.ready.wait(SECONDS_TO_START) or self.process.poll() is not None:
             self.stop()
-            raise RuntimeError(f"bootstrap asked for no work within {SECONDS_TO_START} s: {self.get_logs()}")
+            raise RuntimeError(f"bootstrap ended, or asked for no work within {SECONDS_TO_START} s: {self.get_logs()}")
 
     def invoke(self, payload):
         if self.process.poll() is not None:
-            raise RuntimeError("the function's process is gone")  # LocalStack starts another environment
+            self.stop()
+            self.start(self.env_vars)
         seconds = self.function_version.config.timeout
         self.result, self.output, self.request_id = Future(), [], payload["invoke-id"]
         self.work.put(payload | {"deadline-ms": int((time.time() + seconds) * 1000)})
+        if self.process.poll() is not None:  # it may have died before it had a request to fail
+            self.exited()
         try:
             return self.result.result(timeout=seconds)
         except NoAnswer:
@@ -165,8 +169,9 @@ class ProcessExecutor(RuntimeExecutor):
     # -- what the process does ------------------------------------------------------------------------------------
 
     def take_work(self):
+        work = self.work
         self.ready.set()
-        return self.work.get()
+        return work.get()
 
     def settle(self, body, failed, request_id=None):
         """The first answer counts; one for an earlier invocation does not."""
@@ -174,11 +179,17 @@ class ProcessExecutor(RuntimeExecutor):
             return
         self.result.set_result(InvocationResult(self.request_id, body, failed, self.get_logs()))
 
-    def follow(self):
-        for line in self.process.stdout:
+    def follow(self, process, ready):
+        for line in process.stdout:
             self.output.append(line.decode(errors="replace"))
-        status = self.process.wait()
-        self.settle(failure("Runtime.ExitError", f"Runtime exited with status {status}"), failed=True)
+        process.wait()
+        ready.set()  # nobody need wait for it any longer
+        if process is self.process:
+            self.exited()
+
+    def exited(self):
+        body = failure("Runtime.ExitError", f"Runtime exited with status {self.process.returncode}")
+        self.settle(body, failed=True)
 
 
 class ProcessExecutorPlugin(RuntimeExecutorPlugin):

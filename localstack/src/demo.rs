@@ -23,8 +23,9 @@ use setup::Demo;
 
 /// How often the pipeline's state is looked at.
 const TICK: Duration = Duration::from_millis(250);
-/// How long an object may lie in the bucket before its release has started.
-const START_LIMIT: Duration = Duration::from_secs(90);
+/// How long an object may lie in the bucket before its release has started. A trigger that dies hears of it again after
+/// half a minute.
+const START_LIMIT: Duration = Duration::from_secs(180);
 /// How long nothing may happen, unless a person is waited for.
 const SILENCE_LIMIT: Duration = Duration::from_secs(180);
 

@@ -72,6 +72,11 @@ impl Instance {
         (is_alive(running.pid) && answers(running).await).then_some(running)
     }
 
+    /// Whether an earlier command started the emulator, no other one stopped it, and it is gone.
+    pub fn has_died(&self) -> bool {
+        self.noted().is_some_and(|running| !is_alive(running.pid))
+    }
+
     fn noted(&self) -> Option<Running> {
         serde_json::from_str(&fs::read_to_string(self.note()).ok()?).ok()
     }

@@ -35,9 +35,11 @@ mod processes;
 mod sdk;
 mod shell;
 mod stack;
+mod trouble;
 
 pub use emulator::Emulator;
 pub use installation::ARCHITECTURE;
 pub use package::FUNCTIONS;
 pub use sdk::{ACCOUNT, AWAY, HOME, REGIONS};
 pub use stack::{Lifetime, Options, Stack, down};
+pub use trouble::trouble;

@@ -1,5 +1,7 @@
 //! What the functions wrote, from CloudWatch Logs.
 
+use std::io::{ErrorKind, Write as _};
+
 use anyhow::{Context, Result};
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::error::ProvideErrorMetadata;
@@ -27,9 +29,14 @@ pub async fn print(stack: &Stack) -> Result<()> {
         }
     }
     lines.sort_by_key(|(time, ..)| *time);
+    let mut out = std::io::stdout().lock();
     for (time, function, line) in lines {
         let time = jiff::Timestamp::from_millisecond(time).unwrap_or_default();
-        println!("{time:.3} {function:10} {line}");
+        match writeln!(out, "{time:.3} {function:10} {line}") {
+            // Whoever reads has seen enough: `logs | head`.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            written => written.context("cannot print")?,
+        }
     }
     Ok(())
 }

@@ -46,9 +46,10 @@ async fn main() -> ExitCode {
     match run(&arguments).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            if let Some(advice) = advice(&format!("{error:#}")) {
-                eprintln!("{advice}");
+            let error = format!("{error:#}");
+            eprintln!("error: {error}");
+            for trouble in local::trouble(arguments.on, &error) {
+                eprintln!("{trouble}");
             }
             ExitCode::FAILURE
         }
@@ -88,19 +89,6 @@ async fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
-/// What to do about errors that come from the machine and not from the stack.
-fn advice(error: &str) -> Option<&'static str> {
-    if error.contains("No space left on device") || error.contains("os error 28") {
-        return Some(
-            "The disk is full. Make room, and run the command again: what it left unfinished it makes anew. `target/local` holds the emulators.",
-        );
-    }
-    if error.contains("Permission denied") {
-        return Some("Everything is written under target/: see that it belongs to you.");
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,11 +100,5 @@ mod tests {
         assert_eq!(Arguments::parse_from(["local", "status"]).on, Emulator::Ministack);
         let demo = Arguments::parse_from(["local", "demo", "--yes", "--on", "localstack"]);
         assert!(matches!(demo.command, Command::Demo { yes: true }));
-    }
-
-    #[test]
-    fn a_full_disk_gets_advice() {
-        assert!(advice("cannot write x: No space left on device (os error 28)").is_some());
-        assert!(advice("the stack is ROLLBACK_COMPLETE").is_none());
     }
 }

@@ -23,6 +23,10 @@ impl Template {
         Self { text, resources }
     }
 
+    fn is(&self, name: &str, kind: &str) -> bool {
+        self.resources[name]["Type"] == format!("AWS::{kind}").as_str()
+    }
+
     fn of_type(&self, kind: &str) -> impl Iterator<Item = (&str, &Value)> {
         let kind = format!("AWS::{kind}");
         self.resources
@@ -64,6 +68,15 @@ fn region() -> Template {
     Template::read("infra/region.yaml")
 }
 
+/// Rules, each with what it targets.
+fn targets(template: &Template) -> BTreeSet<(&str, &str)> {
+    template
+        .of_type("Events::Rule")
+        .flat_map(|(rule, properties)| properties["Targets"].as_sequence().unwrap().iter().map(move |it| (rule, it)))
+        .map(|(rule, it)| (rule, target(&it["Arn"]).unwrap()))
+        .collect()
+}
+
 #[test]
 fn every_function_that_a_rule_targets_lets_the_rule_in() {
     let home = home();
@@ -74,12 +87,25 @@ fn every_function_that_a_rule_targets_lets_the_rule_in() {
             allowed.insert((target(&permission["SourceArn"]).unwrap(), target(&permission["FunctionName"]).unwrap()));
         }
     }
-    let mut needed = BTreeSet::new();
-    for (rule, properties) in home.of_type("Events::Rule") {
-        for each in properties["Targets"].as_sequence().unwrap() {
-            needed.insert((rule, target(&each["Arn"]).unwrap()));
+    let needed: BTreeSet<_> = targets(&home).into_iter().filter(|(_, it)| home.is(it, "Lambda::Function")).collect();
+    assert!(!needed.is_empty());
+    assert_eq!(needed, allowed);
+}
+
+#[test]
+fn every_queue_that_a_rule_targets_lets_the_rule_in() {
+    let home = home();
+    let mut allowed = BTreeSet::new();
+    for (_, policy) in home.of_type("SQS::QueuePolicy") {
+        for statement in policy["PolicyDocument"]["Statement"].as_sequence().unwrap() {
+            let rules = statement["Condition"]["ArnEquals"]["aws:SourceArn"].as_sequence();
+            for rule in rules.into_iter().flatten() {
+                assert_eq!(statement["Action"], "sqs:SendMessage");
+                allowed.insert((target(rule).unwrap(), target(&statement["Resource"]).unwrap()));
+            }
         }
     }
+    let needed: BTreeSet<_> = targets(&home).into_iter().filter(|(_, it)| home.is(it, "SQS::Queue")).collect();
     assert!(!needed.is_empty());
     assert_eq!(needed, allowed);
 }
@@ -126,12 +152,9 @@ fn every_queue_of_work_has_dead_letters_and_every_dead_letter_an_alarm() {
 #[test]
 fn functions_that_are_invoked_asynchronously_do_not_lose_what_fails() {
     let home = home();
-    let by_rule: BTreeSet<_> = home
-        .of_type("Events::Rule")
-        .flat_map(|(_, rule)| rule["Targets"].as_sequence().unwrap())
-        .filter_map(|it| target(&it["Arn"]))
-        .collect();
-    for function in by_rule {
+    // A user's own rules invoke the trigger.
+    let invoked = targets(&home).into_iter().map(|(_, it)| it).chain(["TriggerFunction"]);
+    for function in invoked.filter(|it| home.is(it, "Lambda::Function")) {
         let properties = &home.resources[function]["Properties"];
         assert!(target(&properties["DeadLetterConfig"]["TargetArn"]).is_some(), "{function} loses what fails");
     }

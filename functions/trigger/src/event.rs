@@ -25,11 +25,34 @@ pub enum Asked {
         pipeline: String,
         /// Values of its variables.
         variables: BTreeMap<String, String>,
-        /// Names the event; none: the invocation itself names it.
+        /// Names the event; none: its [`Delivery`] names it.
         token: Option<String>,
         /// What people see as the trigger's detail.
         detail: String,
     },
+}
+
+/// An event, and the name by which a second delivery of it is known where it has no id of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// The queue's id of the message; of an event that came by itself, the invocation's.
+    pub name: String,
+    /// The event.
+    pub event: Value,
+}
+
+/// What an invocation brings: messages of the queue, each with an event, or an event by itself.
+pub fn deliveries(invocation: &str, event: Value) -> Vec<Delivery> {
+    let Some(records) = event.get("Records").and_then(Value::as_array) else {
+        return vec![Delivery { name: invocation.to_owned(), event }];
+    };
+    let delivery = |record: &Value| {
+        let text = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default();
+        // What is no JSON asks for nothing, and is said so when it is read.
+        let event = serde_json::from_str(text("body")).unwrap_or_default();
+        Delivery { name: text("messageId").to_owned(), event }
+    };
+    records.iter().map(delivery).collect()
 }
 
 /// An event that asks for nothing that this function knows.
@@ -109,6 +132,17 @@ pub fn read(event: &Value) -> Result<Asked, NotUnderstood> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn the_queue_delivers_events_under_names_that_stay_the_same() {
+        let event = json!({"id": "e", "source": "aws.s3"});
+        let records = json!({"Records": [
+            {"messageId": "m1", "body": event.to_string()}, {"messageId": "m2", "body": "nonsense"}]});
+        let expected =
+            [Delivery { name: "m1".into(), event: event.clone() }, Delivery { name: "m2".into(), event: Value::Null }];
+        assert_eq!(deliveries("i", records), expected);
+        assert_eq!(deliveries("i", event.clone()), [Delivery { name: "i".into(), event }]);
+    }
 
     #[test]
     fn an_object_is_named_with_its_version() {

@@ -1,12 +1,14 @@
 //! Function `trigger`: starts executions because something happened.
 //!
-//! Invoked by S3's `Object Created` events, by `Start Pipeline` events, and by any rule whose input names a pipeline.
+//! S3's `Object Created` events and `Start Pipeline` events come through a queue, which delivers them until they have been
+//! dealt with, whatever this function dies of. Any rule whose input names a pipeline may invoke it, too.
 //! See `event` for the forms; what starts, and what a second delivery does, is in `start`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod event;
 mod start;
 
+use driver::Driver;
 use runtime::{Clients, Settings};
 use serde_json::{Value, json};
 
@@ -16,14 +18,17 @@ async fn main() -> anyhow::Result<()> {
     let clients = Clients::new(&settings).await;
     let driver = runtime::driver(&settings, &clients)?;
     let driver = &driver;
-    runtime::run(|event: Value, context| async move {
-        match event::read(&event) {
-            Ok(asked) => Ok(json!({"started": start::start(driver, asked, &context.request_id).await?})),
-            Err(error) => {
-                tracing::error!(%error);
-                Ok(json!({"started": 0, "reason": error.to_string()}))
-            }
+    runtime::run(|event, context| async move { handle(driver, event, &context.request_id).await }).await
+}
+
+/// Handles every event that was delivered. After a failure all are delivered again, which starts none of them again.
+async fn handle(driver: &Driver, event: Value, invocation: &str) -> anyhow::Result<Value> {
+    let mut started = 0;
+    for delivery in event::deliveries(invocation, event) {
+        match event::read(&delivery.event) {
+            Ok(asked) => started += start::start(driver, asked, &delivery.name).await?,
+            Err(error) => tracing::error!(%error),
         }
-    })
-    .await
+    }
+    Ok(json!({"started": started}))
 }

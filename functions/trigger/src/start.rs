@@ -8,14 +8,15 @@ use pipeline::{ActionName, PipelineName};
 
 use crate::event::Asked;
 
-/// Starts what was asked for; an event that comes twice starts nothing again. Answers how many executions are new.
+/// Starts what was asked for; an event that comes twice, with the same id or `delivery`, starts nothing again. Answers how
+/// many executions are new.
 ///
 /// # Errors
 /// The store's, for which the event is to be delivered again. A pipeline that is not there, or cannot be started with
 /// these variables, is logged: another delivery would not help.
-pub async fn start(driver: &Driver, asked: Asked, invocation: &str) -> Result<usize, DriveError> {
+pub async fn start(driver: &Driver, asked: Asked, delivery: &str) -> Result<usize, DriveError> {
     let mut started = 0;
-    for request in requests(driver, asked, invocation).await? {
+    for request in requests(driver, asked, delivery).await? {
         let pipeline = request.pipeline.clone();
         match driver.start(request).await {
             Ok(it) => {
@@ -29,7 +30,7 @@ pub async fn start(driver: &Driver, asked: Asked, invocation: &str) -> Result<us
     Ok(started)
 }
 
-async fn requests(driver: &Driver, asked: Asked, invocation: &str) -> Result<Vec<StartRequest>, DriveError> {
+async fn requests(driver: &Driver, asked: Asked, delivery: &str) -> Result<Vec<StartRequest>, DriveError> {
     let trigger = |detail: String| Trigger { kind: "CloudWatchEvent".into(), detail };
     match asked {
         Asked::Named { pipeline, variables, token, detail } => {
@@ -42,7 +43,7 @@ async fn requests(driver: &Driver, asked: Asked, invocation: &str) -> Result<Vec
                 trigger: trigger(detail),
                 variables,
                 overrides: Vec::new(),
-                client_token: Some(token.unwrap_or_else(|| format!("invocation#{invocation}"))),
+                client_token: Some(token.unwrap_or_else(|| format!("delivery#{delivery}"))),
             }])
         }
         Asked::Object { bucket, key, version, token } => {

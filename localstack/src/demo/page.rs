@@ -8,7 +8,7 @@ use local::http;
 use super::form::Form;
 
 /// How often somebody tries again whose browser shows a failure of the server.
-const TRIES: u32 = 10;
+const TRIES: u32 = 60;
 
 /// Approves; returns what the answering page is called. `base` is the page's public address: a link elsewhere is not
 /// followed, and a form that would send the answer elsewhere is not sent.

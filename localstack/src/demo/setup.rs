@@ -17,8 +17,9 @@ pub(super) const PIPELINE: &str = "demo";
 /// The object whose change starts it.
 pub(super) const SOURCE_KEY: &str = "site.zip";
 
-/// How long the run that comes with the pipeline's creation may take to fail.
-const FIRST_RUN_LIMIT: Duration = Duration::from_secs(60);
+/// How long the run that comes with the pipeline's creation may take to fail. Work that is lost in a stack's first minute
+/// waits for the sweeper to wake, once a minute, and then for a claim to run out, each time that its worker dies.
+const FIRST_RUN_LIMIT: Duration = Duration::from_secs(180);
 
 const TEMPLATE: &str = include_str!("../../samples/demo.yaml");
 const AWAY_TEMPLATE: &str = include_str!("../../samples/demo-away.yaml");

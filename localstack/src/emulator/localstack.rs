@@ -34,13 +34,18 @@ pub(super) fn install(paths: &Paths, say: fn(&str)) -> Result<Program> {
             // An idle function keeps its process for as long as on the other emulator.
             ("DISABLE_EVENTS", "1".into()),
             ("SKIP_SSL_CERT_DOWNLOAD", "1".into()),
+            // A queue or a stream that was empty is looked at again after a second, not after ten.
+            ("LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC", "1".into()),
             ("DEBUG", "0".into()),
+            // In a container, too, it runs as on any host: not in the folders of LocalStack's own image.
+            ("OVERRIDE_IN_DOCKER", "0".into()),
         ],
         per_instance: |port, folder| {
             vec![
                 ("GATEWAY_LISTEN", format!("127.0.0.1:{port}").into()),
                 ("LOCALSTACK_HOST", format!("127.0.0.1:{port}").into()),
-                ("LOCALSTACK_VOLUME_DIR", folder.join("volume").into()),
+                ("FILESYSTEM_ROOT", folder.join("filesystem").into()),
+                ("XDG_CACHE_HOME", folder.join("cache").into()),
                 ("TMPDIR", scratch(folder).into()),
             ]
         },

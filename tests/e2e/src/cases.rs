@@ -52,5 +52,6 @@ cases! {
     api::cbor_from_end_to_end;
     api::pages_and_tags;
     clients::boto3_and_cli;
+    killed::killed_trigger (alone);
     killed::killed_functions (alone);
 }

@@ -13,9 +13,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::case::Case;
 use crate::check::{deployed, encrypted};
-use crate::declare::Action;
+use crate::declare::{Action, SOURCE_KEY};
 use crate::pipeline::Pipeline;
 use crate::wait::{PATIENCE, until};
+use crate::zips;
 
 /// Functions of a release; each of them is killed.
 const VICTIMS: &[&str] = &["worker", "sweeper", "replicator", "publisher", "trigger", "api"];
@@ -81,6 +82,34 @@ pub async fn killed_functions(case: &Arc<Case>) -> Result<()> {
     Ok(())
 }
 
+/// Nothing but the event tells that an object has changed: it outlives whoever is to start the pipelines.
+pub async fn killed_trigger(case: &Arc<Case>) -> Result<()> {
+    let check = Action::check("Unit", "index.html");
+    let pipeline = case.draft("heard").source().await?.stage("Test", [check]).create().await?;
+    let first = pipeline.first().await?;
+    pipeline.ends(&first, "Succeeded").await?;
+    case.notify(&pipeline.bucket).await?;
+
+    let version = case.put(HOME, &pipeline.bucket, SOURCE_KEY, zips::zipped(&[("index.html", "new")])?).await?;
+    let (began, mut kills) = (Instant::now(), 0);
+    while kills == 0 || began.elapsed() < Duration::from_secs(2) {
+        ensure!(began.elapsed() < PATIENCE, "no trigger was there to be killed");
+        kills += kill_all(case, "trigger")?;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let second = pipeline.another(&[&first]).await.with_context(|| format!("after {kills} kills"))?;
+    let ended = pipeline.ends(second.pipeline_execution_id().context("no id")?, "Succeeded").await?;
+    assert_eq!(ended.artifact_revisions()[0].revision_id(), Some(version.as_str()));
+    assert_eq!(pipeline.executions().await?.len(), 2, "an event that comes again starts nothing again");
+    Ok(())
+}
+
+/// Kills the processes in which a function runs now; returns how many.
+fn kill_all(case: &Case, function: &str) -> Result<usize> {
+    let pids = case.stack.pids(function)?.into_iter().filter_map(Pid::from_raw);
+    Ok(pids.filter(|pid| kill_process(*pid, Signal::KILL).is_ok()).count())
+}
+
 /// Starts a release, as a client does that may get no answer: again with the same token.
 async fn start(case: &Case, pipeline: &Pipeline, round: usize) -> Result<String> {
     until(
@@ -115,13 +144,7 @@ async fn kill(case: &Case, over: &AtomicBool, killed: &AtomicUsize) -> Result<()
             let mut random = rand::rng();
             (VICTIMS[random.random_range(0..VICTIMS.len())], random.random_range(20..200))
         };
-        for pid in case.stack.pids(victim)? {
-            if let Some(pid) = Pid::from_raw(pid)
-                && kill_process(pid, Signal::KILL).is_ok()
-            {
-                killed.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+        killed.fetch_add(kill_all(case, victim)?, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
     Ok(())
