@@ -194,9 +194,7 @@ fn failure(stage: &StageRun) -> Value {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use engine::{
-        ActionError, ExecutionId, ExecutionStatus, External, Outputs, Position, Revision, StageStatus, Trigger,
-    };
+    use engine::{ActionError, ExecutionId, ExecutionStatus, External, Position, Revision, StageStatus, Trigger};
     use pipeline::{ActionName, ExecutionMode, PipelineName, StageName};
     use uuid::Uuid;
 
@@ -223,6 +221,8 @@ pub(crate) mod tests {
             updated: END,
             position: Position::In(1),
             attempts: vec![1, 1],
+            stop: None,
+            rollback: None,
         }
     }
 
@@ -238,26 +238,17 @@ pub(crate) mod tests {
             started: START.plus(1_000),
             updated: END,
             actions: vec![ActionRun {
-                name: ActionName::new("Publish").unwrap(),
                 status: ActionStatus::Failed,
                 requested: Some(START.plus(2_000)),
                 updated: Some(END),
-                deadline: None,
-                check: None,
-                claims: 1,
-                turn: 0,
-                continuation: None,
-                job: None,
-                token: None,
                 external: Some(External { id: "deploy-7".into(), url: Some("https://example.com/7".into()) }),
                 summary: Some("working".into()),
-                percent: None,
-                updated_by: None,
                 error: Some(ActionError { code: "JobFailed".into(), message: "no such bucket: site-bucket".into() }),
-                outputs: vec![],
-                variables: Outputs::None,
-                revision: None,
+                ..ActionRun::pending(ActionName::new("Publish").unwrap())
             }],
+            conditions: vec![],
+            retries: engine::Retries::default(),
+            rolls_back: false,
         }
     }
 

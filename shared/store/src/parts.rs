@@ -98,6 +98,7 @@ mod tests {
             created: engine::Timestamp(0),
             declaration: serde_json::from_value(serde_json::json!({"name": "release", "variables": variables}))
                 .unwrap(),
+            types: Vec::new(),
             parts: None,
         }
     }

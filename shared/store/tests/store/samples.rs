@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    ActionError, ActionRun, ActionStatus, Artifact, Chore, Execution, ExecutionId, ExecutionStatus, External, Head,
-    Job, JobRun, Lane, Lanes, Outputs, Position, Queue, Revision, RevisionOverride, SourceRevision, StageRun,
-    StageStatus, StoredOutputs, Timestamp, Transition, Trigger, Waiting,
+    ActionError, ActionRun, ActionStatus, Artifact, Chore, ConditionRun, ConditionStatus, Execution, ExecutionId,
+    ExecutionStatus, External, Head, Job, JobRun, Lane, Lanes, LastSuccess, Outputs, Position, Queue, Retries,
+    RetryTrigger, Revision, RevisionOverride, RollbackTarget, SourceRevision, StageRun, StageStatus, Stop,
+    StoredOutputs, Timestamp, Transition, Trigger, Waiting,
 };
 use pipeline::custom::{Counts, DefinedProperty, Definition, Executor, ExecutorKind, Urls};
 use pipeline::webhook::{Authentication, Filter, JsonPath, Secret, Webhook};
-use pipeline::{ActionName, ArtifactName, ExecutionMode, PipelineName, PipelineType, StageName, TypeId, WebhookName};
+use pipeline::{
+    ActionName, ArtifactName, ConditionKind, ExecutionMode, PipelineName, PipelineType, StageName, TypeId, WebhookName,
+};
 use store::{
     ActionRevision, DeclarationPart, Entity, Source, StartToken, StoredDeclaration, StoredType, StoredWebhook,
 };
@@ -80,7 +83,8 @@ pub fn declaration(pipeline: &str, version: u32) -> StoredDeclaration {
 pub fn lanes(pipeline: &str, due: Option<i64>) -> Lanes {
     let lane = Lane {
         holder: Some(id(1)),
-        waiting: vec![Waiting { execution: id(2), number: 2, since: Timestamp(7) }],
+        waiting: vec![Waiting { execution: id(2), number: 2, mode: ExecutionMode::Queued, since: Timestamp(7) }],
+        succeeded: Some(LastSuccess { execution: id(7), version: 2 }),
         latest: Some(engine::Entry { execution: id(1), stage: 0, attempt: 2 }),
         transition: Transition {
             disabled: true,
@@ -92,6 +96,7 @@ pub fn lanes(pipeline: &str, due: Option<i64>) -> Lanes {
     Lanes {
         next_number: 9,
         lanes: BTreeMap::from([(stage_name("Deploy"), lane), (stage_name("Test"), Lane::default())]),
+        running: vec![id(10)],
         chores: if due.is_none() {
             Vec::new()
         } else {
@@ -99,6 +104,7 @@ pub fn lanes(pipeline: &str, due: Option<i64>) -> Lanes {
                 Chore::Enter { execution: id(3), stage: stage_name("Deploy") },
                 Chore::Supersede { execution: id(4), by: id(5) },
                 Chore::Cancel { execution: id(6) },
+                Chore::RollBack { execution: id(7), stage: stage_name("Deploy"), target: id(8), failed: id(9) },
             ]
         },
         due: due.map(Timestamp),
@@ -138,6 +144,8 @@ pub fn execution(pipeline: &str, number: u64) -> Execution {
         updated: Timestamp(11),
         position: Position::In(1),
         attempts: vec![1, 2, 0],
+        stop: Some(Stop { abandon: true, reason: Some(TEXTS[1].into()) }),
+        rollback: Some(RollbackTarget { execution: id(99), attempts: vec![1, 2] }),
     }
 }
 
@@ -152,27 +160,7 @@ fn revision() -> Revision {
 
 /// A stage attempt with an action in each status; with `check` one is in flight and looked at then.
 pub fn stage(execution: ExecutionId, stage: usize, attempt: u16, check: Option<i64>) -> StageRun {
-    let bare = |name: &str, status| ActionRun {
-        name: action(name),
-        status,
-        requested: None,
-        updated: None,
-        deadline: None,
-        check: None,
-        claims: 0,
-        turn: 0,
-        continuation: None,
-        job: None,
-        token: None,
-        external: None,
-        summary: None,
-        percent: None,
-        updated_by: None,
-        error: None,
-        outputs: Vec::new(),
-        variables: Outputs::None,
-        revision: None,
-    };
+    let bare = |name: &str, status| ActionRun { status, ..ActionRun::pending(action(name)) };
     let mut actions = vec![
         bare("Pending", ActionStatus::Pending),
         ActionRun { variables: Outputs::Inline(texts()), ..bare("Done", ActionStatus::Succeeded) },
@@ -225,6 +213,15 @@ pub fn stage(execution: ExecutionId, stage: usize, attempt: u16, check: Option<i
         started: Timestamp(1),
         updated: Timestamp(2),
         actions,
+        conditions: vec![ConditionRun {
+            kind: ConditionKind::BeforeEntry,
+            status: ConditionStatus::Overridden,
+            updated: Timestamp(2),
+            overridden_by: Some("ada".into()),
+            rules: vec![ActionRun { attempt: 1, ..bare("Rule", ActionStatus::Abandoned) }],
+        }],
+        retries: Retries { automatic: 1, manual: 2, latest: Some(RetryTrigger::Manual) },
+        rolls_back: true,
     }
 }
 
