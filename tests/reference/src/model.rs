@@ -145,35 +145,25 @@ impl Model {
     /// What failed runs again in the same execution, or all of the stage; then the execution goes on from there.
     fn retry(&mut self, run: usize, stage: usize, all: bool) -> Result<(), Refused> {
         let Some(visit) = &self.runs[run].visits[stage] else { return Err(Refused::NotRetryable) };
-        let going_on = visit.status == StageStatus::InProgress;
-        let possible = match visit.status {
-            StageStatus::Failed => true,
+        match visit.status {
             // Assumed: of a stopped stage, what was given up or had not begun runs.
-            StageStatus::Stopped => true,
-            // Failed actions run again at once, while others are still in progress.
-            StageStatus::InProgress => !all && visit.actions.contains(&ActionStatus::Failed),
-            StageStatus::Succeeded | StageStatus::Stopping | StageStatus::Cancelled => false,
-        };
-        let open = going_on || visit.status == StageStatus::Stopping;
-        if open && visit.actions.contains(&ActionStatus::Failed) {
-            return Err(Refused::Busy);
+            StageStatus::Failed | StageStatus::Stopped => (),
+            // A known difference: CodePipeline runs failed actions again while others of their stage are still in
+            // progress; Millrace has the caller wait for those.
+            StageStatus::InProgress | StageStatus::Stopping if visit.actions.contains(&ActionStatus::Failed) => {
+                return Err(Refused::Busy);
+            }
+            _ => return Err(Refused::NotRetryable),
         }
-        if !possible {
-            return Err(Refused::NotRetryable);
-        }
-        if !going_on {
-            self.within_limit(self.runs[run].mode)?;
-        }
+        self.within_limit(self.runs[run].mode)?;
         // Another execution that entered the stage since takes the right to retry away. In PARALLEL there is no other.
         // Assumed: only what could be retried otherwise is refused for that reason.
         if self.runs[run].mode != Mode::Parallel && self.latest[stage] != Some(run) {
             return Err(Refused::NotLatest);
         }
-        // A stage in progress has got no further than the group in which an action failed: the same goes on.
-        let fresh = if going_on { ActionStatus::InProgress } else { ActionStatus::Idle };
         let again = |status: ActionStatus| all || matches!(status, ActionStatus::Failed | ActionStatus::Abandoned);
         let actions = self.runs[run].visits[stage].iter_mut().flat_map(|visit| &mut visit.actions);
-        actions.filter(|status| again(**status)).for_each(|status| *status = fresh);
+        actions.filter(|status| again(**status)).for_each(|status| *status = ActionStatus::Idle);
         self.mark(run, stage, StageStatus::InProgress);
         // Assumed: a closed transition does not matter to an execution that was in the stage already.
         self.runs[run].status = Status::InProgress;
