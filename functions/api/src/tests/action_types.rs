@@ -241,7 +241,7 @@ pub fn probe(executor: ActionTypeExecutor) -> ActionTypeDeclaration {
             .optional(false)
             .key(true)
             .no_echo(no_echo)
-            .queryable(false)
+            .queryable(name == "Depth")
             .build()
             .unwrap()
     };
