@@ -63,9 +63,7 @@ impl Driver {
         most: usize,
     ) -> Result<Vec<Offered>, DriveError> {
         let terms = self.action_type(type_id).await?.definition.terms();
-        // Third parties have no way to say it: their jobs are all in one queue.
-        let queryable = terms.queryable().filter(|_| type_id.owner.as_deref() == Some("Custom"));
-        let query = match (queryable, query) {
+        let query = match (terms.queryable(), query) {
             (None, None) => None,
             (Some(name), Some((given, value))) if name == given => Some(value.to_owned()),
             (Some(name), _) => {

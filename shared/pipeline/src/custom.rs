@@ -298,8 +298,8 @@ pub struct Term {
 impl Terms {
     /// Whether the value of a key is secret. The token of a third party's client always is.
     pub fn is_secret(&self, key: &str) -> bool {
-        let third_party = self.id.owner.as_deref() == Some("ThirdParty");
-        (third_party && key == CLIENT_TOKEN) || self.properties.iter().any(|term| term.secret && term.name == key)
+        (self.is_third_party() && key == CLIENT_TOKEN)
+            || self.properties.iter().any(|term| term.secret && term.name == key)
     }
 
     /// The page of what an action with this configuration works on, if its type has one.
@@ -315,8 +315,16 @@ impl Terms {
         })
     }
 
-    /// The key by whose value job workers poll.
+    fn is_third_party(&self) -> bool {
+        self.id.owner.as_deref() == Some("ThirdParty")
+    }
+
+    /// The key by whose value job workers poll. Third parties' have no way to say one.
+    /// Source: CodePipeline API, `PollForThirdPartyJobs`.
     pub fn queryable(&self) -> Option<&str> {
+        if self.is_third_party() {
+            return None;
+        }
         self.properties.iter().find(|term| term.queryable).map(|term| term.name.as_str())
     }
 }

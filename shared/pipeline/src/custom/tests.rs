@@ -145,7 +145,8 @@ fn configurations_and_artifacts_are_those_of_the_definition() {
         assert_eq!(found[0], (wrong, path.to_owned()), "{configuration}");
     }
     let client = json!({"Project": "shop", "Goal": "test", "ClientId": "c", "ClientToken": "t"});
-    Pipeline::with_types(declared("ThirdParty", client, 1), &types()).unwrap();
+    let pipeline = Pipeline::with_types(declared("ThirdParty", client, 1), &types()).unwrap();
+    assert_eq!(pipeline.stages()[1].actions.last().unwrap().query(), None, "third parties poll for all of their jobs");
 }
 
 #[test]
