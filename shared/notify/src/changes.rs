@@ -215,8 +215,10 @@ mod tests {
         again.attempt = 2;
         again.status = StageStatus::InProgress;
         again.actions[0].status = ActionStatus::Succeeded;
+        again.actions[0].attempt = 1;
         assert_eq!(of_stage(None, &again), [StageChange::Stage(State::Resumed)]);
         again.actions[0].status = ActionStatus::Requested;
+        again.actions[0].attempt = 0;
         assert_eq!(
             of_stage(None, &again),
             [StageChange::Stage(State::Resumed), StageChange::Action(0, State::Started)]

@@ -8,7 +8,8 @@ use super::{Checker, broken};
 
 /// A stage attempt is new or was changed: what may become of the jobs in it.
 pub(super) fn changed(before: Option<&StageRun>, after: &StageRun, now: Timestamp) -> Result<(), String> {
-    for (index, run) in after.actions.iter().enumerate() {
+    // What an attempt took over has ended where it ran.
+    for (index, run) in after.actions.iter().enumerate().filter(|(_, run)| run.attempt == 0) {
         let old = before.and_then(|before| before.actions.get(index));
         if old.is_some_and(|old| presumed(old, run)) {
             return broken(format!("the job {} was nobody's and took a result", after.action_id(index)));
