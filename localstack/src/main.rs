@@ -1,4 +1,4 @@
-//! `cargo run -p local -- up | down | status | demo [--yes] | logs`, each with `--on ministack` or `--on localstack`.
+//! `cargo run -p local -- up | down | status | demo [--yes] | logs | why PIPELINE`, each with `--on ministack` or `--on localstack`.
 #![allow(clippy::print_stdout, reason = "a command prints")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -10,6 +10,7 @@ use local::{Emulator, Options, Stack};
 
 mod demo;
 mod logs;
+mod why;
 
 /// Millrace on this machine.
 #[derive(Parser)]
@@ -38,6 +39,11 @@ enum Command {
     },
     /// Print what the functions have logged.
     Logs,
+    /// Say what the executions of a pipeline wait for.
+    Why {
+        /// The pipeline's name.
+        pipeline: String,
+    },
 }
 
 #[tokio::main]
@@ -58,7 +64,7 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let emulator = arguments.on;
-    match arguments.command {
+    match &arguments.command {
         Command::Up => {
             let stack = Stack::up(emulator, Options::default()).await?;
             println!("up: {} at {}", emulator.name(), stack.endpoint);
@@ -83,7 +89,11 @@ async fn run(arguments: &Arguments) -> Result<ExitCode> {
         },
         Command::Demo { yes } => {
             let stack = Stack::up(emulator, Options::default()).await?;
-            Ok(if demo::run(&stack, yes).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            Ok(if demo::run(&stack, *yes).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Why { pipeline } => {
+            let stack = Stack::attach(emulator, None).await?;
+            why::print(&stack, pipeline).await.map(|()| ExitCode::SUCCESS)
         }
         Command::Logs => logs::print(&Stack::attach(emulator, None).await?).await.map(|()| ExitCode::SUCCESS),
     }
@@ -100,5 +110,7 @@ mod tests {
         assert_eq!(Arguments::parse_from(["local", "status"]).on, Emulator::Ministack);
         let demo = Arguments::parse_from(["local", "demo", "--yes", "--on", "localstack"]);
         assert!(matches!(demo.command, Command::Demo { yes: true }));
+        let why = Arguments::parse_from(["local", "why", "release"]);
+        assert!(matches!(why.command, Command::Why { pipeline } if pipeline == "release"));
     }
 }

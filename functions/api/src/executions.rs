@@ -77,7 +77,12 @@ pub async fn get(app: &App, input: GetPipelineExecutionInput) -> Result<GetPipel
         }
     };
     let execution = app.driver.execution(&name, id).await.map_err(&refusal)?;
-    Ok(GetPipelineExecutionOutput::builder().pipeline_execution(shown(&execution)).build())
+    let mut shown = shown(&execution);
+    // While it goes on, its summary says what it waits for.
+    if execution.status.is_open() {
+        shown.status_summary = Some(app.driver.why(&execution).await.map_err(&refusal)?.join(" "));
+    }
+    Ok(GetPipelineExecutionOutput::builder().pipeline_execution(shown).build())
 }
 
 fn shown(execution: &Execution) -> PipelineExecution {

@@ -24,6 +24,7 @@ mod succeeded;
 mod sweep;
 mod view;
 mod webhooks;
+mod why;
 mod work;
 
 pub use commit::{Driver, Setup};

@@ -37,6 +37,7 @@ mod stop;
 mod sweep;
 mod time;
 mod transition;
+mod why;
 
 pub use command::{Command, Context, Decision, Effect, End, Progress, Refusal, State, Success};
 pub use id::{ActionId, ExecutionId, UnknownId};
@@ -48,6 +49,7 @@ pub use start::{Start, start};
 pub use state::*;
 pub use time::{Policy, Timestamp};
 pub use transition::{TransitionChange, delete, set_transition};
+pub use why::why;
 
 /// Decides what a command changes.
 ///

@@ -263,6 +263,22 @@ async fn parallel_executions_have_no_common_state_and_approvals_of_their_own() {
 }
 
 #[tokio::test]
+async fn an_execution_that_goes_on_says_what_it_waits_for() {
+    in_both(|world, client| async move {
+        let id = begun(&world, &client, &[]).await;
+        let get = || client.get_pipeline_execution().pipeline_name("release").pipeline_execution_id(&id).send();
+        let why = get().await.unwrap().pipeline_execution.unwrap().status_summary.unwrap();
+        assert!(why.starts_with("Action Approve in stage Ask waits for somebody to approve or reject it"), "{why}");
+        let stop = client.stop_pipeline_execution().pipeline_name("release").pipeline_execution_id(&id);
+        stop.abandon(true).reason("enough").send().await.unwrap();
+        let why = get().await.unwrap().pipeline_execution.unwrap().status_summary.unwrap();
+        assert_eq!(why, "Stopped: enough");
+        drop(world);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_full_queue_refuses_further_starts() {
     in_both(|world, client| async move {
         begun(&world, &client, &[("/executionMode", json!("QUEUED"))]).await;
@@ -272,8 +288,7 @@ async fn a_full_queue_refuses_further_starts() {
         let (code, message) = refused!(client.start_pipeline_execution().name("release"));
         assert_eq!(code, "ConcurrentPipelineExecutionsLimitExceededException");
         assert!(message.contains("50"), "{message}");
-        let waiting = stage(&client, 0).await;
-        drop(waiting);
+        assert_eq!(stage(&client, 0).await.inbound_executions().len(), 48, "one is in it, one in the next stage");
         drop(world);
     })
     .await;

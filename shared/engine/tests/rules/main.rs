@@ -14,3 +14,4 @@ mod revisions;
 mod rig;
 mod rollback;
 mod stop;
+mod why;

@@ -1,0 +1,83 @@
+//! What people are told of something that waits.
+
+use engine::{Command, TransitionChange};
+use pipeline::{ConditionKind, StageName};
+use serde_json::json;
+
+use crate::rig::{Rig, declared, pipeline};
+
+fn told(rig: &Rig, id: engine::ExecutionId) -> Vec<String> {
+    let execution = &rig.executions[&id];
+    let stage = match execution.position {
+        engine::Position::In(index) => rig.stages.get(&(id, index, execution.attempts[index])),
+        _ => None,
+    };
+    engine::why(execution, &rig.pipeline, &rig.lanes, stage)
+}
+
+fn one(rig: &Rig, id: engine::ExecutionId) -> String {
+    let told = told(rig, id);
+    assert_eq!(told.len(), 1, "{told:?}");
+    told[0].clone()
+}
+
+fn holds(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in {text:?}");
+    }
+}
+
+#[test]
+fn behind_an_execution_and_behind_a_closed_transition() {
+    let mut rig = Rig::new(pipeline(&[("Prod", &[("P", "StepFunctions", 1)])]));
+    let (first, second) = (rig.start(), rig.start());
+    holds(&one(&rig, second), &["in front of stage Source", &first.to_string(), "is in it"]);
+    let change = TransitionChange {
+        mode: rig.pipeline.mode(),
+        stage: StageName::new("Prod").unwrap(),
+        disable: Some("freeze".into()),
+        by: "ada".into(),
+    };
+    let (lanes, now, policy) = (rig.lanes.clone(), rig.now, rig.policy);
+    let mut random = || uuid::Uuid::nil();
+    let mut context = engine::Context { now, policy: &policy, home: "eu-west-1", random: &mut random };
+    rig.keep(engine::set_transition(lanes, change, &mut context).unwrap());
+    rig.succeed(first, "Fetch");
+    holds(&one(&rig, first), &["in front of stage Prod", "closed by ada", "1970-01-01T00:16:40Z", "\"freeze\""]);
+    holds(&one(&rig, second), &["let into stage Source"]);
+}
+
+#[test]
+fn an_approval_a_provider_a_worker_and_a_job() {
+    let actions = &[("A", "Manual", 1), ("S", "StepFunctions", 1), ("L", "Lambda", 1), ("W", "StepFunctions", 1)];
+    let mut rig = Rig::new(pipeline(&[("Test", actions)]));
+    let id = rig.start();
+    rig.succeed(id, "Fetch");
+    for (name, poll) in [("A", false), ("S", true), ("L", false)] {
+        rig.claim(id, name, 7).unwrap();
+        rig.started(id, name, 7, poll).unwrap();
+    }
+    let told = told(&rig, id);
+    holds(&told[0], &["Action A in stage Test", "approve or reject", "fails at 1970-01-08T00:16:40Z"]);
+    holds(&told[1], &["Action S", "asked again by"]);
+    holds(&told[2], &["Action L", "the result of its job"]);
+    holds(&told[3], &["Action W", "waits for a worker", "called again at 1970-01-01T00:17:00Z"]);
+    rig.stop(id, false).unwrap();
+    holds(&self::told(&rig, id)[0], &["was stopped", "still runs"]);
+}
+
+#[test]
+fn a_rule_and_an_end() {
+    let rule = json!({"name": "Check", "configuration": {"FunctionName": "f"},
+        "ruleTypeId": {"category": "Rule", "provider": "LambdaInvoke"}});
+    let mut rig = Rig::new(declared(&[("Test", &[("T", "StepFunctions", 1)])], |it| {
+        it["stages"][1]["beforeEntry"] = json!({"conditions": [{"result": "FAIL", "rules": [rule]}]});
+    }));
+    let id = rig.start();
+    rig.succeed(id, "Fetch");
+    holds(&one(&rig, id), &["Before stage Test is entered", "rule Check"]);
+    rig.rule(id, "Test", ConditionKind::BeforeEntry, 0, true);
+    rig.stop(id, true).unwrap();
+    holds(&one(&rig, id), &["waits for nothing", "was stopped", "enough"]);
+    assert!(rig.apply(id, Command::Sweep).is_err());
+}
