@@ -28,8 +28,7 @@ pub(crate) fn by_hand(
         step.stage().filter(|run| run.name == *stage).ok_or_else(|| refused("the execution did not come to it"))?;
     let ended = match step.execution().status {
         ExecutionStatus::InProgress | ExecutionStatus::Stopping => {
-            let fails = run.status.is_open() && run.actions.iter().any(|action| action.status == ActionStatus::Failed);
-            return Err(if fails { Refusal::Busy(stage.to_string()) } else { refused("it has not failed") });
+            return while_others_run(step, mode, refused);
         }
         ExecutionStatus::Failed => run.status == StageStatus::Failed,
         ExecutionStatus::Stopped => matches!(run.status, StageStatus::Failed | StageStatus::Stopped),
@@ -49,6 +48,32 @@ pub(crate) fn by_hand(
     }
     revive(step, stage)?;
     again(step, mode, RetryTrigger::Manual, None)
+}
+
+/// A person wants failed actions tried again while others of the stage still run: they go on, and the retry takes place
+/// when they have ended. (CodePipeline begins it at once.)
+fn while_others_run(
+    step: &mut Step<'_, '_>,
+    mode: RetryMode,
+    refused: impl Fn(&'static str) -> Refusal,
+) -> Result<(), Refusal> {
+    let stopping = step.execution().stop.is_some();
+    let Some(run) = step.stage().filter(|run| run.status.is_open()) else {
+        return Err(refused("it has not failed"));
+    };
+    if !run.actions.iter().any(|action| action.status == ActionStatus::Failed) {
+        return Err(refused("it has not failed"));
+    }
+    if stopping || run.retries.wanted {
+        return Err(refused(if stopping { "the execution is being stopped" } else { "it will be retried already" }));
+    }
+    if mode == RetryMode::AllActions {
+        return Err(Refusal::Busy(run.name.to_string()));
+    }
+    if let Some(run) = step.stage_mut() {
+        run.retries.wanted = true;
+    }
+    Ok(())
 }
 
 /// Gives the stage at hand back to its execution, which had ended in it.
@@ -102,6 +127,7 @@ pub(crate) fn again(
     stage.actions = taken_over(&before, mode);
     stage.retries = before.retries;
     stage.retries.latest = Some(trigger);
+    stage.retries.wanted = false;
     match trigger {
         RetryTrigger::Automatic => stage.retries.automatic += 1,
         RetryTrigger::Manual => stage.retries.manual = stage.retries.manual.saturating_add(1),

@@ -5,7 +5,7 @@
 //! failure condition when one has failed. A condition of entry or success has its result when a rule does not hold, one
 //! of failure when all rules hold.
 
-use pipeline::{ConditionKind, StageResult};
+use pipeline::{ConditionKind, RetryMode, StageResult};
 use uuid::Uuid;
 
 use crate::command::Refusal;
@@ -98,8 +98,19 @@ fn after_actions(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refu
     }
 }
 
+/// The stage failed and is tried again at once, by the same execution.
+fn retry(step: &mut Step<'_, '_>, mode: RetryMode, trigger: RetryTrigger, next: Option<Uuid>) -> Result<(), Refusal> {
+    if let Some(stage) = step.stage_mut() {
+        stage.status = StageStatus::Failed;
+    }
+    retry::again(step, mode, trigger, next)
+}
+
 /// An action failed. An execution that rolls back just fails: it must not lead to another of its kind.
 fn failed(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refusal> {
+    if step.stage().is_some_and(|stage| stage.retries.wanted) {
+        return retry(step, RetryMode::FailedActions, RetryTrigger::Manual, next);
+    }
     let failure = declared(step).and_then(|stage| stage.on_failure).filter(|_| step.execution().rollback.is_none());
     match failure {
         None => crossing::leave_failed(step, None),
@@ -126,12 +137,7 @@ fn engage(step: &mut Step<'_, '_>, result: StageResult, next: Option<Uuid>) -> R
             let mode = declared(step).and_then(|stage| stage.on_failure).map(|failure| failure.retry);
             match mode {
                 // One attempt is allowed. Source: CodePipeline API, `RetryStageMetadata`.
-                Some(mode) if stage.retries.automatic == 0 => {
-                    if let Some(stage) = step.stage_mut() {
-                        stage.status = StageStatus::Failed;
-                    }
-                    retry::again(step, mode, RetryTrigger::Automatic, next)
-                }
+                Some(mode) if stage.retries.automatic == 0 => retry(step, mode, RetryTrigger::Automatic, next),
                 _ => crossing::leave_failed(step, None),
             }
         }

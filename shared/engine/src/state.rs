@@ -459,6 +459,9 @@ pub struct Retries {
     pub manual: u16,
     /// Which was the last.
     pub latest: Option<RetryTrigger>,
+    /// Whether a person wants it tried again as soon as what runs in it has ended.
+    #[serde(default)]
+    pub wanted: bool,
 }
 
 /// What had a stage tried again. Source: CodePipeline API, `RetryTrigger`.

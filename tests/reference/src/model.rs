@@ -43,6 +43,8 @@ struct Run {
     arrived: u64,
     /// Whether it rolls a stage back.
     rollback: bool,
+    /// Whether its failed actions are to run again when the others of their stage have ended.
+    retry_wanted: bool,
     visits: Vec<Option<Visit>>,
 }
 
@@ -103,7 +105,16 @@ impl Model {
     fn begin(&mut self, rollback: bool) -> usize {
         let visits = vec![None; self.orders.len()];
         let (version, mode, status) = (self.version, self.mode, Status::InProgress);
-        self.runs.push(Run { version, mode, status, place: Place::Out, arrived: 0, rollback, visits });
+        self.runs.push(Run {
+            version,
+            mode,
+            status,
+            place: Place::Out,
+            arrived: 0,
+            rollback,
+            retry_wanted: false,
+            visits,
+        });
         self.runs.len() - 1
     }
 
@@ -148,10 +159,17 @@ impl Model {
         match visit.status {
             // Assumed: of a stopped stage, what was given up or had not begun runs.
             StageStatus::Failed | StageStatus::Stopped => (),
-            // A known difference: CodePipeline runs failed actions again while others of their stage are still in
-            // progress; Millrace has the caller wait for those.
-            StageStatus::InProgress | StageStatus::Stopping if visit.actions.contains(&ActionStatus::Failed) => {
-                return Err(Refused::Busy);
+            // A known difference: CodePipeline runs failed actions again at once while others of their stage are still in
+            // progress; Millrace when those have ended.
+            StageStatus::InProgress if visit.actions.contains(&ActionStatus::Failed) => {
+                return match (self.runs[run].retry_wanted, all) {
+                    (true, _) => Err(Refused::NotRetryable),
+                    (false, true) => Err(Refused::Busy),
+                    (false, false) => {
+                        self.runs[run].retry_wanted = true;
+                        Ok(())
+                    }
+                };
             }
             _ => return Err(Refused::NotRetryable),
         }
@@ -161,14 +179,20 @@ impl Model {
         if self.runs[run].mode != Mode::Parallel && self.latest[stage] != Some(run) {
             return Err(Refused::NotLatest);
         }
-        let again = |status: ActionStatus| all || matches!(status, ActionStatus::Failed | ActionStatus::Abandoned);
-        let actions = self.runs[run].visits[stage].iter_mut().flat_map(|visit| &mut visit.actions);
-        actions.filter(|status| again(**status)).for_each(|status| *status = ActionStatus::Idle);
-        self.mark(run, stage, StageStatus::InProgress);
+        self.again(run, stage, all);
         // Assumed: a closed transition does not matter to an execution that was in the stage already.
         self.runs[run].status = Status::InProgress;
         self.runs[run].place = Place::Inside(stage);
         Ok(())
+    }
+
+    /// What is retried has not begun again yet.
+    fn again(&mut self, run: usize, stage: usize, all: bool) {
+        let again = |status: ActionStatus| all || matches!(status, ActionStatus::Failed | ActionStatus::Abandoned);
+        let actions = self.runs[run].visits[stage].iter_mut().flat_map(|visit| &mut visit.actions);
+        actions.filter(|status| again(**status)).for_each(|status| *status = ActionStatus::Idle);
+        self.mark(run, stage, StageStatus::InProgress);
+        self.runs[run].retry_wanted = false;
     }
 
     /// A new execution runs the stage once more, with what the target had.
@@ -238,6 +262,10 @@ impl Model {
         }
         // All actions of a stage must succeed; a failure ends the execution and releases the stage.
         if any(ActionStatus::Failed) {
+            if self.runs[run].retry_wanted {
+                self.again(run, stage, false);
+                return true;
+            }
             self.mark(run, stage, StageStatus::Failed);
             self.end(run, Status::Failed);
             return true;

@@ -93,12 +93,36 @@ fn what_has_not_failed_is_not_retried() {
 }
 
 #[test]
-fn as_long_as_others_run_the_caller_is_asked_to_wait() {
+fn a_retry_of_failed_actions_waits_for_those_that_still_run() {
     let mut rig = rig();
     let id = rig.start();
     rig.succeed(id, "Fetch");
     rig.fail(id, "U");
-    assert_eq!(rig.retry(id, "Test", FailedActions), Err(Refusal::Busy("Test".into())));
+    assert_eq!(rig.retry(id, "Test", AllActions), Err(Refusal::Busy("Test".into())), "none may be in progress");
+    rig.retry(id, "Test", FailedActions).unwrap();
+    let again = rig.retry(id, "Test", FailedActions);
+    assert!(matches!(again, Err(Refusal::NotRetryable { .. })), "it is wanted already");
+    assert_eq!(rig.status(id, "U"), ActionStatus::Failed, "the others go on first");
+    rig.succeed(id, "T");
+    let stage = rig.stage(id, "Test").clone();
+    assert_eq!((stage.attempt, stage.retries.manual, stage.retries.wanted), (2, 1, false));
+    assert_eq!([rig.status(id, "T"), rig.status(id, "U")], [ActionStatus::Succeeded, ActionStatus::Requested]);
+    rig.fail(id, "U");
+    assert_eq!(rig.executions[&id].status, ExecutionStatus::Failed, "it was wanted once");
+}
+
+#[test]
+fn a_stop_comes_before_a_retry_that_is_wanted() {
+    let mut rig = rig();
+    let id = rig.start();
+    rig.succeed(id, "Fetch");
+    rig.fail(id, "U");
+    rig.retry(id, "Test", FailedActions).unwrap();
+    rig.stop(id, false).unwrap();
+    rig.succeed(id, "T");
+    assert_eq!(rig.executions[&id].status, ExecutionStatus::Stopped);
+    rig.retry(id, "Test", FailedActions).unwrap();
+    assert_eq!(rig.status(id, "U"), ActionStatus::Requested);
 }
 
 #[test]
