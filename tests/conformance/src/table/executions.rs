@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 use wire::Operation;
 
 use super::prepare::{
-    FORGED, UNKNOWN, UNKNOWN_ACTION, approval, called, created, deployed, github, newest, release, with,
+    FORGED, MANY, UNKNOWN, UNKNOWN_ACTION, approval, called, created, deployed, github, newest, offered, release,
+    started, with,
 };
-use super::{Case, NO_LIMIT, Row, case, input, later};
+use super::{Case, Row, case, input, later};
 
 /// This input where the pipeline exists and waits for its approval.
 fn there(value: Value) -> Case {
@@ -40,6 +41,17 @@ fn result(rest: Value) -> Case {
     })
 }
 
+/// The result of a job that its worker was offered and has not taken.
+fn early(rest: Value) -> Case {
+    case(move |world| {
+        let mut input = rest.clone();
+        later(async move {
+            input["jobId"] = offered(world).await["id"].clone();
+            input
+        })
+    })
+}
+
 /// The result of a job that has had one.
 fn late(rest: Value) -> Case {
     case(move |world| {
@@ -53,11 +65,42 @@ fn late(rest: Value) -> Case {
     })
 }
 
-fn revision(pipeline: &str, stage: &str, action: &str) -> Case {
-    let given = json!({
+/// A pipeline in this mode that has as many executions as it may.
+fn full(mode: &'static str) -> Case {
+    case(move |world| {
+        later(async move {
+            created(world, with_mode(release(&[]), mode)).await;
+            started(world, MANY - 1).await;
+            json!({"name": "release"})
+        })
+    })
+}
+
+fn with_mode(mut declaration: Value, mode: &str) -> Value {
+    declaration["executionMode"] = mode.into();
+    declaration
+}
+
+/// A transition's input where the pipeline has none.
+fn parallel(value: Value) -> Case {
+    case(move |world| {
+        let value = value.clone();
+        later(async move {
+            created(world, with_mode(release(&[]), "PARALLEL")).await;
+            value
+        })
+    })
+}
+
+fn reported(pipeline: &str, stage: &str, action: &str) -> Value {
+    json!({
         "pipelineName": pipeline, "stageName": stage, "actionName": action,
         "actionRevision": {"revisionId": "7f3", "revisionChangeId": "1", "created": 1_700_000_000},
-    });
+    })
+}
+
+fn revision(pipeline: &str, stage: &str, action: &str) -> Case {
+    let given = reported(pipeline, stage, action);
     case(move |world| {
         let given = given.clone();
         later(async move {
@@ -110,6 +153,8 @@ fn runs() -> Vec<Row> {
             ),
             errors: vec![
                 ("PipelineNotFoundException", input(json!({"name": "gone"}))),
+                ("ConcurrentPipelineExecutionsLimitExceededException", full("QUEUED")),
+                ("ConcurrentPipelineExecutionsLimitExceededException", full("PARALLEL")),
                 (
                     "ValidationException",
                     there(json!({
@@ -118,13 +163,10 @@ fn runs() -> Vec<Row> {
                     })),
                 ),
             ],
-            never: &[
-                NO_LIMIT,
-                (
-                    "ConflictException",
-                    "a start waits for nothing: what other calls do to the pipeline comes before or after it",
-                ),
-            ],
+            never: &[(
+                "ConflictException",
+                "a start waits for nothing: what other calls do to the pipeline comes before or after it",
+            )],
             differences: &[
                 "a source revision of a kind that its action does not have, of no source action, or given twice is a ValidationException",
                 "an S3_OBJECT_KEY needs AllowOverrideForS3ObjectKey in the action's configuration, and is refused at the start without it",
@@ -278,6 +320,7 @@ fn answers() -> Vec<Row> {
             errors: vec![
                 ("JobNotFoundException", unknown(json!({}))),
                 ("InvalidJobStateException", late(json!({}))),
+                ("InvalidJobStateException", early(json!({}))),
                 (
                     "OutputVariablesSizeExceededException",
                     result(json!({"outputVariables": {"report": "x".repeat(122_881)}})),
@@ -291,7 +334,8 @@ fn answers() -> Vec<Row> {
             good: (result(failure.clone()), &[]),
             errors: vec![
                 ("JobNotFoundException", unknown(failure.clone())),
-                ("InvalidJobStateException", late(failure)),
+                ("InvalidJobStateException", late(failure.clone())),
+                ("InvalidJobStateException", early(failure)),
             ],
             never: &[],
             differences: &[],
@@ -309,8 +353,18 @@ fn others() -> Vec<Row> {
                 ("StageNotFoundException", revision("release", "Nowhere", "Fetch")),
                 ("ActionNotFoundException", revision("release", "Source", "Nothing")),
                 ("ValidationException", revision("release", "Deploy", "Publish")),
+                (
+                    "ConcurrentPipelineExecutionsLimitExceededException",
+                    case(|world| {
+                        later(async move {
+                            created(world, with_mode(github(), "QUEUED")).await;
+                            started(world, MANY - 1).await;
+                            reported("release", "Source", "Fetch")
+                        })
+                    }),
+                ),
             ],
-            never: &[NO_LIMIT],
+            never: &[],
             differences: &[
                 "newRevision is false when the revision is the one that was reported last for the action, and true otherwise",
                 "an action that is no source, or whose owner is AWS, is a ValidationException",
@@ -322,9 +376,12 @@ fn others() -> Vec<Row> {
             errors: vec![
                 ("PipelineNotFoundException", input(closed("gone", "Deploy"))),
                 ("StageNotFoundException", there(closed("release", "Nowhere"))),
+                ("ValidationException", parallel(closed("release", "Deploy"))),
             ],
             never: &[],
-            differences: &["an Outbound transition is a ValidationException"],
+            differences: &[
+                "an Outbound transition is a ValidationException, and so is any in PARALLEL mode, where executions wait for nothing",
+            ],
         },
         Row {
             operation: Operation::EnableStageTransition,
@@ -332,9 +389,12 @@ fn others() -> Vec<Row> {
             errors: vec![
                 ("PipelineNotFoundException", input(transition("gone", "Deploy"))),
                 ("StageNotFoundException", there(transition("release", "Nowhere"))),
+                ("ValidationException", parallel(transition("release", "Deploy"))),
             ],
             never: &[],
-            differences: &["an Outbound transition is a ValidationException"],
+            differences: &[
+                "an Outbound transition is a ValidationException, and so is any in PARALLEL mode, where executions wait for nothing",
+            ],
         },
         Row {
             operation: Operation::ListRuleTypes,
