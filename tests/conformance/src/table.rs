@@ -48,11 +48,11 @@ pub fn rows() -> Vec<Row> {
     rows
 }
 
+/// What becomes of a change that lost a race.
+const LOST_RACE: &str = "a change that lost a race is decided again on what is there then; after 200 lost races the answer is ThrottlingException, which clients repeat";
 /// Why `ConcurrentModificationException` does not occur.
-const NO_RACE: (&str, &str) = (
-    "ConcurrentModificationException",
-    "a change that lost a race is decided again on what is there then; after 200 lost races the answer is ThrottlingException, which clients repeat",
-);
+const NO_RACE: (&str, &str) = ("ConcurrentModificationException", LOST_RACE);
+
 /// A case that needs the world.
 fn case<F>(prepare: F) -> Case
 where

@@ -6,14 +6,11 @@ use wire::Operation;
 use super::prepare::{
     FORGED, MANY, UNKNOWN, approve, checked, created, forbidden, newest, release, started, stopping, straight, with,
 };
-use super::{Case, Row, case, input, later};
+use super::{Case, LOST_RACE, Row, case, input, later};
 use crate::world::World;
 
 /// Why `ConflictException` does not occur.
-const NO_CONFLICT: (&str, &str) = (
-    "ConflictException",
-    "a change that lost a race is decided again on what is there then; after 200 lost races the answer is ThrottlingException, which clients repeat",
-);
+const NO_CONFLICT: (&str, &str) = ("ConflictException", LOST_RACE);
 
 /// The input that names the newest execution of a pipeline, in this member, after its first has gone as far as it goes.
 fn newest_of(declaration: Value, member: &'static str, rest: Value) -> Case {

@@ -1,11 +1,10 @@
-//! Executions, actions, approvals, jobs, transitions.
+//! Executions, actions, approvals, revisions, transitions, rule types.
 
 use serde_json::{Value, json};
 use wire::Operation;
 
 use super::prepare::{
-    FORGED, MANY, UNKNOWN, UNKNOWN_ACTION, approval, called, created, deployed, github, newest, offered, release,
-    started, with,
+    FORGED, MANY, UNKNOWN, UNKNOWN_ACTION, approval, created, deployed, github, newest, release, started, with,
 };
 use super::{Case, Row, case, input, later};
 
@@ -26,41 +25,6 @@ fn answer(pointer: &'static str, value: &'static str) -> Case {
         later(async move {
             created(world, release(&[])).await;
             with(approval(world).await, pointer, value.into())
-        })
-    })
-}
-
-/// A job's result, with the job's id.
-fn result(rest: Value) -> Case {
-    case(move |world| {
-        let mut input = rest.clone();
-        later(async move {
-            input["jobId"] = called(world).await.into();
-            input
-        })
-    })
-}
-
-/// The result of a job that its worker was offered and has not taken.
-fn early(rest: Value) -> Case {
-    case(move |world| {
-        let mut input = rest.clone();
-        later(async move {
-            input["jobId"] = offered(world).await["id"].clone();
-            input
-        })
-    })
-}
-
-/// The result of a job that has had one.
-fn late(rest: Value) -> Case {
-    case(move |world| {
-        let mut input = rest.clone();
-        later(async move {
-            let job = called(world).await;
-            world.done(Operation::PutJobSuccessResult, json!({"jobId": job})).await;
-            input["jobId"] = job.into();
-            input
         })
     })
 }
@@ -277,70 +241,37 @@ fn runs() -> Vec<Row> {
 }
 
 fn answers() -> Vec<Row> {
-    let failure = json!({"failureDetails": {"type": "JobFailed", "message": "3 tests failed"}});
-    let unknown = |mut rest: Value| {
-        rest["jobId"] = UNKNOWN_ACTION.into();
-        input(rest)
-    };
-    vec![
-        Row {
-            operation: Operation::PutApprovalResult,
-            good: (
+    vec![Row {
+        operation: Operation::PutApprovalResult,
+        good: (
+            case(|world| {
+                later(async move {
+                    created(world, release(&[])).await;
+                    approval(world).await
+                })
+            }),
+            &["/approvedAt"],
+        ),
+        errors: vec![
+            ("PipelineNotFoundException", answer("/pipelineName", "gone")),
+            ("StageNotFoundException", answer("/stageName", "Nowhere")),
+            ("ActionNotFoundException", answer("/actionName", "Nothing")),
+            ("InvalidApprovalTokenException", answer("/token", "11111111-2222-4333-8444-555555555555")),
+            (
+                "ApprovalAlreadyCompletedException",
                 case(|world| {
                     later(async move {
                         created(world, release(&[])).await;
-                        approval(world).await
+                        let approval = approval(world).await;
+                        world.done(Operation::PutApprovalResult, approval.clone()).await;
+                        approval
                     })
                 }),
-                &["/approvedAt"],
             ),
-            errors: vec![
-                ("PipelineNotFoundException", answer("/pipelineName", "gone")),
-                ("StageNotFoundException", answer("/stageName", "Nowhere")),
-                ("ActionNotFoundException", answer("/actionName", "Nothing")),
-                ("InvalidApprovalTokenException", answer("/token", "11111111-2222-4333-8444-555555555555")),
-                (
-                    "ApprovalAlreadyCompletedException",
-                    case(|world| {
-                        later(async move {
-                            created(world, release(&[])).await;
-                            let approval = approval(world).await;
-                            world.done(Operation::PutApprovalResult, approval.clone()).await;
-                            approval
-                        })
-                    }),
-                ),
-            ],
-            never: &[],
-            differences: &[],
-        },
-        Row {
-            operation: Operation::PutJobSuccessResult,
-            good: (result(json!({"outputVariables": {"passed": "12"}})), &[]),
-            errors: vec![
-                ("JobNotFoundException", unknown(json!({}))),
-                ("InvalidJobStateException", late(json!({}))),
-                ("InvalidJobStateException", early(json!({}))),
-                (
-                    "OutputVariablesSizeExceededException",
-                    result(json!({"outputVariables": {"report": "x".repeat(122_881)}})),
-                ),
-            ],
-            never: &[],
-            differences: &[],
-        },
-        Row {
-            operation: Operation::PutJobFailureResult,
-            good: (result(failure.clone()), &[]),
-            errors: vec![
-                ("JobNotFoundException", unknown(failure.clone())),
-                ("InvalidJobStateException", late(failure.clone())),
-                ("InvalidJobStateException", early(failure)),
-            ],
-            never: &[],
-            differences: &[],
-        },
-    ]
+        ],
+        never: &[],
+        differences: &[],
+    }]
 }
 
 fn others() -> Vec<Row> {

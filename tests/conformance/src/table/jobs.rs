@@ -1,11 +1,11 @@
-//! Jobs of job workers: the account's own, and third parties'.
+//! Jobs of functions, of the account's job workers, and of third parties.
 
 use serde_json::{Value, json};
 use wire::Operation;
 
 use super::prepare::{
-    CLIENT_TOKEN, UNKNOWN_ACTION, acknowledged, jenkins, offered, polled, probe_offered, probe_queued, probe_taken,
-    queued,
+    CLIENT_TOKEN, UNKNOWN_ACTION, acknowledged, called, jenkins, offered, polled, probe_offered, probe_queued,
+    probe_taken, queued,
 };
 use super::{Case, Row, case, input, later};
 
@@ -19,8 +19,44 @@ fn unknown(mut rest: Value) -> Case {
     input(rest)
 }
 
+/// A job's result, with the job's id.
+fn result(rest: Value) -> Case {
+    case(move |world| {
+        let mut input = rest.clone();
+        later(async move {
+            input["jobId"] = called(world).await.into();
+            input
+        })
+    })
+}
+
+/// The result of a job that its worker was offered and has not taken.
+fn early(rest: Value) -> Case {
+    case(move |world| {
+        let mut input = rest.clone();
+        later(async move {
+            input["jobId"] = offered(world).await["id"].clone();
+            input
+        })
+    })
+}
+
+/// The result of a job that has had one.
+fn late(rest: Value) -> Case {
+    case(move |world| {
+        let mut input = rest.clone();
+        later(async move {
+            let job = called(world).await;
+            world.done(Operation::PutJobSuccessResult, json!({"jobId": job})).await;
+            input["jobId"] = job.into();
+            input
+        })
+    })
+}
+
 pub(super) fn rows() -> Vec<Row> {
     let mut rows = own();
+    rows.extend(results());
     rows.extend(third_party());
     rows
 }
@@ -113,6 +149,40 @@ fn own() -> Vec<Row> {
     ]
 }
 
+fn results() -> Vec<Row> {
+    let failure = json!({"failureDetails": {"type": "JobFailed", "message": "3 tests failed"}});
+    vec![
+        Row {
+            operation: Operation::PutJobSuccessResult,
+            good: (result(json!({"outputVariables": {"passed": "12"}})), &[]),
+            errors: vec![
+                ("JobNotFoundException", unknown(json!({}))),
+                ("InvalidJobStateException", late(json!({}))),
+                ("InvalidJobStateException", early(json!({}))),
+                (
+                    "OutputVariablesSizeExceededException",
+                    result(json!({"outputVariables": {"report": "x".repeat(122_881)}})),
+                ),
+            ],
+            never: &[],
+            differences: &[],
+        },
+        Row {
+            operation: Operation::PutJobFailureResult,
+            good: (result(failure.clone()), &[]),
+            errors: vec![
+                ("JobNotFoundException", unknown(failure.clone())),
+                ("InvalidJobStateException", late(failure.clone())),
+                ("InvalidJobStateException", early(failure)),
+            ],
+            never: &[],
+            differences: &[
+                "for a rule of an onFailure condition it means that the condition is not met, where the user guide says that a function's error meets it",
+            ],
+        },
+    ]
+}
+
 /// An input about the job of a third party's action, with this token.
 fn of(token: &'static str, rest: Value, over: bool) -> Case {
     case(move |world| {
@@ -167,7 +237,7 @@ fn third_party() -> Vec<Row> {
             errors: vec![("ActionTypeNotFoundException", input(poll))],
             never: &[],
             differences: &[
-                "clientId is what the action's configuration has as ClientId, which AWS makes when a person connects the action",
+                "clientId, and the token that goes with it, are settings of the action's configuration, ClientId and ClientToken",
                 "one job where maxBatchSize says nothing, and 10 at most; all jobs of a type are in one queue",
                 "a job that is offered and not acknowledged within LeaseSeconds, 60 by default, is offered again with another nonce",
                 "an action type of another owner than ThirdParty is a ValidationException",
