@@ -7,8 +7,9 @@ use wire::Operation;
 use crate::model::{Member, Shape, Text, model};
 
 /// Values that between them satisfy every string shape of the model.
-const CANDIDATES: [&str; 12] = [
+const CANDIDATES: [&str; 13] = [
     "a",
+    "ThirdParty",
     "sample-value",
     "1",
     "us-east-1",

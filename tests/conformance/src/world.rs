@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use api::App;
 use async_trait::async_trait;
-use aws_config::{BehaviorVersion, SdkConfig};
 use driver::{Clock, Dispatch, DispatchError, Driver, Message, Outcome, Perform, PerformError, Setup, Task};
 use engine::{ActionError, Policy, Progress, Revision, Success, Timestamp};
 use lambda_http::{Body, IntoResponse};
@@ -18,6 +17,7 @@ use uuid::Uuid;
 use wire::{Operation, Protocol};
 
 use crate::protocol;
+use crate::testing::{self, Stub};
 
 /// The account of every world.
 pub const ACCOUNT: &str = "111122223333";
@@ -43,10 +43,18 @@ pub struct World {
     outbox: Arc<Outbox>,
 }
 
-/// The roles of pipelines, of which no test here assumes one.
+/// What STS answers: every role may be assumed.
+const ASSUMED: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>JOB</AccessKeyId>\
+    <SecretAccessKey>job-secret</SecretAccessKey><SessionToken>job-token</SessionToken>\
+    <Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
+
+/// The roles of pipelines, for the credentials of jobs.
 fn roles() -> Roles {
-    let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
-    Clients::from_config(config, None).roles().clone()
+    let sts = Stub::new(|request| {
+        assert!(request.body.contains("Action=AssumeRole"), "{}", request.body);
+        testing::Answer::ok(ASSUMED)
+    });
+    Clients::from_config(sts.config(), None).roles().clone()
 }
 
 impl Default for World {
@@ -149,7 +157,7 @@ impl Dispatch for Outbox {
     }
 }
 
-/// Sources find a revision; approvals and jobs wait; an action of the name `Broken` fails.
+/// Sources find a revision; approvals, jobs and rules wait; an action of the name `Broken` fails.
 struct Providers;
 
 #[async_trait]
@@ -166,7 +174,8 @@ impl Perform for Providers {
                 revision: Some(Revision { id: "v1".into(), summary: None, url: None, created: None }),
                 ..Success::default()
             }),
-            ("Source" | "Approval" | "Invoke", _) => Outcome::Running { report, poll: false },
+            _ if task.action.is_polled() => Outcome::Running { report, poll: false },
+            ("Source" | "Approval" | "Invoke" | "Rule", _) => Outcome::Running { report, poll: false },
             _ => Outcome::Succeeded(Success { report, ..Success::default() }),
         })
     }

@@ -7,17 +7,16 @@ use conformance::edges;
 use conformance::model::{Shape, model};
 use conformance::page;
 use conformance::protocol::BOTH;
-use conformance::table::{PENDING, rows};
+use conformance::table::rows;
 use conformance::world::World;
 use wire::{Operation, Protocol};
 
 #[test]
-fn every_operation_has_a_row_or_is_pending() {
+fn every_operation_has_a_row() {
     let rows: Vec<Operation> = rows().iter().map(|row| row.operation).collect();
     for operation in Operation::ALL {
         let found = rows.iter().filter(|found| *found == operation).count();
-        let expected = usize::from(!PENDING.contains(operation));
-        assert_eq!(found, expected, "{operation}");
+        assert_eq!(found, 1, "{operation}");
     }
     assert_eq!(model().operations.len(), Operation::ALL.len());
 }
@@ -136,14 +135,6 @@ fn the_page_says_what_the_table_says() {
     }
     for operation in Operation::ALL {
         assert!(written.contains(&format!("\n| {operation} |")), "{operation}");
-    }
-}
-
-#[tokio::test]
-async fn a_pending_operation_is_not_taken_for_a_tested_one() {
-    let written = std::fs::read_to_string(page::PATH).unwrap();
-    for operation in PENDING {
-        assert!(written.contains(&format!("| {operation} | not tested here yet")), "{operation}");
     }
 }
 

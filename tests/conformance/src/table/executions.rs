@@ -1,12 +1,12 @@
-//! Executions, actions, approvals, jobs, transitions.
+//! Executions, actions, approvals, revisions, transitions, rule types.
 
 use serde_json::{Value, json};
 use wire::Operation;
 
 use super::prepare::{
-    FORGED, UNKNOWN, UNKNOWN_ACTION, approval, called, created, deployed, github, newest, release, with,
+    FORGED, MANY, UNKNOWN, UNKNOWN_ACTION, approval, created, deployed, github, newest, release, started, with,
 };
-use super::{Case, NO_LIMIT, Row, case, input, later};
+use super::{Case, Row, case, input, later};
 
 /// This input where the pipeline exists and waits for its approval.
 fn there(value: Value) -> Case {
@@ -29,35 +29,42 @@ fn answer(pointer: &'static str, value: &'static str) -> Case {
     })
 }
 
-/// A job's result, with the job's id.
-fn result(rest: Value) -> Case {
+/// A pipeline in this mode that has as many executions as it may.
+fn full(mode: &'static str) -> Case {
     case(move |world| {
-        let mut input = rest.clone();
         later(async move {
-            input["jobId"] = called(world).await.into();
-            input
+            created(world, with_mode(release(&[]), mode)).await;
+            started(world, MANY - 1).await;
+            json!({"name": "release"})
         })
     })
 }
 
-/// The result of a job that has had one.
-fn late(rest: Value) -> Case {
+fn with_mode(mut declaration: Value, mode: &str) -> Value {
+    declaration["executionMode"] = mode.into();
+    declaration
+}
+
+/// A transition's input where the pipeline has none.
+fn parallel(value: Value) -> Case {
     case(move |world| {
-        let mut input = rest.clone();
+        let value = value.clone();
         later(async move {
-            let job = called(world).await;
-            world.done(Operation::PutJobSuccessResult, json!({"jobId": job})).await;
-            input["jobId"] = job.into();
-            input
+            created(world, with_mode(release(&[]), "PARALLEL")).await;
+            value
         })
+    })
+}
+
+fn reported(pipeline: &str, stage: &str, action: &str) -> Value {
+    json!({
+        "pipelineName": pipeline, "stageName": stage, "actionName": action,
+        "actionRevision": {"revisionId": "7f3", "revisionChangeId": "1", "created": 1_700_000_000},
     })
 }
 
 fn revision(pipeline: &str, stage: &str, action: &str) -> Case {
-    let given = json!({
-        "pipelineName": pipeline, "stageName": stage, "actionName": action,
-        "actionRevision": {"revisionId": "7f3", "revisionChangeId": "1", "created": 1_700_000_000},
-    });
+    let given = reported(pipeline, stage, action);
     case(move |world| {
         let given = given.clone();
         later(async move {
@@ -110,6 +117,8 @@ fn runs() -> Vec<Row> {
             ),
             errors: vec![
                 ("PipelineNotFoundException", input(json!({"name": "gone"}))),
+                ("ConcurrentPipelineExecutionsLimitExceededException", full("QUEUED")),
+                ("ConcurrentPipelineExecutionsLimitExceededException", full("PARALLEL")),
                 (
                     "ValidationException",
                     there(json!({
@@ -118,13 +127,10 @@ fn runs() -> Vec<Row> {
                     })),
                 ),
             ],
-            never: &[
-                NO_LIMIT,
-                (
-                    "ConflictException",
-                    "a start waits for nothing: what other calls do to the pipeline comes before or after it",
-                ),
-            ],
+            never: &[(
+                "ConflictException",
+                "a start waits for nothing: what other calls do to the pipeline comes before or after it",
+            )],
             differences: &[
                 "a source revision of a kind that its action does not have, of no source action, or given twice is a ValidationException",
                 "an S3_OBJECT_KEY needs AllowOverrideForS3ObjectKey in the action's configuration, and is refused at the start without it",
@@ -235,68 +241,37 @@ fn runs() -> Vec<Row> {
 }
 
 fn answers() -> Vec<Row> {
-    let failure = json!({"failureDetails": {"type": "JobFailed", "message": "3 tests failed"}});
-    let unknown = |mut rest: Value| {
-        rest["jobId"] = UNKNOWN_ACTION.into();
-        input(rest)
-    };
-    vec![
-        Row {
-            operation: Operation::PutApprovalResult,
-            good: (
+    vec![Row {
+        operation: Operation::PutApprovalResult,
+        good: (
+            case(|world| {
+                later(async move {
+                    created(world, release(&[])).await;
+                    approval(world).await
+                })
+            }),
+            &["/approvedAt"],
+        ),
+        errors: vec![
+            ("PipelineNotFoundException", answer("/pipelineName", "gone")),
+            ("StageNotFoundException", answer("/stageName", "Nowhere")),
+            ("ActionNotFoundException", answer("/actionName", "Nothing")),
+            ("InvalidApprovalTokenException", answer("/token", "11111111-2222-4333-8444-555555555555")),
+            (
+                "ApprovalAlreadyCompletedException",
                 case(|world| {
                     later(async move {
                         created(world, release(&[])).await;
-                        approval(world).await
+                        let approval = approval(world).await;
+                        world.done(Operation::PutApprovalResult, approval.clone()).await;
+                        approval
                     })
                 }),
-                &["/approvedAt"],
             ),
-            errors: vec![
-                ("PipelineNotFoundException", answer("/pipelineName", "gone")),
-                ("StageNotFoundException", answer("/stageName", "Nowhere")),
-                ("ActionNotFoundException", answer("/actionName", "Nothing")),
-                ("InvalidApprovalTokenException", answer("/token", "11111111-2222-4333-8444-555555555555")),
-                (
-                    "ApprovalAlreadyCompletedException",
-                    case(|world| {
-                        later(async move {
-                            created(world, release(&[])).await;
-                            let approval = approval(world).await;
-                            world.done(Operation::PutApprovalResult, approval.clone()).await;
-                            approval
-                        })
-                    }),
-                ),
-            ],
-            never: &[],
-            differences: &[],
-        },
-        Row {
-            operation: Operation::PutJobSuccessResult,
-            good: (result(json!({"outputVariables": {"passed": "12"}})), &[]),
-            errors: vec![
-                ("JobNotFoundException", unknown(json!({}))),
-                ("InvalidJobStateException", late(json!({}))),
-                (
-                    "OutputVariablesSizeExceededException",
-                    result(json!({"outputVariables": {"report": "x".repeat(122_881)}})),
-                ),
-            ],
-            never: &[],
-            differences: &[],
-        },
-        Row {
-            operation: Operation::PutJobFailureResult,
-            good: (result(failure.clone()), &[]),
-            errors: vec![
-                ("JobNotFoundException", unknown(failure.clone())),
-                ("InvalidJobStateException", late(failure)),
-            ],
-            never: &[],
-            differences: &[],
-        },
-    ]
+        ],
+        never: &[],
+        differences: &[],
+    }]
 }
 
 fn others() -> Vec<Row> {
@@ -309,8 +284,18 @@ fn others() -> Vec<Row> {
                 ("StageNotFoundException", revision("release", "Nowhere", "Fetch")),
                 ("ActionNotFoundException", revision("release", "Source", "Nothing")),
                 ("ValidationException", revision("release", "Deploy", "Publish")),
+                (
+                    "ConcurrentPipelineExecutionsLimitExceededException",
+                    case(|world| {
+                        later(async move {
+                            created(world, with_mode(github(), "QUEUED")).await;
+                            started(world, MANY - 1).await;
+                            reported("release", "Source", "Fetch")
+                        })
+                    }),
+                ),
             ],
-            never: &[NO_LIMIT],
+            never: &[],
             differences: &[
                 "newRevision is false when the revision is the one that was reported last for the action, and true otherwise",
                 "an action that is no source, or whose owner is AWS, is a ValidationException",
@@ -322,9 +307,12 @@ fn others() -> Vec<Row> {
             errors: vec![
                 ("PipelineNotFoundException", input(closed("gone", "Deploy"))),
                 ("StageNotFoundException", there(closed("release", "Nowhere"))),
+                ("ValidationException", parallel(closed("release", "Deploy"))),
             ],
             never: &[],
-            differences: &["an Outbound transition is a ValidationException"],
+            differences: &[
+                "an Outbound transition is a ValidationException, and so is any in PARALLEL mode, where executions wait for nothing",
+            ],
         },
         Row {
             operation: Operation::EnableStageTransition,
@@ -332,9 +320,12 @@ fn others() -> Vec<Row> {
             errors: vec![
                 ("PipelineNotFoundException", input(transition("gone", "Deploy"))),
                 ("StageNotFoundException", there(transition("release", "Nowhere"))),
+                ("ValidationException", parallel(transition("release", "Deploy"))),
             ],
             never: &[],
-            differences: &["an Outbound transition is a ValidationException"],
+            differences: &[
+                "an Outbound transition is a ValidationException, and so is any in PARALLEL mode, where executions wait for nothing",
+            ],
         },
         Row {
             operation: Operation::ListRuleTypes,

@@ -12,6 +12,11 @@ pub const UNKNOWN_ACTION: &str = "11111111-2222-8333-8444-000000010000";
 /// A page token that no listing has given.
 pub const FORGED: &str = "bm9uc2Vuc2U";
 
+/// How many executions may run at the same time, in the modes that have such a limit.
+pub const MANY: usize = 50;
+/// The token of a third party's client.
+pub const CLIENT_TOKEN: &str = "token-1";
+
 fn action(name: &str, category: &str, provider: &str, configuration: Value) -> Value {
     json!({
         "name": name,
@@ -57,7 +62,7 @@ pub fn github() -> Value {
     release(&[("/stages/0/actions", json!([source]))])
 }
 
-/// A declaration that keeps all rules and is larger than what can be stored.
+/// A declaration that keeps all rules and is larger than an item of the table.
 pub fn large() -> Value {
     let stage = |number: usize| {
         let actions: Vec<Value> = (0..50)
@@ -123,6 +128,161 @@ pub async fn deployed(world: &World) -> String {
 pub fn with(mut value: Value, pointer: &str, other: Value) -> Value {
     *value.pointer_mut(pointer).unwrap() = other;
     value
+}
+
+fn deploy(name: &str) -> Value {
+    let mut publish = action(name, "Deploy", "S3", json!({"BucketName": "site", "Extract": "true"}));
+    publish["inputArtifacts"] = json!([{"name": "App"}]);
+    publish
+}
+
+/// The same pipeline with nothing but deployments after its source: it goes to its end by itself, or fails in its second
+/// stage where the action in it is `Broken`.
+pub fn straight(second: &str, changes: &[(&str, Value)]) -> Value {
+    let stages = [("/stages/1/actions", json!([deploy(second)])), ("/stages/2/actions", json!([deploy("Check")]))];
+    release(&[&stages, changes].concat())
+}
+
+/// An approval.
+pub fn approve() -> Value {
+    action("Approve", "Approval", "Manual", json!({}))
+}
+
+/// A pipeline whose third stage is entered when two functions say so, with this result when one does not.
+pub fn checked(result: &str, changes: &[(&str, Value)]) -> Value {
+    let rule = |name: &str| {
+        json!({
+            "name": name,
+            "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "LambdaInvoke", "version": "1"},
+            "configuration": {"FunctionName": "check"},
+        })
+    };
+    let conditions = json!({"conditions": [{"result": result, "rules": [rule("Calm"), rule("Free")]}]});
+    let condition = [("/stages/2/beforeEntry", conditions)];
+    straight("Publish", &[&condition, changes].concat())
+}
+
+/// Has the functions say no that the third stage's condition asks, and everything that follows from it happen.
+pub async fn forbidden(world: &World) {
+    let state = world.done(Operation::GetPipelineState, json!({"name": "release"})).await;
+    let condition = &state["stageStates"][2]["beforeEntryConditionState"]["conditionStates"][0];
+    for rule in condition["ruleStates"].as_array().unwrap() {
+        let details = json!({"type": "JobFailed", "message": "It rains"});
+        let answer = json!({"jobId": rule["latestExecution"]["ruleExecutionId"], "failureDetails": details});
+        world.done(Operation::PutJobFailureResult, answer).await;
+    }
+    world.work().await;
+}
+
+/// Starts so many executions, and does nothing of what they have to do.
+pub async fn started(world: &World, count: usize) {
+    for _ in 0..count {
+        world.done(Operation::StartPipelineExecution, json!({"name": "release"})).await;
+    }
+}
+
+/// The input that stops the newest execution, which has been stopped that way.
+pub async fn stopping(world: &World, abandon: bool) -> Value {
+    let id = newest(world).await;
+    let input = json!({"pipelineName": "release", "pipelineExecutionId": id, "abandon": abandon});
+    world.done(Operation::StopPipelineExecution, input.clone()).await;
+    input
+}
+
+/// The account's type Build/Jenkins of this version: a queryable project, a secret password.
+pub fn jenkins(version: &str) -> Value {
+    json!({
+        "category": "Build", "provider": "Jenkins", "version": version,
+        "settings": {"entityUrlTemplate": "https://jenkins.example.com/job/{Config:Project}/"},
+        "configurationProperties": [
+            {"name": "Project", "required": true, "key": true, "secret": false, "queryable": true},
+            {"name": "Password", "required": false, "key": false, "secret": true, "queryable": false},
+        ],
+        "inputArtifactDetails": {"minimumCount": 1, "maximumCount": 1},
+        "outputArtifactDetails": {"minimumCount": 0, "maximumCount": 1},
+    })
+}
+
+/// A worker's poll for jobs of it.
+pub fn polled() -> Value {
+    let id = json!({"category": "Build", "owner": "Custom", "provider": "Jenkins", "version": "1"});
+    json!({"actionTypeId": id, "queryParam": {"Project": "shop"}})
+}
+
+/// The third party's type Test/Probe.
+pub fn probe() -> Value {
+    let property = |name: &str, secret: bool| json!({"name": name, "optional": false, "key": true, "noEcho": secret, "queryable": false});
+    json!({
+        "description": "Probes things",
+        "id": {"category": "Test", "owner": "ThirdParty", "provider": "Probe", "version": "1"},
+        "executor": {
+            "type": "JobWorker", "jobTimeout": 60,
+            "configuration": {"jobWorkerExecutorConfiguration": {"pollingAccounts": ["111122223333"]}},
+        },
+        "inputArtifactDetails": {"minimumCount": 0, "maximumCount": 5},
+        "outputArtifactDetails": {"minimumCount": 0, "maximumCount": 0},
+        "permissions": {"allowedAccounts": ["*"]},
+        "properties": [property("Depth", false), property("Pin", true)],
+        "urls": {"configurationUrl": "https://probe.example.com"},
+    })
+}
+
+/// A pipeline that has come to this action in its second stage.
+async fn arrived(world: &World, category: &str, owner: &str, provider: &str, configuration: Value) {
+    let call = json!({
+        "name": "Call",
+        "actionTypeId": {"category": category, "owner": owner, "provider": provider, "version": "1"},
+        "configuration": configuration,
+        "inputArtifacts": [{"name": "App"}],
+    });
+    created(world, release(&[("/stages/1/actions", json!([call]))])).await;
+}
+
+/// A job of Jenkins waits for a worker.
+pub async fn queued(world: &World) {
+    world.done(Operation::CreateCustomActionType, jenkins("1")).await;
+    arrived(world, "Build", "Custom", "Jenkins", json!({"Project": "shop", "Password": "sesame"})).await;
+}
+
+/// The job as a worker was offered it.
+pub async fn offered(world: &World) -> Value {
+    queued(world).await;
+    world.done(Operation::PollForJobs, polled()).await["jobs"][0].clone()
+}
+
+/// The id of the job that a worker took.
+pub async fn acknowledged(world: &World) -> Value {
+    let job = offered(world).await;
+    let taken = json!({"jobId": job["id"], "nonce": job["nonce"]});
+    world.done(Operation::AcknowledgeJob, taken).await;
+    job["id"].clone()
+}
+
+/// A job of Probe waits for its worker.
+pub async fn probe_queued(world: &World) {
+    world.done(Operation::UpdateActionType, json!({"actionType": probe()})).await;
+    let client = json!({"Depth": "3", "Pin": "1234", "ClientId": "client-1", "ClientToken": CLIENT_TOKEN});
+    arrived(world, "Test", "ThirdParty", "Probe", client).await;
+}
+
+/// The job's id and nonce, as its worker was offered it.
+pub async fn probe_offered(world: &World) -> (String, String) {
+    probe_queued(world).await;
+    let id = probe()["id"].clone();
+    let polled = world.done(Operation::PollForThirdPartyJobs, json!({"actionTypeId": id})).await;
+    let job = &polled["jobs"][0]["jobId"];
+    let asked = json!({"jobId": job, "clientToken": CLIENT_TOKEN});
+    let details = world.done(Operation::GetThirdPartyJobDetails, asked).await;
+    let nonce = &details["jobDetails"]["nonce"];
+    (job.as_str().unwrap().to_owned(), nonce.as_str().unwrap().to_owned())
+}
+
+/// The id of the job that its worker took.
+pub async fn probe_taken(world: &World) -> String {
+    let (job, nonce) = probe_offered(world).await;
+    let taken = json!({"jobId": job, "nonce": nonce, "clientToken": CLIENT_TOKEN});
+    world.done(Operation::AcknowledgeThirdPartyJob, taken).await;
+    job
 }
 
 /// So many different tags.
