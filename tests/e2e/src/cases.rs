@@ -14,6 +14,7 @@ mod killed;
 mod release;
 mod transitions;
 mod triggers;
+mod under_fire;
 mod variables;
 
 macro_rules! cases {
@@ -53,5 +54,6 @@ cases! {
     api::pages_and_tags;
     clients::boto3_and_cli;
     killed::killed_trigger (alone);
+    under_fire::under_fire (alone);
     killed::killed_functions (alone);
 }

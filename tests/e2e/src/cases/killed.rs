@@ -63,7 +63,7 @@ pub async fn killed_functions(case: &Arc<Case>) -> Result<()> {
         over.store(true, Ordering::Relaxed);
         released
     };
-    let (released, killing) = tokio::join!(releases, kill(case, &over, &killed));
+    let (released, killing) = tokio::join!(releases, kill(case, &over, &killed, KILLING));
     killing?;
     released.with_context(|| format!("after {} kills", killed.load(Ordering::Relaxed)))?;
     let kills = killed.load(Ordering::Relaxed);
@@ -111,7 +111,7 @@ fn kill_all(case: &Case, function: &str) -> Result<usize> {
 }
 
 /// Starts a release, as a client does that may get no answer: again with the same token.
-async fn start(case: &Case, pipeline: &Pipeline, round: usize) -> Result<String> {
+pub(super) async fn start(case: &Case, pipeline: &Pipeline, round: usize) -> Result<String> {
     until(
         PATIENCE,
         || format!("{} does not start", pipeline.name),
@@ -137,9 +137,9 @@ async fn patiently(pipeline: &Pipeline, execution: &str) -> Result<()> {
 }
 
 /// Kills a process of some function several times a second, as long as there is something to disturb.
-async fn kill(case: &Case, over: &AtomicBool, killed: &AtomicUsize) -> Result<()> {
+pub(super) async fn kill(case: &Case, over: &AtomicBool, killed: &AtomicUsize, limit: Duration) -> Result<()> {
     let began = Instant::now();
-    while began.elapsed() < KILLING && !over.load(Ordering::Relaxed) {
+    while began.elapsed() < limit && !over.load(Ordering::Relaxed) {
         let (victim, pause) = {
             let mut random = rand::rng();
             (VICTIMS[random.random_range(0..VICTIMS.len())], random.random_range(20..200))
