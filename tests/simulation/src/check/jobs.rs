@@ -9,6 +9,10 @@ use super::{Checker, broken};
 /// A stage attempt is new or was changed: what may become of the jobs in it.
 pub(super) fn changed(before: Option<&StageRun>, after: &StageRun, now: Timestamp) -> Result<(), String> {
     for (index, run) in after.actions.iter().enumerate() {
+        // What a retry takes over is over, with the job that it had.
+        if run.attempt > 0 {
+            continue;
+        }
         let old = before.and_then(|before| before.actions.get(index));
         if old.is_some_and(|old| presumed(old, run)) {
             return broken(format!("the job {} was nobody's and took a result", after.action_id(index)));
