@@ -99,6 +99,8 @@ enum Manner {
     Twice,
     /// It reports without having taken the job.
     Presumptuous,
+    /// It does not know the client's token, or is of a third party that the job is not for.
+    Stranger,
 }
 
 /// One worker's visit.
@@ -118,9 +120,15 @@ async fn do_job(sim: &Sim, driver: &Driver, third_party: bool, Offered { task, n
     let speaker = if third_party { Speaker::ThirdParty { token: TOKEN } } else { Speaker::Account };
     let manner = {
         let mut world = sim.world();
-        let manners =
-            [Manner::DiesUnacknowledged, Manner::DiesAtWork, Manner::Late, Manner::Twice, Manner::Presumptuous];
-        let chosen = manners.get(world.rng.random_range(0..15)).copied().unwrap_or(Manner::Good);
+        let manners = [
+            Manner::DiesUnacknowledged,
+            Manner::DiesAtWork,
+            Manner::Late,
+            Manner::Twice,
+            Manner::Presumptuous,
+            Manner::Stranger,
+        ];
+        let chosen = manners.get(world.rng.random_range(0..18)).copied().unwrap_or(Manner::Good);
         // Where nothing takes a job from a lost worker it is lost with it, and only the time-out of a day ends it.
         let manner = if world.faulty || chosen != Manner::DiesAtWork { chosen } else { Manner::Good };
         world.note(|| format!("offered {job} to a worker that is {manner:?}"));
@@ -132,6 +140,14 @@ async fn do_job(sim: &Sim, driver: &Driver, third_party: bool, Offered { task, n
             let result = clients::result(&mut sim.world(), job, JobFate::Fail, None);
             // Where another has acknowledged it meanwhile, nothing tells the two apart: the job's id is all they name.
             _ = insist(sim, "PutJobResult", || driver.job_result(job, speaker, result.clone())).await;
+            return;
+        }
+        Manner::Stranger => {
+            let speaker = Speaker::ThirdParty { token: if third_party { "token-2" } else { TOKEN } };
+            let nonce = nonce.to_string();
+            if insist(sim, "AcknowledgeJob", || driver.acknowledge(job, &nonce, speaker)).await.is_ok() {
+                sim.world().violated(format!("the job {job} went to one who may not speak for it"));
+            }
             return;
         }
         _ => {}

@@ -171,6 +171,14 @@ fn deletion_cancels_what_runs_and_what_waits() {
 }
 
 #[test]
+fn a_deleted_pipeline_starts_nothing() {
+    let mut rig = rig();
+    rig.start();
+    rig.delete();
+    assert_eq!(rig.try_start(), Err(Refusal::Nothing));
+}
+
+#[test]
 fn the_revisions_of_the_source_stage_are_kept_with_the_execution() {
     let mut rig = rig();
     let id = rig.start();

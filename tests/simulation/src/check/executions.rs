@@ -1,6 +1,6 @@
 //! Rules of executions: numbers, final states, superseding, the order in which stages are entered.
 
-use engine::{Execution, ExecutionStatus, Position};
+use engine::{Execution, ExecutionStatus, Position, StageStatus};
 use pipeline::ExecutionMode;
 
 use super::{Checker, Place, broken};
@@ -94,12 +94,16 @@ impl Checker {
     }
 
     /// An execution enters a stage: never after a newer one that took the same way.
-    pub(super) fn enters(&mut self, place: Place) -> Result<(), String> {
-        let (id, index, attempt) = place;
+    pub(super) fn enters(&mut self, entry: Place) -> Result<(), String> {
+        let (id, index, attempt) = entry;
         let Some(execution) = self.executions.get(&id) else {
             return broken(format!("{id} enters a stage and does not exist"));
         };
-        if execution.position != Position::In(index) || execution.attempts.get(index) != Some(&attempt) {
+        // Where all had succeeded but a condition, and that is overridden, the attempt is over as it begins.
+        let over = attempt > 1 && self.stages.get(&entry).is_some_and(|stage| stage.status == StageStatus::Succeeded);
+        let here = place(execution.position);
+        let there = here == (index, 1) || over && here > (index, 1);
+        if !there || execution.attempts.get(index) != Some(&attempt) {
             return broken(format!("{id} enters stage {index} and is {:?}", execution.position));
         }
         // Those of mode PARALLEL do not look at the lanes on their way: a chore cancels them.
