@@ -6,15 +6,22 @@ mod api;
 mod approval;
 mod changes;
 mod clients;
+mod conditions;
+mod day;
 mod events;
 mod failing;
 mod job_workers;
 mod jobs;
 mod killed;
+mod modes;
 mod release;
+mod retry;
+mod rollback;
+mod stop;
 mod transitions;
 mod triggers;
 mod variables;
+mod webhooks;
 
 macro_rules! cases {
     ($($module:ident::$name:ident $(($alone:ident))?;)+) => {
@@ -40,6 +47,17 @@ cases! {
     triggers::started_by_rule;
     triggers::started_once;
     transitions::superseded;
+    modes::queued_one_after_the_other;
+    modes::parallel_side_by_side;
+    stop::stopped_when_its_action_ends;
+    stop::stopped_and_abandoned;
+    retry::retried_by_hand;
+    retry::retried_by_itself;
+    rollback::rolled_back_by_hand;
+    rollback::rolled_back_by_itself;
+    conditions::skipped_by_condition;
+    conditions::failed_condition_overridden;
+    conditions::conditions_of_a_function;
     variables::variables_flow;
     jobs::job_in_turns;
     jobs::job_reports;
@@ -51,7 +69,9 @@ cases! {
     api::refusals_of_operations;
     api::cbor_from_end_to_end;
     api::pages_and_tags;
+    webhooks::webhooks_kept;
     clients::boto3_and_cli;
+    day::scripted_day;
     killed::killed_trigger (alone);
     killed::killed_functions (alone);
 }
