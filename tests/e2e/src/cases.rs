@@ -7,6 +7,7 @@ mod approval;
 mod changes;
 mod clients;
 mod conditions;
+mod conflicts;
 mod day;
 mod events;
 mod failing;
@@ -49,6 +50,8 @@ cases! {
     transitions::superseded;
     modes::queued_one_after_the_other;
     modes::parallel_side_by_side;
+    conflicts::one_winner;
+    conflicts::mode_changed_while_it_runs;
     stop::stopped_when_its_action_ends;
     stop::stopped_and_abandoned;
     retry::retried_by_hand;
