@@ -6,16 +6,24 @@ mod api;
 mod approval;
 mod changes;
 mod clients;
+mod conditions;
+mod conflicts;
+mod day;
 mod events;
 mod failing;
 mod job_workers;
 mod jobs;
 mod killed;
+mod modes;
 mod release;
+mod retry;
+mod rollback;
+mod stop;
 mod transitions;
 mod triggers;
 mod under_fire;
 mod variables;
+mod webhooks;
 
 macro_rules! cases {
     ($($module:ident::$name:ident $(($alone:ident))?;)+) => {
@@ -41,6 +49,19 @@ cases! {
     triggers::started_by_rule;
     triggers::started_once;
     transitions::superseded;
+    modes::queued_one_after_the_other;
+    modes::parallel_side_by_side;
+    conflicts::one_winner;
+    conflicts::mode_changed_while_it_runs;
+    stop::stopped_when_its_action_ends;
+    stop::stopped_and_abandoned;
+    retry::retried_by_hand;
+    retry::retried_by_itself;
+    rollback::rolled_back_by_hand;
+    rollback::rolled_back_by_itself;
+    conditions::skipped_by_condition;
+    conditions::failed_condition_overridden;
+    conditions::conditions_of_a_function;
     variables::variables_flow;
     jobs::job_in_turns;
     jobs::job_reports;
@@ -52,7 +73,9 @@ cases! {
     api::refusals_of_operations;
     api::cbor_from_end_to_end;
     api::pages_and_tags;
+    webhooks::webhooks_kept;
     clients::boto3_and_cli;
+    day::scripted_day;
     killed::killed_trigger (alone);
     under_fire::under_fire (alone);
     killed::killed_functions (alone);

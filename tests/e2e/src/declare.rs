@@ -119,6 +119,7 @@ pub struct Draft {
     stages: Vec<Value>,
     variables: Value,
     role: Option<String>,
+    mode: &'static str,
     /// The source's bucket.
     bucket: String,
 }
@@ -132,6 +133,7 @@ impl Draft {
             stages: Vec::new(),
             variables: json!([]),
             role: None,
+            mode: "SUPERSEDED",
             bucket: String::new(),
         }
     }
@@ -160,6 +162,22 @@ impl Draft {
     pub fn stage(mut self, name: &str, actions: impl IntoIterator<Item = Action>) -> Self {
         let actions: Vec<Value> = actions.into_iter().map(|action| action.0).collect();
         self.stages.push(json!({"name": name, "actions": actions}));
+        self
+    }
+
+    /// Any other member of the stage that was declared last: its conditions, or what happens when it fails.
+    #[must_use]
+    pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        if let Some(stage) = self.stages.last_mut() {
+            stage[member] = value.into();
+        }
+        self
+    }
+
+    /// In another execution mode than SUPERSEDED.
+    #[must_use]
+    pub const fn mode(mut self, mode: &'static str) -> Self {
+        self.mode = mode;
         self
     }
 
@@ -192,7 +210,7 @@ impl Draft {
             "stages": self.stages,
             "variables": self.variables,
             "pipelineType": "V2",
-            "executionMode": "SUPERSEDED",
+            "executionMode": self.mode,
         }))
     }
 

@@ -18,6 +18,8 @@ const MACHINES: &[(&str, &str)] = &[
     ("echo", r#"{"StartAt": "Echo", "States": {"Echo": {"Type": "Pass", "End": true}}}"#),
     // Takes its time.
     ("slow", r#"{"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 2, "End": true}}}"#),
+    // Outlasts every case.
+    ("endless", r#"{"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": true}}}"#),
     // Fails with its reasons.
     (
         "broken",

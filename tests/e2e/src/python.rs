@@ -5,14 +5,19 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
+use tokio::sync::Mutex;
 
 use crate::case::Case;
 
 /// As PyPI has them today; what they send changes with every release.
 const PINS: &[&str] = &["boto3==1.44.5", "awscli==1.46.3"];
 
+/// Cases run side by side, and the first makes the environment for all.
+static MAKING: Mutex<()> = Mutex::const_new(());
+
 /// The folder with `python` and `aws`; made if it is not there.
 pub async fn clients() -> Result<PathBuf> {
+    let _making = MAKING.lock().await;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/local/venv-clients");
     let marker = root.join("installed");
     let pins = PINS.join(" ");

@@ -18,7 +18,7 @@ use crate::wait::{PATIENCE, until};
 use crate::zips;
 
 /// Waits for the next job in the queue.
-async fn job(case: &Case, queue: &str) -> Result<Value> {
+pub(super) async fn job(case: &Case, queue: &str) -> Result<Value> {
     let bodies = until(
         PATIENCE,
         || "no job has come".to_owned(),
@@ -31,7 +31,7 @@ async fn job(case: &Case, queue: &str) -> Result<Value> {
     Ok(event["CodePipeline.job"].clone())
 }
 
-fn id(job: &Value) -> Result<&str> {
+pub(super) fn id(job: &Value) -> Result<&str> {
     job["id"].as_str().context("a job without an id")
 }
 
