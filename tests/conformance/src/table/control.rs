@@ -78,6 +78,10 @@ fn retried(stage: &str) -> Value {
     json!({"pipelineName": "release", "stageName": stage, "retryMode": "FAILED_ACTIONS"})
 }
 
+fn all_retried(stage: &str) -> Value {
+    json!({"pipelineName": "release", "stageName": stage, "retryMode": "ALL_ACTIONS"})
+}
+
 /// The input about the newest execution, after which so many others have begun.
 async fn outnumbered(world: &World, mut input: Value, others: usize) -> Value {
     input["pipelineExecutionId"] = newest(world).await.into();
@@ -109,7 +113,7 @@ fn retry() -> Row {
                     })
                 }),
             ),
-            ("ConflictException", newest_of(both, "pipelineExecutionId", retried("Ask"))),
+            ("ConflictException", newest_of(both, "pipelineExecutionId", all_retried("Ask"))),
             (
                 "ConcurrentPipelineExecutionsLimitExceededException",
                 case(|world| {
@@ -122,7 +126,7 @@ fn retry() -> Row {
         ],
         never: &[],
         differences: &[
-            "while other actions of the stage still run, FAILED_ACTIONS is a ConflictException, where AWS lets them go on and tries the failed ones again",
+            "while other actions of the stage still run, FAILED_ACTIONS is taken and begins when they have ended, where AWS begins at once; ALL_ACTIONS is a ConflictException then",
             "an execution that is not there is a NotLatestPipelineExecutionException",
             "the pipeline's structure has changed when the stage itself has: changes to other stages do not matter",
             "a condition that let the execution into the stage is not asked again",
