@@ -69,7 +69,7 @@ pub async fn refusals_in_json(case: &Arc<Case>) -> Result<()> {
         ("PutApprovalResult", b"{}", "ValidationException", "token"),
         ("PutJobSuccessResult", b"{}", "ValidationException", "jobId"),
         ("StartPipelineExecution", b"{}", "ValidationException", "name"),
-        ("PollForJobs", b"{}", "UnknownOperationException", "PollForJobs"),
+        ("PollForJobs", b"{}", "ValidationException", "actionTypeId"),
     ];
     for (operation, body, exception, word) in bodies {
         let name = target(operation);
@@ -219,7 +219,11 @@ pub async fn refusals_of_operations(case: &Arc<Case>) -> Result<()> {
     };
     let create = |declaration| api.create_pipeline().pipeline(declaration);
     assert_eq!(exception!(create(with(&|it| it["name"] = one.name.as_str().into())?)), "PipelineNameInUseException");
-    assert_eq!(exception!(create(with(&|it| it["executionMode"] = "PARALLEL".into())?)), "InvalidStructureException");
+    let parallel = |it: &mut Value| {
+        it["executionMode"] = "PARALLEL".into();
+        it["pipelineType"] = "V1".into();
+    };
+    assert_eq!(exception!(create(with(&parallel)?)), "InvalidStructureException");
     assert_eq!(exception!(create(with(&|it| it["stages"] = json!([it["stages"][0]]))?)), "InvalidStructureException");
     assert_eq!(
         exception!(create(with(&|it| it["stages"][1]["name"] = it["stages"][0]["name"].clone())?)),
