@@ -94,6 +94,18 @@ fn one_that_was_let_in_and_stopped_before_it_entered_gives_the_stage_to_the_next
 }
 
 #[test]
+fn one_that_is_stopped_before_it_learns_that_it_is_superseded_stays_stopped() {
+    let mut rig = rig();
+    rig.start();
+    let overtaken = rig.start();
+    rig.start();
+    assert!(matches!(rig.lanes.chores[..], [engine::Chore::Supersede { execution, .. }] if execution == overtaken));
+    rig.stop(overtaken, false).unwrap();
+    rig.chores();
+    assert_eq!(rig.executions[&overtaken].status, ExecutionStatus::Stopped);
+}
+
+#[test]
 fn waiting_for_the_end_can_be_made_abandoning_and_nothing_else_twice() {
     let mut rig = rig();
     let id = rig.start();
