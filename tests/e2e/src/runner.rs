@@ -137,6 +137,6 @@ fn panic_text(panic: tokio::task::JoinError) -> String {
 }
 
 /// Test programs print; a closed pipe is no reason to stop.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -18,6 +18,7 @@ use super::killed::{kill, start};
 use crate::case::Case;
 use crate::declare::Action;
 use crate::pipeline::Pipeline;
+use crate::runner::say;
 
 const MODES: [&str; 3] = ["SUPERSEDED", "QUEUED", "PARALLEL"];
 /// Executions where nobody says how many.
@@ -76,13 +77,13 @@ pub async fn under_fire(case: &Arc<Case>) -> Result<()> {
     ensure!(started >= 3 * runs && started <= 3 * runs + 2 * each, "{started} state machines for {runs} executions");
     let (starts, actions, sweeps) = logged(case).await?;
     let kills = kills.load(Ordering::Relaxed);
-    println!(
+    say(&format!(
         "    under fire: {} executions ({runs} succeeded) in {} s; {kills} kills, {sweeps} sweeps that found something, \
          {} of {starts} starts of actions were repeats",
         ended.iter().map(Vec::len).sum::<usize>(),
         began.elapsed().as_secs(),
         starts - actions,
-    );
+    ));
     ensure!(kills >= 10, "only {kills} processes were killed: this shows nothing");
     Ok(())
 }
