@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use aws_sdk_codepipeline::types::StageRetryMode;
 use aws_sdk_sfn::types::ExecutionStatus;
 use local::HOME;
 
@@ -60,6 +61,14 @@ pub async fn stopped_when_its_action_ends(case: &Arc<Case>) -> Result<()> {
     deployed(case, HOME, &case.named("target"), &[]).await?;
     let listed = pipeline.executions().await?;
     assert_eq!(listed[0].stop_trigger().and_then(|stop| stop.reason()), Some("wrong branch"));
+
+    // The stage in which it stopped can be retried: what succeeded stays, what never began runs.
+    let retry = case.pipelines.retry_stage_execution().pipeline_name(&pipeline.name).stage_name("Test");
+    retry.pipeline_execution_id(&id).retry_mode(StageRetryMode::FailedActions).send().await?;
+    pipeline.ends(&id, "Succeeded").await?;
+    deployed(case, HOME, &case.named("target"), &["assets/app.js", "assets/site.css", "index.html"]).await?;
+    let ran = pipeline.actions(&id).await?;
+    assert_eq!(ran.iter().filter(|action| action.action_name() == Some("Run")).count(), 1);
     Ok(())
 }
 
