@@ -22,9 +22,11 @@ use crate::runner::say;
 
 const MODES: [&str; 3] = ["SUPERSEDED", "QUEUED", "PARALLEL"];
 /// Executions where nobody says how many.
-const EXECUTIONS: usize = 24;
+const EXECUTIONS: usize = 12;
 /// Starts that are asked for at once: with what still runs, no more than a pipeline may have.
 const WAVE: usize = 20;
+/// For so long each of so many executions is shot at.
+const FIRE: Duration = Duration::from_secs(2);
 /// After this time all of a wave must have ended.
 const PATIENCE: Duration = Duration::from_secs(400);
 
@@ -54,7 +56,7 @@ pub async fn under_fire(case: &Arc<Case>) -> Result<()> {
         over.store(true, Ordering::Relaxed);
         ended
     };
-    let (ended, killing) = tokio::join!(released, kill(case, &over, &kills, PATIENCE));
+    let (ended, killing) = tokio::join!(released, kill(case, &over, &kills, FIRE * u32::try_from(executions)?));
     killing?;
     let ended = ended.with_context(|| format!("after {} kills", kills.load(Ordering::Relaxed)))?;
     let mut runs = 0;
@@ -85,6 +87,10 @@ pub async fn under_fire(case: &Arc<Case>) -> Result<()> {
         starts - actions,
     ));
     ensure!(kills >= 10, "only {kills} processes were killed: this shows nothing");
+    ensure!(
+        starts >= actions && actions >= 3 * runs,
+        "{actions} actions were started, says the log, in {runs} executions"
+    );
     Ok(())
 }
 
@@ -160,12 +166,11 @@ async fn logged(case: &Case) -> Result<(usize, usize, usize)> {
                 let Ok(line) = serde_json::from_str::<serde_json::Value>(event.message().unwrap_or_default()) else {
                     continue;
                 };
-                let fields = &line["fields"];
-                if fields["message"] == "start" {
+                if line["message"] == "start" {
                     starts += 1;
-                    actions.insert(fields["action"].to_string());
+                    actions.insert(line["action"].to_string());
                 }
-                sweeps += usize::from(fields["message"] == "swept");
+                sweeps += usize::from(line["message"] == "swept");
             }
         }
     }
