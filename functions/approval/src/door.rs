@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driver::{ApprovalAnswer, ApprovalView, Clock, DriveError, Driver};
-use engine::{Refusal, StageStatus};
+use engine::Refusal;
 use lambda_http::http::{Method, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt, Response};
 use notify::{LinkError, Links, Ticket};
@@ -94,7 +94,7 @@ impl Door {
         if !view.run.status.in_flight() {
             return Err(Notice::Used(Box::new(view.run)));
         }
-        if view.stage_status != StageStatus::InProgress {
+        if !view.stage_status.is_open() {
             return Err(Notice::Superseded);
         }
         Ok((ticket, view))

@@ -301,6 +301,26 @@ async fn a_rejection_fails_the_execution() {
 }
 
 #[tokio::test]
+async fn an_execution_that_is_being_stopped_waits_for_the_answer_and_takes_it() {
+    let world = World::waiting().await;
+    let link = world.link().await;
+    let name = PipelineName::new("release").unwrap();
+    driver(&world.store, &world.outside).stop(&name, world.execution, false, None).await.unwrap();
+    assert_eq!(world.status().await, ExecutionStatus::Stopping);
+    let (status, body) = world.post(&link, FORM).await;
+    assert_eq!(status, 200);
+    assert!(body.contains("Approved"), "{body}");
+    assert_eq!(world.status().await, ExecutionStatus::Stopped);
+
+    let world = World::waiting().await;
+    let link = world.link().await;
+    driver(&world.store, &world.outside).stop(&name, world.execution, true, None).await.unwrap();
+    let (status, body) = world.get(&link).await;
+    assert_ne!(status, 200, "what was given up is not asked any more: {body}");
+    assert_eq!(world.status().await, ExecutionStatus::Stopped);
+}
+
+#[tokio::test]
 async fn a_form_with_faults_changes_nothing_and_keeps_what_was_written() {
     let world = World::waiting().await;
     let link = world.link().await;
