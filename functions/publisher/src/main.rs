@@ -57,9 +57,10 @@ async fn handle(teller: &Teller, publisher: &Publisher, batch: &Batch) -> Answer
 
 #[cfg(test)]
 mod tests {
-    use engine::{ActionStatus, Execution, ExecutionStatus, StageRun, StageStatus};
+    use engine::{ActionStatus, Execution, ExecutionId, ExecutionStatus, RollbackTarget, StageRun, StageStatus};
     use serde_json::{Value, json};
     use store::{Entity, Expect, MemoryStore, Store, Write};
+    use uuid::Uuid;
 
     use super::*;
     use crate::tell::tests::{declaration, execution, source_run, stage_run};
@@ -139,6 +140,25 @@ mod tests {
         assert_eq!(details[0]["execution-result"]["external-execution-summary"], "no such bucket");
         assert_eq!(details[1]["stage"], "Deploy");
         assert_eq!(details[2]["additionalAttributes"]["failedActions"][0]["additionalInformation"], "no such bucket");
+    }
+
+    #[tokio::test]
+    async fn a_rollback_is_told_with_the_artifacts_of_its_target() {
+        let target = ExecutionId::from_random(Uuid::from_u128(8 << 100));
+        let rollback = Some(RollbackTarget { execution: target, attempts: vec![1] });
+        let back = Execution { attempts: vec![0, 1], rollback, ..execution() };
+        let all = vec![
+            Entity::Declaration(declaration()),
+            Entity::Execution(back),
+            Entity::Stage(StageRun { execution: target, ..source_run() }),
+            Entity::Stage(stage_run()),
+        ];
+        let mut running = StageRun { status: StageStatus::InProgress, ..stage_run() };
+        running.actions[0].status = ActionStatus::Running;
+        let stub = accepting();
+        let records = vec![record("1", Some(&Entity::Stage(running)), Some(&Entity::Stage(stage_run())))];
+        assert_eq!(run(&teller(all).await, &stub, records).await, json!({"batchItemFailures": []}));
+        assert_eq!(details(&stub)[0]["input-artifacts"][0]["s3location"]["key"], "release/App/x");
     }
 
     #[tokio::test]

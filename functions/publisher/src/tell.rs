@@ -131,12 +131,11 @@ impl Teller {
             inputs.filter_map(|name| pipeline.producer(name)).map(|(stage, _)| stage).collect();
         makers.sort_unstable();
         makers.dedup();
-        let attempt = |stage: &usize| execution.attempts.get(*stage).copied().filter(|attempt| *attempt > 0);
-        let keys: Vec<Key> = makers
-            .iter()
-            .filter(|stage| **stage != run.stage)
-            .filter_map(|stage| Some(Key::Stage(execution.id, *stage, attempt(stage)?)))
-            .collect();
+        let earlier = makers.into_iter().filter(|stage| *stage != run.stage).filter_map(|stage| {
+            let (from, attempt) = execution.attempt_at(stage)?;
+            Some(Key::Stage(from, stage, attempt))
+        });
+        let keys: Vec<Key> = earlier.collect();
         let mut runs = vec![run.clone()];
         if !keys.is_empty() {
             let found = self.store.load(&keys).await?.into_iter().flatten().map(|found| found.entity);

@@ -166,8 +166,11 @@ pub(crate) fn attempt(step: &mut Step<'_, '_>, index: usize) -> Result<StageRun,
     let execution = step.execution_mut();
     execution.position = Position::In(index);
     execution.attempts.resize(pipeline.stages().len(), 0);
-    execution.attempts[index] += 1;
-    let (id, attempt) = (execution.id, execution.attempts[index]);
+    let Some(attempt) = execution.attempts[index].checked_add(1) else {
+        return Err(Refusal::NotRetryable { stage: name.to_string(), reason: "it was retried too often" });
+    };
+    execution.attempts[index] = attempt;
+    let id = execution.id;
     let stage = StageRun {
         execution: id,
         pipeline: execution.pipeline.clone(),

@@ -116,9 +116,6 @@ pub(crate) fn again(
     next: Option<Uuid>,
 ) -> Result<(), Refusal> {
     let before = step.stage_cloned()?;
-    if before.attempt == u16::MAX {
-        return Err(Refusal::NotRetryable { stage: before.name.to_string(), reason: "it was retried too often" });
-    }
     let pipeline = step.pipeline.clone();
     let Some(declared) = pipeline.stages().get(before.stage) else {
         return Err(Refusal::Nothing);

@@ -90,7 +90,10 @@ pub fn rollback(
         position: Position::Waiting(index),
         attempts: vec![0; pipeline.stages().len()],
         stop: None,
-        rollback: Some(RollbackTarget { execution: target.id, attempts: target.attempts[..index].to_vec() }),
+        rollback: Some(RollbackTarget {
+            execution: target.id,
+            attempts: target.attempts.into_iter().take(index).collect(),
+        }),
     };
     let mut step = Step::new(State { pipeline, lanes: Some(lanes), execution, stage: None }, context);
     crossing::go_in(&mut step, index, None)?;
