@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use futures::{StreamExt, TryStreamExt};
 use local::{Emulator, FUNCTIONS, HOME};
 
 use crate::installation::Installation;
@@ -18,6 +19,9 @@ use crate::statistics::median;
 /// Actions of one kind: its name, the groups of a pipeline with so many of them side by side, and its budget.
 type Shape<'a> = (&'a str, &'a dyn Fn(usize) -> Vec<Vec<Step>>, Option<f64>);
 
+/// Actions that fit into a stage, and executions of mode PARALLEL into a pipeline.
+const MOST_IN_STAGE: usize = 50;
+const MOST_AT_ONCE: usize = 50;
 /// Events before the floor is measured: the function's process has to start.
 const WARM_UP: usize = 5;
 /// Between two events, so that each finds the function idle.
@@ -40,11 +44,28 @@ pub struct Effort {
     pub counted: usize,
     /// Parallel actions whose end is measured; no more than 50 fit into a stage.
     pub parallel: usize,
+    /// Sizes of pipelines, in actions one after another, between which the gap may not grow; the smallest first.
+    pub sizes: Vec<usize>,
+    /// Executions of mode PARALLEL that run at once; a pipeline may have 50.
+    pub at_once: usize,
+    /// Calls of each operation whose time is measured.
+    pub calls: usize,
 }
 
 impl Default for Effort {
     fn default() -> Self {
-        Self { name: "bench", events: 60, repeat: 5, chain: 20, groups: vec![5, 10], counted: 10, parallel: 50 }
+        Self {
+            name: "bench",
+            events: 60,
+            repeat: 5,
+            chain: 20,
+            groups: vec![5, 10],
+            counted: 10,
+            parallel: 50,
+            sizes: vec![5, 50, 500],
+            at_once: 100,
+            calls: 100,
+        }
     }
 }
 
@@ -62,6 +83,9 @@ pub async fn measure(emulator: Emulator, effort: &Effort, program: &Path) -> Res
     }
     bench.after_asynchronous().await?;
     bench.parallel(effort.parallel).await?;
+    bench.growth(&effort.sizes).await?;
+    bench.at_once(effort.at_once).await?;
+    bench.operations(effort.calls).await?;
     bench.writes(effort.counted).await?;
     bench.sizes().await?;
     let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -236,6 +260,92 @@ impl Bench {
             let figure = if budget.is_some() { figure } else { format!("({figure})") };
             self.row(figure, many, "ms", Some(many / one), budget);
         }
+        Ok(())
+    }
+
+    /// Gaps in pipelines of more and more actions: they stay what they are.
+    async fn growth(&mut self, sizes: &[usize]) -> Result<()> {
+        let mut smallest = None;
+        for size in sizes {
+            let each = |count: usize| (1..).take(count).map(|order| (order, Kind::Synchronous)).collect::<Vec<_>>();
+            let stages: Vec<_> =
+                (0..*size).step_by(MOST_IN_STAGE).map(|begin| each((size - begin).min(MOST_IN_STAGE))).collect();
+            let pipeline = format!("size-{size}");
+            let client = &self.installation.codepipeline;
+            pipelines::create(client, &self.installation.places, &pipeline, &stages).await?;
+            let execution = pipelines::run(client, &pipeline).await?;
+            let calls = self.calls(&execution, &stages).await?;
+            let mut calls: Vec<_> = calls.into_values().collect();
+            calls.sort_by(|one, other| one.start.total_cmp(&other.start));
+            let gaps: Vec<f64> = calls.windows(2).skip(1).map(|pair| pair[1].start - pair[0].back).collect();
+            let gap = median(&gaps).context("nothing was run")?;
+            let first = *smallest.get_or_insert(gap);
+            let figure = format!("gap in a pipeline of {size} actions");
+            if gap == first {
+                self.row(format!("({figure})"), gap, "ms", Some(gap / self.floor), None);
+            } else {
+                self.row(figure, gap, "ms", Some(gap / first), Some(1.3));
+            }
+        }
+        Ok(())
+    }
+
+    /// How long many executions at once take, beside one alone.
+    async fn at_once(&mut self, executions: usize) -> Result<()> {
+        let stages = [vec![(1, Kind::Synchronous)], vec![(1, Kind::Synchronous)]];
+        let mut names = Vec::new();
+        for number in 0..executions.div_ceil(MOST_AT_ONCE) {
+            let name = format!("at-once-{number}");
+            let client = &self.installation.codepipeline;
+            pipelines::create_parallel(client, &self.installation.places, &name, &stages).await?;
+            names.push(name);
+        }
+        let client = &self.installation.codepipeline;
+        let began = Instant::now();
+        pipelines::run(client, &names[0]).await?;
+        let one = began.elapsed().as_secs_f64() * 1_000.0;
+        let began = Instant::now();
+        let all = (0..executions).map(|number| pipelines::run(client, &names[number % names.len()]));
+        futures::future::try_join_all(all).await?;
+        let many = began.elapsed().as_secs_f64() * 1_000.0;
+        self.row("(one execution of mode PARALLEL, from its start)".into(), one, "ms", Some(one / self.floor), None);
+        let figure = format!("({executions} at once: time an execution)");
+        let each = many / executions as f64;
+        self.row(figure, each, "ms", Some(each / self.floor), None);
+        Ok(())
+    }
+
+    /// How long calls take, one after another, and how many are answered in a second, eight at a time.
+    async fn operations(&mut self, calls: usize) -> Result<()> {
+        let client = self.installation.codepipeline.clone();
+        pipelines::create(&client, &self.installation.places, "started", &[vec![(1, Kind::Synchronous)]]).await?;
+        let state = || async { client.get_pipeline_state().name("chain").send().await.map(|_| ()).map_err(Into::into) };
+        self.rate("GetPipelineState", calls, state).await?;
+        let start =
+            || async { client.start_pipeline_execution().name("started").send().await.map(|_| ()).map_err(Into::into) };
+        self.rate("StartPipelineExecution", calls, start).await?;
+        // What was started must not disturb what is measured next.
+        pipelines::rest(&client, "started").await
+    }
+
+    async fn rate<F>(&mut self, operation: &str, calls: usize, call: impl Fn() -> F) -> Result<()>
+    where
+        F: Future<Output = Result<()>>,
+    {
+        let mut times = Vec::new();
+        for _ in 0..calls {
+            let began = Instant::now();
+            call().await?;
+            times.push(began.elapsed().as_secs_f64() * 1_000.0);
+        }
+        self.gap(format!("({operation})"), &times, None)?;
+        let began = Instant::now();
+        let all = futures::stream::iter(0..calls).map(|_| call()).buffer_unordered(8);
+        all.try_collect::<Vec<()>>().await?;
+        let rate = calls as f64 / began.elapsed().as_secs_f64();
+        // In the time of the floor.
+        let share = rate * self.floor / 1_000.0;
+        self.row(format!("({operation}, 8 at a time)"), rate, "/s", Some(share), None);
         Ok(())
     }
 

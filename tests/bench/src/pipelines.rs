@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail};
 use aws_sdk_codepipeline::Client;
 use aws_sdk_codepipeline::types::{
     ActionCategory, ActionDeclaration, ActionExecutionFilter, ActionOwner, ActionTypeId, ArtifactStore,
-    ArtifactStoreType, EncryptionKey, EncryptionKeyType, InputArtifact, OutputArtifact, PipelineDeclaration,
-    PipelineExecutionStatus, StageDeclaration,
+    ArtifactStoreType, EncryptionKey, EncryptionKeyType, ExecutionMode, InputArtifact, OutputArtifact,
+    PipelineDeclaration, PipelineExecutionStatus, PipelineExecutionSummary, PipelineType, StageDeclaration,
 };
 
 /// How long an execution may take.
@@ -117,7 +117,21 @@ fn action(
 /// # Errors
 /// When CodePipeline refuses it, or that run does not succeed.
 pub async fn create(client: &Client, places: &Places, pipeline: &str, stages: &[Vec<Step>]) -> Result<()> {
-    let declaration = declaration(places, pipeline, stages)?;
+    make(client, pipeline, declaration(places, pipeline, stages)?).await
+}
+
+/// The same, of mode PARALLEL.
+///
+/// # Errors
+/// As [`create`].
+pub async fn create_parallel(client: &Client, places: &Places, pipeline: &str, stages: &[Vec<Step>]) -> Result<()> {
+    let mut declaration = declaration(places, pipeline, stages)?;
+    declaration.execution_mode = Some(ExecutionMode::Parallel);
+    declaration.pipeline_type = Some(PipelineType::V2);
+    make(client, pipeline, declaration).await
+}
+
+async fn make(client: &Client, pipeline: &str, declaration: PipelineDeclaration) -> Result<()> {
     let created = client.create_pipeline().pipeline(declaration).send().await;
     created.with_context(|| format!("cannot create the pipeline {pipeline}"))?;
     let executions = client.list_pipeline_executions().pipeline_name(pipeline).send().await?;
@@ -151,6 +165,25 @@ async fn wait(client: &Client, pipeline: &str, id: &str) -> Result<()> {
                 bail!("execution {id} of {pipeline} is {status:?} after {:?}: {actions:?}", began.elapsed());
             }
         }
+    }
+}
+
+/// Waits until no execution of a pipeline runs or waits.
+///
+/// # Errors
+/// When that takes too long.
+pub async fn rest(client: &Client, pipeline: &str) -> Result<()> {
+    let began = tokio::time::Instant::now();
+    loop {
+        let newest = client.list_pipeline_executions().pipeline_name(pipeline).send().await?;
+        let open = |it: &PipelineExecutionSummary| it.status() == Some(&PipelineExecutionStatus::InProgress);
+        if !newest.pipeline_execution_summaries().iter().any(open) {
+            return Ok(());
+        }
+        if began.elapsed() > LIMIT {
+            bail!("{pipeline} does not come to rest");
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -8,8 +8,18 @@ use local::Emulator;
 
 #[tokio::test]
 async fn every_figure_is_measured() {
-    let effort =
-        Effort { name: "bench-smoke", events: 10, repeat: 1, chain: 4, groups: vec![3], counted: 2, parallel: 5 };
+    let effort = Effort {
+        name: "bench-smoke",
+        events: 10,
+        repeat: 1,
+        chain: 4,
+        groups: vec![3],
+        counted: 2,
+        parallel: 5,
+        sizes: vec![3, 6],
+        at_once: 4,
+        calls: 5,
+    };
     let report = measure(Emulator::Ministack, &effort, Path::new(env!("CARGO_BIN_EXE_bench"))).await.unwrap();
     println!("{report}");
     assert!((2.0..2_000.0).contains(&report.floor), "{report}");
@@ -22,5 +32,9 @@ async fn every_figure_is_measured() {
     assert!((2.0..=4.0).contains(&value("writes, asynchronous action")), "{report}");
     let together = value("5 parallel actions: Step Functions, 1 s");
     assert!((1_000.0..60_000.0).contains(&together), "{report}");
+    for figure in ["gap in a pipeline of 6 actions", "(GetPipelineState)", "(4 at once: time an execution)"] {
+        assert!((0.0..30_000.0).contains(&value(figure)), "{report}");
+    }
+    assert!(value("(StartPipelineExecution, 8 at a time)") > 0.1, "{report}");
     assert!(value("(package of worker, profile dev)") > 0.5, "{report}");
 }

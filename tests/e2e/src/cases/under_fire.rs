@@ -80,7 +80,7 @@ pub async fn under_fire(case: &Arc<Case>) -> Result<()> {
     let (starts, actions, sweeps) = logged(case).await?;
     let kills = kills.load(Ordering::Relaxed);
     say(&format!(
-        "    under fire: {} executions ({runs} succeeded) in {} s; {kills} kills, {sweeps} sweeps that found something, \
+        "    under fire: {} executions ({runs} succeeded) in {} s; {kills} kills, {sweeps} logged sweeps that found something, \
          {} of {starts} starts of actions were repeats",
         ended.iter().map(Vec::len).sum::<usize>(),
         began.elapsed().as_secs(),
