@@ -44,7 +44,8 @@ pub struct Effort {
     pub counted: usize,
     /// Parallel actions whose end is measured; no more than 50 fit into a stage.
     pub parallel: usize,
-    /// Sizes of pipelines, in actions one after another, between which the gap may not grow; the smallest first.
+    /// Sizes of pipelines, in actions one after another, between which the gap may not grow; the smallest first. With its
+    /// source a pipeline has 500 at most.
     pub sizes: Vec<usize>,
     /// Executions of mode PARALLEL that run at once; a pipeline may have 50.
     pub at_once: usize,
@@ -62,7 +63,7 @@ impl Default for Effort {
             groups: vec![5, 10],
             counted: 10,
             parallel: 50,
-            sizes: vec![5, 50, 500],
+            sizes: vec![5, 50, 499],
             at_once: 100,
             calls: 100,
         }
