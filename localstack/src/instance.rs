@@ -178,8 +178,9 @@ pub(crate) struct Starting {
     pub guard: Option<ChildStdin>,
 }
 
-/// Runs its arguments, and ends them when its own input ends.
-const GUARD: &str = r#"exec 3<&0; "$@" </dev/null & emulator=$!; trap 'kill $emulator' TERM; (read -r _ <&3; kill $emulator) & wait $emulator; wait $emulator"#;
+/// Runs its arguments, and ends them when its own input ends: LocalStack now and then hangs as it stops, so after ten seconds
+/// by force.
+const GUARD: &str = r#"exec 3<&0; "$@" </dev/null & emulator=$!; stop() { kill $emulator; (sleep 10; kill -9 $emulator) >/dev/null 2>&1 & }; trap stop TERM; (read -r _ <&3; stop) & wait $emulator; wait $emulator"#;
 
 /// Whether there is such a process, and it is not just waiting to be reaped.
 pub(crate) fn is_alive(pid: i32) -> bool {
