@@ -5,15 +5,15 @@ use aws_sdk_codepipeline::types::{
     ActionCategory, ActionExecutionDetail, ActionExecutionInput, ActionExecutionOutput, ActionExecutionResult,
     ActionExecutionStatus, ActionOwner, ActionTypeId, StartTimeRange,
 };
-use driver::{ActionView, DriveError, ExecutionView};
-use engine::{ActionStatus, Execution, ExecutionId, StageRun};
+use driver::{ActionView, ExecutionView};
+use engine::{ActionStatus, Execution, StageRun};
 use pipeline::{PipelineName, TypeId};
 use serde::{Deserialize, Serialize};
 use store::Entity;
 use wire::{ApiError, Operation};
 
 use crate::app::App;
-use crate::{page, shape};
+use crate::{control, page, shape};
 
 /// Action executions on a page at most, and by default. Source: CodePipeline API, `ListActionExecutions`.
 const MOST: usize = 100;
@@ -74,14 +74,9 @@ pub async fn list(app: &App, input: ListActionExecutionsInput) -> Result<ListAct
 }
 
 async fn one(app: &App, name: &PipelineName, id: &str) -> Result<Execution, ApiError> {
-    let refusal = app.refusal(Operation::ListActionExecutions);
-    match id.parse::<ExecutionId>() {
-        Ok(id) => app.driver.execution(name, id).await.map_err(refusal),
-        Err(_) => {
-            app.driver.pipeline_head(name).await.map_err(&refusal)?;
-            Err(refusal(DriveError::ExecutionNotFound(id.chars().take(100).collect())))
-        }
-    }
+    let operation = Operation::ListActionExecutions;
+    let id = control::execution(app, operation, name, Some(id.to_owned())).await?;
+    app.driver.execution(name, id).await.map_err(app.refusal(operation))
 }
 
 /// A page in the making.

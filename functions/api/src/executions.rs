@@ -13,14 +13,14 @@ use aws_sdk_codepipeline::types::{
     ArtifactRevision, PipelineExecution, PipelineExecutionStatus, PipelineExecutionSummary, PipelineRollbackMetadata,
     PipelineVariable, ResolvedPipelineVariable, SourceRevision, SourceRevisionOverride, StopExecutionTrigger,
 };
-use driver::{DriveError, StartRequest};
-use engine::{Execution, ExecutionId, ExecutionStatus, RevisionOverride, Trigger};
+use driver::StartRequest;
+use engine::{Execution, ExecutionStatus, RevisionOverride, Trigger};
 use pipeline::{ActionName, PipelineName};
 use store::Entity;
 use wire::{ApiError, Operation};
 
 use crate::app::App;
-use crate::{page, shape};
+use crate::{control, page, shape};
 
 /// Executions on a page at most, and by default. Source: CodePipeline API, `ListPipelineExecutions`.
 const MOST: usize = 100;
@@ -68,14 +68,7 @@ fn overrides(given: Vec<SourceRevisionOverride>) -> Result<Vec<RevisionOverride>
 pub async fn get(app: &App, input: GetPipelineExecutionInput) -> Result<GetPipelineExecutionOutput, ApiError> {
     let refusal = app.refusal(Operation::GetPipelineExecution);
     let name = shape::pipeline_name(input.pipeline_name)?;
-    let id = input.pipeline_execution_id.unwrap_or_default();
-    let id: ExecutionId = match id.parse() {
-        Ok(id) => id,
-        Err(_) => {
-            app.driver.pipeline_head(&name).await.map_err(&refusal)?;
-            return Err(refusal(DriveError::ExecutionNotFound(id)));
-        }
-    };
+    let id = control::execution(app, Operation::GetPipelineExecution, &name, input.pipeline_execution_id).await?;
     let execution = app.driver.execution(&name, id).await.map_err(&refusal)?;
     let mut shown = shown(&execution);
     // While it goes on, its summary says what it waits for.

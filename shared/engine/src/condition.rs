@@ -25,7 +25,8 @@ pub(crate) fn overrule(
     let refused = |reason| Refusal::NotOverridable { stage: name.to_string(), reason };
     let run =
         step.stage().filter(|run| run.name == *name).ok_or_else(|| refused("the execution did not come to it"))?;
-    let declared = stage::declared(step).and_then(|stage| stage.condition(kind).cloned());
+    let pipeline = step.pipeline.clone();
+    let declared = stage::declared(&pipeline, step).and_then(|stage| stage.condition(kind));
     let condition = run.condition(kind).zip(declared);
     let Some((condition, declared)) = condition else {
         return Err(refused("the execution has not come to such a condition"));
@@ -51,7 +52,6 @@ pub(crate) fn overrule(
 }
 
 fn overridden(step: &mut Step<'_, '_>, kind: ConditionKind, by: String) {
-    stage::settle(step, kind, ConditionStatus::Overridden);
     let condition = step.stage_mut().and_then(|stage| stage.conditions.iter_mut().find(|it| it.kind == kind));
     if let Some(condition) = condition {
         condition.overridden_by = Some(by);

@@ -32,10 +32,10 @@ pub(crate) fn leave_skipped(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Resu
 }
 
 /// The execution ends in the stage, which failed.
-pub(crate) fn leave_failed(step: &mut Step<'_, '_>, summary: Option<String>) -> Result<(), Refusal> {
+pub(crate) fn leave_failed(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
     let (_, name) = end_stage(step, StageStatus::Failed)?;
     record_revisions(step);
-    end(step, ExecutionStatus::Failed, summary, &name)
+    end(step, ExecutionStatus::Failed, None, &name)
 }
 
 fn go_on(step: &mut Step<'_, '_>, name: &StageName, next: Option<Uuid>) -> Result<(), Refusal> {

@@ -141,11 +141,11 @@ pub(crate) fn after_failure(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
     let stage = step.stage_cloned()?;
     let (id, version) = (step.execution().id, step.execution().version);
     if crossing::parallel(step) || stage.stage == 0 || step.lanes()?.deleted {
-        return crossing::leave_failed(step, None);
+        return crossing::leave_failed(step);
     }
     let last = step.lanes()?.lanes.get(&stage.name).and_then(|lane| lane.succeeded);
     let Some(target) = last.filter(|last| last.version == version && last.execution != id) else {
-        return crossing::leave_failed(step, None);
+        return crossing::leave_failed(step);
     };
     let rollback = ExecutionId::from_random(step.random());
     crossing::end_stage(step, StageStatus::Failed)?;

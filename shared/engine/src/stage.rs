@@ -5,7 +5,7 @@
 //! failure condition when one has failed. A condition of entry or success has its result when a rule does not hold, one
 //! of failure when all rules hold.
 
-use pipeline::{ConditionKind, RetryMode, StageResult};
+use pipeline::{ConditionKind, Pipeline, RetryMode, Stage, StageResult};
 use uuid::Uuid;
 
 use crate::command::Refusal;
@@ -47,7 +47,7 @@ fn decided(stage: &StageRun) -> Option<(ConditionKind, bool)> {
 }
 
 /// Writes down how a condition was decided.
-pub(crate) fn settle(step: &mut Step<'_, '_>, kind: ConditionKind, status: ConditionStatus) {
+fn settle(step: &mut Step<'_, '_>, kind: ConditionKind, status: ConditionStatus) {
     let now = step.now();
     let condition = step.stage_mut().and_then(|stage| stage.conditions.iter_mut().find(|it| it.kind == kind));
     if let Some(condition) = condition {
@@ -66,10 +66,11 @@ pub(crate) fn after_condition(
     match (kind, met) {
         (ConditionKind::BeforeEntry, true) => after_actions(step, next),
         (ConditionKind::OnSuccess, true) => crossing::leave_succeeded(step, next),
-        (ConditionKind::OnFailure, false) => crossing::leave_failed(step, None),
+        (ConditionKind::OnFailure, false) => crossing::leave_failed(step),
         _ => {
-            let declared = declared(step);
-            let result = declared.and_then(|stage| stage.condition(kind).map(|condition| condition.result));
+            let pipeline = step.pipeline.clone();
+            let result =
+                declared(&pipeline, step).and_then(|stage| stage.condition(kind)).map(|condition| condition.result);
             engage(step, result.unwrap_or(StageResult::Fail), next)
         }
     }
@@ -77,14 +78,15 @@ pub(crate) fn after_condition(
 
 /// No action runs and no condition is open: the next group, or what all or one failing brings.
 fn after_actions(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refusal> {
-    let Some(declared) = declared(step) else {
+    let pipeline = step.pipeline.clone();
+    let Some(declared) = declared(&pipeline, step) else {
         return Err(Refusal::Nothing);
     };
-    let mut stage = step.stage_cloned()?;
-    if stage.actions.iter().any(|action| action.status == ActionStatus::Failed) {
+    if step.stage().is_some_and(|stage| stage.actions.iter().any(|action| action.status == ActionStatus::Failed)) {
         return failed(step, next);
     }
-    if group::request_next(step, &mut stage, &declared, next) {
+    let mut stage = step.stage_cloned()?;
+    if group::request_next(step, &mut stage, declared, next) {
         step.put_stage(stage);
         return Ok(());
     }
@@ -111,9 +113,10 @@ fn failed(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refusal> {
     if step.stage().is_some_and(|stage| stage.retries.wanted) {
         return retry(step, RetryMode::FailedActions, RetryTrigger::Manual, next);
     }
-    let failure = declared(step).and_then(|stage| stage.on_failure).filter(|_| step.execution().rollback.is_none());
-    match failure {
-        None => crossing::leave_failed(step, None),
+    let pipeline = step.pipeline.clone();
+    let failure = declared(&pipeline, step).and_then(|stage| stage.on_failure.as_ref());
+    match failure.filter(|_| step.execution().rollback.is_none()) {
+        None => crossing::leave_failed(step),
         Some(failure) => match &failure.condition {
             None => engage(step, failure.result, next),
             Some(condition) => {
@@ -129,23 +132,23 @@ fn failed(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refusal> {
 /// A result takes effect.
 fn engage(step: &mut Step<'_, '_>, result: StageResult, next: Option<Uuid>) -> Result<(), Refusal> {
     match result {
-        StageResult::Fail => crossing::leave_failed(step, None),
+        StageResult::Fail => crossing::leave_failed(step),
         StageResult::Skip => crossing::leave_skipped(step, next),
         StageResult::Rollback => rollback::after_failure(step),
         StageResult::Retry => {
-            let stage = step.stage_cloned()?;
-            let mode = declared(step).and_then(|stage| stage.on_failure).map(|failure| failure.retry);
-            match mode {
-                // One attempt is allowed. Source: CodePipeline API, `RetryStageMetadata`.
-                Some(mode) if stage.retries.automatic == 0 => retry(step, mode, RetryTrigger::Automatic, next),
-                _ => crossing::leave_failed(step, None),
+            let pipeline = step.pipeline.clone();
+            let failure = declared(&pipeline, step).and_then(|stage| stage.on_failure.as_ref());
+            // One attempt is allowed. Source: CodePipeline API, `RetryStageMetadata`.
+            let first = step.stage().is_some_and(|stage| stage.retries.automatic == 0);
+            match failure.map(|failure| failure.retry).filter(|_| first) {
+                Some(mode) => retry(step, mode, RetryTrigger::Automatic, next),
+                None => crossing::leave_failed(step),
             }
         }
     }
 }
 
-/// The declaration of the stage at hand.
-pub(crate) fn declared(step: &Step<'_, '_>) -> Option<pipeline::Stage> {
-    let index = step.stage()?.stage;
-    step.pipeline.stages().get(index).cloned()
+/// The declaration of the stage at hand, in the execution's version of the pipeline.
+pub(crate) fn declared<'a>(pipeline: &'a Pipeline, step: &Step<'_, '_>) -> Option<&'a Stage> {
+    pipeline.stages().get(step.stage()?.stage)
 }
