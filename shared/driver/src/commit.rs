@@ -1,6 +1,6 @@
 //! The driver itself: load, decide, commit, dispatch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use engine::{
     Policy, Position, Refusal, StageRun, State,
 };
 use pipeline::{Pipeline, PipelineName};
-use store::{Entity, Expect, Key, Store, StoreError, Versioned, Write};
+use store::{Entity, Expect, Key, MOST_WRITES, Store, StoreError, Versioned, Write};
 use uuid::Uuid;
 
 use crate::error::DriveError;
@@ -61,6 +61,29 @@ pub struct Loaded {
     pub(crate) finished: Stages,
     pub(crate) revisions: HashMap<Key, u64>,
 }
+
+impl Loaded {
+    fn state(&self) -> State {
+        State {
+            pipeline: self.pipeline.clone(),
+            lanes: self.lanes.clone(),
+            execution: self.execution.clone(),
+            stage: self.stage.clone(),
+        }
+    }
+}
+
+/// What was decided on several commands.
+struct Together {
+    /// What those change that were not refused; none if all were.
+    decision: Option<Decision>,
+    /// How many of the commands it is about.
+    taken: usize,
+    refused: Vec<Refusal>,
+}
+
+/// The commands can be decided on when the lanes have been read.
+struct LanesNeeded;
 
 /// What a step did.
 #[derive(Clone, Debug)]
@@ -237,6 +260,17 @@ impl Driver {
         command: Command,
         known: Option<Loaded>,
     ) -> Result<Applied, DriveError> {
+        self.apply_together(place, &mut VecDeque::from([command]), known).await
+    }
+
+    /// Several steps in one stage attempt in one commit: as many of the first commands as one commit can hold, which
+    /// are taken out. Those that are refused change nothing; the error is a refusal only where all of them are.
+    pub(crate) async fn apply_together(
+        &self,
+        place: Place,
+        commands: &mut VecDeque<Command>,
+        known: Option<Loaded>,
+    ) -> Result<Applied, DriveError> {
         let mut fresh = known.is_none();
         let mut loaded = match known {
             Some(loaded) => loaded,
@@ -245,31 +279,62 @@ impl Driver {
         let mut attempt = 0;
         let mut began = self.clock.now();
         loop {
-            let state = State {
-                pipeline: loaded.pipeline.clone(),
-                lanes: loaded.lanes.clone(),
-                execution: loaded.execution.clone(),
-                stage: loaded.stage.clone(),
-            };
-            match self.decide(|context| engine::decide(state, command.clone(), context)) {
-                Err(Refusal::LanesNeeded) => {
+            let Together { decision, taken, refused } = match self.together(&loaded, commands) {
+                Err(LanesNeeded) => {
                     self.load_lanes(&mut loaded).await?;
                     continue;
                 }
-                Err(refusal) if fresh => return Err(refusal.into()),
-                Err(_) => {}
-                Ok(decision) => match self.commit(&decision, Vec::new(), &mut loaded).await {
-                    Ok(()) => return Ok(Applied { claimed: decision.claimed, loaded, effects: decision.effects }),
+                Ok(together) => together,
+            };
+            // What is not fresh may be the reason for a refusal.
+            if refused.is_empty() || fresh {
+                let Some(decision) = decision else {
+                    commands.drain(..taken);
+                    return Err(refused.into_iter().next().unwrap_or(Refusal::Nothing).into());
+                };
+                match self.commit(&decision, Vec::new(), &mut loaded).await {
+                    Ok(()) => {
+                        commands.drain(..taken);
+                        for refusal in refused {
+                            tracing::debug!(%refusal, "late or doubled");
+                        }
+                        return Ok(Applied { claimed: decision.claimed, loaded, effects: decision.effects });
+                    }
                     Err(error) => {
                         let rivals = rivals(loaded.stage.as_ref(), self.clock.now().since(began));
                         self.again(&mut attempt, rivals, error).await?;
                     }
-                },
+                }
             }
             began = self.clock.now();
             loaded = self.load(place).await?;
             fresh = true;
         }
+    }
+
+    /// Decides on commands one after another, each on what those before it leave.
+    fn together(&self, loaded: &Loaded, commands: &VecDeque<Command>) -> Result<Together, LanesNeeded> {
+        let mut state = loaded.state();
+        let mut together = Together { decision: None, taken: 0, refused: Vec::new() };
+        for command in commands {
+            match self.decide(|context| engine::decide(state.clone(), command.clone(), context)) {
+                Err(Refusal::LanesNeeded) => return Err(LanesNeeded),
+                Err(refusal) => together.refused.push(refusal),
+                Ok(later) => {
+                    state.follow(&later);
+                    let decision = match together.decision.clone() {
+                        None => later,
+                        Some(earlier) => earlier.and(later),
+                    };
+                    if together.decision.is_some() && entities(&decision).count() + decision.jobs.len() > MOST_WRITES {
+                        break;
+                    }
+                    together.decision = Some(decision);
+                }
+            }
+            together.taken += 1;
+        }
+        Ok(together)
     }
 
     /// Commits a decision with what else belongs to it, and brings `loaded` to what is now in the store.
@@ -297,15 +362,9 @@ impl Driver {
             self.store.commit(writes).await?;
         }
         loaded.revisions.extend(revisions);
-        if let Some(lanes) = &decision.lanes {
-            loaded.lanes = Some(lanes.clone());
-        }
-        if let Some(execution) = &decision.execution {
-            loaded.execution = execution.clone();
-        }
-        if let Some(stage) = decision.stages.last() {
-            loaded.stage = Some(stage.clone());
-        }
+        let mut state = loaded.state();
+        state.follow(decision);
+        State { lanes: loaded.lanes, execution: loaded.execution, stage: loaded.stage, .. } = state;
         Ok(())
     }
 

@@ -1,14 +1,15 @@
 //! The actions that one worker has in hand: those that it claimed, and those that it comes to own by finishing them.
 //!
 //! Actions that start together are all taken by the worker that finished the one before them, in the same write, and
-//! their providers work side by side; their ends are written one after another. Workers of their own would all want to
-//! write the one item of the stage at the same moment, and most of them would lose, again and again; and no event is
-//! quicker than none.
+//! their providers work side by side. Ends that come while a write goes on are written together in the next one. Workers
+//! of their own would all want to write the one item of the stage at the same moment, and most of them would lose, again
+//! and again; and no event is quicker than none.
 
 use std::collections::VecDeque;
 
 use engine::{ActionId, Command, Progress, Timestamp};
-use futures::future::{BoxFuture, Either, select, select_all};
+use futures::future::{BoxFuture, Either, FutureExt, select};
+use futures::stream::{FuturesUnordered, StreamExt};
 use uuid::Uuid;
 
 use crate::commit::{Applied, Driver, Loaded, Place};
@@ -32,17 +33,21 @@ struct InHand<'a> {
     until: Timestamp,
     /// What the last write left in the table.
     latest: Option<Loaded>,
-    /// Ends that are to be written down.
-    ended: VecDeque<(ActionId, Result<Outcome, PerformError>)>,
-    going_on: Vec<BoxFuture<'a, Done>>,
+    /// The stage attempt of the actions that were taken up last. An older one that is still in hand has been ended by
+    /// others, or its stage would not be over.
+    place: Place,
+    /// What is to be written down: how calls of providers ended.
+    ended: VecDeque<Command>,
+    going_on: FuturesUnordered<BoxFuture<'a, Done>>,
     actions: u32,
     failed: Option<DriveError>,
 }
 
 impl Driver {
-    /// Performs the action that this worker owns after a step, and all that follow it.
+    /// Performs the actions that this worker owns after a step in the stage attempt at `place`, and all that follow them.
     pub(crate) async fn go_on(
         &self,
+        place: Place,
         applied: Applied,
         worker: Uuid,
         perform: &dyn Perform,
@@ -54,21 +59,20 @@ impl Driver {
             worker,
             until,
             latest: None,
+            place,
             ended: VecDeque::new(),
-            going_on: Vec::new(),
+            going_on: FuturesUnordered::new(),
             actions: 0,
             failed: None,
         };
         hand.take(applied);
-        loop {
-            if let Some((action, end)) = hand.ended.pop_front() {
-                hand.write(action, end).await;
-            } else if hand.going_on.is_empty() {
-                break;
-            } else {
-                let (done, _, others) = select_all(std::mem::take(&mut hand.going_on)).await;
-                hand.going_on = others;
-                hand.note(done);
+        while let Some(done) = hand.going_on.next().await {
+            hand.note(done);
+            while !hand.ended.is_empty() {
+                while let Some(Some(done)) = hand.going_on.next().now_or_never() {
+                    hand.note(done);
+                }
+                hand.write().await;
             }
         }
         hand.failed.map_or(Ok(Worked::Actions(hand.actions)), Err)
@@ -79,6 +83,9 @@ impl<'a> InHand<'a> {
     /// Takes up what a step gave this worker, and has everything else sent out meanwhile.
     fn take(&mut self, applied: Applied) {
         let driver = self.driver;
+        if let Some(first) = applied.claimed.first() {
+            self.place = Place::Action(*first);
+        }
         for action in applied.claimed {
             self.actions += 1;
             let (mut loaded, worker, perform) = (applied.loaded.clone(), self.worker, self.perform);
@@ -103,54 +110,55 @@ impl<'a> InHand<'a> {
             latest.finished.extend(read);
         }
         match end {
-            Ok(Some(end)) => self.ended.push_back((action, end)),
+            Ok(Some(end)) => self.ended.push_back(self.command(action, end)),
             Ok(None) => {}
             Err(error) => self.fail(error),
         }
     }
 
-    /// Writes down an end, while everything else goes on.
-    async fn write(&mut self, action: ActionId, end: Result<Outcome, PerformError>) {
-        let (driver, worker) = (self.driver, self.worker);
-        let command = match end {
-            Ok(Outcome::Running { report, poll }) => Command::Started { action, worker, report, poll },
-            Ok(outcome) => driver.ended(action, outcome, worker, self.until),
+    fn command(&self, action: ActionId, end: Result<Outcome, PerformError>) -> Command {
+        match end {
+            Ok(Outcome::Running { report, poll }) => Command::Started { action, worker: self.worker, report, poll },
+            Ok(outcome) => self.driver.ended(action, outcome, self.worker, self.until),
             // The claim runs out and the sweeper has it tried again; meanwhile people can see why it waits.
             Err(error) => {
                 let summary = Some(format!("To be tried again: {error}"));
                 Command::Report { action, report: Progress { summary, ..Progress::default() } }
             }
-        };
-        let mut step = Box::pin(driver.apply(Place::Action(action), command, self.latest.take()));
+        }
+    }
+
+    /// Writes down the ends that have come, as far as one commit can hold them, while everything else goes on.
+    async fn write(&mut self) {
+        let driver = self.driver;
+        let mut commands = std::mem::take(&mut self.ended);
+        let mut step = Box::pin(driver.apply_together(self.place, &mut commands, self.latest.take()));
         let applied = loop {
-            if self.going_on.is_empty() {
-                break step.await;
-            }
-            match select(step, select_all(std::mem::take(&mut self.going_on))).await {
-                Either::Left((applied, others)) => {
-                    self.going_on = others.into_inner();
-                    break applied;
-                }
-                Either::Right(((done, _, others), unfinished)) => {
-                    self.going_on = others;
+            match select(step, self.going_on.next()).await {
+                Either::Left((applied, _)) => break applied,
+                Either::Right((Some(done), unfinished)) => {
                     step = unfinished;
                     self.note(done);
                 }
+                Either::Right((None, unfinished)) => break unfinished.await,
             }
         };
         match applied {
             Ok(applied) => self.take(applied),
             Err(error) => {
                 if let Err(error) = late(error) {
+                    commands.clear();
                     self.fail(error);
                 }
             }
         }
+        commands.append(&mut self.ended);
+        self.ended = commands;
     }
 
     /// The others in hand are brought to their ends all the same.
     fn fail(&mut self, error: DriveError) {
-        tracing::warn!(%error, "an action in hand is left to the sweeper");
+        tracing::warn!(%error, "what is in hand is left to the sweeper");
         self.failed.get_or_insert(error);
     }
 }

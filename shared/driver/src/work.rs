@@ -46,7 +46,7 @@ impl Driver {
         match claimed {
             Ok(mut applied) => {
                 applied.loaded.finished.extend(finished?);
-                self.go_on(applied, worker, perform, until).await
+                self.go_on(place, applied, worker, perform, until).await
             }
             Err(error) => late(error),
         }
@@ -136,7 +136,7 @@ impl Driver {
             Ok(outcome @ (Outcome::Succeeded(_) | Outcome::Failed { .. })) => {
                 let finish = self.ended(action, outcome, worker, until);
                 match self.apply(Place::Action(action), finish, Some(loaded)).await {
-                    Ok(applied) => return self.go_on(applied, worker, perform, until).await,
+                    Ok(applied) => return self.go_on(Place::Action(action), applied, worker, perform, until).await,
                     Err(error) => return late(error),
                 }
             }

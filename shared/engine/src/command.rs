@@ -37,6 +37,21 @@ pub struct State {
     pub stage: Option<StageRun>,
 }
 
+impl State {
+    /// Brings it to what a decision leaves.
+    pub fn follow(&mut self, decision: &Decision) {
+        if let Some(lanes) = &decision.lanes {
+            self.lanes = Some(lanes.clone());
+        }
+        if let Some(execution) = &decision.execution {
+            self.execution = execution.clone();
+        }
+        if let Some(stage) = decision.stages.last() {
+            self.stage = Some(stage.clone());
+        }
+    }
+}
+
 /// A command to one execution.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -223,6 +238,28 @@ pub struct Decision {
     pub effects: Vec<Effect>,
     /// The actions that the calling worker owns now.
     pub claimed: Vec<ActionId>,
+}
+
+impl Decision {
+    /// This decision and one that was made on what it leaves, to be committed together.
+    #[must_use]
+    pub fn and(mut self, later: Self) -> Self {
+        self.lanes = later.lanes.or(self.lanes);
+        self.execution = later.execution.or(self.execution);
+        for stage in later.stages {
+            let key = |it: &StageRun| (it.execution, it.stage, it.attempt);
+            self.stages.retain(|earlier| key(earlier) != key(&stage));
+            self.stages.push(stage);
+        }
+        for change in later.jobs {
+            self.jobs.retain(|earlier| !earlier.same_entry(&change));
+            self.jobs.push(change);
+        }
+        self.stored.extend(later.stored);
+        self.effects.extend(later.effects);
+        self.claimed.extend(later.claimed);
+        self
+    }
 }
 
 /// What follows a commit.

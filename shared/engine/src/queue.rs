@@ -66,6 +66,14 @@ pub enum JobChange {
     Remove(Job),
 }
 
+impl JobChange {
+    /// Whether both change the same entry.
+    pub(crate) fn same_entry(&self, other: &Self) -> bool {
+        let (Self::Put(one) | Self::Remove(one), Self::Put(two) | Self::Remove(two)) = (self, other);
+        (one.queued, one.action, &one.queue) == (two.queued, two.action, &two.queue)
+    }
+}
+
 /// Entries that one decision changes at most, so that its commit stays small. What it must add comes first; what it
 /// need not remove is removed when a poll meets it.
 pub(crate) const MOST_CHANGES: usize = 4;

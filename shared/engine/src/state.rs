@@ -512,58 +512,58 @@ pub struct ActionRun {
     /// Where it stands.
     pub status: ActionStatus,
     /// The attempt at the stage in which it ran, where a later one took its result over; 0: the attempt that it is in.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub attempt: u16,
     /// When it was requested.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub requested: Option<Timestamp>,
     /// When anything of it last changed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub updated: Option<Timestamp>,
     /// When it fails by time-out.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub deadline: Option<Timestamp>,
     /// When the sweeper must look at it next, while it is in flight.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub check: Option<Timestamp>,
     /// How many claims were made; more than one means that a worker was lost.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub claims: u32,
     /// How often a job was continued.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub turn: u16,
     /// What its job handed over for the continuation.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub continuation: Option<String>,
     /// Its job, where job workers poll for it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub job: Option<JobRun>,
     /// The secret that an approval's answer must name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub token: Option<Uuid>,
     /// The provider's own id and page.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub external: Option<External>,
     /// A sentence about the status.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub summary: Option<String>,
     /// 0 to 100, where the provider or the job worker tells.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub percent: Option<u8>,
     /// Who answered an approval.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub updated_by: Option<String>,
     /// Why it failed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub error: Option<ActionError>,
     /// Artifacts it made.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub outputs: Vec<Artifact>,
     /// Its output variables.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub variables: Outputs,
     /// What a source action found.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub revision: Option<Revision>,
 }
 
@@ -573,7 +573,7 @@ pub struct External {
     /// For example the ARN of a Step Functions execution.
     pub id: String,
     /// Where a person can look at it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "unset")]
     pub url: Option<String>,
 }
 
@@ -597,6 +597,11 @@ pub struct Artifact {
     pub bucket: String,
     /// The object's key.
     pub key: String,
+}
+
+/// What is not there is not written: a stage has up to 50 runs in its item, which each step writes whole.
+fn unset<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Output variables of an action: small ones inside the stage's item, large ones in an item of their own.
