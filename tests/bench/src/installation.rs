@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use aws_sdk_lambda::types::{Environment, LastUpdateStatus};
 use aws_sdk_s3::types::CreateBucketConfiguration;
 use local::{ARCHITECTURE, Emulator, HOME, Lifetime, Options, Stack};
+use store::DynamoStore;
 
 use crate::pipelines::{Places, SOURCE_KEY};
 
@@ -108,6 +109,15 @@ impl Installation {
             }
         }
         Ok(())
+    }
+
+    /// The table, as a function of the installation sees it.
+    pub async fn store(&self) -> Result<DynamoStore> {
+        let name = self.stack.function_name("worker");
+        let known = self.lambda.get_function_configuration().function_name(&name).send().await?;
+        let table = known.environment().and_then(|it| it.variables()?.get("MILLRACE_TABLE").cloned());
+        let client = aws_sdk_dynamodb::Client::new(&self.stack.sdk(HOME));
+        Ok(DynamoStore::new(client, table.with_context(|| format!("{name} knows no table"))?))
     }
 
     /// How large a function's package is, in bytes.

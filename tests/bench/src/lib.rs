@@ -23,6 +23,7 @@ pub mod floor;
 mod installation;
 mod lines;
 mod measure;
+mod past;
 mod pipelines;
 mod proxy;
 mod report;

@@ -11,6 +11,7 @@ use local::{Emulator, FUNCTIONS, HOME};
 
 use crate::installation::Installation;
 use crate::lines;
+use crate::past;
 use crate::pipelines::{self, Kind, Step, name};
 use crate::proxy::Proxy;
 use crate::report::{Report, Row};
@@ -22,6 +23,9 @@ type Shape<'a> = (&'a str, &'a dyn Fn(usize) -> Vec<Vec<Step>>, Option<f64>);
 /// Actions that fit into a stage, and executions of mode PARALLEL into a pipeline.
 const MOST_IN_STAGE: usize = 50;
 const MOST_AT_ONCE: usize = 50;
+/// Actions after the source of the pipeline with many past executions, and calls that list those.
+const PAST_CHAIN: i32 = 5;
+const PAST_CALLS: u32 = 10;
 /// Events before the floor is measured: the function's process has to start.
 const WARM_UP: usize = 5;
 /// Between two events, so that each finds the function idle.
@@ -47,6 +51,8 @@ pub struct Effort {
     /// Sizes of pipelines, in actions one after another, between which the gap may not grow; the smallest first. With its
     /// source a pipeline has 500 at most.
     pub sizes: Vec<usize>,
+    /// Numbers of past executions of a pipeline, between which the gap may not grow; the smallest first.
+    pub past: Vec<u64>,
     /// Executions of mode PARALLEL that run at once; a pipeline may have 50.
     pub at_once: usize,
     /// Calls of each operation whose time is measured.
@@ -64,6 +70,7 @@ impl Default for Effort {
             counted: 10,
             parallel: 50,
             sizes: vec![5, 50, 499],
+            past: vec![10, 1_000, 10_000],
             at_once: 100,
             calls: 100,
         }
@@ -85,6 +92,7 @@ pub async fn measure(emulator: Emulator, effort: &Effort, program: &Path) -> Res
     bench.after_asynchronous().await?;
     bench.parallel(effort.parallel).await?;
     bench.growth(&effort.sizes).await?;
+    bench.past(&effort.past).await?;
     bench.at_once(effort.at_once).await?;
     bench.operations(effort.calls).await?;
     bench.writes(effort.counted).await?;
@@ -286,6 +294,56 @@ impl Bench {
                 self.row(format!("({figure})"), gap, "ms", Some(gap / self.floor), None);
             } else {
                 self.row(figure, gap, "ms", Some(gap / first), Some(1.3));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gaps, and times of calls, in a pipeline that has been run more and more often: they stay what they are.
+    async fn past(&mut self, numbers: &[u64]) -> Result<()> {
+        let stages = vec![(1..=PAST_CHAIN).map(|order| (order, Kind::Synchronous)).collect()];
+        let store = self.installation.store().await?;
+        let client = self.installation.codepipeline.clone();
+        let original = self.runs("past", &stages).await?.pop().context("nothing was run")?;
+        let mut fewest: HashMap<&str, f64> = HashMap::new();
+        for number in numbers {
+            past::copy_until(&store, &original, *number).await?;
+            let mut gaps = Vec::new();
+            for _ in 0..self.repeat {
+                let execution = pipelines::run(&client, "past").await?;
+                let mut calls: Vec<_> = self.calls(&execution, &stages).await?.into_values().collect();
+                calls.sort_by(|one, other| one.start.total_cmp(&other.start));
+                gaps.extend(calls.windows(2).skip(1).map(|pair| pair[1].start - pair[0].back));
+            }
+            let mut lists = Vec::new();
+            for _ in 0..PAST_CALLS {
+                let began = Instant::now();
+                let page = client.list_pipeline_executions().pipeline_name("past").send().await?;
+                lists.push(began.elapsed().as_secs_f64() * 1_000.0);
+                ensure!(
+                    page.pipeline_execution_summaries().len() >= 10,
+                    "a page of a pipeline with {number} past ones"
+                );
+            }
+            for (what, times, budget) in
+                [("gap", gaps, Some(1.3)), ("first page of ListPipelineExecutions", lists, None)]
+            {
+                let time = median(&times).context("nothing was measured")?;
+                let figure = format!("{what}, {number} past executions");
+                let figure = if budget.is_some() { figure } else { format!("({figure})") };
+                match fewest.get(what) {
+                    Some(first) => self.row(figure, time, "ms", Some(time / first), budget),
+                    None => {
+                        fewest.insert(what, time);
+                        self.row(
+                            format!("({what}, {number} past executions)"),
+                            time,
+                            "ms",
+                            Some(time / self.floor),
+                            None,
+                        );
+                    }
+                }
             }
         }
         Ok(())

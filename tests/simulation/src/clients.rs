@@ -92,10 +92,14 @@ pub fn plan(world: &mut World) -> Result<i64, anyhow::Error> {
         if world.rng.random_bool(0.15) {
             let after = world.rng.random_range(0..span);
             world.plan(after, Operation::Delete { pipeline: pipeline.clone() });
-            // Changes that race with the deletion, and with another pipeline of the same name.
-            let race = |world: &mut World| after + world.rng.random_range(-500..1_500);
-            let (update, tag, create) = (race(world), race(world), race(world));
-            world.plan(update, Operation::Update { pipeline: pipeline.clone() });
+            // Changes that race with the deletion, and with another pipeline of the same name; some all at once.
+            let near = if world.rng.random_bool(0.5) { -500..1_500 } else { -20..60 };
+            let race = |world: &mut World| after + world.rng.random_range(near.clone());
+            for _ in 0..world.rng.random_range(1..4) {
+                let update = race(world);
+                world.plan(update, Operation::Update { pipeline: pipeline.clone() });
+            }
+            let (tag, create) = (race(world), race(world));
             world.plan(tag, Operation::Tag { pipeline: pipeline.clone() });
             if world.rng.random_bool(0.6) {
                 world.plan(create, Operation::Create { pipeline: pipeline.clone() });

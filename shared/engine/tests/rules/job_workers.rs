@@ -261,3 +261,29 @@ fn a_third_party_must_know_its_client_s_token() {
     let after = &pipeline.stages()[1].actions[1];
     assert!(engine::check_client(id, after, "").is_err(), "an action without a token is nobody's");
 }
+
+#[test]
+fn decisions_in_one_commit_change_an_entry_once() {
+    let mut rig = Rig::new(pipeline("Custom", 2));
+    let id = rig.start();
+    rig.succeed(id, "Fetch");
+    let worker = nonce(7);
+    let mut commands = Vec::new();
+    for name in ["J0", "J1"] {
+        rig.claim(id, name, 7).unwrap();
+        commands.push(Command::Started {
+            action: rig.action(id, name),
+            worker,
+            report: Progress::default(),
+            poll: false,
+        });
+    }
+    // One is offered and ends before anybody could have seen its entry.
+    let action = rig.action(id, "J0");
+    commands.push(Command::Offer { action, nonce: nonce(1) });
+    commands.push(Command::Acknowledge { action, nonce: nonce(1), timeout: None });
+    rig.apply_together(id, &commands);
+    let changes: Vec<_> = rig.jobs.iter().map(|change| matches!(change, JobChange::Put(_))).collect();
+    assert_eq!(changes, [true, false], "{:?}", rig.jobs);
+    assert!(matches!(&rig.jobs[1], JobChange::Remove(entry) if entry.action == action));
+}

@@ -14,4 +14,5 @@ mod revisions;
 mod rig;
 mod rollback;
 mod stop;
+mod together;
 mod why;

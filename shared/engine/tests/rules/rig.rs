@@ -140,12 +140,32 @@ impl Rig {
 
     /// Applies a command to an execution, in the stage in which it is or in the one of the action.
     pub fn apply(&mut self, id: ExecutionId, command: Command) -> Result<(), Refusal> {
+        let state = self.state(id, &command);
+        let decision = self.with(|context| engine::decide(state, command, context))?;
+        self.keep(decision);
+        Ok(())
+    }
+
+    /// Applies commands in the stage of the first one, each to what those before it leave, and keeps what comes of all.
+    pub fn apply_together(&mut self, id: ExecutionId, commands: &[Command]) {
+        let mut state = self.state(id, &commands[0]);
+        let mut together = Decision::default();
+        for command in commands {
+            let before = state.clone();
+            let decision = self.with(|context| engine::decide(before, command.clone(), context)).unwrap();
+            state.follow(&decision);
+            together = together.and(decision);
+        }
+        self.keep(together);
+    }
+
+    fn state(&self, id: ExecutionId, command: &Command) -> State {
         let execution = self.executions[&id].clone();
         let latest = |name: &StageName| {
             let stage = self.pipeline.stage_index(name.as_str()).unwrap();
             (id, stage, execution.attempts[stage])
         };
-        let key = match (&command, execution.position) {
+        let key = match (command, execution.position) {
             (Command::Retry { stage, .. } | Command::Override { stage, .. }, _) => Some(latest(stage)),
             (
                 Command::Claim { action, .. }
@@ -164,10 +184,7 @@ impl Rig {
             _ => None,
         };
         let stage = key.and_then(|key| self.stages.get(&key).cloned());
-        let state = State { pipeline: self.pipeline.clone(), lanes: Some(self.lanes.clone()), execution, stage };
-        let decision = self.with(|context| engine::decide(state, command, context))?;
-        self.keep(decision);
-        Ok(())
+        State { pipeline: self.pipeline.clone(), lanes: Some(self.lanes.clone()), execution, stage }
     }
 
     /// Does every chore on the lanes.

@@ -1,0 +1,58 @@
+//! Several decisions in one commit leave what they would have left one after another.
+
+use engine::{ActionId, Command, Effect, End, ExecutionId, Revision, Success};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::rig::{Rig, declared};
+
+fn two_sources() -> (Rig, ExecutionId) {
+    let mut rig = Rig::new(declared(&[("Test", &[("T1", "StepFunctions", 1), ("T2", "StepFunctions", 1)])], |it| {
+        let mut other = it["stages"][0]["actions"][0].clone();
+        other["name"] = json!("Fetch2");
+        other["outputArtifacts"] = json!([{"name": "Other"}]);
+        it["stages"][0]["actions"].as_array_mut().unwrap().push(other);
+    }));
+    let id = rig.start();
+    for name in ["Fetch", "Fetch2"] {
+        rig.claim(id, name, 7).unwrap();
+    }
+    (rig, id)
+}
+
+fn ends(rig: &Rig, id: ExecutionId) -> Vec<Command> {
+    let worker = Uuid::from_u128(7);
+    let end = |action: ActionId| {
+        let id = format!("r{}", action.action);
+        let revision = Some(Revision { id, summary: None, url: None, created: None });
+        Command::Finish { action, end: End::Succeeded(Success { revision, ..Success::default() }), next: Some(worker) }
+    };
+    let mut commands = vec![end(rig.action(id, "Fetch")), end(rig.action(id, "Fetch2"))];
+    // Those that the last end gave to the worker.
+    for name in ["T1", "T2"] {
+        let report = engine::Progress { summary: Some(name.into()), ..engine::Progress::default() };
+        commands.push(Command::Started { action: rig.action(id, name), worker, report, poll: true });
+    }
+    commands
+}
+
+#[test]
+fn they_leave_the_same_items_and_ask_for_the_same() {
+    let (mut apart, id) = two_sources();
+    let (mut effects, mut claimed) = (Vec::new(), Vec::new());
+    for command in ends(&apart, id) {
+        apart.apply(id, command).unwrap();
+        effects.append(&mut apart.effects);
+        claimed.append(&mut apart.claimed);
+    }
+    let (mut together, id) = two_sources();
+    together.apply_together(id, &ends(&together, id));
+    assert_eq!(together.executions, apart.executions);
+    assert_eq!(together.executions[&id].revisions.len(), 2);
+    assert_eq!(together.stages, apart.stages);
+    assert_eq!(together.lanes, apart.lanes);
+    assert_eq!(together.effects, effects);
+    assert!(effects.iter().filter(|effect| matches!(effect, Effect::Poll { .. })).count() == 2, "{effects:?}");
+    assert_eq!(together.claimed, claimed);
+    assert_eq!(claimed, ["T1", "T2"].map(|name| together.action(id, name)));
+}
