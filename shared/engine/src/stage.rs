@@ -100,8 +100,11 @@ fn after_actions(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refu
     }
 }
 
-/// The stage failed and is tried again at once, by the same execution.
+/// The stage failed and is tried again at once, by the same execution; not in a pipeline that has been deleted.
 fn retry(step: &mut Step<'_, '_>, mode: RetryMode, trigger: RetryTrigger, next: Option<Uuid>) -> Result<(), Refusal> {
+    if !crossing::parallel(step) && step.lanes()?.deleted {
+        return crossing::leave_failed(step);
+    }
     if let Some(stage) = step.stage_mut() {
         stage.status = StageStatus::Failed;
     }

@@ -4,7 +4,7 @@ use engine::{ActionStatus, ExecutionStatus, Position, Refusal, RetryTrigger, Sta
 use pipeline::RetryMode::{AllActions, FailedActions};
 use serde_json::json;
 
-use crate::rig::{Actions, Rig, declared, pipeline};
+use crate::rig::{Actions, Rig, declared, failed, pipeline};
 
 const TEST: Actions<'static> = &[("T", "StepFunctions", 1), ("U", "StepFunctions", 1), ("V", "StepFunctions", 2)];
 
@@ -189,6 +189,20 @@ fn a_failed_stage_tries_itself_again_once() {
         let retries = rig.stage(id, "Test").retries;
         assert_eq!((retries.automatic, retries.manual), (1, 1));
     }
+}
+
+#[test]
+fn a_stage_of_a_deleted_pipeline_does_not_try_itself_again() {
+    let mut rig = automatic(None);
+    let id = rig.start();
+    rig.succeed(id, "Fetch");
+    rig.succeed(id, "T");
+    rig.claim(id, "U", 1).unwrap();
+    rig.delete();
+    // Before the chore that cancels it is done.
+    rig.finish(id, "U", failed("no")).unwrap();
+    assert_eq!(rig.executions[&id].status, ExecutionStatus::Failed);
+    assert_eq!(rig.stage(id, "Test").attempt, 1);
 }
 
 #[test]

@@ -57,9 +57,14 @@ fn what_cannot_be_rolled_back_is_refused() {
     let back = rig.lanes.lanes["Test"].holder.unwrap();
     rig.succeed(back, "T");
     rig.chores();
-    assert!(not(rig.rollback("Prod", back)), "the target is a rollback");
+    assert!(not(rig.rollback("Prod", back)), "the target was not there");
     rig.fail(failing, "T");
     assert!(not(rig.rollback("Test", failing)), "the target did not succeed in it");
+    assert_eq!(rig.stage(back, "Test").status, engine::StageStatus::Succeeded);
+    assert!(
+        not(rig.rollback("Test", back)),
+        "the target is a rollback, though the stage is free and it succeeded there"
+    );
     rig.head.version = 2;
     assert_eq!(rig.rollback("Test", good), Err(Refusal::Outdated(good)));
 }
