@@ -374,7 +374,7 @@ impl Driver {
         let mut chores = Vec::new();
         for effect in effects {
             let (message, delay) = match effect {
-                Effect::Run(action) => (Message::Run { action }, 0),
+                Effect::Run { action, delay } => (Message::Run { action }, delay),
                 Effect::Poll { action, delay, count } => (Message::Poll { action, count }, delay),
                 Effect::Cancel(action) => (Message::Cancel { action }, 0),
                 Effect::Replicate { action, artifact, regions } => {

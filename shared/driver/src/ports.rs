@@ -163,6 +163,13 @@ pub enum Outcome {
         /// Whether it must be polled (not for people and job workers: they come by themselves).
         poll: bool,
     },
+    /// Its job is done and it is not: it is to be started again, as its next job, after a while.
+    Continue {
+        /// What the next job is given.
+        token: String,
+        /// News.
+        report: Progress,
+    },
 }
 
 /// That an attempt to perform came to nothing, and is worth repeating: throttled, unreachable. What is final is an

@@ -296,7 +296,9 @@ impl Driver {
                 let end = End::Succeeded(Success { report, outputs, variables, revision });
                 Command::Result { action: id, end }
             }
-            JobResult::Continue { token, report } => Command::Continue { action: id, continuation: token, report },
+            JobResult::Continue { token, report } => {
+                Command::Continue { action: id, continuation: token, delay: 0, report }
+            }
             JobResult::Failed { error, report } => Command::Result { action: id, end: End::Failed { error, report } },
         };
         match self.step(Place::Action(id), command, Some(loaded)).await {

@@ -10,6 +10,10 @@ use crate::commit::{Driver, Loaded, Place};
 use crate::error::DriveError;
 use crate::ports::{Message, Outcome, Perform, PerformError, Task};
 
+/// Milliseconds until an action that asks to be continued is started again. Source: CodePipeline user guide, 'Integration
+/// model reference'.
+const NEXT_JOB: i64 = 30_000;
+
 /// What came of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Worked {
@@ -89,6 +93,9 @@ impl Driver {
             Outcome::Succeeded(success) => Command::Finish { action, end: End::Succeeded(success), next },
             Outcome::Failed { error, report } => Command::Finish { action, end: End::Failed { error, report }, next },
             Outcome::Running { report, .. } => Command::Report { action, report },
+            Outcome::Continue { token, report } => {
+                Command::Continue { action, continuation: token, delay: NEXT_JOB, report }
+            }
         }
     }
 
@@ -133,7 +140,7 @@ impl Driver {
             Ok(task) => perform.poll(&task).await,
         };
         match outcome {
-            Ok(outcome @ (Outcome::Succeeded(_) | Outcome::Failed { .. })) => {
+            Ok(outcome @ (Outcome::Succeeded(_) | Outcome::Failed { .. } | Outcome::Continue { .. })) => {
                 let finish = self.ended(action, outcome, worker, until);
                 match self.apply(Place::Action(action), finish, Some(loaded)).await {
                     Ok(applied) => return self.go_on(Place::Action(action), applied, worker, perform, until).await,

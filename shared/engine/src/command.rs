@@ -126,6 +126,8 @@ pub enum Command {
         action: ActionId,
         /// What the next job shall be given.
         continuation: String,
+        /// Milliseconds until the next job of a function begins; job workers may poll for theirs at once.
+        delay: i64,
         /// News of it.
         report: Progress,
     },
@@ -266,7 +268,12 @@ impl Decision {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Some worker shall take up this action.
-    Run(ActionId),
+    Run {
+        /// Which action.
+        action: ActionId,
+        /// After how many milliseconds.
+        delay: i64,
+    },
     /// The provider shall be asked how the action stands.
     Poll {
         /// Which action.

@@ -67,7 +67,7 @@ fn request(step: &mut Step<'_, '_>, stage: &mut StageRun, place: u8, action: &Ac
     let id = stage.id_at(place);
     match next {
         Some(_) => step.claimed.push(id),
-        None => step.effects.push(Effect::Run(id)),
+        None => step.effects.push(Effect::Run { action: id, delay: 0 }),
     }
 }
 

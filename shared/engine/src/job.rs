@@ -78,11 +78,12 @@ pub(crate) fn proceed(
     step: &mut Step<'_, '_>,
     action: ActionId,
     continuation: String,
+    delay: i64,
     report: Progress,
 ) -> Result<(), Refusal> {
     let run = owned(step, action)?;
     let now = step.now();
-    let grace = now.plus(step.context.policy.grace);
+    let grace = now.plus(delay + step.context.policy.grace);
     let deadline = |requested| step.declared(action).map(|declared| group::deadline(declared, requested, now));
     let deadline = run.requested.and_then(deadline);
     let polled = step.declared(action).is_some_and(Action::is_polled);
@@ -98,7 +99,7 @@ pub(crate) fn proceed(
     run.check = Some(grace);
     run.claims = 0;
     run.turn = action.next_turn().turn;
-    step.effects.push(Effect::Run(action.next_turn()));
+    step.effects.push(Effect::Run { action: action.next_turn(), delay });
     Ok(())
 }
 

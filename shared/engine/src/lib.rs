@@ -68,7 +68,9 @@ pub fn decide(state: State, command: Command, context: &mut Context<'_>) -> Resu
         Command::Result { action, end } => job::result(&mut step, action, end)?,
         Command::Offer { action, nonce } => job::offer(&mut step, action, nonce)?,
         Command::Acknowledge { action, nonce, timeout } => job::acknowledge(&mut step, action, nonce, timeout)?,
-        Command::Continue { action, continuation, report } => job::proceed(&mut step, action, continuation, report)?,
+        Command::Continue { action, continuation, delay, report } => {
+            job::proceed(&mut step, action, continuation, delay, report)?;
+        }
         Command::Approve { action, token, approved, summary, by } => {
             approval::answer(&mut step, action, token, approved, &summary, by)?;
         }

@@ -54,7 +54,7 @@ pub(crate) fn sweep(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
         let (status, check, effect) = match run.status {
             // The event was lost, or its worker died before it claimed; or the worker died after.
             ActionStatus::Requested | ActionStatus::Claimed { .. } => {
-                (ActionStatus::Requested, now.plus(policy.grace), Effect::Run(id))
+                (ActionStatus::Requested, now.plus(policy.grace), Effect::Run { action: id, delay: 0 })
             }
             _ => (
                 ActionStatus::Running,

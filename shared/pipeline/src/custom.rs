@@ -207,7 +207,10 @@ impl Definition {
             properties: self.properties.iter().flatten().map(property).collect(),
             inputs: self.inputs,
             outputs: self.outputs,
-            polled: !matches!(self.executor, Some(Executor { kind: ExecutorKind::Lambda { .. }, .. })),
+            function: match &self.executor {
+                Some(Executor { kind: ExecutorKind::Lambda { function }, .. }) => Some(function.clone()),
+                _ => None,
+            },
             entity_url: self.urls.entity.clone(),
             execution_url: self.urls.execution.clone(),
         }
@@ -272,8 +275,9 @@ pub struct Terms {
     pub inputs: Counts,
     /// How many are made.
     pub outputs: Counts,
-    /// Whether job workers poll for its jobs.
-    pub polled: bool,
+    /// The ARN of the function that does its jobs; none: job workers poll for them.
+    #[serde(default)]
+    pub function: Option<String>,
     /// The template of the page of what an action works on.
     #[serde(default)]
     pub entity_url: Option<String>,

@@ -287,7 +287,7 @@ impl Action {
     pub fn is_polled(&self) -> bool {
         match self.type_id.owner.as_deref() {
             Some("Custom") => true,
-            Some("ThirdParty") => self.custom.as_ref().is_some_and(|custom| custom.polled),
+            Some("ThirdParty") => self.custom.as_ref().is_some_and(|custom| custom.function.is_none()),
             _ => false,
         }
     }

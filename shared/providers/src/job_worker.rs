@@ -9,7 +9,7 @@ use engine::Progress;
 use pipeline::custom::{CLIENT_ID, CLIENT_TOKEN};
 
 use crate::access::Rights;
-use crate::configuration::{required, title};
+use crate::configuration::required;
 use crate::fault::Fault;
 use crate::provider::Provider;
 
@@ -19,12 +19,6 @@ pub(crate) struct JobWorker;
 impl Provider for JobWorker {
     async fn start(&self, rights: Rights<'_>) -> Result<Outcome, Fault> {
         let task = rights.task;
-        if !task.action.is_polled() {
-            let what = title(task);
-            return Err(Fault::configuration(format!(
-                "{what}: Millrace does not run Lambda executors of action types"
-            )));
-        }
         if task.action.type_id.owner.as_deref() == Some("ThirdParty") {
             // Nobody could ever prove that the job is for them.
             required(task, CLIENT_ID)?;

@@ -16,6 +16,7 @@ use crate::access::Rights;
 use crate::configuration::required;
 use crate::console;
 use crate::fault::Fault;
+use crate::job::{account, artifacts, credentials};
 use crate::provider::Provider;
 
 pub(crate) struct LambdaInvoke;
@@ -25,12 +26,7 @@ impl Provider for LambdaInvoke {
     async fn start(&self, rights: Rights<'_>) -> Result<Outcome, Fault> {
         let task = rights.task;
         let function = required(task, "FunctionName")?;
-        let credentials = rights.roles.for_job(task).await?;
-        let credentials = json!({
-            "accessKeyId": credentials.access_key_id(),
-            "secretAccessKey": credentials.secret_access_key(),
-            "sessionToken": credentials.session_token(),
-        });
+        let credentials = credentials(rights).await?;
         let client = rights.session().await?.lambda();
         let invoked = client
             .invoke()
@@ -51,22 +47,11 @@ impl Provider for LambdaInvoke {
 
 /// What the function is given.
 fn event(task: &Task, credentials: Value) -> Value {
-    let location =
-        |bucket: &str, key: &str| json!({"type": "S3", "s3Location": {"bucketName": bucket, "objectKey": key}});
-    let inputs = task.inputs.iter().map(|input| {
-        json!({
-            "name": input.artifact.name,
-            "revision": null,
-            "location": location(&input.bucket, &input.artifact.key),
-        })
-    });
-    let outputs = task.outputs.iter().map(
-        |output| json!({"name": output.name, "revision": null, "location": location(&output.bucket, &output.key)}),
-    );
+    let (inputs, outputs) = artifacts(task);
     let mut data = json!({
         "actionConfiguration": {"configuration": task.configuration},
-        "inputArtifacts": inputs.collect::<Vec<_>>(),
-        "outputArtifacts": outputs.collect::<Vec<_>>(),
+        "inputArtifacts": inputs,
+        "outputArtifacts": outputs,
         "artifactCredentials": credentials,
     });
     if let Some(token) = &task.continuation {
@@ -76,9 +61,4 @@ fn event(task: &Task, credentials: Value) -> Value {
         data["encryptionKey"] = json!({"id": key, "type": "KMS"});
     }
     json!({"CodePipeline.job": {"id": task.id, "accountId": account(&task.pipeline_role), "data": data}})
-}
-
-/// The account of a role's ARN.
-fn account(role: &str) -> &str {
-    role.split(':').nth(4).unwrap_or_default()
 }

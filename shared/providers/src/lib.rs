@@ -11,6 +11,7 @@
 //! | Approval/Manual | `approval` | when a person answers |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
 //! | owner Custom, ThirdParty | `job_worker` | when a job worker reports |
+//! | owner ThirdParty, by a function | `lambda_executor` | when the function answers, or asks to be called again |
 //! | Invoke/Lambda | `lambda_invoke` | when the function reports its job's result |
 //! | Rule/... | `rules` | see there: the rules of stage conditions |
 //!
@@ -34,7 +35,9 @@ mod approval;
 mod configuration;
 mod console;
 mod fault;
+mod job;
 mod job_worker;
+mod lambda_executor;
 mod lambda_invoke;
 mod provider;
 mod registry;

@@ -13,6 +13,7 @@ use crate::access::Rights;
 use crate::approval::Approval;
 use crate::fault::{CONFIGURATION_ERROR, Fault};
 use crate::job_worker::JobWorker;
+use crate::lambda_executor::LambdaExecutor;
 use crate::lambda_invoke::LambdaInvoke;
 use crate::provider::Provider;
 use crate::rules::{CloudWatchAlarm, DeploymentWindow, VariableCheck};
@@ -59,8 +60,11 @@ impl Registry {
             };
         }
         // Their types exist: that has been looked up. CodePipeline's own third-party types have no definition here.
-        if task.action.is_polled() || task.action.custom.is_some() {
+        if task.action.is_polled() {
             return Some(&JobWorker);
+        }
+        if task.action.custom.is_some() {
+            return Some(&LambdaExecutor);
         }
         if id.version.as_deref() != Some("1") || id.owner.as_deref() != Some("AWS") {
             return None;

@@ -12,7 +12,7 @@ pub struct Session {
     config: SdkConfig,
 }
 
-/// For what may rightly take long: a part of 5 GiB copied by S3, a synchronous execution of five minutes.
+/// For what may rightly take long: a part of 5 GiB copied by S3, a synchronous execution or a function of five minutes.
 const LONG: Duration = Duration::from_secs(330);
 
 impl Session {
@@ -42,7 +42,8 @@ impl Session {
 
     /// Lambda.
     pub fn lambda(&self) -> aws_sdk_lambda::Client {
-        aws_sdk_lambda::Client::new(&self.config)
+        let config = aws_sdk_lambda::config::Builder::from(&self.config).timeout_config(self.patient()).build();
+        aws_sdk_lambda::Client::from_conf(config)
     }
 
     /// SNS.

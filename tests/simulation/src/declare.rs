@@ -149,7 +149,7 @@ fn action(rng: &mut StdRng, made: &Made, new: &mut Made, order: u32) -> Value {
         None => "#{codepipeline.PipelineExecutionId}".to_owned(),
     };
     let text = format!("{reference} is #{{variables.Flavour}}");
-    let (id, configuration, inputs, outputs) = match rng.random_range(0..15) {
+    let (id, configuration, inputs, outputs) = match rng.random_range(0..16) {
         0..2 => (kind("Deploy", "S3"), json!({"BucketName": "site", "Extract": "false", "ObjectKey": text}), 1, 0),
         2..5 => (
             kind("Invoke", "StepFunctions"),
@@ -172,6 +172,10 @@ fn action(rng: &mut StdRng, made: &Made, new: &mut Made, order: u32) -> Value {
         9..11 => (kind("Deploy", "CodeDeploy"), json!({"ApplicationName": text, "DeploymentGroupName": "all"}), 1, 0),
         11..14 => {
             let (id, configuration) = job_workers::declared(rng.random_bool(0.5), &text);
+            (id, configuration, rng.random_range(0..2), rng.random_range(0..2))
+        }
+        14 => {
+            let (id, configuration) = job_workers::declared_executor(&text);
             (id, configuration, rng.random_range(0..2), rng.random_range(0..2))
         }
         _ => (kind("Approval", "Manual"), json!({"CustomData": text}), 0, 0),

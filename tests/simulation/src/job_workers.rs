@@ -27,6 +27,16 @@ pub fn type_id(third_party: bool) -> TypeId {
     TypeId { category: "Test".into(), owner: Some(owner.into()), provider: provider.into(), version: Some("1".into()) }
 }
 
+/// The action type of another third party, whose jobs a function does.
+fn executor_id() -> TypeId {
+    TypeId { provider: "Executor".into(), ..type_id(true) }
+}
+
+/// The type of an action that a function does, as a declaration has it, and its configuration with this text.
+pub fn declared_executor(text: &str) -> (Value, Value) {
+    (json!(executor_id()), json!({"Text": text}))
+}
+
 /// An action's type as a declaration has it, and its configuration with this text.
 pub fn declared(third_party: bool, text: &str) -> (Value, Value) {
     let configuration = if third_party {
@@ -37,7 +47,7 @@ pub fn declared(third_party: bool, text: &str) -> (Value, Value) {
     (json!(type_id(third_party)), configuration)
 }
 
-/// Both types, as they are stored before anything happens.
+/// All types, as they are stored before anything happens.
 pub fn types() -> Vec<Write> {
     let definition = |third_party: bool| {
         let property = |name: &str, queryable| DefinedProperty {
@@ -60,15 +70,17 @@ pub fn types() -> Vec<Write> {
             ..Definition::default()
         }
     };
-    let stored = |third_party: bool| StoredType {
-        definition: definition(third_party),
-        tags: BTreeMap::new(),
-        created: Timestamp(0),
-        deleted: None,
+    let kind = ExecutorKind::Lambda { function: "arn:aws:lambda:eu-west-1:111122223333:function:executor".into() };
+    let executor = Some(Executor { kind, policy: None, job_timeout: None });
+    let stored = |definition: Definition| {
+        let stored = StoredType { definition, tags: BTreeMap::new(), created: Timestamp(0), deleted: None };
+        Write::Put { entity: Entity::ActionType(stored), expect: Expect::Absent }
     };
-    [false, true]
-        .map(|third_party| Write::Put { entity: Entity::ActionType(stored(third_party)), expect: Expect::Absent })
-        .into()
+    vec![
+        stored(definition(false)),
+        stored(definition(true)),
+        stored(Definition { id: executor_id(), executor, ..definition(true) }),
+    ]
 }
 
 /// A job came into a queue, or will be free again: workers come by, sooner or later, one or several.

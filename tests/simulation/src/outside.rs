@@ -28,12 +28,15 @@ pub enum Manner {
     Person,
     /// Waits for a job worker that polls.
     Polled,
+    /// Is called with a job while the worker waits; may ask to be called again later, with its next job.
+    Function,
 }
 
 /// The manner of an action type.
 pub fn manner(id: &TypeId) -> Manner {
     match (id.category.as_str(), id.provider.as_str()) {
         (_, "Worker" | "Partner") => Manner::Polled,
+        (_, "Executor") => Manner::Function,
         ("Approval", _) => Manner::Person,
         (_, "S3" | "VariableCheck") => Manner::Whole,
         (_, "Lambda" | "LambdaInvoke") => Manner::Job,
@@ -84,7 +87,7 @@ impl Perform for SimPerform {
             read_inputs(&mut world, task);
         }
         match manner(&task.action.type_id) {
-            Manner::Whole => self.whole(task).await,
+            Manner::Whole | Manner::Function => self.whole(task).await,
             Manner::Tagged => self.tagged(task).await,
             Manner::Token | Manner::Job | Manner::Person | Manner::Polled => self.by_token(task).await,
         }
@@ -141,7 +144,13 @@ impl SimPerform {
             let mut world = self.0.world();
             throttled(&mut world)?;
             let run = begin(&mut world, task);
-            end(&mut world, task, run.fails)
+            let goes_on = manner(&task.action.type_id) == Manner::Function && task.id.turn < 3;
+            if goes_on && world.rng.random_bool(0.4) {
+                world.counts.continued += 1;
+                Outcome::Continue { token: format!("after {}", task.id.turn), report: Progress::default() }
+            } else {
+                end(&mut world, task, run.fails)
+            }
         };
         self.0.step().await;
         Ok(outcome)
@@ -302,8 +311,9 @@ pub fn timed_out(world: &mut World, writes: &[Write]) {
             let id = stage.id_at(place);
             let ended = world.outside.runs.get(&id).and_then(|run| run.ends);
             let polled = world.outside.polled.contains(&id) && ended.is_some_and(|ended| ended + patience < world.now);
-            // Continued jobs of workers that poll are started by nobody.
-            let started = if run.job.is_some() { id.first_turn() } else { id };
+            // Later jobs of workers that poll are started by nobody, those of functions after a while.
+            let later = run.job.is_some() || run.continuation.is_some();
+            let started = if later { id.first_turn() } else { id };
             let unseen = !world.outside.runs.contains_key(&started);
             if run.error.as_ref().is_some_and(|error| error.code == "TimeoutError") && (polled || unseen) {
                 world.violated(format!("{} ({id}) times out; its provider ended at {ended:?}", run.name));

@@ -39,6 +39,8 @@ pub struct Counts {
     pub approvals: u64,
     /// Results of jobs.
     pub jobs: u64,
+    /// Functions that asked to be called again.
+    pub continued: u64,
     /// Executions that were stopped, stages that were retried or rolled back, conditions that were overridden by clients.
     pub stops: u64,
     /// See `stops`.
@@ -76,6 +78,7 @@ impl Counts {
             (&mut self.cancels, other.cancels),
             (&mut self.approvals, other.approvals),
             (&mut self.jobs, other.jobs),
+            (&mut self.continued, other.continued),
             (&mut self.stops, other.stops),
             (&mut self.retries, other.retries),
             (&mut self.rollbacks, other.rollbacks),
@@ -96,7 +99,7 @@ impl fmt::Display for Counts {
         let by: Vec<String> = self.executions.iter().map(|(status, count)| format!("{count} {status}")).collect();
         write!(
             f,
-            "{total} executions ({}); {} starts of actions, {} polls, {} approvals, {} job results, {} cancels, \
+            "{total} executions ({}); {} starts of actions, {} polls, {} approvals, {} job results, {} functions continued, {} cancels, \
              {} stops, {} retries, {} rollbacks, {} overrides, {} copies + {} late; {} commits, {} conflicts, {} loads, {} steps; {} crashes, {} pauses, {} failed \
              invocations, {} events lost, {} doubled, {} sweeps",
             by.join(", "),
@@ -104,6 +107,7 @@ impl fmt::Display for Counts {
             self.polls,
             self.approvals,
             self.jobs,
+            self.continued,
             self.cancels,
             self.stops,
             self.retries,

@@ -13,7 +13,7 @@ fn a_start_requests_the_source_and_nothing_else() {
     let id = rig.start();
     assert_eq!(rig.executions[&id].position, Position::In(0));
     assert_eq!(rig.status(id, "Fetch"), ActionStatus::Requested);
-    assert_eq!(rig.effects, [Effect::Run(rig.action(id, "Fetch"))]);
+    assert_eq!(rig.effects, [Effect::Run { action: rig.action(id, "Fetch"), delay: 0 }]);
     assert_eq!(rig.stages.len(), 1);
 }
 

@@ -112,12 +112,15 @@ fn job() -> (Rig, engine::ExecutionId) {
 fn a_job_may_ask_to_be_continued() {
     let (mut rig, id) = job();
     let first = rig.action(id, "Job");
-    let go_on = |action| Command::Continue { action, continuation: "half".into(), report: Progress::default() };
+    let go_on =
+        |action| Command::Continue { action, continuation: "half".into(), delay: 30_000, report: Progress::default() };
     rig.apply(id, go_on(first)).unwrap();
     assert_eq!(rig.status(id, "Job"), ActionStatus::Requested);
     assert_eq!(rig.run(id, "Job").continuation.as_deref(), Some("half"));
     let second = first.next_turn();
-    assert_eq!(rig.effects, [Effect::Run(second)]);
+    assert_eq!(rig.effects, [Effect::Run { action: second, delay: 30_000 }]);
+    let swept = rig.run(id, "Job").check.unwrap();
+    assert_eq!(swept, rig.now.plus(30_000 + rig.policy.grace), "and not before it was to begin");
     assert_eq!(rig.apply(id, go_on(first)), Err(Refusal::StaleJob(first)));
     let finish = |action| Command::Finish { action, end: good(), next: None };
     assert_eq!(rig.apply(id, finish(first)), Err(Refusal::StaleJob(first)));
@@ -131,7 +134,7 @@ fn a_function_must_not_be_silent_for_twenty_minutes() {
     rig.now = rig.now.plus(19 * MINUTE);
     let action = rig.action(id, "Job");
     let report = Progress::default();
-    rig.apply(id, Command::Continue { action, continuation: "more".into(), report }).unwrap();
+    rig.apply(id, Command::Continue { action, continuation: "more".into(), delay: 0, report }).unwrap();
     rig.apply(id, Command::Claim { action: action.next_turn(), worker: Uuid::from_u128(1) }).unwrap();
     rig.now = rig.now.plus(19 * MINUTE);
     let _ = rig.apply(id, Command::Sweep);

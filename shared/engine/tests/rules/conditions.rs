@@ -44,7 +44,7 @@ fn condition(rig: &Rig, id: engine::ExecutionId, kind: ConditionKind) -> Conditi
 fn rules_run_as_actions_do_before_any_action_of_the_stage() {
     let (mut rig, id) = before("FAIL");
     let rules: Vec<_> = (0..2).map(|rule| rig.stage(id, "Test").id_at(BeforeEntry.place(rule))).collect();
-    assert_eq!(rig.effects, [Effect::Run(rules[0]), Effect::Run(rules[1])]);
+    assert_eq!(rig.effects, [Effect::Run { action: rules[0], delay: 0 }, Effect::Run { action: rules[1], delay: 0 }]);
     assert_eq!(rig.status(id, "T"), ActionStatus::Pending);
     assert!(rig.stage(id, "Test").due().is_some());
     rig.rule(id, "Test", BeforeEntry, 0, true);

@@ -37,7 +37,7 @@ fn pipeline(owner: &str, count: usize) -> Arc<Pipeline> {
     });
     let term = |name: &str, queryable| Term { name: name.into(), required: true, secret: false, queryable };
     let properties = vec![term("Project", true), term("ClientToken", false)];
-    let terms = Terms { id: type_id, properties, polled: true, ..Terms::default() };
+    let terms = Terms { id: type_id, properties, ..Terms::default() };
     Arc::new(Pipeline::with_types(plain.declaration().clone(), &[terms].into_iter().collect()).unwrap())
 }
 
@@ -71,7 +71,7 @@ fn result(rig: &mut Rig, job: ActionId) -> Result<(), Refusal> {
 
 fn proceed(rig: &mut Rig, job: ActionId) -> Result<(), Refusal> {
     let report = Progress { percent: Some(50), ..Progress::default() };
-    rig.apply(job.execution, Command::Continue { action: job, continuation: "half".into(), report })
+    rig.apply(job.execution, Command::Continue { action: job, continuation: "half".into(), delay: 0, report })
 }
 
 fn taken(rig: &mut Rig, job: ActionId) {

@@ -15,7 +15,7 @@ fn a_lost_event_is_sent_again_after_the_grace() {
     assert_eq!(rig.apply(id, Command::Sweep), Err(Refusal::Nothing));
     rig.now = rig.now.plus(rig.policy.grace);
     rig.apply(id, Command::Sweep).unwrap();
-    assert_eq!(rig.effects, [Effect::Run(rig.action(id, "Fetch"))]);
+    assert_eq!(rig.effects, [Effect::Run { action: rig.action(id, "Fetch"), delay: 0 }]);
     assert_eq!(rig.apply(id, Command::Sweep), Err(Refusal::Nothing), "not again before another grace");
 }
 
@@ -27,7 +27,7 @@ fn a_lost_worker_is_replaced_when_its_claim_runs_out() {
     rig.now = rig.now.plus(rig.policy.lease);
     rig.apply(id, Command::Sweep).unwrap();
     assert_eq!(rig.status(id, "Fetch"), ActionStatus::Requested);
-    assert_eq!(rig.effects, [Effect::Run(rig.action(id, "Fetch"))], "under the same attempt id");
+    assert_eq!(rig.effects, [Effect::Run { action: rig.action(id, "Fetch"), delay: 0 }], "under the same attempt id");
     rig.claim(id, "Fetch", 2).unwrap();
     assert_eq!(rig.run(id, "Fetch").claims, 2);
 }

@@ -1,10 +1,10 @@
 //! Several decisions in one commit leave what they would have left one after another.
 
-use engine::{ActionId, Command, Effect, End, ExecutionId, Revision, Success};
+use engine::{ActionId, Command, Effect, End, ExecutionId, ExecutionStatus, Revision, StageStatus, Success};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::rig::{Rig, declared};
+use crate::rig::{Rig, declared, good};
 
 fn two_sources() -> (Rig, ExecutionId) {
     let mut rig = Rig::new(declared(&[("Test", &[("T1", "StepFunctions", 1), ("T2", "StepFunctions", 1)])], |it| {
@@ -34,6 +34,19 @@ fn ends(rig: &Rig, id: ExecutionId) -> Vec<Command> {
         commands.push(Command::Started { action: rig.action(id, name), worker, report, poll: true });
     }
     commands
+}
+
+#[test]
+fn the_last_of_them_says_how_the_execution_stands() {
+    let mut rig = Rig::new(declared(&[("Test", &[("T", "StepFunctions", 1)])], |_| ()));
+    let id = rig.start();
+    rig.claim(id, "Fetch", 7).unwrap();
+    let end = |action| Command::Finish { action, end: good(), next: Some(Uuid::from_u128(7)) };
+    let commands = [end(rig.action(id, "Fetch")), end(rig.action(id, "T"))];
+    rig.apply_together(id, &commands);
+    assert_eq!(rig.executions[&id].status, ExecutionStatus::Succeeded);
+    assert_eq!(rig.stage(id, "Source").status, StageStatus::Succeeded);
+    assert_eq!(rig.stage(id, "Test").status, StageStatus::Succeeded);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod approval;
 mod aws;
 mod job_worker;
+mod lambda_executor;
 mod lambda_invoke;
 mod registry;
 mod rules;

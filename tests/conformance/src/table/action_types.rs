@@ -152,7 +152,8 @@ fn all() -> Vec<Row> {
             )],
             differences: &[
                 "the first update registers the type, which AWS's staff does on AWS; CodePipeline's own types cannot be updated",
-                "a type with a Lambda executor can be defined, and its actions fail with that reason",
+                "an action whose type has a Lambda executor runs: the function is invoked as the pipeline's role, has five minutes to \
+                 answer, and gets credentials for the job's artifacts only",
                 "allowedAccounts, pollingAccounts and pollingServicePrincipals are kept and shown, and IAM decides who may poll; policyStatementsTemplate must be JSON, and is kept and shown",
             ],
         },

@@ -1,0 +1,33 @@
+//! What all functions that are given a job are told of it.
+
+use driver::Task;
+use serde_json::{Value, json};
+
+use crate::access::Rights;
+use crate::fault::Fault;
+
+/// Credentials that reach the job's artifacts and nothing else.
+pub(crate) async fn credentials(rights: Rights<'_>) -> Result<Value, Fault> {
+    let credentials = rights.roles.for_job(rights.task).await?;
+    Ok(json!({
+        "accessKeyId": credentials.access_key_id(),
+        "secretAccessKey": credentials.secret_access_key(),
+        "sessionToken": credentials.session_token(),
+    }))
+}
+
+/// The input and the output artifacts, with their places.
+pub(crate) fn artifacts(task: &Task) -> (Vec<Value>, Vec<Value>) {
+    let artifact = |name: &str, bucket: &str, key: &str| {
+        let location = json!({"type": "S3", "s3Location": {"bucketName": bucket, "objectKey": key}});
+        json!({"name": name, "revision": null, "location": location})
+    };
+    let inputs = task.inputs.iter().map(|it| artifact(it.artifact.name.as_str(), &it.bucket, &it.artifact.key));
+    let outputs = task.outputs.iter().map(|it| artifact(it.name.as_str(), &it.bucket, &it.key));
+    (inputs.collect(), outputs.collect())
+}
+
+/// The account of a role's ARN.
+pub(crate) fn account(role: &str) -> &str {
+    role.split(':').nth(4).unwrap_or_default()
+}
