@@ -87,6 +87,10 @@ fn of_run(pipeline: &Pipeline, stage: &StageRun, place: u8, run: &ActionRun) -> 
         run.deadline.map(|deadline| format!("; it fails at {} at the latest", at(deadline))).unwrap_or_default();
     let news = run.summary.as_ref().map(|summary| format!(" ({summary})")).unwrap_or_default();
     match &run.status {
+        ActionStatus::Requested if run.continuation.is_some() => {
+            let begins = run.check.map(|check| format!(", which begins by {}", at(check))).unwrap_or_default();
+            format!("{what} has asked to be continued and waits for its next job{begins}{until}{news}.")
+        }
         ActionStatus::Requested => {
             let again = run.check.map(|check| format!(", who is called again at {}", at(check))).unwrap_or_default();
             format!("{what} waits for a worker{again}{until}.")

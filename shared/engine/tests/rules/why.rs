@@ -67,6 +67,18 @@ fn an_approval_a_provider_a_worker_and_a_job() {
 }
 
 #[test]
+fn one_that_is_to_be_continued() {
+    let mut rig = Rig::new(pipeline(&[("Prod", &[("F", "Lambda", 1)])]));
+    let id = rig.start();
+    rig.succeed(id, "Fetch");
+    rig.claim(id, "F", 1).unwrap();
+    let report = engine::Progress { summary: Some("build 7 runs".into()), ..engine::Progress::default() };
+    let action = rig.action(id, "F");
+    rig.apply(id, Command::Continue { action, continuation: "7".into(), delay: 30_000, report }).unwrap();
+    holds(&one(&rig, id), &["Action F in stage Prod has asked to be continued", "begins by 1970", "(build 7 runs)"]);
+}
+
+#[test]
 fn a_rule_and_an_end() {
     let rule = json!({"name": "Check", "configuration": {"FunctionName": "f"},
         "ruleTypeId": {"category": "Rule", "provider": "LambdaInvoke"}});
