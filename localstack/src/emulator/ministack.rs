@@ -6,7 +6,8 @@ use super::{Program, python, scratch};
 use crate::paths::Paths;
 
 /// Behaviour differs between releases; this one is what the tests have seen.
-const PINS: &[&str] = &["ministack==1.5.33"];
+/// CloudWatch's SDK speaks CBOR, which MiniStack reads with a package that it does not install itself.
+const PINS: &[&str] = &["ministack==1.5.33", "cbor2==6.3.0"];
 
 pub(super) fn install(paths: &Paths, say: fn(&str)) -> Result<Program> {
     let python = python::environment(&paths.venv("ministack"), PINS, None, say)?;

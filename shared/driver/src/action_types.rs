@@ -7,9 +7,10 @@ use pipeline::custom::{Definition, Executor, MOST_TYPES, Types};
 use pipeline::{Declaration, TypeId, catalogue};
 use store::{Entity, Expect, Key, Listing, StoredType, Write};
 
-use crate::commit::{ALONE, Driver};
+use crate::commit::Driver;
 use crate::error::DriveError;
 use crate::ports::Task;
+use crate::rivals::ALONE;
 
 /// Types of an owner that are read at once.
 const PAGE: usize = 100;

@@ -4,8 +4,9 @@ use engine::{Chore, Command, Decision, Execution, ExecutionId, Head, Lanes, Refu
 use pipeline::{ConditionKind, PipelineName, RetryMode, StageName};
 use store::{Expect, Key, Write};
 
-use crate::commit::{ALONE, Driver, Place, entities};
+use crate::commit::{Driver, Place, entities};
 use crate::error::DriveError;
+use crate::rivals::ALONE;
 
 impl Driver {
     /// Stops an execution: what runs in it goes on to its end, or is given up.

@@ -19,6 +19,7 @@ mod pipelines;
 mod ports;
 mod resolve;
 mod revision;
+mod rivals;
 mod start;
 mod succeeded;
 mod sweep;

@@ -7,8 +7,9 @@ use engine::{Decision, ExecutionId, Head, Lanes, Start, TransitionChange, Trigge
 use pipeline::{ActionName, Declaration, Pipeline, PipelineName, StageName};
 use store::{Entity, Expect, Key, Listing, Page, Source, StoreError, StoredDeclaration, Write};
 
-use crate::commit::{ALONE, Driver, entities};
+use crate::commit::{Driver, entities};
 use crate::error::DriveError;
+use crate::rivals::ALONE;
 use crate::start::variables;
 
 /// A pipeline and one version of its declaration.

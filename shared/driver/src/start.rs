@@ -6,9 +6,10 @@ use engine::{ExecutionId, RevisionOverride, Start, Trigger};
 use pipeline::{Pipeline, PipelineName, PipelineType};
 use store::{Entity, Expect, Key, StartToken, Versioned, Write};
 
-use crate::commit::{ALONE, Driver, Loaded};
+use crate::commit::{Driver, Loaded};
 use crate::error::DriveError;
 use crate::resolve::Stages;
+use crate::rivals::ALONE;
 
 /// What a caller gives to start an execution.
 #[derive(Clone, Debug)]

@@ -6,8 +6,9 @@ use pipeline::WebhookName;
 use pipeline::webhook::{MOST, Secret, Webhook};
 use store::{Entity, Expect, Key, Listing, Page, StoredWebhook, Versioned, Write};
 
-use crate::commit::{ALONE, Driver};
+use crate::commit::Driver;
 use crate::error::DriveError;
+use crate::rivals::ALONE;
 
 impl Driver {
     /// Stores a webhook, or changes the one of that name, which keeps its URL and its registration. Tags that are given

@@ -24,6 +24,19 @@ pub async fn of(case: &Case, ran: Duration) -> String {
         for stage in state.stage_states() {
             let status = stage.latest_execution().map_or("-", |execution| execution.status().as_str());
             let _ = writeln!(text, "    stage {} {status}", stage.stage_name().unwrap_or_default());
+            let conditions = [
+                stage.before_entry_condition_state(),
+                stage.on_success_condition_state(),
+                stage.on_failure_condition_state(),
+            ];
+            let rules = conditions.into_iter().flatten().flat_map(|it| it.condition_states());
+            for rule in rules.flat_map(|it| it.rule_states()) {
+                let Some(latest) = rule.latest_execution() else { continue };
+                let status = latest.status().map_or("-", |status| status.as_str());
+                let error = latest.error_details().and_then(|error| error.message());
+                let words = error.or(latest.summary()).unwrap_or_default();
+                let _ = writeln!(text, "      rule {} {status} {words}", rule.rule_name().unwrap_or_default());
+            }
             for action in stage.action_states() {
                 let Some(latest) = action.latest_execution() else { continue };
                 let status = latest.status().map_or("-", |status| status.as_str());

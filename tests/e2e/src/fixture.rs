@@ -43,13 +43,15 @@ pub struct Fixture {
     pub lambda: aws_sdk_lambda::Client,
     pub kms: aws_sdk_kms::Client,
     pub sfn: aws_sdk_sfn::Client,
+    pub cloudwatch: aws_sdk_cloudwatch::Client,
     machines: BTreeMap<(&'static str, &'static str), String>,
 }
 
 impl Fixture {
     /// Function that looks whether the artifact has the file named by `UserParameters`.
     pub const CHECK: &'static str = "e2e-check";
-    /// Function that puts its event into the queue named by `UserParameters`.
+    /// Function that puts its event into the queue that the action's configuration names, and as a third party's executor
+    /// answers what that says.
     pub const FORWARD: &'static str = "e2e-forward";
 
     pub async fn new(stack: Stack, forward: &Path) -> Result<Self> {
@@ -63,6 +65,7 @@ impl Fixture {
             lambda: aws_sdk_lambda::Client::new(&home),
             kms: aws_sdk_kms::Client::new(&home),
             sfn: aws_sdk_sfn::Client::new(&home),
+            cloudwatch: aws_sdk_cloudwatch::Client::new(&home),
             machines: BTreeMap::new(),
             stack,
         };

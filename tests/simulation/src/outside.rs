@@ -312,7 +312,7 @@ pub fn timed_out(world: &mut World, writes: &[Write]) {
             let ended = world.outside.runs.get(&id).and_then(|run| run.ends);
             let polled = world.outside.polled.contains(&id) && ended.is_some_and(|ended| ended + patience < world.now);
             // Later jobs of workers that poll are started by nobody, those of functions after a while.
-            let later = run.job.is_some() || run.continuation.is_some();
+            let later = run.job.is_some() || (run.continuation.is_some() && run.claims == 0);
             let started = if later { id.first_turn() } else { id };
             let unseen = !world.outside.runs.contains_key(&started);
             if run.error.as_ref().is_some_and(|error| error.code == "TimeoutError") && (polled || unseen) {

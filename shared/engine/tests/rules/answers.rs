@@ -124,6 +124,8 @@ fn a_job_may_ask_to_be_continued() {
     assert_eq!(rig.apply(id, go_on(first)), Err(Refusal::StaleJob(first)));
     let finish = |action| Command::Finish { action, end: good(), next: None };
     assert_eq!(rig.apply(id, finish(first)), Err(Refusal::StaleJob(first)));
+    let claim = |action| Command::Claim { action, worker: Uuid::from_u128(1) };
+    assert!(matches!(rig.apply(id, claim(first)), Err(Refusal::WrongState { .. })), "a late message for the first job");
     rig.apply(id, finish(second)).unwrap();
     assert_eq!(rig.executions[&id].status, ExecutionStatus::Succeeded);
 }

@@ -5,7 +5,7 @@ use pipeline::custom::Terms;
 use serde_json::{Value, json};
 
 use crate::aws::Aws;
-use crate::{artifact, failed, input, put_off, registry, task};
+use crate::{artifact, failed, input, located, put_off, registry, task};
 
 const FUNCTION: &str = "arn:aws:lambda:us-east-1:444455556666:function:partner";
 
@@ -50,20 +50,13 @@ async fn the_function_gets_its_job_and_its_answer_is_the_result() {
     assert!(call.path.ends_with("function%3Apartner/invocations"), "{}", call.path);
     assert_eq!(call.role, "pipeline");
     assert!(call.header("authorization").contains("/us-east-1/lambda/"), "where the function lives");
-    let location = |name: &str| {
-        let key = format!("shop/{name}/abcdefghijklmnop");
-        json!([{
-            "name": name, "revision": null,
-            "location": {"type": "S3", "s3Location": {"bucketName": "store-eu", "objectKey": key}},
-        }])
-    };
     let expected = json!({
         "jobId": task.id.to_string(),
         "accountId": "111122223333",
         "data": {
             "actionConfiguration": {"Project": "shop"},
-            "inputArtifacts": location("App"),
-            "outputArtifacts": location("Report"),
+            "inputArtifacts": located("App"),
+            "outputArtifacts": located("Report"),
             "actionExecutionId": task.id.to_string(),
             "actionCredentials": {
                 "accessKeyId": "pipeline",

@@ -2,7 +2,7 @@ use driver::{Outcome, Perform, Task};
 use serde_json::{Value, json};
 
 use crate::aws::Aws;
-use crate::{artifact, failed, input, put_off, registry, task};
+use crate::{artifact, failed, input, located, put_off, registry, task};
 
 fn invoke() -> Task {
     let mut task = task("Invoke", "Lambda", &[("FunctionName", "check"), ("UserParameters", "https://example.com")]);
@@ -31,13 +31,6 @@ async fn the_function_gets_its_job_and_nobody_polls() {
     assert_eq!(call.path, "2015-03-31/functions/check/invocations");
     assert_eq!(call.header("x-amz-invocation-type"), "Event");
     assert_eq!(call.role, "pipeline");
-    let location = |name: &str| {
-        let key = format!("shop/{name}/abcdefghijklmnop");
-        json!([{
-            "name": name, "revision": null,
-            "location": {"type": "S3", "s3Location": {"bucketName": "store-eu", "objectKey": key}},
-        }])
-    };
     let expected = json!({"CodePipeline.job": {
         "id": task.id.to_string(),
         "accountId": "111122223333",
@@ -45,8 +38,8 @@ async fn the_function_gets_its_job_and_nobody_polls() {
             "actionConfiguration": {
                 "configuration": {"FunctionName": "check", "UserParameters": "https://example.com"},
             },
-            "inputArtifacts": location("App"),
-            "outputArtifacts": location("Report"),
+            "inputArtifacts": located("App"),
+            "outputArtifacts": located("Report"),
             "artifactCredentials": {
                 "accessKeyId": "pipeline",
                 "secretAccessKey": "secret-of-pipeline",

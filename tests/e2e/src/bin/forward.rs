@@ -1,5 +1,6 @@
-//! A function for Invoke actions that does nothing itself: it puts its event into the queue that `UserParameters` names,
-//! so that a case can be the worker of the job.
+//! A function that does nothing itself, so that a case can be who does. Of a job of an Invoke action it puts the event
+//! into the queue that `UserParameters` names. Of a job of a third party's action it does the same with `Queue`, and
+//! answers what `Answer` says, or `Next` when the job is a continued one.
 
 use anyhow::Context;
 use aws_config::BehaviorVersion;
@@ -13,10 +14,14 @@ async fn main() -> Result<(), Error> {
     let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
     let queues = &aws_sdk_sqs::Client::new(&config);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
-        let parameters = &event.payload["CodePipeline.job"]["data"]["actionConfiguration"]["configuration"];
-        let queue = parameters["UserParameters"].as_str().context("UserParameters must name a queue")?;
-        queues.send_message().queue_url(queue).message_body(event.payload.to_string()).send().await?;
-        Ok::<(), Error>(())
+        let event = event.payload;
+        let invoked = &event["CodePipeline.job"]["data"]["actionConfiguration"]["configuration"];
+        let executed = &event["data"]["actionConfiguration"];
+        let queue = invoked["UserParameters"].as_str().or(executed["Queue"].as_str()).context("no queue is named")?;
+        queues.send_message().queue_url(queue).message_body(event.to_string()).send().await?;
+        let answer = if event["data"]["continuationToken"].is_null() { "Answer" } else { "Next" };
+        let answer = executed[answer].as_str().map(serde_json::from_str::<Value>);
+        Ok::<_, Error>(answer.transpose().context("made to fail")?)
     }))
     .await
 }

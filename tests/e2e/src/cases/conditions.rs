@@ -17,10 +17,10 @@ use crate::fixture::Fixture;
 use crate::pipeline::Pipeline;
 use crate::zips::SITE;
 
-const FILES: &[&str] = &["assets/app.js", "assets/site.css", "index.html"];
+pub(super) const FILES: &[&str] = &["assets/app.js", "assets/site.css", "index.html"];
 
 /// One condition with one rule.
-fn condition(result: &str, rule: &str, provider: &str, configuration: &Value, inputs: &[&str]) -> Value {
+pub(super) fn condition(result: &str, rule: &str, provider: &str, configuration: &Value, inputs: &[&str]) -> Value {
     let inputs: Vec<Value> = inputs.iter().map(|name| json!({"name": name})).collect();
     json!({"conditions": [{"result": result, "rules": [{
         "name": rule, "configuration": configuration, "inputArtifacts": inputs,
@@ -41,14 +41,14 @@ fn holds(rule: &str, file: &str) -> Value {
 }
 
 /// Which rules ran in an execution, the newest first.
-async fn rules(case: &Case, pipeline: &Pipeline, execution: &str) -> Result<Vec<RuleExecutionDetail>> {
+pub(super) async fn rules(case: &Case, pipeline: &Pipeline, execution: &str) -> Result<Vec<RuleExecutionDetail>> {
     let filter = RuleExecutionFilter::builder().pipeline_execution_id(execution).build();
     let listed = case.pipelines.list_rule_executions().pipeline_name(&pipeline.name).filter(filter).send().await?;
     Ok(listed.rule_execution_details.unwrap_or_default())
 }
 
 /// The names of rules and how they ended.
-fn ends(rules: &[RuleExecutionDetail]) -> Vec<(&str, &str)> {
+pub(super) fn ends(rules: &[RuleExecutionDetail]) -> Vec<(&str, &str)> {
     rules
         .iter()
         .map(|rule| (rule.rule_name().unwrap_or("-"), rule.status().map_or("-", RuleExecutionStatus::as_str)))

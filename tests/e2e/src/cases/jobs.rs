@@ -35,6 +35,15 @@ pub(super) fn id(job: &Value) -> Result<&str> {
     job["id"].as_str().context("a job without an id")
 }
 
+/// S3 with the credentials of a job.
+pub(super) fn s3_with(case: &Case, key: &str, secret: &str, session: &str) -> aws_sdk_s3::Client {
+    let credentials = Credentials::new(key, secret, Some(session.to_owned()), None, "job");
+    let config = case.stack.sdk(HOME).into_builder();
+    let config = config.credentials_provider(SharedCredentialsProvider::new(credentials)).build();
+    let config = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
+    aws_sdk_s3::Client::from_conf(config)
+}
+
 /// A job that asks to be called again, uses its artifacts and credentials, and hands on a variable.
 pub async fn job_in_turns(case: &Arc<Case>) -> Result<()> {
     let (queue, _) = case.queue("jobs").await?;
@@ -70,12 +79,7 @@ pub async fn job_in_turns(case: &Arc<Case>) -> Result<()> {
     // The job's own credentials open its input, and store its output under the store's key.
     let given = &two["data"]["artifactCredentials"];
     let text = |name: &str| given[name].as_str().unwrap_or_default().to_owned();
-    let credentials =
-        Credentials::new(text("accessKeyId"), text("secretAccessKey"), Some(text("sessionToken")), None, "job");
-    let config = case.stack.sdk(HOME).into_builder();
-    let config = config.credentials_provider(SharedCredentialsProvider::new(credentials)).build();
-    let config = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
-    let s3 = aws_sdk_s3::Client::from_conf(config);
+    let s3 = s3_with(case, &text("accessKeyId"), &text("secretAccessKey"), &text("sessionToken"));
     let place = |artifact: &Value| {
         let place = &artifact["location"]["s3Location"];
         let text = |name: &str| place[name].as_str().unwrap_or_default().to_owned();
