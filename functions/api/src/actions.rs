@@ -3,159 +3,34 @@
 use aws_sdk_codepipeline::operation::list_action_executions::{ListActionExecutionsInput, ListActionExecutionsOutput};
 use aws_sdk_codepipeline::types::{
     ActionCategory, ActionExecutionDetail, ActionExecutionInput, ActionExecutionOutput, ActionExecutionResult,
-    ActionExecutionStatus, ActionOwner, ActionTypeId, StartTimeRange,
+    ActionExecutionStatus, ActionOwner, ActionTypeId,
 };
 use driver::{ActionView, ExecutionView};
-use engine::{ActionStatus, Execution, StageRun};
-use pipeline::{PipelineName, TypeId};
-use serde::{Deserialize, Serialize};
-use store::Entity;
+use engine::{ActionStatus, StageRun};
+use pipeline::TypeId;
 use wire::{ApiError, Operation};
 
 use crate::app::App;
-use crate::{control, page, shape};
-
-/// Action executions on a page at most, and by default. Source: CodePipeline API, `ListActionExecutions`.
-const MOST: usize = 100;
-/// How many executions are read at once.
-const AT_ONCE: usize = 10;
-
-/// An action's place in its execution: the newest has the largest. It does not change while the execution goes on.
-type Place = (i64, usize, u16, usize);
-
-/// The last action of a page.
-#[derive(Serialize, Deserialize)]
-struct Position {
-    /// Where the reading of executions began with which the page ended.
-    after: Option<String>,
-    /// The number of the execution in which the page ended.
-    number: u64,
-    /// The action's place in it.
-    place: Place,
-}
+use crate::ran::{self, Query};
+use crate::shape;
 
 /// A page of action executions of a pipeline, or of one of its executions.
 pub async fn list(app: &App, input: ListActionExecutionsInput) -> Result<ListActionExecutionsOutput, ApiError> {
-    let operation = Operation::ListActionExecutions;
-    let name = shape::pipeline_name(input.pipeline_name)?;
-    let (only, latest) = match input
-        .filter
-        .map(|filter| (filter.pipeline_execution_id, filter.latest_in_pipeline_execution))
-    {
-        None | Some((None, None)) => (None, false),
-        Some((only, None)) => (only, false),
-        Some((None, Some(filter))) => {
-            (Some(filter.pipeline_execution_id), filter.start_time_range == StartTimeRange::Latest)
-        }
-        Some((Some(_), Some(_))) => {
-            return Err(shape::invalid(
-                "filter has a pipelineExecutionId of its own and one in latestInPipelineExecution: give one of them",
-            ));
-        }
+    let (execution, latest) = match input.filter {
+        Some(filter) => (filter.pipeline_execution_id, filter.latest_in_pipeline_execution),
+        None => (None, None),
     };
-    let scope = [name.as_str(), only.as_deref().unwrap_or_default(), if latest { "latest" } else { "all" }];
-    let from: Option<Position> = page::position(operation, &scope, input.next_token.as_deref())?;
-    let mut listing = Pages { app, latest, size: page::size(input.max_results, MOST), details: Vec::new(), last: None };
-    let ended = match &only {
-        Some(id) => {
-            let execution = one(app, &name, id).await?;
-            listing.add(None, execution, from.as_ref()).await?
-        }
-        None => listing.all(&name, from).await?,
+    let query = Query {
+        operation: Operation::ListActionExecutions,
+        pipeline: input.pipeline_name,
+        execution,
+        latest,
+        most: input.max_results,
+        token: input.next_token,
     };
-    let next = match listing.last.filter(|_| !ended) {
-        Some(last) => Some(page::token(operation, &scope, last)?),
-        None => None,
-    };
-    Ok(ListActionExecutionsOutput::builder()
-        .set_action_execution_details(Some(listing.details))
-        .set_next_token(next)
-        .build())
-}
-
-async fn one(app: &App, name: &PipelineName, id: &str) -> Result<Execution, ApiError> {
-    let operation = Operation::ListActionExecutions;
-    let id = control::execution(app, operation, name, Some(id.to_owned())).await?;
-    app.driver.execution(name, id).await.map_err(app.refusal(operation))
-}
-
-/// A page in the making.
-struct Pages<'a> {
-    app: &'a App,
-    /// Only the latest attempt at each stage.
-    latest: bool,
-    size: usize,
-    details: Vec<ActionExecutionDetail>,
-    last: Option<Position>,
-}
-
-impl Pages<'_> {
-    /// Adds from all executions. Answers whether the listing ended with this page.
-    async fn all(&mut self, name: &PipelineName, from: Option<Position>) -> Result<bool, ApiError> {
-        let mut after = from.as_ref().and_then(|from| from.after.clone());
-        loop {
-            let found = self.app.driver.executions(name, after.as_deref(), AT_ONCE).await;
-            let found = found.map_err(self.app.refusal(Operation::ListActionExecutions))?;
-            for entity in found.entities {
-                let Entity::Execution(execution) = entity else {
-                    continue;
-                };
-                // Newer ones were on earlier pages, or started meanwhile.
-                let number = execution.number;
-                if from.as_ref().is_some_and(|from| number > from.number) {
-                    continue;
-                }
-                let from = from.as_ref().filter(|from| from.number == number);
-                if !self.add(after.clone(), execution, from).await? {
-                    return Ok(false);
-                }
-            }
-            match found.next {
-                Some(next) => after = Some(next),
-                None => return Ok(true),
-            }
-        }
-    }
-
-    /// Adds what ran in an execution. Answers whether all of it found its place on the page.
-    async fn add(
-        &mut self,
-        after: Option<String>,
-        execution: Execution,
-        from: Option<&Position>,
-    ) -> Result<bool, ApiError> {
-        let refusal = self.app.refusal(Operation::ListActionExecutions);
-        let view = self.app.driver.execution_view(execution).await.map_err(&refusal)?;
-        let newest = |run: &StageRun| view.execution.attempts.get(run.stage) == Some(&run.attempt);
-        let runs = view.runs.iter().filter(|run| !self.latest || newest(run));
-        let mut places: Vec<(Place, &StageRun)> = runs.flat_map(places).collect();
-        places.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
-        for (place, run) in places {
-            if from.is_some_and(|from| place >= from.place) {
-                continue;
-            }
-            if self.details.len() == self.size {
-                return Ok(false);
-            }
-            let index = place.3;
-            let Some(action) = self.app.driver.action_view(&view, run, index as u8).await.map_err(&refusal)? else {
-                continue;
-            };
-            self.details.push(detail(self.app, &view, run, index, &action)?);
-            self.last = Some(Position { after: after.clone(), number: view.execution.number, place });
-        }
-        Ok(true)
-    }
-}
-
-/// The places of the actions of a stage attempt whose turn has come.
-fn places(run: &StageRun) -> impl Iterator<Item = (Place, &StageRun)> {
-    // What an attempt took over is shown where it ran.
-    let ran = |(_, action): &(usize, &engine::ActionRun)| action.attempt == 0;
-    run.actions.iter().enumerate().filter(ran).filter_map(move |(index, action)| {
-        let requested = action.requested?;
-        Some(((requested.0, run.stage, run.attempt, index), run))
-    })
+    let shown = |view: &_, stage: &_, place, action: &_| detail(app, view, stage, place, action);
+    let (details, next) = ran::list(app, query, &shown).await?;
+    Ok(ListActionExecutionsOutput::builder().set_action_execution_details(Some(details)).set_next_token(next).build())
 }
 
 /// The status of an action execution; none for an action whose turn has not come.
@@ -175,13 +50,13 @@ fn detail(
     app: &App,
     view: &ExecutionView,
     stage: &StageRun,
-    index: usize,
+    place: u8,
     action: &ActionView,
 ) -> Result<ActionExecutionDetail, ApiError> {
-    let run = &stage.actions[index];
+    let run = stage.run(place).ok_or_else(|| shape::invalid("there is no such action"))?;
     Ok(ActionExecutionDetail::builder()
         .pipeline_execution_id(view.execution.id.to_string())
-        .action_execution_id(stage.action_id(index).first_turn().to_string())
+        .action_execution_id(stage.id_at(place).first_turn().to_string())
         .pipeline_version(i32::try_from(view.execution.version).unwrap_or(i32::MAX))
         .stage_name(stage.name.as_str())
         .action_name(run.name.as_str())

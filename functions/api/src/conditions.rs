@@ -4,7 +4,7 @@ use aws_sdk_codepipeline::operation::list_rule_executions::{ListRuleExecutionsIn
 use aws_sdk_codepipeline::types::{
     ConditionExecution, ConditionExecutionStatus, ConditionState, RuleCategory, RuleExecution, RuleExecutionDetail,
     RuleExecutionInput, RuleExecutionOutput, RuleExecutionResult, RuleExecutionStatus, RuleOwner, RuleState,
-    RuleTypeId, StageConditionState, StageConditionsExecution, StartTimeRange,
+    RuleTypeId, StageConditionState, StageConditionsExecution,
 };
 use driver::{ActionView, ExecutionView};
 use engine::{ActionRun, ActionStatus, ConditionRun, ConditionStatus, StageRun};
@@ -12,12 +12,8 @@ use pipeline::{ConditionKind, Stage, TypeId};
 use wire::{ApiError, Operation};
 
 use crate::app::App;
-use crate::{control, page, shape};
-
-/// Rule executions on a page at most, and by default. Source: CodePipeline API, `ListRuleExecutions`.
-const MOST: usize = 100;
-/// How many executions are read at once.
-const AT_ONCE: usize = 10;
+use crate::ran::{self, Query};
+use crate::shape;
 
 /// A condition of a stage of the current version, as the latest attempt at the stage left it; none where the stage
 /// declares none.
@@ -91,83 +87,23 @@ fn rule_execution(stage: &StageRun, place: u8, run: &ActionRun) -> Option<RuleEx
     )
 }
 
-/// A rule's place in its execution: the newest has the largest. It does not change while the execution goes on.
-type Place = (i64, usize, u16, u8);
-
-/// A page of rule executions of a pipeline, or of one of its executions, the newest first.
+/// A page of rule executions of a pipeline, or of one of its executions.
 pub async fn list(app: &App, input: ListRuleExecutionsInput) -> Result<ListRuleExecutionsOutput, ApiError> {
-    let operation = Operation::ListRuleExecutions;
-    let name = shape::pipeline_name(input.pipeline_name)?;
-    let filter = input.filter;
-    let latest = filter.as_ref().and_then(|filter| filter.latest_in_pipeline_execution.clone());
-    let only = filter.and_then(|filter| filter.pipeline_execution_id);
-    if only.is_some() && latest.is_some() {
-        return Err(shape::invalid("Only one of pipelineExecutionId and latestInPipelineExecution goes (at filter)."));
-    }
-    let last_attempts = latest.as_ref().is_some_and(|latest| latest.start_time_range == StartTimeRange::Latest);
-    let only = only.or_else(|| latest.map(|latest| latest.pipeline_execution_id));
-    let scope = [name.as_str(), only.as_deref().unwrap_or_default(), if last_attempts { "latest" } else { "" }];
-    let from: Option<(Option<String>, u64, Place)> = page::position(operation, &scope, input.next_token.as_deref())?;
-    let refusal = app.refusal(operation);
-    let size = page::size(input.max_results, MOST);
-    let mut details = Vec::new();
-    let mut last = None;
-    let mut after = from.as_ref().and_then(|(after, ..)| after.clone());
-    loop {
-        let (executions, next) = match &only {
-            Some(id) => {
-                let id = control::execution(app, operation, &name, Some(id.clone())).await?;
-                (vec![app.driver.execution(&name, id).await.map_err(&refusal)?], None)
-            }
-            None => {
-                let found = app.driver.executions(&name, after.as_deref(), AT_ONCE).await.map_err(&refusal)?;
-                let executions = found.entities.into_iter().filter_map(|entity| match entity {
-                    store::Entity::Execution(execution) => Some(execution),
-                    _ => None,
-                });
-                (executions.collect(), found.next)
-            }
-        };
-        for execution in executions {
-            let number = execution.number;
-            if from.as_ref().is_some_and(|(_, at, _)| number > *at) {
-                continue;
-            }
-            let view = app.driver.execution_view(execution).await.map_err(&refusal)?;
-            let latest = |run: &StageRun| view.execution.attempts.get(run.stage) == Some(&run.attempt);
-            let runs = view.runs.iter().filter(|run| !last_attempts || latest(run));
-            let mut places: Vec<(Place, &StageRun)> = runs.flat_map(|run| places(run, last_attempts)).collect();
-            places.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
-            for (place, run) in places {
-                if from.as_ref().is_some_and(|(_, at, before)| *at == number && place >= *before) {
-                    continue;
-                }
-                if details.len() == size {
-                    return answer(details, Some(page::token(operation, &scope, last)?));
-                }
-                if let Some(rule) = app.driver.action_view(&view, run, place.3).await.map_err(&refusal)? {
-                    details.push(detail(app, &view, run, place.3, &rule)?);
-                    last = Some((after.clone(), number, place));
-                }
-            }
-        }
-        match next {
-            Some(next) => after = Some(next),
-            None => return answer(details, None),
-        }
-    }
-}
-
-fn answer(details: Vec<RuleExecutionDetail>, next: Option<String>) -> Result<ListRuleExecutionsOutput, ApiError> {
+    let (execution, latest) = match input.filter {
+        Some(filter) => (filter.pipeline_execution_id, filter.latest_in_pipeline_execution),
+        None => (None, None),
+    };
+    let query = Query {
+        operation: Operation::ListRuleExecutions,
+        pipeline: input.pipeline_name,
+        execution,
+        latest,
+        most: input.max_results,
+        token: input.next_token,
+    };
+    let shown = |view: &_, stage: &_, place, rule: &_| detail(app, view, stage, place, rule);
+    let (details, next) = ran::list(app, query, &shown).await?;
     Ok(ListRuleExecutionsOutput::builder().set_rule_execution_details(Some(details)).set_next_token(next).build())
-}
-
-/// The places of the rules of a stage attempt that ran; what an attempt took over is shown where it ran, unless only
-/// latest attempts are.
-fn places(run: &StageRun, taken_over: bool) -> impl Iterator<Item = (Place, &StageRun)> {
-    run.runs()
-        .filter(move |(place, rule)| ConditionKind::at(*place).is_some() && (taken_over || rule.attempt == 0))
-        .filter_map(move |(place, rule)| Some(((rule.requested?.0, run.stage, run.attempt, place), run)))
 }
 
 fn detail(

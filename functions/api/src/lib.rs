@@ -18,6 +18,7 @@ mod jobs;
 mod links;
 mod page;
 mod pipelines;
+mod ran;
 mod revisions;
 mod rule_types;
 mod shape;
