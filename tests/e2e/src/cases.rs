@@ -1,6 +1,7 @@
 //! The cases, by what they are about.
 
 use crate::runner::Entry;
+pub use under_fire::asked as asked_executions;
 
 mod api;
 mod approval;

@@ -18,8 +18,9 @@ use crate::{cases, diagnosis};
 
 /// Cases at a time: most of what one does is waiting.
 const AT_ONCE: usize = 6;
-/// No case takes longer, unless something hangs.
+/// No case takes longer, unless something hangs; but for what is asked of `under_fire`, for each execution.
 const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT_EACH: Duration = Duration::from_secs(10);
 
 /// What a case does; an error or a panic is its failure.
 pub type Run = fn(Arc<Case>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
@@ -109,11 +110,13 @@ async fn one(entry: Entry, fixture: Arc<Fixture>, turns: Arc<Semaphore>) -> Opti
     let _turn = turns.acquire_owned().await;
     let case = Arc::new(Case::new(entry.name, fixture));
     let began = Instant::now();
-    let ran = tokio::spawn(tokio::time::timeout(LIMIT, (entry.run)(case.clone()))).await;
+    let asked = cases::asked_executions().ok().flatten().unwrap_or_default();
+    let limit = LIMIT + LIMIT_EACH * u32::try_from(asked).unwrap_or_default();
+    let ran = tokio::spawn(tokio::time::timeout(limit, (entry.run)(case.clone()))).await;
     let failure = match ran {
         Ok(Ok(Ok(()))) => None,
         Ok(Ok(Err(error))) => Some(format!("{error:#}")),
-        Ok(Err(_)) => Some(format!("it hangs: no end after {} s", LIMIT.as_secs())),
+        Ok(Err(_)) => Some(format!("it hangs: no end after {} s", limit.as_secs())),
         Err(panic) => Some(panic_text(panic)),
     };
     let seconds = began.elapsed().as_secs_f64();

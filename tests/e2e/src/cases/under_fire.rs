@@ -1,6 +1,6 @@
 //! Many executions in all modes while function processes are killed at random.
 //!
-//! `E2E_EXECUTIONS=200 cargo test -p e2e --test ministack -- under_fire` runs as many as that, a third in each mode.
+//! `E2E_EXECUTIONS=200 cargo test --workspace --test ministack -- under_fire` runs as many as that, a third in each mode.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,12 +27,17 @@ const EXECUTIONS: usize = 12;
 const WAVE: usize = 20;
 /// For so long each of so many executions is shot at.
 const FIRE: Duration = Duration::from_secs(2);
-/// After this time all of a wave must have ended.
+/// So long after the fire all of a wave must have ended.
 const PATIENCE: Duration = Duration::from_secs(400);
 
-pub async fn under_fire(case: &Arc<Case>) -> Result<()> {
+/// How many executions `E2E_EXECUTIONS` asks for.
+pub fn asked() -> Result<Option<usize>> {
     let asked = std::env::var("E2E_EXECUTIONS").ok().map(|count| count.parse()).transpose();
-    let executions = asked.context("E2E_EXECUTIONS must be a number")?.unwrap_or(EXECUTIONS);
+    asked.context("E2E_EXECUTIONS must be a number")
+}
+
+pub async fn under_fire(case: &Arc<Case>) -> Result<()> {
+    let executions = asked()?.unwrap_or(EXECUTIONS);
     let machine = case.sfn.create_state_machine().name("e2e-under-fire").role_arn(case.role()?);
     let definition = r#"{"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "End": true}}}"#;
     let machine = machine.definition(definition).send().await?.state_machine_arn;
@@ -51,12 +56,13 @@ pub async fn under_fire(case: &Arc<Case>) -> Result<()> {
     }
     let (over, kills) = (AtomicBool::new(false), AtomicUsize::new(0));
     let each = executions / MODES.len();
+    let fire = FIRE * u32::try_from(executions)?;
     let released = async {
-        let ended = try_join_all(pipelines.iter().map(|pipeline| waves(case, pipeline, each))).await;
+        let ended = try_join_all(pipelines.iter().map(|pipeline| waves(case, pipeline, each, fire + PATIENCE))).await;
         over.store(true, Ordering::Relaxed);
         ended
     };
-    let (ended, killing) = tokio::join!(released, kill(case, &over, &kills, FIRE * u32::try_from(executions)?));
+    let (ended, killing) = tokio::join!(released, kill(case, &over, &kills, fire));
     killing?;
     let ended = ended.with_context(|| format!("after {} kills", kills.load(Ordering::Relaxed)))?;
     let mut runs = 0;
@@ -95,10 +101,15 @@ pub async fn under_fire(case: &Arc<Case>) -> Result<()> {
 }
 
 /// Starts executions of a pipeline, a wave at a time, and waits for their ends. Gives all executions, the newest first.
-async fn waves(case: &Arc<Case>, pipeline: &Pipeline, count: usize) -> Result<Vec<PipelineExecutionSummary>> {
+async fn waves(
+    case: &Arc<Case>,
+    pipeline: &Pipeline,
+    count: usize,
+    patience: Duration,
+) -> Result<Vec<PipelineExecutionSummary>> {
     let mut begun = 0;
     loop {
-        let ended = all_ended(case, pipeline).await?;
+        let ended = all_ended(case, pipeline, patience).await?;
         if begun == count {
             return Ok(ended);
         }
@@ -109,7 +120,7 @@ async fn waves(case: &Arc<Case>, pipeline: &Pipeline, count: usize) -> Result<Ve
     }
 }
 
-async fn all_ended(case: &Case, pipeline: &Pipeline) -> Result<Vec<PipelineExecutionSummary>> {
+async fn all_ended(case: &Case, pipeline: &Pipeline, patience: Duration) -> Result<Vec<PipelineExecutionSummary>> {
     let began = Instant::now();
     loop {
         // The API's processes are killed as well.
@@ -118,8 +129,8 @@ async fn all_ended(case: &Case, pipeline: &Pipeline) -> Result<Vec<PipelineExecu
         {
             return Ok(all);
         }
-        if began.elapsed() > PATIENCE {
-            bail!("{} still runs after {} s", pipeline.name, PATIENCE.as_secs());
+        if began.elapsed() > patience {
+            bail!("{} still runs after {} s", pipeline.name, patience.as_secs());
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
