@@ -13,7 +13,8 @@ use crate::pipeline::Pipeline;
 use crate::wait::{PATIENCE, until};
 use crate::zips;
 
-async fn approve(case: &Case, pipeline: &Pipeline) -> Result<()> {
+/// Waits until `Ask` in the stage `Gate` asks, and says yes.
+pub(super) async fn approve(case: &Case, pipeline: &Pipeline) -> Result<()> {
     let token = pipeline.until_asked("Ask").await?.token.context("no token")?;
     let result = ApprovalResult::builder().summary("").status(ApprovalStatus::Approved).build()?;
     let put = case.pipelines.put_approval_result().pipeline_name(&pipeline.name).stage_name("Gate").action_name("Ask");

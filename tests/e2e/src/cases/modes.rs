@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use aws_sdk_codepipeline::types::{ExecutionMode, StageTransitionType};
 use local::HOME;
 
+use super::changes::approve;
 use crate::case::Case;
 use crate::check::named;
 use crate::declare::Action;
@@ -22,15 +23,15 @@ async fn time(pipeline: &Pipeline, execution: &str, action: &str) -> Result<(f64
 
 /// Three starts at once go through the stage in their order, none overtaken and none beside another.
 pub async fn queued_one_after_the_other(case: &Arc<Case>) -> Result<()> {
-    let machine = case.machine(HOME, "slow")?;
     let draft = case.draft("queue").mode("QUEUED").source().await?;
-    let pipeline = draft.stage("Test", [Action::machine("Run", machine, "{}")]).create().await?;
+    // The first stays in its stage until it has been seen there.
+    let pipeline = draft.stage("Gate", [Action::approval("Ask")]).create().await?;
     let ids = [pipeline.first().await?, pipeline.start().await?, pipeline.start().await?];
     until(
         PATIENCE,
         || "the second does not wait for the first".to_owned(),
         || async {
-            let stage = pipeline.stage("Test").await?;
+            let stage = pipeline.stage("Gate").await?;
             let inside = stage.latest_execution().map(|it| it.pipeline_execution_id());
             let waits = stage.inbound_executions().first().map(|it| it.pipeline_execution_id());
             Ok((inside == Some(&ids[0]) && waits == Some(&ids[1])).then_some(()))
@@ -39,8 +40,9 @@ pub async fn queued_one_after_the_other(case: &Arc<Case>) -> Result<()> {
     .await?;
     let mut free = 0.0;
     for id in &ids {
+        approve(case, &pipeline).await?;
         pipeline.ends(id, "Succeeded").await?;
-        let (begin, end) = time(&pipeline, id, "Run").await?;
+        let (begin, end) = time(&pipeline, id, "Ask").await?;
         assert!(begin >= free, "{id} began {} s before the one in front of it ended", free - begin);
         free = end;
     }
