@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::{
     ActionId, Chore, Command, Context, Decision, Effect, Execution, ExecutionId, Head, JobChange, Lanes, Policy,
-    Position, Refusal, StageRun, State,
+    Position, Refusal, State,
 };
 use pipeline::{Pipeline, PipelineName};
 use store::{Entity, Expect, Key, MOST_WRITES, Store, StoreError, Versioned, Write};
@@ -47,27 +47,11 @@ pub struct Driver {
 /// Everything that a step read, with revisions to write it back on.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The execution's version of its pipeline.
-    pub pipeline: Arc<Pipeline>,
-    /// The execution.
-    pub execution: Execution,
-    /// The stage attempt at hand.
-    pub stage: Option<StageRun>,
-    pub(crate) lanes: Option<Lanes>,
+    /// What is decided on.
+    pub(crate) state: State,
     /// Earlier stages of the execution, as far as they were read, by index; none of them changes again.
     pub(crate) finished: Stages,
     pub(crate) revisions: HashMap<Key, u64>,
-}
-
-impl Loaded {
-    fn state(&self) -> State {
-        State {
-            pipeline: self.pipeline.clone(),
-            lanes: self.lanes.clone(),
-            execution: self.execution.clone(),
-            stage: self.stage.clone(),
-        }
-    }
 }
 
 /// What was decided on several commands.
@@ -223,15 +207,16 @@ impl Driver {
             }
         }
         let pipeline = self.pipeline_version(&execution.pipeline, execution.incarnation, execution.version).await?;
-        Ok(Loaded { pipeline, execution, stage, lanes: None, finished: Stages::new(), revisions })
+        let state = State { pipeline, lanes: None, execution, stage };
+        Ok(Loaded { state, finished: Stages::new(), revisions })
     }
 
     async fn load_lanes(&self, loaded: &mut Loaded) -> Result<(), DriveError> {
-        let key = Key::Lanes(loaded.execution.pipeline.clone(), loaded.execution.incarnation);
+        let key = Key::Lanes(loaded.state.execution.pipeline.clone(), loaded.state.execution.incarnation);
         match self.load_one(key.clone()).await? {
             Some(Versioned { entity: Entity::Lanes(lanes), revision }) => {
                 loaded.revisions.insert(key, revision);
-                loaded.lanes = Some(lanes);
+                loaded.state.lanes = Some(lanes);
                 Ok(())
             }
             _ => Err(DriveError::Missing(format!("{key:?}"))),
@@ -298,7 +283,7 @@ impl Driver {
                         return Ok(Applied { claimed: decision.claimed, loaded, effects: decision.effects });
                     }
                     Err(error) => {
-                        let rivals = rivals(loaded.stage.as_ref(), self.clock.now().since(began));
+                        let rivals = rivals(loaded.state.stage.as_ref(), self.clock.now().since(began));
                         self.again(&mut attempt, rivals, error).await?;
                     }
                 }
@@ -311,22 +296,21 @@ impl Driver {
 
     /// Decides on commands one after another, each on what those before it leave.
     fn together(&self, loaded: &Loaded, commands: &VecDeque<Command>) -> Result<Together, LanesNeeded> {
-        let mut state = loaded.state();
+        let mut state = loaded.state.clone();
         let mut together = Together { decision: None, taken: 0, refused: Vec::new() };
         for command in commands {
             match self.decide(|context| engine::decide(state.clone(), command.clone(), context)) {
                 Err(Refusal::LanesNeeded) => return Err(LanesNeeded),
                 Err(refusal) => together.refused.push(refusal),
                 Ok(later) => {
-                    state.follow(&later);
-                    let decision = match together.decision.clone() {
-                        None => later,
-                        Some(earlier) => earlier.and(later),
-                    };
-                    if together.decision.is_some() && entities(&decision).count() + decision.jobs.len() > MOST_WRITES {
+                    if together.decision.as_ref().is_some_and(|earlier| earlier.items_with(&later) > MOST_WRITES) {
                         break;
                     }
-                    together.decision = Some(decision);
+                    state.follow(&later);
+                    together.decision = Some(match together.decision.take() {
+                        None => later,
+                        Some(earlier) => earlier.and(later),
+                    });
                 }
             }
             together.taken += 1;
@@ -359,9 +343,7 @@ impl Driver {
             self.store.commit(writes).await?;
         }
         loaded.revisions.extend(revisions);
-        let mut state = loaded.state();
-        state.follow(decision);
-        State { lanes: loaded.lanes, execution: loaded.execution, stage: loaded.stage, .. } = state;
+        loaded.state.follow(decision);
         Ok(())
     }
 

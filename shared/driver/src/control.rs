@@ -107,7 +107,7 @@ impl Driver {
         };
         let mut attempt = 0;
         loop {
-            let failed = self.load(Place::Current(*failed)).await?.execution;
+            let failed = self.load(Place::Current(*failed)).await?.state.execution;
             let name = &failed.pipeline;
             let found = match self.head(name).await {
                 Ok((head, _)) if head.incarnation == failed.incarnation => self.lanes(&head).await.map(|it| (head, it)),
@@ -165,7 +165,7 @@ impl Driver {
         place: Option<Place>,
     ) -> Result<Rollback, DriveError> {
         let attempt = match place {
-            Some(place) => self.load(place).await?.stage,
+            Some(place) => self.load(place).await?.state.stage,
             None => None,
         };
         Ok(Rollback { id, stage: stage.clone(), trigger, target, attempt })

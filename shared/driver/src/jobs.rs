@@ -151,7 +151,7 @@ impl Driver {
             // It is over: the worker that had it is told how it ended, any other that it was never its own.
             Err(DriveError::Refused(Refusal::WrongState { .. })) => {
                 let loaded = self.load(Place::Action(id)).await?;
-                let run = loaded.stage.as_ref().and_then(|stage| stage.run(id.action));
+                let run = loaded.state.stage.as_ref().and_then(|stage| stage.run(id.action));
                 let run = run.filter(|run| run.turn == id.turn && engine::offered_with(run, nonce));
                 match run.map(|run| &run.status) {
                     Some(ActionStatus::Succeeded) => Ok(JobStanding::Succeeded),
@@ -169,7 +169,7 @@ impl Driver {
     /// [`DriveError::JobNotFound`]; [`Refusal::StaleJob`] for one that is over; [`Refusal::WrongClientToken`].
     pub async fn job(&self, id: ActionId, speaker: Speaker<'_>) -> Result<(Task, Option<Uuid>), DriveError> {
         let mut loaded = self.spoken_for(id, speaker).await?;
-        let run = loaded.stage.as_ref().and_then(|stage| stage.run(id.action));
+        let run = loaded.state.stage.as_ref().and_then(|stage| stage.run(id.action));
         let run = run.filter(|run| run.status != ActionStatus::Pending).ok_or_else(|| DriveError::no_action(id))?;
         if run.turn != id.turn || !run.status.in_flight() {
             return Err(Refusal::StaleJob(id).into());
@@ -198,5 +198,5 @@ impl Driver {
 
 /// The declaration of a job's action.
 fn declared(loaded: &Loaded, id: ActionId) -> Option<&Action> {
-    loaded.pipeline.action(usize::from(id.stage), id.action)
+    loaded.state.pipeline.action(usize::from(id.stage), id.action)
 }

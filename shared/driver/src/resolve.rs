@@ -25,27 +25,27 @@ impl Driver {
     /// Reads the stages before an action's own from which it takes variables and artifacts, as far as they have not
     /// been read yet. What an execution has left behind never changes again.
     pub(crate) async fn finished(&self, loaded: &Loaded, id: ActionId) -> Result<Stages, DriveError> {
-        let Some(action) = loaded.pipeline.action(usize::from(id.stage), id.action) else {
+        let Some(action) = loaded.state.pipeline.action(usize::from(id.stage), id.action) else {
             return Ok(Stages::new());
         };
-        let mut needed = needed_stages(&loaded.pipeline, action);
+        let mut needed = needed_stages(&loaded.state.pipeline, action);
         needed.retain(|index| *index != usize::from(id.stage) && !loaded.finished.contains_key(index));
-        self.stages(&loaded.execution, needed).await
+        self.stages(&loaded.state.execution, needed).await
     }
 
     /// Everything that a provider needs to run an action.
     pub(crate) async fn task(&self, loaded: &mut Loaded, id: ActionId) -> Result<Resolved, DriveError> {
         let read = self.finished(loaded, id).await?;
         loaded.finished.extend(read);
-        let (pipeline, execution) = (&loaded.pipeline, &loaded.execution);
+        let (pipeline, execution) = (&loaded.state.pipeline, &loaded.state.execution);
         let stage = pipeline.stages().get(usize::from(id.stage));
         let Some((stage, action)) = stage.zip(pipeline.action(usize::from(id.stage), id.action)) else {
             return Err(DriveError::no_action(id));
         };
-        let run = loaded.stage.as_ref().and_then(|stage| stage.run(id.action));
+        let run = loaded.state.stage.as_ref().and_then(|stage| stage.run(id.action));
         let run = run.ok_or_else(|| DriveError::no_action(id))?;
         let mut stages = loaded.finished.clone();
-        stages.extend(loaded.stage.iter().map(|stage| (stage.stage, stage.clone())));
+        stages.extend(loaded.state.stage.iter().map(|stage| (stage.stage, stage.clone())));
         let configuration = match self.configuration(pipeline, execution, action, &stages).await? {
             Ok(configuration) => configuration,
             Err(error) => return Ok(Err(error)),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use engine::{ExecutionId, RevisionOverride, Start, Trigger};
+use engine::{ExecutionId, RevisionOverride, Start, State, Trigger};
 use pipeline::{Pipeline, PipelineName, PipelineType};
 use store::{Entity, Expect, Key, StartToken, Versioned, Write};
 
@@ -98,7 +98,8 @@ impl Driver {
             };
             let revisions = HashMap::from([(Key::Lanes(name.clone(), head.incarnation), revision)]);
             let finished = Stages::new();
-            let mut loaded = Loaded { pipeline, execution, stage: None, lanes: None, finished, revisions };
+            let state = State { pipeline, lanes: None, execution, stage: None };
+            let mut loaded = Loaded { state, finished, revisions };
             let writes = token
                 .map(|(incarnation, token)| Write::Put {
                     entity: Entity::Token(StartToken {

@@ -263,20 +263,22 @@ impl Driver {
     /// [`DriveError::ExecutionNotFound`], [`DriveError::JobNotFound`].
     pub async fn approval(&self, action: ActionId) -> Result<ApprovalView, DriveError> {
         let loaded = self.load(Place::Action(action)).await?;
-        let stage = loaded.stage.as_ref().ok_or_else(|| DriveError::no_action(action))?;
+        let stage = loaded.state.stage.as_ref().ok_or_else(|| DriveError::no_action(action))?;
         let index = usize::from(action.action);
         let run = stage.actions.get(index).ok_or_else(|| DriveError::no_action(action))?;
-        let declared = &loaded.pipeline.stages()[stage.stage].actions[index];
-        let configuration =
-            self.resolved_configuration(&loaded.execution, &loaded.pipeline, declared).await?.unwrap_or_default();
+        let declared = &loaded.state.pipeline.stages()[stage.stage].actions[index];
+        let configuration = self
+            .resolved_configuration(&loaded.state.execution, &loaded.state.pipeline, declared)
+            .await?
+            .unwrap_or_default();
         Ok(ApprovalView {
-            pipeline: loaded.execution.pipeline.clone(),
+            pipeline: loaded.state.execution.pipeline.clone(),
             stage: stage.name.clone(),
             run: run.clone(),
             stage_status: stage.status,
             configuration,
-            revisions: loaded.execution.revisions.clone(),
-            started: loaded.execution.started,
+            revisions: loaded.state.execution.revisions.clone(),
+            started: loaded.state.execution.started,
         })
     }
 
@@ -287,12 +289,12 @@ impl Driver {
     /// [`Refusal::NotAcknowledged`] for one that belongs to no worker yet; [`Refusal::WrongClientToken`].
     pub async fn job_result(&self, id: ActionId, speaker: Speaker<'_>, result: JobResult) -> Result<(), DriveError> {
         let loaded = self.spoken_for(id, speaker).await?;
-        let declared = loaded.pipeline.action(usize::from(id.stage), id.action);
+        let declared = loaded.state.pipeline.action(usize::from(id.stage), id.action);
         let declared = declared.ok_or_else(|| DriveError::no_action(id))?;
         let result = result.linked(declared);
         let command = match result {
             JobResult::Succeeded { report, variables, revision } => {
-                let outputs = planned_outputs(&loaded.pipeline, declared, id, &self.home);
+                let outputs = planned_outputs(&loaded.state.pipeline, declared, id, &self.home);
                 let end = End::Succeeded(Success { report, outputs, variables, revision });
                 Command::Result { action: id, end }
             }

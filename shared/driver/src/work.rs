@@ -187,7 +187,7 @@ impl Driver {
     }
 
     fn status<'a>(&self, loaded: &'a Loaded, action: ActionId) -> Option<&'a ActionStatus> {
-        let stage = loaded.stage.as_ref()?;
+        let stage = loaded.state.stage.as_ref()?;
         stage.run(action.action).map(|run| &run.status)
     }
 }

@@ -249,8 +249,7 @@ impl Decision {
         self.lanes = later.lanes.or(self.lanes);
         self.execution = later.execution.or(self.execution);
         for stage in later.stages {
-            let key = |it: &StageRun| (it.execution, it.stage, it.attempt);
-            self.stages.retain(|earlier| key(earlier) != key(&stage));
+            self.stages.retain(|earlier| !earlier.same_attempt(&stage));
             self.stages.push(stage);
         }
         for change in later.jobs {
@@ -261,6 +260,20 @@ impl Decision {
         self.effects.extend(later.effects);
         self.claimed.extend(later.claimed);
         self
+    }
+
+    /// How many items this decision and a later one change together.
+    pub fn items_with(&self, later: &Self) -> usize {
+        let new_stage = |it: &&StageRun| !self.stages.iter().any(|earlier| earlier.same_attempt(it));
+        let new_entry = |it: &&JobChange| !self.jobs.iter().any(|earlier| earlier.same_entry(it));
+        usize::from(self.lanes.is_some() || later.lanes.is_some())
+            + usize::from(self.execution.is_some() || later.execution.is_some())
+            + self.stages.len()
+            + later.stages.iter().filter(new_stage).count()
+            + self.jobs.len()
+            + later.jobs.iter().filter(new_entry).count()
+            + self.stored.len()
+            + later.stored.len()
     }
 }
 

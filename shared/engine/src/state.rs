@@ -654,6 +654,11 @@ impl ActionRun {
 }
 
 impl StageRun {
+    /// Whether both are the same attempt at the same stage, at different times.
+    pub(crate) fn same_attempt(&self, other: &Self) -> bool {
+        (self.execution, self.stage, self.attempt) == (other.execution, other.stage, other.attempt)
+    }
+
     /// What is at a place of the stage: an action by its index, or a rule by [`ConditionKind::place`].
     pub fn run(&self, place: u8) -> Option<&ActionRun> {
         match ConditionKind::at(place) {

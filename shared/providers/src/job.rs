@@ -16,15 +16,23 @@ pub(crate) async fn credentials(rights: Rights<'_>) -> Result<Value, Fault> {
     }))
 }
 
-/// The input and the output artifacts, with their places.
-pub(crate) fn artifacts(task: &Task) -> (Vec<Value>, Vec<Value>) {
+/// The artifacts with their places and their key, and what the job before this one handed over.
+pub(crate) fn data(task: &Task) -> Value {
     let artifact = |name: &str, bucket: &str, key: &str| {
         let location = json!({"type": "S3", "s3Location": {"bucketName": bucket, "objectKey": key}});
         json!({"name": name, "revision": null, "location": location})
     };
     let inputs = task.inputs.iter().map(|it| artifact(it.artifact.name.as_str(), &it.bucket, &it.artifact.key));
     let outputs = task.outputs.iter().map(|it| artifact(it.name.as_str(), &it.bucket, &it.key));
-    (inputs.collect(), outputs.collect())
+    let mut data =
+        json!({"inputArtifacts": inputs.collect::<Vec<_>>(), "outputArtifacts": outputs.collect::<Vec<_>>()});
+    if let Some(token) = &task.continuation {
+        data["continuationToken"] = json!(token);
+    }
+    if let Some((_, Some(key))) = &task.store {
+        data["encryptionKey"] = json!({"id": key, "type": "KMS"});
+    }
+    data
 }
 
 /// The account of a role's ARN.

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::access::Rights;
 use crate::configuration::title;
 use crate::fault::{CONFIGURATION_ERROR, Fault, JOB_FAILED, PERMISSION_ERROR, REVISION_UNAVAILABLE};
-use crate::job::{artifacts, credentials};
+use crate::job::{account, credentials, data};
 use crate::provider::Provider;
 
 /// Most characters of what one job hands over to the next. Source: CodePipeline API, `ContinuationToken`.
@@ -63,21 +63,11 @@ impl Provider for LambdaExecutor {
 
 /// What the function is given.
 fn job(task: &Task, credentials: Value) -> Value {
-    let (inputs, outputs) = artifacts(task);
-    let mut data = json!({
-        "actionConfiguration": task.configuration,
-        "inputArtifacts": inputs,
-        "outputArtifacts": outputs,
-        "actionExecutionId": task.id.first_turn(),
-        "actionCredentials": credentials,
-    });
-    if let Some(token) = &task.continuation {
-        data["continuationToken"] = json!(token);
-    }
-    if let Some((_, Some(key))) = &task.store {
-        data["encryptionKey"] = json!({"id": key, "type": "KMS"});
-    }
-    json!({"jobId": task.id, "accountId": crate::job::account(&task.pipeline_role), "data": data})
+    let mut data = data(task);
+    data["actionConfiguration"] = json!(task.configuration);
+    data["actionExecutionId"] = json!(task.id.first_turn());
+    data["actionCredentials"] = credentials;
+    json!({"jobId": task.id, "accountId": account(&task.pipeline_role), "data": data})
 }
 
 /// The cause, as Lambda's runtimes tell it; otherwise all that the function said.

@@ -16,7 +16,7 @@ use crate::access::Rights;
 use crate::configuration::required;
 use crate::console;
 use crate::fault::Fault;
-use crate::job::{account, artifacts, credentials};
+use crate::job::{account, credentials, data};
 use crate::provider::Provider;
 
 pub(crate) struct LambdaInvoke;
@@ -47,18 +47,8 @@ impl Provider for LambdaInvoke {
 
 /// What the function is given.
 fn event(task: &Task, credentials: Value) -> Value {
-    let (inputs, outputs) = artifacts(task);
-    let mut data = json!({
-        "actionConfiguration": {"configuration": task.configuration},
-        "inputArtifacts": inputs,
-        "outputArtifacts": outputs,
-        "artifactCredentials": credentials,
-    });
-    if let Some(token) = &task.continuation {
-        data["continuationToken"] = json!(token);
-    }
-    if let Some((_, Some(key))) = &task.store {
-        data["encryptionKey"] = json!({"id": key, "type": "KMS"});
-    }
+    let mut data = data(task);
+    data["actionConfiguration"] = json!({"configuration": task.configuration});
+    data["artifactCredentials"] = credentials;
     json!({"CodePipeline.job": {"id": task.id, "accountId": account(&task.pipeline_role), "data": data}})
 }

@@ -184,6 +184,13 @@ impl Bench {
         Ok(executions)
     }
 
+    /// The gaps between the actions of an execution that run one after another; the one behind the source does not count.
+    async fn gaps(&self, execution: &str, stages: &[Vec<Step>]) -> Result<Vec<f64>> {
+        let mut calls: Vec<_> = self.calls(execution, stages).await?.into_values().collect();
+        calls.sort_by(|one, other| one.start.total_cmp(&other.start));
+        Ok(calls.windows(2).skip(1).map(|pair| pair[1].start - pair[0].back).collect())
+    }
+
     async fn calls(&self, execution: &str, stages: &[Vec<Step>]) -> Result<HashMap<String, lines::Call>> {
         let each =
             stages.iter().enumerate().flat_map(|(number, steps)| (0..steps.len()).map(move |it| name(number, it)));
@@ -201,11 +208,7 @@ impl Bench {
         ] {
             let mut gaps = Vec::new();
             for execution in self.runs(pipeline, &stages).await? {
-                let calls = self.calls(&execution, &stages).await?;
-                let mut calls: Vec<_> =
-                    calls.into_iter().filter(|(name, _)| name != "Source").map(|(_, it)| it).collect();
-                calls.sort_by(|one, other| one.start.total_cmp(&other.start));
-                gaps.extend(calls.windows(2).map(|pair| pair[1].start - pair[0].back));
+                gaps.extend(self.gaps(&execution, &stages).await?);
             }
             self.gap(figure.into(), &gaps, budget)?;
         }
@@ -283,11 +286,7 @@ impl Bench {
             let client = &self.installation.codepipeline;
             pipelines::create(client, &self.installation.places, &pipeline, &stages).await?;
             let execution = pipelines::run(client, &pipeline).await?;
-            let calls = self.calls(&execution, &stages).await?;
-            let mut calls: Vec<_> = calls.into_values().collect();
-            calls.sort_by(|one, other| one.start.total_cmp(&other.start));
-            let gaps: Vec<f64> = calls.windows(2).skip(1).map(|pair| pair[1].start - pair[0].back).collect();
-            let gap = median(&gaps).context("nothing was run")?;
+            let gap = median(&self.gaps(&execution, &stages).await?).context("nothing was run")?;
             let first = *smallest.get_or_insert(gap);
             let figure = format!("gap in a pipeline of {size} actions");
             if gap == first {
@@ -311,9 +310,7 @@ impl Bench {
             let mut gaps = Vec::new();
             for _ in 0..self.repeat {
                 let execution = pipelines::run(&client, "past").await?;
-                let mut calls: Vec<_> = self.calls(&execution, &stages).await?.into_values().collect();
-                calls.sort_by(|one, other| one.start.total_cmp(&other.start));
-                gaps.extend(calls.windows(2).skip(1).map(|pair| pair[1].start - pair[0].back));
+                gaps.extend(self.gaps(&execution, &stages).await?);
             }
             let mut lists = Vec::new();
             for _ in 0..PAST_CALLS {

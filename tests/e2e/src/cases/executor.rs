@@ -10,7 +10,7 @@ use aws_sdk_codepipeline::types::{
 use local::{ACCOUNT, HOME};
 use serde_json::{Value, json};
 
-use super::jobs::s3_with;
+use super::jobs::{event, s3_with};
 use crate::case::Case;
 use crate::check::{fails_with, named};
 use crate::declare::{ARTIFACT, Action};
@@ -45,18 +45,6 @@ fn scan(provider: &str, name: &str, queue: &str, answer: &str) -> Action {
     action.set("Queue", queue).set("Answer", answer)
 }
 
-async fn job(case: &Case, queue: &str) -> Result<Value> {
-    let bodies = until(
-        PATIENCE,
-        || "the function was not called".to_owned(),
-        || async {
-            let bodies = case.receive(queue).await?;
-            Ok((!bodies.is_empty()).then_some(bodies))
-        },
-    );
-    Ok(serde_json::from_str(&bodies.await?[0])?)
-}
-
 /// The function asks to be called again, and is, with what it handed over; then it has a variable for others.
 pub async fn executed_by_a_function(case: &Arc<Case>) -> Result<()> {
     register(case, "Executor").await?;
@@ -73,7 +61,7 @@ pub async fn executed_by_a_function(case: &Arc<Case>) -> Result<()> {
     let pipeline = draft.stage("Deploy", [deploy]).create().await?;
     let execution = pipeline.first().await?;
 
-    let one = job(case, &queue).await?;
+    let one = event(case, &queue).await?;
     assert_eq!(one["accountId"], ACCOUNT);
     assert!(one["data"]["continuationToken"].is_null());
     let text = |value: &Value| value.as_str().map(str::to_owned).context("a text is missing");
@@ -98,7 +86,7 @@ pub async fn executed_by_a_function(case: &Arc<Case>) -> Result<()> {
     let shown = pipeline.action("Scan").await?.context("no execution")?;
     assert_eq!(shown.external_execution_url(), Some("https://scans.example.com/scan-7"));
 
-    let two = job(case, &queue).await?;
+    let two = event(case, &queue).await?;
     assert_ne!(one["jobId"], two["jobId"]);
     assert_eq!(one["data"]["actionExecutionId"], two["data"]["actionExecutionId"]);
     assert_eq!(two["data"]["continuationToken"], "page 2");

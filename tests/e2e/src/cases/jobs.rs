@@ -17,8 +17,8 @@ use crate::fixture::Fixture;
 use crate::wait::{PATIENCE, until};
 use crate::zips;
 
-/// Waits for the next job in the queue.
-pub(super) async fn job(case: &Case, queue: &str) -> Result<Value> {
+/// Waits for the next event in the queue, with which a function was called.
+pub(super) async fn event(case: &Case, queue: &str) -> Result<Value> {
     let bodies = until(
         PATIENCE,
         || "no job has come".to_owned(),
@@ -27,8 +27,12 @@ pub(super) async fn job(case: &Case, queue: &str) -> Result<Value> {
             Ok((!bodies.is_empty()).then_some(bodies))
         },
     );
-    let event: Value = serde_json::from_str(&bodies.await?[0])?;
-    Ok(event["CodePipeline.job"].clone())
+    Ok(serde_json::from_str(&bodies.await?[0])?)
+}
+
+/// Waits for the next job in the queue.
+pub(super) async fn job(case: &Case, queue: &str) -> Result<Value> {
+    Ok(event(case, queue).await?["CodePipeline.job"].take())
 }
 
 pub(super) fn id(job: &Value) -> Result<&str> {
