@@ -44,7 +44,7 @@ try() {
 cd "$copy"
 for patch in "$@"; do
     name=$(basename "$patch" .patch)
-    if patch -s -f -p1 --dry-run <"$patch" >/dev/null; then
+    if patch -s -f -F0 -p1 --dry-run <"$patch" >/dev/null; then
         patch -s -p1 <"$patch"
         try "$name"
         patch -s -R -p1 <"$patch"
