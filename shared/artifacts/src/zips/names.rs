@@ -27,9 +27,6 @@ pub(crate) fn safe(name: &str) -> Result<String, ZipFault> {
     if name.starts_with('/') {
         return refuse("its path is absolute");
     }
-    if name.as_bytes().get(1) == Some(&b':') && name.as_bytes()[0].is_ascii_alphabetic() {
-        return refuse("its path has a drive letter");
-    }
     if name.chars().any(char::is_control) {
         return refuse("its name has a control character");
     }
@@ -41,7 +38,14 @@ pub(crate) fn safe(name: &str) -> Result<String, ZipFault> {
             part => parts.push(part),
         }
     }
-    Ok(parts.join("/"))
+    let path = parts.join("/");
+    // Asked of the path that is left: `./C:` loses its `.` above and would be a drive then.
+    if let [letter, b':', ..] = path.as_bytes()
+        && letter.is_ascii_alphabetic()
+    {
+        return refuse("its path has a drive letter");
+    }
+    Ok(path)
 }
 
 #[cfg(test)]
@@ -69,6 +73,8 @@ mod tests {
             ("//server/share", "absolute"),
             ("C:/x", "drive"),
             ("c:x", "drive"),
+            ("./C:", "drive"),
+            (".//./c:/x", "drive"),
             ("..\\a", "backslash"),
             ("a\\b", "backslash"),
             ("a\0.txt", "control"),

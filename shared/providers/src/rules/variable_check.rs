@@ -128,8 +128,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
-
         #[test]
         fn any_pattern_is_answered(pattern in any::<String>(), text in any::<String>()) {
             let _ = holds("MATCHES", &text, &pattern);

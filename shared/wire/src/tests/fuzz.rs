@@ -1,5 +1,5 @@
-//! No bytes make an operation panic, whatever they are; what is refused is refused by name. The variable `FUZZ_CASES` says
-//! how many inputs each property tries (see CONTRIBUTING.md).
+//! No bytes make an operation panic, whatever they are; what is refused is refused by name. CONTRIBUTING.md
+//! says how to try more inputs.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::collection::vec;
@@ -12,12 +12,6 @@ use crate::{ApiError, Exception, Operation, Protocol, route};
 
 fn any_operation() -> impl Strategy<Value = Operation> {
     any::<Index>().prop_map(|index| *index.get(Operation::ALL))
-}
-
-/// How many inputs each property tries.
-fn cases() -> ProptestConfig {
-    let set = std::env::var("FUZZ_CASES").map(|cases| cases.parse().expect("FUZZ_CASES is a number"));
-    ProptestConfig::with_cases(set.unwrap_or(512))
 }
 
 /// Refusals have the form of the protocol's errors, and a bounded length however much was sent.
@@ -191,8 +185,6 @@ fn cbor_of(value: &Value, into: &mut aws_smithy_cbor::Encoder) {
 }
 
 proptest! {
-    #![proptest_config(cases())]
-
     #[test]
     fn arbitrary_bytes(operation in any_operation(), body in vec(any::<u8>(), 0..300)) {
         for protocol in BOTH {

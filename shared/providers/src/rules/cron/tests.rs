@@ -194,8 +194,6 @@ fn any_expression() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn any_text_is_read_or_refused(text in any::<String>()) {
         let _ = Cron::parse(&text);
