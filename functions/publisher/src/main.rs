@@ -18,7 +18,7 @@ use runtime::{Clients, Settings};
 use store::DynamoStore;
 
 use crate::record::{Answer, Batch};
-use crate::tell::Teller;
+use crate::tell::{Reads, Teller};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -34,9 +34,9 @@ async fn main() -> anyhow::Result<()> {
 /// Publishes the events of a batch. Answers from which record on the stream must come again.
 async fn handle(teller: &Teller, publisher: &Publisher, batch: &Batch) -> Answer {
     let (mut events, mut origins) = (Vec::new(), Vec::new());
-    let mut failed = None;
+    let (mut failed, mut reads) = (None, Reads::default());
     for record in &batch.records {
-        match teller.tell(record).await {
+        match teller.tell(record, &mut reads).await {
             Ok(told) => {
                 origins.extend(told.iter().map(|_| record));
                 events.extend(told);
@@ -57,9 +57,14 @@ async fn handle(teller: &Teller, publisher: &Publisher, batch: &Batch) -> Answer
 
 #[cfg(test)]
 mod tests {
-    use engine::{ActionStatus, Execution, ExecutionId, ExecutionStatus, RollbackTarget, StageRun, StageStatus};
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use engine::{
+        ActionStatus, Execution, ExecutionId, ExecutionStatus, RollbackTarget, StageRun, StageStatus, Timestamp,
+    };
     use serde_json::{Value, json};
-    use store::{Entity, Expect, MemoryStore, Store, Write};
+    use store::{Entity, Expect, Key, Listing, MemoryStore, Page, Store, StoreError, Versioned, Write};
     use uuid::Uuid;
 
     use super::*;
@@ -82,7 +87,7 @@ mod tests {
         json!({"eventID": "1", "eventName": "MODIFY", "eventSource": "aws:dynamodb", "dynamodb": change})
     }
 
-    async fn teller(entities: Vec<Entity>) -> Teller {
+    async fn teller(entities: impl IntoIterator<Item = Entity>) -> Teller {
         let store = MemoryStore::default();
         for entity in entities {
             store.commit(vec![Write::Put { entity, expect: Expect::Absent }]).await.unwrap();
@@ -109,8 +114,8 @@ mod tests {
             .collect()
     }
 
-    fn all() -> Vec<Entity> {
-        vec![
+    fn all() -> [Entity; 4] {
+        [
             Entity::Declaration(declaration()),
             Entity::Execution(execution()),
             Entity::Stage(source_run()),
@@ -142,12 +147,61 @@ mod tests {
         assert_eq!(details[2]["additionalAttributes"]["failedActions"][0]["additionalInformation"], "no such bucket");
     }
 
+    /// A store that counts what is read from it.
+    #[derive(Default)]
+    struct Counting {
+        store: MemoryStore,
+        read: Mutex<Vec<Key>>,
+    }
+
+    #[async_trait]
+    impl Store for Counting {
+        async fn load(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
+            self.read.lock().unwrap().extend_from_slice(keys);
+            self.store.load(keys).await
+        }
+
+        async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+            self.store.commit(writes).await
+        }
+
+        async fn list(&self, listing: &Listing, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+            self.store.list(listing, after, limit).await
+        }
+
+        async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, StoreError> {
+            self.store.due(now, limit).await
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_records_of_a_batch_share_is_read_once_and_anew_for_the_next_batch() {
+        let store = Arc::new(Counting::default());
+        for entity in all() {
+            store.commit(vec![Write::Put { entity, expect: Expect::Absent }]).await.unwrap();
+        }
+        let teller = Teller::new(store.clone(), "eu-west-1", "123456789012");
+        let mut running = StageRun { status: StageStatus::InProgress, ..stage_run() };
+        running.actions[0].status = ActionStatus::Running;
+        let (before, after) = (Entity::Stage(running), Entity::Stage(stage_run()));
+        let records = || ["1", "2", "3"].map(|sequence| record(sequence, Some(&before), Some(&after))).to_vec();
+        let stub = accepting();
+        run(&teller, &stub, records()).await;
+        assert_eq!(details(&stub).len(), 6, "an action's and its stage's, three times");
+        let key = |entity: &Entity| entity.key();
+        let read = |store: &Counting| std::mem::take(&mut *store.read.lock().unwrap());
+        let [declaration, execution, source, _] = all().each_ref().map(key);
+        assert_eq!(read(&store), [execution.clone(), declaration, source.clone()]);
+        run(&teller, &stub, records()).await;
+        assert_eq!(read(&store), [execution, source], "a declaration never changes");
+    }
+
     #[tokio::test]
     async fn a_rollback_is_told_with_the_artifacts_of_its_target() {
         let target = ExecutionId::from_random(Uuid::from_u128(8 << 100));
         let rollback = Some(RollbackTarget { execution: target, attempts: vec![1] });
         let back = Execution { attempts: vec![0, 1], rollback, ..execution() };
-        let all = vec![
+        let all = [
             Entity::Declaration(declaration()),
             Entity::Execution(back),
             Entity::Stage(StageRun { execution: target, ..source_run() }),
@@ -170,7 +224,7 @@ mod tests {
             record("2", Some(&stage), None),
             record("3", Some(&stage), Some(&stage)),
         ];
-        assert_eq!(run(&teller(vec![]).await, &stub, records).await, json!({"batchItemFailures": []}));
+        assert_eq!(run(&teller([]).await, &stub, records).await, json!({"batchItemFailures": []}));
         assert_eq!(stub.requests().len(), 0);
     }
 

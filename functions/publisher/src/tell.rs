@@ -15,6 +15,23 @@ use crate::record::Record;
 /// Above this number of pipeline versions the known ones are forgotten.
 const CACHE_SIZE: usize = 100;
 
+/// What was read for a batch of records, none where there is nothing. All of the batch was written before the first
+/// reading, so that what was read for one record is new enough for the others.
+#[derive(Default)]
+pub struct Reads(HashMap<Key, Option<Arc<Entity>>>);
+
+impl Reads {
+    /// Those of the entities that exist, in the order of their keys.
+    async fn load(&mut self, store: &dyn Store, keys: &[Key]) -> anyhow::Result<Vec<Arc<Entity>>> {
+        let missing: Vec<Key> = keys.iter().filter(|key| !self.0.contains_key(*key)).cloned().collect();
+        if !missing.is_empty() {
+            let found = store.load(&missing).await?.into_iter().map(|found| found.map(|it| Arc::new(it.entity)));
+            self.0.extend(missing.into_iter().zip(found));
+        }
+        Ok(keys.iter().filter_map(|key| self.0.get(key)?.clone()).collect())
+    }
+}
+
 /// Makes events of records.
 pub struct Teller {
     store: Arc<dyn Store>,
@@ -34,7 +51,7 @@ impl Teller {
     ///
     /// # Errors
     /// When the record or what belongs to it cannot be read.
-    pub async fn tell(&self, record: &Record) -> anyhow::Result<Vec<StateChange>> {
+    pub async fn tell(&self, record: &Record, reads: &mut Reads) -> anyhow::Result<Vec<StateChange>> {
         match record.entities()? {
             Some((old, Entity::Execution(new))) => {
                 let old = old.and_then(|old| if let Entity::Execution(it) = old { Some(it) } else { None });
@@ -42,7 +59,7 @@ impl Teller {
             }
             Some((old, Entity::Stage(new))) => {
                 let old = old.and_then(|old| if let Entity::Stage(it) = old { Some(it) } else { None });
-                self.stage(&new, &changes::of_stage(old.as_ref(), &new)).await
+                self.stage(&new, &changes::of_stage(old.as_ref(), &new), reads).await
             }
             _ => Ok(Vec::new()),
         }
@@ -61,19 +78,25 @@ impl Teller {
         Ok(states.iter().map(|state| scene.of_execution(*state)).collect())
     }
 
-    async fn stage(&self, run: &StageRun, changes: &[StageChange]) -> anyhow::Result<Vec<StateChange>> {
+    async fn stage(
+        &self,
+        run: &StageRun,
+        changes: &[StageChange],
+        reads: &mut Reads,
+    ) -> anyhow::Result<Vec<StateChange>> {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(Entity::Execution(execution)) = self.load(Key::Execution(run.execution)).await? else {
+        let found = reads.load(&*self.store, &[Key::Execution(run.execution)]).await?.pop();
+        let Some(Entity::Execution(execution)) = found.as_deref() else {
             anyhow::bail!("the execution {} is missing from the table", run.execution);
         };
-        let pipeline = self.pipeline(&execution).await?;
-        let artifacts = self.artifacts(&pipeline, &execution, run, changes).await?;
+        let pipeline = self.pipeline(execution).await?;
+        let artifacts = self.artifacts(&pipeline, execution, run, changes, reads).await?;
         let scene = Scene {
-            execution: &execution,
+            execution,
             pipeline: Some(&pipeline),
-            arn: &self.arn(&execution),
+            arn: &self.arn(execution),
             home: &self.home,
             artifacts: &artifacts,
             failed: Some(run),
@@ -89,10 +112,8 @@ impl Teller {
     async fn last_stage(&self, execution: &Execution) -> anyhow::Result<Option<StageRun>> {
         let entered = execution.attempts.iter().enumerate().rev().find(|(_, attempt)| **attempt > 0);
         let Some((index, attempt)) = entered else { return Ok(None) };
-        match self.load(Key::Stage(execution.id, index, *attempt)).await? {
-            Some(Entity::Stage(run)) => Ok(Some(run)),
-            _ => Ok(None),
-        }
+        let found = self.store.load(&[Key::Stage(execution.id, index, *attempt)]).await?.pop().flatten();
+        Ok(found.and_then(|found| if let Entity::Stage(run) = found.entity { Some(run) } else { None }))
     }
 
     async fn pipeline(&self, execution: &Execution) -> anyhow::Result<Arc<Pipeline>> {
@@ -123,6 +144,7 @@ impl Teller {
         execution: &Execution,
         run: &StageRun,
         changes: &[StageChange],
+        reads: &mut Reads,
     ) -> anyhow::Result<BTreeMap<ArtifactName, Artifact>> {
         let changed = |index: usize| changes.iter().any(|it| matches!(it, StageChange::Action(of, _) if *of == index));
         let declared = pipeline.stages().get(run.stage).map_or(&[][..], |stage| &stage.actions);
@@ -135,18 +157,10 @@ impl Teller {
             let (from, attempt) = execution.attempt_at(stage)?;
             Some(Key::Stage(from, stage, attempt))
         });
-        let keys: Vec<Key> = earlier.collect();
-        let mut runs = vec![run.clone()];
-        if !keys.is_empty() {
-            let found = self.store.load(&keys).await?.into_iter().flatten().map(|found| found.entity);
-            runs.extend(found.filter_map(|entity| if let Entity::Stage(it) = entity { Some(it) } else { None }));
-        }
-        let made = runs.into_iter().flat_map(|run| run.actions).flat_map(|action| action.outputs);
-        Ok(made.map(|artifact| (artifact.name.clone(), artifact)).collect())
-    }
-
-    async fn load(&self, key: Key) -> anyhow::Result<Option<Entity>> {
-        Ok(self.store.load(&[key]).await?.pop().flatten().map(|found| found.entity))
+        let found = reads.load(&*self.store, &earlier.collect::<Vec<_>>()).await?;
+        let earlier = found.iter().filter_map(|entity| if let Entity::Stage(it) = &**entity { Some(it) } else { None });
+        let made = earlier.chain([run]).flat_map(|run| &run.actions).flat_map(|action| &action.outputs);
+        Ok(made.map(|artifact| (artifact.name.clone(), artifact.clone())).collect())
     }
 }
 

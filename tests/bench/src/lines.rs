@@ -58,7 +58,7 @@ fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Er
 /// # Errors
 /// When they do not come, or the log cannot be read.
 pub async fn puts(client: &Client, group: &str, expected: &[String]) -> Result<HashMap<String, f64>> {
-    wait(client, group, |lines| {
+    wait(client, group, None, |lines| {
         let puts: HashMap<_, _> =
             lines.iter().filter(|line| line.message == "put").map(|line| (line.id.clone(), line.time)).collect();
         expected.iter().all(|id| puts.contains_key(id)).then_some(puts)
@@ -72,7 +72,8 @@ pub async fn puts(client: &Client, group: &str, expected: &[String]) -> Result<H
 /// # Errors
 /// When they do not come, the log cannot be read, or an action was started twice.
 pub async fn calls(client: &Client, group: &str, execution: &str, actions: &[String]) -> Result<HashMap<String, Call>> {
-    let calls = wait(client, group, |lines| {
+    // MiniStack answers with 10,000 lines at most and has no second page; those of all executions may be more.
+    let calls = wait(client, group, Some(execution), |lines| {
         let calls = of_execution(lines, execution);
         actions.iter().all(|name| calls.contains_key(name)).then_some(calls)
     });
@@ -104,10 +105,15 @@ fn of_execution(lines: &[Line], execution: &str) -> HashMap<String, Vec<Call>> {
     calls
 }
 
-async fn wait<T>(client: &Client, group: &str, mut found: impl FnMut(&[Line]) -> Option<T>) -> Result<T> {
+async fn wait<T>(
+    client: &Client,
+    group: &str,
+    word: Option<&str>,
+    mut found: impl FnMut(&[Line]) -> Option<T>,
+) -> Result<T> {
     let began = tokio::time::Instant::now();
     loop {
-        let lines = read(client, group).await?;
+        let lines = read(client, group, word).await?;
         if let Some(found) = found(&lines) {
             return Ok(found);
         }
@@ -118,9 +124,12 @@ async fn wait<T>(client: &Client, group: &str, mut found: impl FnMut(&[Line]) ->
     }
 }
 
-async fn read(client: &Client, group: &str) -> Result<Vec<Line>> {
+/// All lines of a group, or those with this word in them.
+async fn read(client: &Client, group: &str, word: Option<&str>) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
-    let mut pages = client.filter_log_events().log_group_name(group).into_paginator().send();
+    let pattern = word.map(|word| format!("\"{word}\""));
+    let mut pages =
+        client.filter_log_events().log_group_name(group).set_filter_pattern(pattern).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = match page {
             Err(error) if error.code() == Some("ResourceNotFoundException") => break, // nothing was logged yet
