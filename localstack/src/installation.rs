@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::deploy::{Deployment, Outcome, describe, is_good, outputs};
-use crate::hash::Hashes;
 use crate::paths::Paths;
 use crate::sdk::{self, ACCOUNT, HOME, REGIONS};
 use crate::stack::Options;
@@ -37,7 +36,7 @@ pub(crate) async fn deploy(
     let role_template = template(&paths.source.join("samples/pipeline-role.yaml"))?;
     let mut said = Vec::new();
 
-    let parameters = parameters(paths, &target, programs, options).await?;
+    let parameters = parameters(&target, programs, options).await?;
     let home = Deployment { name: STACK, template: &home_template, parameters };
     let (outcome, home) = target.apply(HOME, &home).await?;
     said.push(format!("{STACK} {outcome}"));
@@ -67,7 +66,6 @@ fn template(file: &Path) -> Result<String> {
 
 /// Uploads the functions, and returns home.yaml's parameters.
 async fn parameters(
-    paths: &Paths,
     target: &Target,
     programs: &BTreeMap<String, PathBuf>,
     options: &Options,
@@ -85,13 +83,11 @@ async fn parameters(
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned())),
     );
-    let mut hashes = Hashes::read(&paths.hashes());
     for function in package::FUNCTIONS {
         let program = programs.get(*function).with_context(|| format!("cargo built no program {function}"))?;
-        let key = package::upload(&target.s3, &target.bucket, function, program, &mut hashes).await?;
+        let key = package::upload(&target.s3, &target.bucket, function, program).await?;
         parameters.insert(package::code_parameter(function), key);
     }
-    hashes.write(&paths.hashes())?;
     parameters.extend(options.parameters.clone());
     Ok(parameters)
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::hash::Hashes;
+use crate::hash::hash;
 
 /// The installation's functions, by package name.
 pub const FUNCTIONS: &[&str] = &["api", "worker", "replicator", "trigger", "approval", "publisher", "sweeper"];
@@ -69,23 +69,12 @@ fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
 
 /// Puts a program where CloudFormation finds it; returns its key, which holds the hash of the program, so that an
 /// unchanged program has an unchanged key.
-pub(crate) async fn upload(
-    s3: &Client,
-    bucket: &str,
-    name: &str,
-    program: &Path,
-    hashes: &mut Hashes,
-) -> Result<String> {
-    let key = format!("functions/{name}/{}.zip", &hashes.of(program)?[..16]);
+pub(crate) async fn upload(s3: &Client, bucket: &str, name: &str, program: &Path) -> Result<String> {
+    let program = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let key = format!("functions/{name}/{}.zip", &hash(&program)[..16]);
     if s3.head_object().bucket(bucket).key(&key).send().await.is_err() {
-        let program = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
         let put = s3.put_object().bucket(bucket).key(&key).body(zipped(&program)?.into());
-        // Nobody stands between this process and the emulator, and a hash of it all takes seconds in a debug build.
-        put.customize()
-            .disable_payload_signing()
-            .send()
-            .await
-            .with_context(|| format!("cannot upload the function {name}"))?;
+        put.send().await.with_context(|| format!("cannot upload the function {name}"))?;
     }
     Ok(key)
 }

@@ -31,9 +31,4 @@ impl Paths {
     pub fn instance(&self, name: &str) -> PathBuf {
         self.state.join(name)
     }
-
-    /// What is remembered about programs' hashes.
-    pub fn hashes(&self) -> PathBuf {
-        self.state.join("hashes.json")
-    }
 }

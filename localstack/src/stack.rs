@@ -10,7 +10,6 @@ use aws_config::SdkConfig;
 
 use crate::deploy::Deployment;
 use crate::emulator::Emulator;
-use crate::hash::Hashes;
 use crate::installation::{self, Target};
 use crate::instance::{Instance, Running};
 use crate::paths::Paths;
@@ -156,10 +155,7 @@ impl Stack {
     pub async fn upload(&self, program: &str) -> Result<(String, String)> {
         let path = self.programs.get(program).with_context(|| format!("no program {program} was built"))?;
         let target = Target::new(&self.endpoint);
-        let known = Paths::new().hashes();
-        let mut hashes = Hashes::read(&known);
-        let key = package::upload(&target.s3, &target.bucket, program, path, &mut hashes).await?;
-        hashes.write(&known)?;
+        let key = package::upload(&target.s3, &target.bucket, program, path).await?;
         Ok((target.bucket, key))
     }
 

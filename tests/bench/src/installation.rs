@@ -29,6 +29,8 @@ pub(crate) struct Installation {
     pub floor_log: String,
     /// The worker's log group.
     pub worker_log: String,
+    /// The publisher's.
+    pub publisher_log: String,
     pub logs: aws_sdk_cloudwatchlogs::Client,
     pub codepipeline: aws_sdk_codepipeline::Client,
     lambda: aws_sdk_lambda::Client,
@@ -78,6 +80,7 @@ impl Installation {
             bus: output("BusName")?,
             floor_log: output("FloorLogGroup")?,
             worker_log: format!("/aws/lambda/{}", stack.function_name("worker")),
+            publisher_log: format!("/aws/lambda/{}", stack.function_name("publisher")),
             logs: aws_sdk_cloudwatchlogs::Client::new(&sdk),
             codepipeline: stack.codepipeline(),
             lambda: aws_sdk_lambda::Client::new(&sdk),

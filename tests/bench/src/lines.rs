@@ -12,6 +12,10 @@ use serde::{Deserialize, Deserializer};
 /// How long lines may take to come.
 const LIMIT: Duration = Duration::from_secs(15);
 
+/// How long a function logs nothing when it has nothing to do, and how long it may take until then.
+const QUIET: Duration = Duration::from_secs(3);
+const QUIET_LIMIT: Duration = Duration::from_secs(600);
+
 /// A line of a function's log, as far as the bench looks at it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Line {
@@ -85,6 +89,25 @@ pub async fn calls(client: &Client, group: &str, execution: &str, actions: &[Str
             found => bail!("action {name} of execution {execution} was started {} times", found.len()),
         })
         .collect()
+}
+
+/// Waits until a function has nothing left to do: each invocation leaves a line in its log.
+///
+/// # Errors
+/// When it does not come to an end, or the log cannot be read.
+pub async fn quiet(client: &Client, group: &str) -> Result<()> {
+    let began = tokio::time::Instant::now();
+    loop {
+        let since = jiff::Timestamp::now().as_millisecond() - i64::try_from(QUIET.as_millis())?;
+        let lines = client.filter_log_events().log_group_name(group).start_time(since).send().await;
+        if lines.with_context(|| format!("cannot read the log group {group}"))?.events().is_empty() {
+            return Ok(());
+        }
+        if began.elapsed() > QUIET_LIMIT {
+            bail!("the function of the log group {group} is still at work");
+        }
+        tokio::time::sleep(QUIET / 3).await;
+    }
 }
 
 fn of_execution(lines: &[Line], execution: &str) -> HashMap<String, Vec<Call>> {

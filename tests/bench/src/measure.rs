@@ -308,6 +308,8 @@ impl Bench {
         let mut fewest: HashMap<&str, f64> = HashMap::new();
         for number in numbers {
             past::copy_until(&store, &original, *number).await?;
+            // It is told of each copy, and would be measured with the executions that follow.
+            lines::quiet(&self.installation.logs, &self.installation.publisher_log).await?;
             let mut gaps = Vec::new();
             for _ in 0..self.repeat {
                 let execution = pipelines::run(&client, "past").await?;
