@@ -55,7 +55,7 @@ impl Teller {
         match record.entities()? {
             Some((old, Entity::Execution(new))) => {
                 let old = old.and_then(|old| if let Entity::Execution(it) = old { Some(it) } else { None });
-                self.execution(&new, &changes::of_execution(old.as_ref(), &new)).await
+                self.execution(&new, &changes::of_execution(old.as_ref(), &new), reads).await
             }
             Some((old, Entity::Stage(new))) => {
                 let old = old.and_then(|old| if let Entity::Stage(it) = old { Some(it) } else { None });
@@ -65,15 +65,21 @@ impl Teller {
         }
     }
 
-    async fn execution(&self, execution: &Execution, states: &[State]) -> anyhow::Result<Vec<StateChange>> {
-        let failed = if states.contains(&State::Failed) { self.last_stage(execution).await? } else { None };
+    async fn execution(
+        &self,
+        execution: &Execution,
+        states: &[State],
+        reads: &mut Reads,
+    ) -> anyhow::Result<Vec<StateChange>> {
+        let entered = if states.contains(&State::Failed) { last_stage(execution) } else { None };
+        let found = reads.load(&*self.store, entered.as_slice()).await?.pop();
         let scene = Scene {
             execution,
             pipeline: None,
             arn: &self.arn(execution),
             home: &self.home,
             artifacts: &BTreeMap::new(),
-            failed: failed.as_ref(),
+            failed: found.as_deref().and_then(stage_run),
         };
         Ok(states.iter().map(|state| scene.of_execution(*state)).collect())
     }
@@ -106,14 +112,6 @@ impl Teller {
 
     fn arn(&self, execution: &Execution) -> String {
         runtime::arn::pipeline(&self.home, &self.account, execution.pipeline.as_str())
-    }
-
-    /// The stage attempt that the execution entered last.
-    async fn last_stage(&self, execution: &Execution) -> anyhow::Result<Option<StageRun>> {
-        let entered = execution.attempts.iter().enumerate().rev().find(|(_, attempt)| **attempt > 0);
-        let Some((index, attempt)) = entered else { return Ok(None) };
-        let found = self.store.load(&[Key::Stage(execution.id, index, *attempt)]).await?.pop().flatten();
-        Ok(found.and_then(|found| if let Entity::Stage(run) = found.entity { Some(run) } else { None }))
     }
 
     async fn pipeline(&self, execution: &Execution) -> anyhow::Result<Arc<Pipeline>> {
@@ -158,10 +156,24 @@ impl Teller {
             Some(Key::Stage(from, stage, attempt))
         });
         let found = reads.load(&*self.store, &earlier.collect::<Vec<_>>()).await?;
-        let earlier = found.iter().filter_map(|entity| if let Entity::Stage(it) = &**entity { Some(it) } else { None });
-        let made = earlier.chain([run]).flat_map(|run| &run.actions).flat_map(|action| &action.outputs);
+        let made = found
+            .iter()
+            .filter_map(|entity| stage_run(entity))
+            .chain([run])
+            .flat_map(|run| &run.actions)
+            .flat_map(|action| &action.outputs);
         Ok(made.map(|artifact| (artifact.name.clone(), artifact.clone())).collect())
     }
+}
+
+/// The stage attempt that the execution entered last.
+fn last_stage(execution: &Execution) -> Option<Key> {
+    let mut entered = execution.attempts.iter().enumerate().rev().filter(|(_, attempt)| **attempt > 0);
+    entered.next().map(|(index, attempt)| Key::Stage(execution.id, index, *attempt))
+}
+
+fn stage_run(entity: &Entity) -> Option<&StageRun> {
+    if let Entity::Stage(run) = entity { Some(run) } else { None }
 }
 
 #[cfg(test)]
