@@ -15,7 +15,7 @@ use pipeline::{Region, TypeId, catalogue};
 use wire::{ApiError, Operation};
 
 use crate::app::App;
-use crate::{page, shape, tags, type_shapes};
+use crate::{convert, convert_types, page, tags};
 
 /// Action types on a page.
 const PAGE: usize = 50;
@@ -24,17 +24,17 @@ const PAGE: usize = 50;
 pub async fn create(app: &App, input: CreateCustomActionTypeInput) -> Result<CreateCustomActionTypeOutput, ApiError> {
     let operation = Operation::CreateCustomActionType;
     let tags = tags::checked(input.tags.clone().unwrap_or_default())?;
-    let definition = type_shapes::custom(input)?;
+    let definition = convert_types::custom(input)?;
     let stored = app.driver.create_action_type(definition, tags).await.map_err(app.refusal(operation))?;
     Ok(CreateCustomActionTypeOutput::builder()
-        .action_type(type_shapes::shown(&stored.definition)?)
+        .action_type(convert_types::shown(&stored.definition)?)
         .set_tags(Some(tags::listed(stored.tags.iter())?))
         .build())
 }
 
 /// Marks a custom action type as deleted.
 pub async fn delete(app: &App, input: DeleteCustomActionTypeInput) -> Result<DeleteCustomActionTypeOutput, ApiError> {
-    let id = type_shapes::id("Custom", input.category, input.provider, input.version)?;
+    let id = convert_types::id("Custom", input.category, input.provider, input.version)?;
     app.driver.delete_action_type(&id).await.map_err(app.refusal(Operation::DeleteCustomActionType))?;
     Ok(DeleteCustomActionTypeOutput::builder().build())
 }
@@ -43,18 +43,18 @@ pub async fn delete(app: &App, input: DeleteCustomActionTypeInput) -> Result<Del
 pub async fn list(app: &App, input: ListActionTypesInput) -> Result<ListActionTypesOutput, ApiError> {
     let operation = Operation::ListActionTypes;
     let owner = input.action_owner_filter.map(|owner| owner.as_str().to_owned());
-    let region = input.region_filter.map(Region::new).transpose().map_err(shape::invalid)?;
+    let region = input.region_filter.map(Region::new).transpose().map_err(convert::invalid)?;
     let scope = [owner.as_deref().unwrap_or_default(), region.as_ref().map_or("", Region::as_str)];
     let after: Option<[String; 4]> = page::position(operation, &scope, input.next_token.as_deref())?;
     let wanted = |name: &str| owner.as_deref().is_none_or(|owner| owner == name);
     let elsewhere = region.as_ref().is_some_and(|region| region.as_str() != app.driver.home());
     let mut all: Vec<([String; 4], ActionType)> = Vec::new();
     for known in catalogue::all().iter().filter(|known| wanted(known.owner) && (!elsewhere || known.runs_elsewhere())) {
-        all.push((place(&known.id()), type_shapes::built_in(known)?));
+        all.push((place(&known.id()), convert_types::built_in(known)?));
     }
     for owner in ["ThirdParty", "Custom"].into_iter().filter(|owner| wanted(owner) && !elsewhere) {
         for stored in app.driver.action_types(owner).await.map_err(app.refusal(operation))? {
-            all.push((place(&stored.definition.id), type_shapes::shown(&stored.definition)?));
+            all.push((place(&stored.definition.id), convert_types::shown(&stored.definition)?));
         }
     }
     all.sort_by(|a, b| a.0.cmp(&b.0));
@@ -68,7 +68,7 @@ pub async fn list(app: &App, input: ListActionTypesInput) -> Result<ListActionTy
         .set_action_types(Some(some.into_iter().map(|(_, shown)| shown).collect()))
         .set_next_token(next)
         .build()
-        .map_err(shape::incomplete)
+        .map_err(convert::incomplete)
 }
 
 /// A type's place in the list.
@@ -80,17 +80,17 @@ fn place(id: &TypeId) -> [String; 4] {
 /// The definition of a third party's action type.
 pub async fn get(app: &App, input: GetActionTypeInput) -> Result<GetActionTypeOutput, ApiError> {
     let owner = input.owner.unwrap_or_default();
-    let id = type_shapes::id(&owner, input.category, input.provider, input.version)?;
+    let id = convert_types::id(&owner, input.category, input.provider, input.version)?;
     let stored = app.driver.action_type(&id).await.map_err(app.refusal(Operation::GetActionType))?;
-    Ok(GetActionTypeOutput::builder().action_type(type_shapes::declaration(stored.definition)?).build())
+    Ok(GetActionTypeOutput::builder().action_type(convert_types::declaration(stored.definition)?).build())
 }
 
 /// Sets the definition of a third party's action type. On AWS its staff registers such a type before; here nobody else
 /// does, so the first definition registers it. CodePipeline's own types cannot be defined.
 pub async fn update(app: &App, input: UpdateActionTypeInput) -> Result<UpdateActionTypeOutput, ApiError> {
     let refusal = app.refusal(Operation::UpdateActionType);
-    let declaration = input.action_type.ok_or_else(|| shape::invalid("actionType is missing"))?;
-    let definition = type_shapes::declared(declaration)?;
+    let declaration = input.action_type.ok_or_else(|| convert::invalid("actionType is missing"))?;
+    let definition = convert_types::declared(declaration)?;
     let id = &definition.id;
     if id.owner.as_deref() != Some("ThirdParty") || catalogue::find(id).is_some() {
         let name = format!("{} of owner {}", id.provider, id.owner.as_deref().unwrap_or_default());

@@ -11,8 +11,8 @@ use pipeline::TypeId;
 use wire::{ApiError, Operation};
 
 use crate::app::App;
-use crate::ran::{self, Query};
-use crate::shape;
+use crate::convert;
+use crate::history::{self, Query};
 
 /// A page of action executions of a pipeline, or of one of its executions.
 pub async fn list(app: &App, input: ListActionExecutionsInput) -> Result<ListActionExecutionsOutput, ApiError> {
@@ -29,7 +29,7 @@ pub async fn list(app: &App, input: ListActionExecutionsInput) -> Result<ListAct
         token: input.next_token,
     };
     let shown = |view: &_, stage: &_, place, action: &_| detail(app, view, stage, place, action);
-    let (details, next) = ran::list(app, query, &shown).await?;
+    let (details, next) = history::list(app, query, &shown).await?;
     Ok(ListActionExecutionsOutput::builder().set_action_execution_details(Some(details)).set_next_token(next).build())
 }
 
@@ -53,15 +53,15 @@ fn detail(
     place: u8,
     action: &ActionView,
 ) -> Result<ActionExecutionDetail, ApiError> {
-    let run = stage.run(place).ok_or_else(|| shape::invalid("there is no such action"))?;
+    let run = stage.run(place).ok_or_else(|| convert::invalid("there is no such action"))?;
     Ok(ActionExecutionDetail::builder()
         .pipeline_execution_id(view.execution.id.to_string())
         .action_execution_id(stage.id_at(place).first_turn().to_string())
         .pipeline_version(i32::try_from(view.execution.version).unwrap_or(i32::MAX))
         .stage_name(stage.name.as_str())
         .action_name(run.name.as_str())
-        .set_start_time(run.requested.map(shape::time))
-        .set_last_update_time(run.updated.map(shape::time))
+        .set_start_time(run.requested.map(convert::time))
+        .set_last_update_time(run.updated.map(convert::time))
         .set_updated_by(run.updated_by.clone())
         .set_status(status(&run.status))
         .input(given(app, action)?)
@@ -72,14 +72,14 @@ fn detail(
 fn given(app: &App, view: &ActionView) -> Result<ActionExecutionInput, ApiError> {
     let action = &view.action;
     let region = action.region.as_ref().map_or(app.driver.home(), |region| region.as_str());
-    let resolved = view.configuration.as_ref().map(|resolved| shape::masked(action, resolved));
+    let resolved = view.configuration.as_ref().map(|resolved| convert::masked(action, resolved));
     Ok(ActionExecutionInput::builder()
         .action_type_id(type_id(&action.type_id)?)
-        .set_configuration(Some(shape::masked(action, &action.configuration)))
+        .set_configuration(Some(convert::masked(action, &action.configuration)))
         .set_resolved_configuration(resolved)
         .set_role_arn(action.role_arn.as_ref().map(ToString::to_string))
         .region(region)
-        .set_input_artifacts(Some(view.inputs.iter().map(shape::artifact).collect()))
+        .set_input_artifacts(Some(view.inputs.iter().map(convert::artifact).collect()))
         .set_namespace(action.namespace.as_ref().map(ToString::to_string))
         .build())
 }
@@ -90,10 +90,10 @@ fn left(run: &engine::ActionRun, view: &ActionView) -> ActionExecutionOutput {
         .set_external_execution_id(external.map(|external| external.id.clone()))
         .set_external_execution_summary(run.summary.clone())
         .set_external_execution_url(external.and_then(|external| external.url.clone()))
-        .set_error_details(run.error.as_ref().map(shape::error))
+        .set_error_details(run.error.as_ref().map(convert::error))
         .build();
     ActionExecutionOutput::builder()
-        .set_output_artifacts(Some(run.outputs.iter().map(shape::artifact).collect()))
+        .set_output_artifacts(Some(run.outputs.iter().map(convert::artifact).collect()))
         .execution_result(result)
         .set_output_variables(Some(view.variables.clone().into_iter().collect()))
         .build()
@@ -107,5 +107,5 @@ pub fn type_id(id: &TypeId) -> Result<ActionTypeId, ApiError> {
         .provider(&id.provider)
         .version(id.version.as_deref().unwrap_or_default())
         .build()
-        .map_err(shape::incomplete)
+        .map_err(convert::incomplete)
 }

@@ -1,27 +1,27 @@
 //! Answers to manual approvals.
 
+use engine::ApprovalToken;
 use std::time::SystemTime;
 
 use aws_sdk_codepipeline::operation::put_approval_result::{PutApprovalResultInput, PutApprovalResultOutput};
 use aws_sdk_codepipeline::primitives::DateTime;
 use aws_sdk_codepipeline::types::ApprovalStatus;
 use driver::ApprovalAnswer;
-use uuid::Uuid;
 use wire::{ApiError, Exception, Operation};
 
 use crate::app::App;
-use crate::shape;
+use crate::convert;
 
 /// Approves or rejects.
 pub async fn put(app: &App, caller: &str, input: PutApprovalResultInput) -> Result<PutApprovalResultOutput, ApiError> {
-    let name = shape::pipeline_name(input.pipeline_name)?;
+    let name = convert::pipeline_name(input.pipeline_name)?;
     let stage = input.stage_name.unwrap_or_default();
     let action = input.action_name.unwrap_or_default();
-    let token = Uuid::parse_str(input.token.as_deref().unwrap_or_default()).map_err(|_| {
+    let token = input.token.as_deref().unwrap_or_default().parse::<ApprovalToken>().map_err(|_| {
         Exception::InvalidApprovalTokenException
             .because(format!("The approval token is not valid for action {action} in stage {stage}"))
     })?;
-    let result = input.result.ok_or_else(|| shape::invalid("result is missing"))?;
+    let result = input.result.ok_or_else(|| convert::invalid("result is missing"))?;
     let answer = ApprovalAnswer {
         approved: result.status == ApprovalStatus::Approved,
         summary: result.summary,

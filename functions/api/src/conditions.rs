@@ -12,8 +12,8 @@ use pipeline::{ConditionKind, Stage, TypeId};
 use wire::{ApiError, Operation};
 
 use crate::app::App;
-use crate::ran::{self, Query};
-use crate::shape;
+use crate::convert;
+use crate::history::{self, Query};
 
 /// A condition of a stage of the current version, as the latest attempt at the stage left it; none where the stage
 /// declares none.
@@ -35,7 +35,7 @@ pub fn state(declared: &Stage, latest: Option<&StageRun>, kind: ConditionKind) -
             ConditionExecution::builder()
                 .status(status(run.status))
                 .set_summary(summary(run))
-                .last_status_change(shape::time(run.updated))
+                .last_status_change(convert::time(run.updated))
                 .build()
         }))
         .set_rule_states(Some(rules.iter().enumerate().map(of_rule).collect()))
@@ -78,11 +78,11 @@ fn rule_execution(stage: &StageRun, place: u8, run: &ActionRun) -> Option<RuleEx
             .rule_execution_id(stage.id_at(place).first_turn().to_string())
             .status(rule_status(&run.status)?)
             .set_summary(run.summary.clone())
-            .set_last_status_change(run.updated.map(shape::time))
+            .set_last_status_change(run.updated.map(convert::time))
             .set_last_updated_by(run.updated_by.clone())
             .set_external_execution_id(external.map(|external| external.id.clone()))
             .set_external_execution_url(external.and_then(|external| external.url.clone()))
-            .set_error_details(run.error.as_ref().map(shape::error))
+            .set_error_details(run.error.as_ref().map(convert::error))
             .build(),
     )
 }
@@ -102,7 +102,7 @@ pub async fn list(app: &App, input: ListRuleExecutionsInput) -> Result<ListRuleE
         token: input.next_token,
     };
     let shown = |view: &_, stage: &_, place, rule: &_| detail(app, view, stage, place, rule);
-    let (details, next) = ran::list(app, query, &shown).await?;
+    let (details, next) = history::list(app, query, &shown).await?;
     Ok(ListRuleExecutionsOutput::builder().set_rule_execution_details(Some(details)).set_next_token(next).build())
 }
 
@@ -113,7 +113,7 @@ fn detail(
     place: u8,
     rule: &ActionView,
 ) -> Result<RuleExecutionDetail, ApiError> {
-    let run = stage.run(place).ok_or_else(|| shape::invalid("there is no such rule"))?;
+    let run = stage.run(place).ok_or_else(|| convert::invalid("there is no such rule"))?;
     let action = &rule.action;
     let region = action.region.as_ref().map_or(app.driver.home(), |region| region.as_str());
     let input = RuleExecutionInput::builder()
@@ -122,14 +122,14 @@ fn detail(
         .set_resolved_configuration(rule.configuration.clone().map(|resolved| resolved.into_iter().collect()))
         .set_role_arn(action.role_arn.as_ref().map(ToString::to_string))
         .region(region)
-        .set_input_artifacts(Some(rule.inputs.iter().map(shape::artifact).collect()))
+        .set_input_artifacts(Some(rule.inputs.iter().map(convert::artifact).collect()))
         .build();
     let external = run.external.as_ref();
     let result = RuleExecutionResult::builder()
         .set_external_execution_id(external.map(|external| external.id.clone()))
         .set_external_execution_summary(run.summary.clone())
         .set_external_execution_url(external.and_then(|external| external.url.clone()))
-        .set_error_details(run.error.as_ref().map(shape::error))
+        .set_error_details(run.error.as_ref().map(convert::error))
         .build();
     Ok(RuleExecutionDetail::builder()
         .pipeline_execution_id(view.execution.id.to_string())
@@ -137,8 +137,8 @@ fn detail(
         .pipeline_version(i32::try_from(view.execution.version).unwrap_or(i32::MAX))
         .stage_name(stage.name.as_str())
         .rule_name(run.name.as_str())
-        .set_start_time(run.requested.map(shape::time))
-        .set_last_update_time(run.updated.map(shape::time))
+        .set_start_time(run.requested.map(convert::time))
+        .set_last_update_time(run.updated.map(convert::time))
         .set_updated_by(run.updated_by.clone())
         .set_status(rule_status(&run.status))
         .input(input)
@@ -153,5 +153,5 @@ fn type_id(id: &TypeId) -> Result<RuleTypeId, ApiError> {
         .provider(&id.provider)
         .set_version(id.version.clone())
         .build()
-        .map_err(shape::incomplete)
+        .map_err(convert::incomplete)
 }

@@ -15,12 +15,12 @@ use pipeline::{ConditionKind, PipelineName, RetryMode};
 use wire::{ApiError, Operation};
 
 use crate::app::App;
-use crate::shape;
+use crate::convert;
 
 /// Stops an execution.
 pub async fn stop(app: &App, input: StopPipelineExecutionInput) -> Result<StopPipelineExecutionOutput, ApiError> {
     let operation = Operation::StopPipelineExecution;
-    let name = shape::pipeline_name(input.pipeline_name)?;
+    let name = convert::pipeline_name(input.pipeline_name)?;
     let id = execution(app, operation, &name, input.pipeline_execution_id).await?;
     app.driver
         .stop(&name, id, input.abandon.unwrap_or_default(), input.reason)
@@ -32,13 +32,13 @@ pub async fn stop(app: &App, input: StopPipelineExecutionInput) -> Result<StopPi
 /// Has a failed stage tried again.
 pub async fn retry(app: &App, input: RetryStageExecutionInput) -> Result<RetryStageExecutionOutput, ApiError> {
     let operation = Operation::RetryStageExecution;
-    let name = shape::pipeline_name(input.pipeline_name)?;
+    let name = convert::pipeline_name(input.pipeline_name)?;
     let stage = input.stage_name.unwrap_or_default();
     let id = execution(app, operation, &name, input.pipeline_execution_id).await?;
     let mode = match input.retry_mode {
         Some(StageRetryMode::FailedActions) => RetryMode::FailedActions,
         Some(StageRetryMode::AllActions) => RetryMode::AllActions,
-        _ => return Err(shape::invalid("retryMode is missing")),
+        _ => return Err(convert::invalid("retryMode is missing")),
     };
     app.driver.retry(&name, &stage, id, mode).await.map_err(app.refusal(operation))?;
     Ok(RetryStageExecutionOutput::builder().pipeline_execution_id(id.to_string()).build())
@@ -47,12 +47,12 @@ pub async fn retry(app: &App, input: RetryStageExecutionInput) -> Result<RetrySt
 /// Rolls a stage back to an execution that succeeded in it.
 pub async fn roll_back(app: &App, caller: &str, input: RollbackStageInput) -> Result<RollbackStageOutput, ApiError> {
     let operation = Operation::RollbackStage;
-    let name = shape::pipeline_name(input.pipeline_name)?;
+    let name = convert::pipeline_name(input.pipeline_name)?;
     let stage = input.stage_name.unwrap_or_default();
     let target = execution(app, operation, &name, input.target_pipeline_execution_id).await?;
     let trigger = Trigger { kind: "ManualRollback".to_owned(), detail: caller.to_owned() };
     let id = app.driver.roll_back(&name, &stage, target, trigger).await.map_err(app.refusal(operation))?;
-    RollbackStageOutput::builder().pipeline_execution_id(id.to_string()).build().map_err(shape::incomplete)
+    RollbackStageOutput::builder().pipeline_execution_id(id.to_string()).build().map_err(convert::incomplete)
 }
 
 /// Lets an execution go on though a condition is not met.
@@ -62,13 +62,13 @@ pub async fn override_condition(
     input: OverrideStageConditionInput,
 ) -> Result<OverrideStageConditionOutput, ApiError> {
     let operation = Operation::OverrideStageCondition;
-    let name = shape::pipeline_name(input.pipeline_name)?;
+    let name = convert::pipeline_name(input.pipeline_name)?;
     let stage = input.stage_name.unwrap_or_default();
     let id = execution(app, operation, &name, input.pipeline_execution_id).await?;
     let kind = match input.condition_type {
         Some(ConditionType::BeforeEntry) => ConditionKind::BeforeEntry,
         Some(ConditionType::OnSuccess) => ConditionKind::OnSuccess,
-        _ => return Err(shape::invalid("conditionType is missing")),
+        _ => return Err(convert::invalid("conditionType is missing")),
     };
     let refusal = app.refusal(operation);
     app.driver.override_condition(&name, &stage, id, kind, caller.to_owned()).await.map_err(refusal)?;

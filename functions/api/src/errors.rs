@@ -170,7 +170,7 @@ fn refused(operation: Operation, refusal: &Refusal) -> Exception {
         Refusal::Outdated(_) => Exception::PipelineExecutionOutdatedException,
         Refusal::NotOverridable { .. } => Exception::ConditionNotOverridableException,
         Refusal::NoTransitions => Exception::ValidationException,
-        Refusal::JobTaken(_) | Refusal::LanesNeeded | Refusal::Nothing => Exception::InternalFailure,
+        Refusal::JobTaken(_) | Refusal::LocksNeeded | Refusal::Nothing => Exception::InternalFailure,
     }
 }
 
@@ -205,7 +205,7 @@ mod tests {
             Refusal::Outdated(action.execution),
             Refusal::NotOverridable { stage: text(), reason: "it is met" },
             Refusal::NoTransitions,
-            Refusal::LanesNeeded,
+            Refusal::LocksNeeded,
             Refusal::Nothing,
         ];
         let stores = [

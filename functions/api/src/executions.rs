@@ -20,7 +20,7 @@ use store::Entity;
 use wire::{ApiError, Operation};
 
 use crate::app::App;
-use crate::{control, page, shape};
+use crate::{control, convert, page};
 
 /// Executions on a page at most, and by default. Source: CodePipeline API, `ListPipelineExecutions`.
 const MOST: usize = 100;
@@ -32,7 +32,7 @@ pub async fn start(
     input: StartPipelineExecutionInput,
 ) -> Result<StartPipelineExecutionOutput, ApiError> {
     let request = StartRequest {
-        pipeline: shape::pipeline_name(input.name)?,
+        pipeline: convert::pipeline_name(input.name)?,
         trigger: Trigger { kind: "StartPipelineExecution".to_owned(), detail: caller.to_owned() },
         variables: variables(input.variables.unwrap_or_default())?,
         overrides: overrides(input.source_revisions.unwrap_or_default())?,
@@ -46,7 +46,7 @@ fn variables(given: Vec<PipelineVariable>) -> Result<BTreeMap<String, String>, A
     let mut variables = BTreeMap::new();
     for PipelineVariable { name, value, .. } in given {
         if variables.contains_key(&name) {
-            return Err(shape::invalid(format!("The variable '{name}' is given twice.")));
+            return Err(convert::invalid(format!("The variable '{name}' is given twice.")));
         }
         variables.insert(name, value);
     }
@@ -56,7 +56,7 @@ fn variables(given: Vec<PipelineVariable>) -> Result<BTreeMap<String, String>, A
 fn overrides(given: Vec<SourceRevisionOverride>) -> Result<Vec<RevisionOverride>, ApiError> {
     let one = |given: SourceRevisionOverride| {
         Ok(RevisionOverride {
-            action: ActionName::new(given.action_name).map_err(shape::invalid)?,
+            action: ActionName::new(given.action_name).map_err(convert::invalid)?,
             kind: given.revision_type.as_str().to_owned(),
             value: given.revision_value,
         })
@@ -67,7 +67,7 @@ fn overrides(given: Vec<SourceRevisionOverride>) -> Result<Vec<RevisionOverride>
 /// An execution.
 pub async fn get(app: &App, input: GetPipelineExecutionInput) -> Result<GetPipelineExecutionOutput, ApiError> {
     let refusal = app.refusal(Operation::GetPipelineExecution);
-    let name = shape::pipeline_name(input.pipeline_name)?;
+    let name = convert::pipeline_name(input.pipeline_name)?;
     let id = control::execution(app, Operation::GetPipelineExecution, &name, input.pipeline_execution_id).await?;
     let execution = app.driver.execution(&name, id).await.map_err(&refusal)?;
     let mut shown = shown(&execution);
@@ -85,7 +85,7 @@ fn shown(execution: &Execution) -> PipelineExecution {
             .revision_id(&found.revision.id)
             .set_revision_summary(found.revision.summary.clone())
             .set_revision_url(found.revision.url.clone())
-            .set_created(found.revision.created.map(shape::time))
+            .set_created(found.revision.created.map(convert::time))
             .build()
     });
     let variables = execution
@@ -100,9 +100,9 @@ fn shown(execution: &Execution) -> PipelineExecution {
         .set_status_summary(execution.summary.clone())
         .set_artifact_revisions(Some(revisions.collect()))
         .set_variables(Some(variables.collect()))
-        .trigger(shape::trigger(&execution.trigger))
-        .execution_mode(shape::mode(execution.mode))
-        .execution_type(shape::execution_type(execution.rollback.is_some()))
+        .trigger(convert::trigger(&execution.trigger))
+        .execution_mode(convert::mode(execution.mode))
+        .execution_type(convert::execution_type(execution.rollback.is_some()))
         .set_rollback_metadata(rollback(execution))
         .build()
 }
@@ -127,9 +127,10 @@ fn status(status: ExecutionStatus) -> PipelineExecutionStatus {
 /// A page of a pipeline's executions, newest first.
 pub async fn list(app: &App, input: ListPipelineExecutionsInput) -> Result<ListPipelineExecutionsOutput, ApiError> {
     let operation = Operation::ListPipelineExecutions;
-    let name = shape::pipeline_name(input.pipeline_name)?;
+    let name = convert::pipeline_name(input.pipeline_name)?;
     if let Some(filter) = input.filter.and_then(|filter| filter.succeeded_in_stage) {
-        let stage = filter.stage_name.ok_or_else(|| shape::invalid("filter.succeededInStage.stageName is missing"))?;
+        let stage =
+            filter.stage_name.ok_or_else(|| convert::invalid("filter.succeededInStage.stageName is missing"))?;
         return succeeded(app, &name, &stage, input.next_token.as_deref(), input.max_results).await;
     }
     let scope = [name.as_str()];
@@ -178,21 +179,21 @@ fn summary(execution: &Execution) -> Result<PipelineExecutionSummary, ApiError> 
             .set_revision_summary(found.revision.summary.clone())
             .set_revision_url(found.revision.url.clone())
             .build()
-            .map_err(shape::incomplete)
+            .map_err(convert::incomplete)
     });
     Ok(PipelineExecutionSummary::builder()
         .pipeline_execution_id(execution.id.to_string())
         .status(status(execution.status))
         .set_status_summary(execution.summary.clone())
-        .start_time(shape::time(execution.started))
-        .last_update_time(shape::time(execution.updated))
+        .start_time(convert::time(execution.started))
+        .last_update_time(convert::time(execution.updated))
         .set_source_revisions(Some(revisions.collect::<Result<_, _>>()?))
-        .trigger(shape::trigger(&execution.trigger))
+        .trigger(convert::trigger(&execution.trigger))
         .set_stop_trigger(
             execution.stop.as_ref().map(|stop| StopExecutionTrigger::builder().set_reason(stop.reason.clone()).build()),
         )
-        .execution_mode(shape::mode(execution.mode))
-        .execution_type(shape::execution_type(execution.rollback.is_some()))
+        .execution_mode(convert::mode(execution.mode))
+        .execution_type(convert::execution_type(execution.rollback.is_some()))
         .set_rollback_metadata(rollback(execution))
         .build())
 }

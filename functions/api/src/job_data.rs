@@ -9,7 +9,7 @@ use runtime::RoleError;
 use wire::{ApiError, Exception};
 
 use crate::app::App;
-use crate::{actions, shape};
+use crate::{actions, convert};
 
 /// Credentials that reach the job's artifacts, for an hour; none for a job without artifacts.
 ///
@@ -90,7 +90,8 @@ fn outputs(task: &Task) -> Result<Vec<Artifact>, ApiError> {
 }
 
 fn artifact(name: &str, bucket: &str, key: &str) -> Result<Artifact, ApiError> {
-    let place = S3ArtifactLocation::builder().bucket_name(bucket).object_key(key).build().map_err(shape::incomplete)?;
+    let place =
+        S3ArtifactLocation::builder().bucket_name(bucket).object_key(key).build().map_err(convert::incomplete)?;
     let location = ArtifactLocation::builder().r#type(ArtifactLocationType::S3).s3_location(place).build();
     Ok(Artifact::builder().name(name).location(location).build())
 }
@@ -99,5 +100,5 @@ fn key(task: &Task) -> Result<Option<EncryptionKey>, ApiError> {
     let Some((_, Some(id))) = &task.store else {
         return Ok(None);
     };
-    EncryptionKey::builder().id(id).r#type(EncryptionKeyType::Kms).build().map(Some).map_err(shape::incomplete)
+    EncryptionKey::builder().id(id).r#type(EncryptionKeyType::Kms).build().map(Some).map_err(convert::incomplete)
 }

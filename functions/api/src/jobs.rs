@@ -10,20 +10,20 @@ use aws_sdk_codepipeline::operation::put_job_success_result::{PutJobSuccessResul
 use aws_sdk_codepipeline::types::{
     ActionTypeId, CurrentRevision, ExecutionDetails, FailureDetails, Job, JobDetails, JobStatus,
 };
-use driver::{DriveError, JobResult, JobStanding, MOST_JOBS, Offered, Speaker};
+use driver::{DriveError, JobCaller, JobResult, JobState, MOST_JOBS, Offered};
 use engine::{ActionError, ActionId, External, Progress, Revision};
 use pipeline::TypeId;
 use pipeline::variables::{InvalidOutputVariables, check_output_variables};
 use wire::{ApiError, Exception, Operation};
 
 use crate::app::App;
-use crate::{job_data, page, shape};
+use crate::{convert, job_data, page};
 
 /// Jobs for a worker of the account.
 pub async fn poll(app: &App, input: PollForJobsInput) -> Result<PollForJobsOutput, ApiError> {
     let id = type_id(input.action_type_id)?;
     if id.owner.as_deref() != Some("Custom") {
-        return Err(shape::invalid("PollForJobs is for action types of the owner Custom."));
+        return Err(convert::invalid("PollForJobs is for action types of the owner Custom."));
     }
     let query = input.query_param.unwrap_or_default();
     let query = query.iter().next().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -59,16 +59,16 @@ pub async fn acknowledge(app: &App, input: AcknowledgeJobInput) -> Result<Acknow
     let operation = Operation::AcknowledgeJob;
     let id = job(app, operation, input.job_id)?;
     let nonce = input.nonce.unwrap_or_default();
-    let standing = app.driver.acknowledge(id, &nonce, Speaker::Account).await.map_err(app.refusal(operation))?;
-    Ok(AcknowledgeJobOutput::builder().status(status(standing)).build())
+    let state = app.driver.acknowledge(id, &nonce, JobCaller::Account).await.map_err(app.refusal(operation))?;
+    Ok(AcknowledgeJobOutput::builder().status(status(state)).build())
 }
 
 /// How a job stands, in the API's form.
-pub fn status(standing: JobStanding) -> JobStatus {
-    match standing {
-        JobStanding::InProgress => JobStatus::InProgress,
-        JobStanding::Succeeded => JobStatus::Succeeded,
-        JobStanding::Failed => JobStatus::Failed,
+pub fn status(state: JobState) -> JobStatus {
+    match state {
+        JobState::InProgress => JobStatus::InProgress,
+        JobState::Succeeded => JobStatus::Succeeded,
+        JobState::Failed => JobStatus::Failed,
     }
 }
 
@@ -76,7 +76,7 @@ pub fn status(standing: JobStanding) -> JobStatus {
 pub async fn details(app: &App, input: GetJobDetailsInput) -> Result<GetJobDetailsOutput, ApiError> {
     let operation = Operation::GetJobDetails;
     let id = job(app, operation, input.job_id)?;
-    let (task, _) = app.driver.job(id, Speaker::Account).await.map_err(app.refusal(operation))?;
+    let (task, _) = app.driver.job(id, JobCaller::Account).await.map_err(app.refusal(operation))?;
     let credentials = job_data::credentials(app, &task).await.map_err(|error| job_data::no_credentials(&error))?;
     let details = JobDetails::builder()
         .id(id.to_string())
@@ -88,7 +88,7 @@ pub async fn details(app: &App, input: GetJobDetailsInput) -> Result<GetJobDetai
 
 /// An action type's id in the domain's form.
 pub fn type_id(id: Option<ActionTypeId>) -> Result<TypeId, ApiError> {
-    let id = id.ok_or_else(|| shape::invalid("actionTypeId is missing"))?;
+    let id = id.ok_or_else(|| convert::invalid("actionTypeId is missing"))?;
     Ok(TypeId {
         category: id.category.as_str().to_owned(),
         owner: Some(id.owner.as_str().to_owned()),
@@ -114,7 +114,7 @@ pub async fn succeeded(app: &App, input: PutJobSuccessResultInput) -> Result<Put
         Some(token) => JobResult::Continue { token, report },
         None => JobResult::Succeeded { report, variables, revision: input.current_revision.map(revision) },
     };
-    app.driver.job_result(id, Speaker::Account, result).await.map_err(app.refusal(operation))?;
+    app.driver.job_result(id, JobCaller::Account, result).await.map_err(app.refusal(operation))?;
     Ok(PutJobSuccessResultOutput::builder().build())
 }
 
@@ -123,13 +123,13 @@ pub async fn failed(app: &App, input: PutJobFailureResultInput) -> Result<PutJob
     let operation = Operation::PutJobFailureResult;
     let id = job(app, operation, input.job_id)?;
     let result = failure(input.failure_details)?;
-    app.driver.job_result(id, Speaker::Account, result).await.map_err(app.refusal(operation))?;
+    app.driver.job_result(id, JobCaller::Account, result).await.map_err(app.refusal(operation))?;
     Ok(PutJobFailureResultOutput::builder().build())
 }
 
 /// What a worker says about its failure.
 pub fn failure(details: Option<FailureDetails>) -> Result<JobResult, ApiError> {
-    let details = details.ok_or_else(|| shape::invalid("failureDetails is missing"))?;
+    let details = details.ok_or_else(|| convert::invalid("failureDetails is missing"))?;
     let error = ActionError { code: details.r#type.as_str().to_owned(), message: details.message };
     let external = details.external_execution_id.map(|id| External { id, url: None });
     Ok(JobResult::Failed { error, report: Progress { external, ..Progress::default() } })
@@ -157,6 +157,6 @@ pub fn revision(current: CurrentRevision) -> Revision {
         id: current.revision,
         summary: current.revision_summary,
         url: None,
-        created: current.created.as_ref().map(shape::timestamp),
+        created: current.created.as_ref().map(convert::timestamp),
     }
 }

@@ -13,7 +13,7 @@ use store::Entity;
 use wire::{ApiError, Exception, Operation};
 
 use crate::app::App;
-use crate::{page, shape, tags};
+use crate::{convert, page, tags};
 
 /// Pipelines on a page at most, and by default. Source: CodePipeline API, `ListPipelines`.
 const MOST: usize = 1_000;
@@ -33,13 +33,13 @@ pub async fn create(app: &App, caller: &str, input: CreatePipelineInput) -> Resu
 
 /// A pipeline at its current version, or at the one asked for.
 pub async fn get(app: &App, input: GetPipelineInput) -> Result<GetPipelineOutput, ApiError> {
-    let name = shape::pipeline_name(input.name)?;
-    let version = input.version.map(u32::try_from).transpose().map_err(shape::invalid)?;
+    let name = convert::pipeline_name(input.name)?;
+    let version = input.version.map(u32::try_from).transpose().map_err(convert::invalid)?;
     let record = app.driver.pipeline(&name, version).await.map_err(app.refusal(Operation::GetPipeline))?;
     let metadata = PipelineMetadata::builder()
         .pipeline_arn(app.arn(&name))
-        .created(shape::time(record.head.created))
-        .updated(shape::time(record.head.updated))
+        .created(convert::time(record.head.created))
+        .updated(convert::time(record.head.updated))
         .build();
     Ok(GetPipelineOutput::builder().pipeline(shown(&record)?).metadata(metadata).build())
 }
@@ -53,7 +53,7 @@ pub async fn update(app: &App, input: UpdatePipelineInput) -> Result<UpdatePipel
 
 /// Deletes a pipeline; one that is not there is no error, as on AWS.
 pub async fn delete(app: &App, input: DeletePipelineInput) -> Result<DeletePipelineOutput, ApiError> {
-    let name = shape::pipeline_name(input.name)?;
+    let name = convert::pipeline_name(input.name)?;
     app.driver.delete_pipeline(&name).await.map_err(app.refusal(Operation::DeletePipeline))?;
     Ok(DeletePipelineOutput::builder().build())
 }
@@ -76,17 +76,18 @@ fn summary(head: &Head) -> PipelineSummary {
     PipelineSummary::builder()
         .name(head.pipeline.as_str())
         .version(i32::try_from(head.version).unwrap_or(i32::MAX))
-        .pipeline_type(shape::kind(head.kind))
-        .execution_mode(shape::mode(head.mode))
-        .created(shape::time(head.created))
-        .updated(shape::time(head.updated))
+        .pipeline_type(convert::kind(head.kind))
+        .execution_mode(convert::mode(head.mode))
+        .created(convert::time(head.created))
+        .updated(convert::time(head.updated))
         .build()
 }
 
 /// The declaration in an input, in the domain's form.
 fn declared(declaration: Option<PipelineDeclaration>) -> Result<Declaration, ApiError> {
-    let declaration = declaration.ok_or_else(|| shape::invalid("pipeline is missing"))?;
-    let mut declaration: Declaration = serde_json::from_value(wire::to_json(&declaration)?).map_err(shape::invalid)?;
+    let declaration = declaration.ok_or_else(|| convert::invalid("pipeline is missing"))?;
+    let mut declaration: Declaration =
+        serde_json::from_value(wire::to_json(&declaration)?).map_err(convert::invalid)?;
     // Versions are assigned here; what a client read and sends back may say an old one.
     declaration.version = None;
     Ok(declaration)
@@ -96,9 +97,9 @@ fn declared(declaration: Option<PipelineDeclaration>) -> Result<Declaration, Api
 fn shown(record: &PipelineRecord) -> Result<PipelineDeclaration, ApiError> {
     let mut declaration = record.pipeline.masked();
     declaration.version = Some(record.version);
-    let mode = shape::mode(record.pipeline.mode());
+    let mode = convert::mode(record.pipeline.mode());
     declaration.execution_mode.get_or_insert_with(|| mode.as_str().to_owned());
-    let kind = shape::kind(record.pipeline.kind());
+    let kind = convert::kind(record.pipeline.kind());
     declaration.pipeline_type.get_or_insert_with(|| kind.as_str().to_owned());
     for action in declaration.stages.iter_mut().flat_map(|stage| &mut stage.actions) {
         action.run_order.get_or_insert(1);

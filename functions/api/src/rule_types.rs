@@ -8,12 +8,12 @@ use aws_sdk_codepipeline::types::{
 use pipeline::catalogue::rules;
 use wire::ApiError;
 
-use crate::shape;
+use crate::convert;
 
 /// All rule types: owner and region filter nothing out, as all are AWS's and each is in every region.
 pub fn list(_: ListRuleTypesInput) -> Result<ListRuleTypesOutput, ApiError> {
     let types = rules::all().iter().map(shown).collect::<Result<_, _>>()?;
-    ListRuleTypesOutput::builder().set_rule_types(Some(types)).build().map_err(shape::incomplete)
+    ListRuleTypesOutput::builder().set_rule_types(Some(types)).build().map_err(convert::incomplete)
 }
 
 fn shown(known: &rules::RuleType) -> Result<RuleType, ApiError> {
@@ -23,7 +23,7 @@ fn shown(known: &rules::RuleType) -> Result<RuleType, ApiError> {
         .provider(known.provider)
         .version(rules::VERSION)
         .build()
-        .map_err(shape::incomplete)?;
+        .map_err(convert::incomplete)?;
     let properties = known.configuration.iter().map(|property| {
         RuleConfigurationProperty::builder()
             .name(property.name)
@@ -33,7 +33,7 @@ fn shown(known: &rules::RuleType) -> Result<RuleType, ApiError> {
             .queryable(false)
             .r#type(RuleConfigurationPropertyType::from(known.kind_of_value(property.name)))
             .build()
-            .map_err(shape::incomplete)
+            .map_err(convert::incomplete)
     });
     let count = |number: &usize| i32::try_from(*number).unwrap_or(i32::MAX);
     let inputs =

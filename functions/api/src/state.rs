@@ -6,36 +6,36 @@ use aws_sdk_codepipeline::types::{
     StageExecutionStatus, StageState, TransitionState,
 };
 use driver::{PipelineView, StageView};
-use engine::{ActionRun, ExecutionId, Lane, Retries, StageRun, StageStatus, Transition};
+use engine::{ActionRun, ExecutionId, Retries, StageLock, StageRun, StageStatus, Transition};
 use pipeline::{Action, ConditionKind, Stage};
 use wire::{ApiError, Operation};
 
 use crate::actions::status;
 use crate::app::App;
-use crate::{conditions, links, shape};
+use crate::{conditions, convert, links};
 
 /// The state of a pipeline.
 pub async fn get(app: &App, input: GetPipelineStateInput) -> Result<GetPipelineStateOutput, ApiError> {
-    let name = shape::pipeline_name(input.name)?;
+    let name = convert::pipeline_name(input.name)?;
     let view = app.driver.state(&name).await.map_err(app.refusal(Operation::GetPipelineState))?;
-    let PipelineView { record, lanes, stages } = &view;
-    let nobody = Lane::default();
+    let PipelineView { record, locks, stages } = &view;
+    let nobody = StageLock::default();
     let mut states = Vec::with_capacity(stages.len());
     for (declared, stage) in record.pipeline.stages().iter().zip(stages) {
-        let lane = lanes.lanes.get(&stage.name).unwrap_or(&nobody);
-        states.push(stage_state(declared, stage, lane, app.driver.home())?);
+        let lock = locks.stages.get(&stage.name).unwrap_or(&nobody);
+        states.push(stage_state(declared, stage, lock, app.driver.home())?);
     }
     Ok(GetPipelineStateOutput::builder()
         .pipeline_name(name.as_str())
         .pipeline_version(i32::try_from(record.version).unwrap_or(i32::MAX))
         .set_stage_states(Some(states))
-        .created(shape::time(record.head.created))
-        .updated(shape::time(record.head.updated))
+        .created(convert::time(record.head.created))
+        .updated(convert::time(record.head.updated))
         .build())
 }
 
-fn stage_state(declared: &Stage, stage: &StageView, lane: &Lane, home: &str) -> Result<StageState, ApiError> {
-    let inbound: Vec<StageExecution> = lane
+fn stage_state(declared: &Stage, stage: &StageView, lock: &StageLock, home: &str) -> Result<StageState, ApiError> {
+    let inbound: Vec<StageExecution> = lock
         .waiting
         .iter()
         .map(|waiting| stage_execution(waiting.execution, StageExecutionStatus::InProgress, false))
@@ -47,7 +47,7 @@ fn stage_state(declared: &Stage, stage: &StageView, lane: &Lane, home: &str) -> 
         .stage_name(stage.name.as_str())
         .set_inbound_execution(inbound.first().cloned())
         .set_inbound_executions(Some(inbound))
-        .inbound_transition_state(transition(&lane.transition))
+        .inbound_transition_state(transition(&lock.transition))
         .set_action_states(Some(actions))
         .set_latest_execution(
             latest.map(|run| stage_execution(run.execution, stage_status(run.status), run.rolls_back)).transpose()?,
@@ -67,9 +67,9 @@ fn stage_execution(
     StageExecution::builder()
         .pipeline_execution_id(execution.to_string())
         .status(status)
-        .r#type(shape::execution_type(rolls_back))
+        .r#type(convert::execution_type(rolls_back))
         .build()
-        .map_err(shape::incomplete)
+        .map_err(convert::incomplete)
 }
 
 fn stage_status(status: StageStatus) -> StageExecutionStatus {
@@ -103,7 +103,7 @@ fn transition(transition: &Transition) -> TransitionState {
     TransitionState::builder()
         .enabled(!transition.disabled)
         .set_last_changed_by(transition.changed_by.clone())
-        .set_last_changed_at(transition.changed_at.map(shape::time))
+        .set_last_changed_at(transition.changed_at.map(convert::time))
         .set_disabled_reason(transition.reason.clone())
         .build()
 }
@@ -120,9 +120,9 @@ fn action_state(declared: &Action, latest: Option<&StageRun>, home: &str) -> Res
         ActionRevision::builder()
             .revision_id(&revision.id)
             .revision_change_id(&revision.id)
-            .created(shape::time(seen))
+            .created(convert::time(seen))
             .build()
-            .map_err(shape::incomplete)
+            .map_err(convert::incomplete)
     });
     Ok(ActionState::builder()
         .action_name(declared.name.as_str())
@@ -142,13 +142,13 @@ fn action_execution(stage: &StageRun, index: usize, run: &ActionRun) -> Option<A
             .action_execution_id(stage.action_id(index).first_turn().to_string())
             .status(status)
             .set_summary(run.summary.clone())
-            .set_last_status_change(run.updated.map(shape::time))
+            .set_last_status_change(run.updated.map(convert::time))
             .set_token(token)
             .set_last_updated_by(run.updated_by.clone())
             .set_external_execution_id(run.external.as_ref().map(|external| external.id.clone()))
             .set_external_execution_url(run.external.as_ref().and_then(|external| external.url.clone()))
             .set_percent_complete(run.percent.map(i32::from))
-            .set_error_details(run.error.as_ref().map(shape::error))
+            .set_error_details(run.error.as_ref().map(convert::error))
             .build(),
     )
 }

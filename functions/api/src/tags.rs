@@ -11,7 +11,7 @@ use pipeline::{PipelineName, TypeId, WebhookName};
 use wire::{ApiError, Exception, Operation};
 
 use crate::app::App;
-use crate::{page, shape};
+use crate::{convert, page};
 
 /// Tags of one resource at most. Source: CodePipeline user guide, 'Tagging resources'. The lengths of keys (128) and
 /// values (256) are constraints of the model.
@@ -72,7 +72,7 @@ pub async fn list(app: &App, input: ListTagsForResourceInput) -> Result<ListTags
 
 /// Tags in the API's form.
 pub fn listed<'a>(tags: impl Iterator<Item = (&'a String, &'a String)>) -> Result<Vec<Tag>, ApiError> {
-    tags.map(|(key, value)| Tag::builder().key(key).value(value).build().map_err(shape::incomplete)).collect()
+    tags.map(|(key, value)| Tag::builder().key(key).value(value).build().map_err(convert::incomplete)).collect()
 }
 
 /// Tags that may be set, by key.

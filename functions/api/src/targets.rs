@@ -13,7 +13,7 @@ use wire::{ApiError, Exception, Operation};
 
 use crate::actions::status;
 use crate::app::App;
-use crate::shape;
+use crate::convert;
 
 /// The targets of a deploy action's execution.
 pub async fn list(
@@ -21,7 +21,7 @@ pub async fn list(
     input: ListDeployActionExecutionTargetsInput,
 ) -> Result<ListDeployActionExecutionTargetsOutput, ApiError> {
     let operation = Operation::ListDeployActionExecutionTargets;
-    let name = input.pipeline_name.map(|name| shape::pipeline_name(Some(name))).transpose()?;
+    let name = input.pipeline_name.map(|name| convert::pipeline_name(Some(name))).transpose()?;
     // All targets have room on one page, so no token is ever given.
     if input.next_token.is_some() {
         return Err(Exception::InvalidNextTokenException.because("The next token is not one that this listing gave."));
@@ -31,7 +31,7 @@ pub async fn list(
     let parsed: Result<ActionId, DriveError> = id.parse().map_err(unknown);
     let found = app.driver.action_execution(name.as_ref(), parsed).await.map_err(app.refusal(operation))?;
     if found.view.action.type_id.category != "Deploy" {
-        return Err(shape::invalid(format!("The action '{}' is no deploy action.", found.view.action.name)));
+        return Err(convert::invalid(format!("The action '{}' is no deploy action.", found.view.action.name)));
     }
     let filters = input.filters.unwrap_or_default();
     let targets = target(&found).into_iter().filter(|target| filters.iter().all(|filter| passes(filter, target)));
@@ -49,8 +49,8 @@ fn target(found: &ActionExecutionView) -> Option<DeployActionExecutionTarget> {
             .target_id(found.view.configuration.as_ref()?.get("BucketName")?)
             .target_type("S3Bucket")
             .status(status(&found.run.status)?.as_str())
-            .set_start_time(found.run.requested.map(shape::time))
-            .set_end_time(ended.map(shape::time))
+            .set_start_time(found.run.requested.map(convert::time))
+            .set_end_time(ended.map(convert::time))
             .set_events(Some(Vec::new()))
             .build(),
     )

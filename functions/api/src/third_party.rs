@@ -16,18 +16,18 @@ use aws_sdk_codepipeline::operation::put_third_party_job_success_result::{
     PutThirdPartyJobSuccessResultInput, PutThirdPartyJobSuccessResultOutput,
 };
 use aws_sdk_codepipeline::types::{ThirdPartyJob, ThirdPartyJobDetails};
-use driver::{JobResult, Offered, Speaker};
+use driver::{JobCaller, JobResult, Offered};
 use pipeline::custom::CLIENT_ID;
 use wire::{ApiError, Operation};
 
 use crate::app::App;
-use crate::{job_data, jobs, shape};
+use crate::{convert, job_data, jobs};
 
 /// Which clients have jobs.
 pub async fn poll(app: &App, input: PollForThirdPartyJobsInput) -> Result<PollForThirdPartyJobsOutput, ApiError> {
     let id = jobs::type_id(input.action_type_id)?;
     if id.owner.as_deref() != Some("ThirdParty") {
-        return Err(shape::invalid("PollForThirdPartyJobs is for action types of the owner ThirdParty."));
+        return Err(convert::invalid("PollForThirdPartyJobs is for action types of the owner ThirdParty."));
     }
     let most = jobs::batch(input.max_batch_size);
     let offered = app.driver.poll_jobs(&id, None, most).await.map_err(app.refusal(Operation::PollForThirdPartyJobs))?;
@@ -46,8 +46,8 @@ pub async fn details(
     let operation = Operation::GetThirdPartyJobDetails;
     let id = jobs::job(app, operation, input.job_id)?;
     let token = input.client_token.unwrap_or_default();
-    let speaker = Speaker::ThirdParty { token: &token };
-    let (task, nonce) = app.driver.job(id, speaker).await.map_err(app.refusal(operation))?;
+    let caller = JobCaller::ThirdParty { token: &token };
+    let (task, nonce) = app.driver.job(id, caller).await.map_err(app.refusal(operation))?;
     let credentials = job_data::credentials(app, &task).await.map_err(|error| job_data::no_credentials(&error))?;
     let details = ThirdPartyJobDetails::builder()
         .id(id.to_string())
@@ -65,9 +65,9 @@ pub async fn acknowledge(
     let operation = Operation::AcknowledgeThirdPartyJob;
     let id = jobs::job(app, operation, input.job_id)?;
     let (nonce, token) = (input.nonce.unwrap_or_default(), input.client_token.unwrap_or_default());
-    let speaker = Speaker::ThirdParty { token: &token };
-    let standing = app.driver.acknowledge(id, &nonce, speaker).await.map_err(app.refusal(operation))?;
-    Ok(AcknowledgeThirdPartyJobOutput::builder().status(jobs::status(standing)).build())
+    let caller = JobCaller::ThirdParty { token: &token };
+    let state = app.driver.acknowledge(id, &nonce, caller).await.map_err(app.refusal(operation))?;
+    Ok(AcknowledgeThirdPartyJobOutput::builder().status(jobs::status(state)).build())
 }
 
 /// A job succeeded, or asks to be continued.
@@ -86,8 +86,8 @@ pub async fn succeeded(
         }
     };
     let token = input.client_token.unwrap_or_default();
-    let speaker = Speaker::ThirdParty { token: &token };
-    app.driver.job_result(id, speaker, result).await.map_err(app.refusal(operation))?;
+    let caller = JobCaller::ThirdParty { token: &token };
+    app.driver.job_result(id, caller, result).await.map_err(app.refusal(operation))?;
     Ok(PutThirdPartyJobSuccessResultOutput::builder().build())
 }
 
@@ -100,7 +100,7 @@ pub async fn failed(
     let id = jobs::job(app, operation, input.job_id)?;
     let result = jobs::failure(input.failure_details)?;
     let token = input.client_token.unwrap_or_default();
-    let speaker = Speaker::ThirdParty { token: &token };
-    app.driver.job_result(id, speaker, result).await.map_err(app.refusal(operation))?;
+    let caller = JobCaller::ThirdParty { token: &token };
+    app.driver.job_result(id, caller, result).await.map_err(app.refusal(operation))?;
     Ok(PutThirdPartyJobFailureResultOutput::builder().build())
 }

@@ -10,7 +10,7 @@ use aws_sdk_codepipeline::types::StageTransitionType;
 use wire::{ApiError, Operation};
 
 use crate::app::App;
-use crate::shape;
+use crate::convert;
 
 /// Closes a stage's inbound transition.
 pub async fn disable(
@@ -18,7 +18,7 @@ pub async fn disable(
     caller: &str,
     input: DisableStageTransitionInput,
 ) -> Result<DisableStageTransitionOutput, ApiError> {
-    let name = shape::pipeline_name(input.pipeline_name)?;
+    let name = convert::pipeline_name(input.pipeline_name)?;
     inbound(input.transition_type)?;
     let (stage, reason) = (input.stage_name.unwrap_or_default(), input.reason.unwrap_or_default());
     app.driver
@@ -34,7 +34,7 @@ pub async fn enable(
     caller: &str,
     input: EnableStageTransitionInput,
 ) -> Result<EnableStageTransitionOutput, ApiError> {
-    let name = shape::pipeline_name(input.pipeline_name)?;
+    let name = convert::pipeline_name(input.pipeline_name)?;
     inbound(input.transition_type)?;
     let stage = input.stage_name.unwrap_or_default();
     app.driver
@@ -48,7 +48,7 @@ pub async fn enable(
 fn inbound(kind: Option<StageTransitionType>) -> Result<(), ApiError> {
     match kind {
         Some(StageTransitionType::Inbound) => Ok(()),
-        _ => Err(shape::invalid(
+        _ => Err(convert::invalid(
             "Millrace opens and closes inbound transitions only (at transitionType): name the next stage's instead.",
         )),
     }

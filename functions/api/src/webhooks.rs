@@ -18,7 +18,7 @@ use store::{Entity, StoredWebhook};
 use wire::{ApiError, Exception, Operation};
 
 use crate::app::App;
-use crate::{page, shape, tags};
+use crate::{convert, page, tags};
 
 /// Webhooks on a page at most, and by default. Source: CodePipeline API, `ListWebhooks`.
 const MOST: usize = 100;
@@ -49,7 +49,7 @@ pub async fn list(app: &App, base: &str, input: ListWebhooksInput) -> Result<Lis
 
 /// Deletes a webhook; one that is not there is no error, as on AWS.
 pub async fn delete(app: &App, input: DeleteWebhookInput) -> Result<DeleteWebhookOutput, ApiError> {
-    let name = WebhookName::new(input.name.unwrap_or_default()).map_err(shape::invalid)?;
+    let name = WebhookName::new(input.name.unwrap_or_default()).map_err(convert::invalid)?;
     app.driver.delete_webhook(&name).await.map_err(app.refusal(Operation::DeleteWebhook))?;
     Ok(DeleteWebhookOutput::builder().build())
 }
@@ -78,13 +78,13 @@ pub async fn deregister(
 
 /// The model does not require the name, but nothing can be done without one.
 fn named(name: Option<String>) -> Result<WebhookName, ApiError> {
-    let name = name.ok_or_else(|| shape::invalid("webhookName is missing"))?;
-    WebhookName::new(name).map_err(shape::invalid)
+    let name = name.ok_or_else(|| convert::invalid("webhookName is missing"))?;
+    WebhookName::new(name).map_err(convert::invalid)
 }
 
 /// The definition in an input, in the domain's form.
 fn defined(webhook: Option<WebhookDefinition>) -> Result<Webhook, ApiError> {
-    let given = webhook.ok_or_else(|| shape::invalid("webhook is missing"))?;
+    let given = webhook.ok_or_else(|| convert::invalid("webhook is missing"))?;
     let configuration = given.authentication_configuration;
     let (secret, range) = configuration.map_or((None, None), |it| (it.secret_token, it.allowed_ip_range));
     let filter = |(index, given): (usize, WebhookFilterRule)| match JsonPath::new(given.json_path) {
@@ -93,9 +93,9 @@ fn defined(webhook: Option<WebhookDefinition>) -> Result<Webhook, ApiError> {
             .because(format!("{error} (at webhook.filters[{index}].jsonPath)"))),
     };
     Ok(Webhook {
-        name: WebhookName::new(given.name).map_err(shape::invalid)?,
-        target_pipeline: PipelineName::new(given.target_pipeline).map_err(shape::invalid)?,
-        target_action: ActionName::new(given.target_action).map_err(shape::invalid)?,
+        name: WebhookName::new(given.name).map_err(convert::invalid)?,
+        target_pipeline: PipelineName::new(given.target_pipeline).map_err(convert::invalid)?,
+        target_action: ActionName::new(given.target_action).map_err(convert::invalid)?,
         filters: given.filters.into_iter().enumerate().map(filter).collect::<Result<_, _>>()?,
         authentication: Authentication::new(given.authentication.as_str(), secret.map(Secret::new), range.as_deref())
             .map_err(|error| {
@@ -118,7 +118,7 @@ fn shown(app: &App, base: &str, stored: &StoredWebhook) -> Result<ListWebhookIte
             .json_path(filter.json_path.as_str())
             .set_match_equals(filter.match_equals.clone())
             .build()
-            .map_err(shape::incomplete)
+            .map_err(convert::incomplete)
     });
     let definition = WebhookDefinition::builder()
         .name(webhook.name.as_str())
@@ -128,7 +128,7 @@ fn shown(app: &App, base: &str, stored: &StoredWebhook) -> Result<ListWebhookIte
         .authentication(WebhookAuthenticationType::from(webhook.authentication.kind()))
         .authentication_configuration(configuration.build())
         .build()
-        .map_err(shape::incomplete)?;
+        .map_err(convert::incomplete)?;
     let item = ListWebhookItem::builder()
         .definition(definition)
         .url(format!("{base}/webhook/{}/{}", webhook.name, key.reveal()))
@@ -141,5 +141,5 @@ fn shown(app: &App, base: &str, stored: &StoredWebhook) -> Result<ListWebhookIte
     } else {
         item
     };
-    item.build().map_err(shape::incomplete)
+    item.build().map_err(convert::incomplete)
 }

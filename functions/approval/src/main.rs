@@ -1,12 +1,12 @@
 //! Function `approval`: the pages behind the links of approval messages.
 //!
-//! Invoked by API Gateway without a login: the link itself is the proof (see `notify::Links`). GET shows what is asked
+//! Invoked by API Gateway without a login: the link itself is the proof (see `notify::Links`). GET shows what is request
 //! and changes nothing, since mail scanners open links; POST answers, once. The answer goes the way of any other:
 //! `driver` lets the engine decide.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-mod door;
 mod form;
+mod handler;
 mod page;
 mod reply;
 #[cfg(test)]
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use notify::Links;
 use runtime::{Clients, Settings, SystemClock};
 
-use crate::door::Door;
+use crate::handler::ApprovalHandler;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -28,10 +28,10 @@ async fn main() -> anyhow::Result<()> {
     let clients = Clients::new(&settings).await;
     let driver = runtime::driver(&settings, &clients)?;
     let links = Links::new(clients.kms().clone(), settings.hmac_key()?);
-    let door = Arc::new(Door::new(driver, links, Arc::new(SystemClock)));
+    let handler = Arc::new(ApprovalHandler::new(driver, links, Arc::new(SystemClock)));
     runtime::run_http(|request| {
-        let door = door.clone();
-        async move { door.open(&request).await }
+        let handler = handler.clone();
+        async move { handler.open(&request).await }
     })
     .await
 }

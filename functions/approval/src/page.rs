@@ -23,13 +23,13 @@ pub struct Page {
 
 /// An open approval.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct ApprovalRequest<'a> {
     pub pipeline: &'a str,
     pub stage: &'a str,
     pub action: &'a str,
     /// When the execution started.
     pub started: Timestamp,
-    /// When the approval was asked for.
+    /// When the approval was request for.
     pub since: Timestamp,
     /// Until when it can be answered.
     pub until: Timestamp,
@@ -55,7 +55,7 @@ pub enum Notice {
     Used(Box<ActionRun>),
     /// Its time is over.
     Expired(Box<Ticket>),
-    /// The approval is no longer asked for.
+    /// The approval is no longer request for.
     Superseded,
     /// The signature is wrong.
     Forged,
@@ -108,8 +108,8 @@ impl Notice {
                 ),
             ),
             Self::Superseded => (
-                "This approval is no longer asked for",
-                "The execution has moved on, or its stage was run again and asked anew. Look for a newer message."
+                "This approval is no longer request for",
+                "The execution has moved on, or its stage was run again and request anew. Look for a newer message."
                     .into(),
             ),
             Self::Forged => (
@@ -161,17 +161,17 @@ impl Page {
     }
 
     /// The page that asks; with a form that was sent and has faults, it says them and keeps what was written.
-    pub fn asked(asked: &Asked<'_>, sent: Option<&Form>) -> Self {
+    pub fn request(request: &ApprovalRequest<'_>, sent: Option<&Form>) -> Self {
         let mut content = format!(
             "<h1>Approve {}?</h1><p>Pipeline <strong>{}</strong> waits in its stage <strong>{}</strong> for your answer.</p>",
-            encode_quoted_attribute(asked.action),
-            encode_quoted_attribute(asked.pipeline),
-            encode_quoted_attribute(asked.stage)
+            encode_quoted_attribute(request.action),
+            encode_quoted_attribute(request.pipeline),
+            encode_quoted_attribute(request.stage)
         );
-        if let Some(words) = asked.words {
+        if let Some(words) = request.words {
             content += &format!("<blockquote class=\"words\">{}</blockquote>", encode_quoted_attribute(words));
         }
-        if let Some(link) = asked.link {
+        if let Some(link) = request.link {
             content += &match web(link) {
                 Some(address) => format!("<p>To be reviewed: {}</p>", anchor(&address, link)),
                 None => {
@@ -179,9 +179,9 @@ impl Page {
                 }
             };
         }
-        content += &facts(asked);
+        content += &facts(request);
         content += &form(sent);
-        Self { title: format!("Approve {} in {}?", asked.action, asked.pipeline), content }
+        Self { title: format!("Approve {} in {}?", request.action, request.pipeline), content }
     }
 
     /// The whole page.
@@ -197,9 +197,9 @@ impl Page {
     }
 }
 
-fn facts(asked: &Asked<'_>) -> String {
+fn facts(request: &ApprovalRequest<'_>) -> String {
     let mut rows = String::new();
-    for found in asked.revisions {
+    for found in request.revisions {
         let revision = &found.revision;
         let id = match revision.url.as_deref().and_then(web) {
             Some(address) => anchor(&address, &revision.id),
@@ -210,9 +210,11 @@ fn facts(asked: &Asked<'_>) -> String {
             summary.map(|text| format!("<br><small class=\"words\">{}</small>", encode_quoted_attribute(text)));
         row(&mut rows, &format!("Revision of {}", found.action), &format!("{id}{}", summary.unwrap_or_default()));
     }
-    for (name, time) in
-        [("Execution started", asked.started), ("Asked", asked.since), ("Can be answered until", asked.until)]
-    {
+    for (name, time) in [
+        ("Execution started", request.started),
+        ("ApprovalRequest", request.since),
+        ("Can be answered until", request.until),
+    ] {
         row(&mut rows, name, &encode_quoted_attribute(&minutes(time)));
     }
     format!("<dl>{rows}</dl>")

@@ -8,8 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use driver::{Clock, Dispatch, DispatchError, Driver, Message, Outcome, Perform, PerformError, Setup, Task};
-use engine::{ActionId, ExecutionId, ExecutionStatus, Policy, Progress, Revision, Success, Timestamp, Trigger};
+use driver::{ActionExecutor, Clock, Dispatch, DispatchError, Driver, ExecutorError, Message, Outcome, Setup, Task};
+use engine::{
+    ActionId, ApprovalToken, ExecutionId, ExecutionStatus, Policy, Progress, Revision, Success, Timestamp, Trigger,
+};
 use lambda_http::{Body, Response};
 use notify::{Links, Ticket};
 use pipeline::{Declaration, PipelineName};
@@ -18,7 +20,7 @@ use store::{Entity, MemoryStore};
 use url::Url;
 use uuid::Uuid;
 
-use crate::door::Door;
+use crate::handler::ApprovalHandler;
 use crate::testing::{Answer, Stub};
 
 const BASE: &str = "https://abc.execute-api.eu-west-1.amazonaws.com/live/approve";
@@ -54,8 +56,8 @@ impl Dispatch for Outside {
 }
 
 #[async_trait]
-impl Perform for Outside {
-    async fn start(&self, task: &Task) -> Result<Outcome, PerformError> {
+impl ActionExecutor for Outside {
+    async fn start(&self, task: &Task) -> Result<Outcome, ExecutorError> {
         if task.action.type_id.category != "Source" {
             return Ok(Outcome::Running { report: Progress::default(), poll: false });
         }
@@ -72,10 +74,10 @@ impl Perform for Outside {
             ..Success::default()
         }))
     }
-    async fn poll(&self, _: &Task) -> Result<Outcome, PerformError> {
-        Err(PerformError("nothing to poll".into()))
+    async fn poll(&self, _: &Task) -> Result<Outcome, ExecutorError> {
+        Err(ExecutorError("nothing to poll".into()))
     }
-    async fn cancel(&self, _: &Task) -> Result<(), PerformError> {
+    async fn cancel(&self, _: &Task) -> Result<(), ExecutorError> {
         Ok(())
     }
 }
@@ -111,7 +113,7 @@ fn declaration() -> Declaration {
 struct World {
     outside: Arc<Outside>,
     store: Arc<MemoryStore>,
-    door: Door,
+    handler: ApprovalHandler,
     links: Links,
     execution: ExecutionId,
     action: ActionId,
@@ -123,14 +125,14 @@ impl World {
         let outside = Arc::new(Outside::default());
         let store = Arc::new(MemoryStore::default());
         let links = Links::new(aws_sdk_kms::Client::new(&kms().config()), "key-1");
-        let door = Door::new(driver(&store, &outside), links.clone(), outside.clone());
+        let handler = ApprovalHandler::new(driver(&store, &outside), links.clone(), outside.clone());
         let driver = driver(&store, &outside);
         let trigger = Trigger { kind: "CreatePipeline".into(), detail: "me".into() };
         let record = driver.create_pipeline(declaration(), BTreeMap::new(), trigger).await.unwrap();
         let page = driver.executions(&record.head.pipeline, None, 1).await.unwrap();
         let Some(Entity::Execution(execution)) = page.entities.first() else { panic!("it starts by itself") };
         let execution = execution.id;
-        let world = Self { outside, store, door, links, execution, action: execution.action(1, 0, 1) };
+        let world = Self { outside, store, handler, links, execution, action: execution.action(1, 0, 1) };
         world.work().await;
         world
     }
@@ -169,11 +171,11 @@ impl World {
     }
 
     async fn get(&self, link: &str) -> (u16, String) {
-        shown(&self.door.open(&event("GET", link, None)).await.unwrap())
+        shown(&self.handler.open(&event("GET", link, None)).await.unwrap())
     }
 
     async fn post(&self, link: &str, form: &str) -> (u16, String) {
-        shown(&self.door.open(&event("POST", link, Some(form))).await.unwrap())
+        shown(&self.handler.open(&event("POST", link, Some(form))).await.unwrap())
     }
 }
 
@@ -227,7 +229,7 @@ async fn the_page_shows_what_is_asked_and_changes_nothing() {
             assert!(body.contains(part), "{part} is missing in\n{body}");
         }
     }
-    let head = world.door.open(&event("HEAD", &link, None)).await.unwrap();
+    let head = world.handler.open(&event("HEAD", &link, None)).await.unwrap();
     assert_eq!(shown(&head), (200, String::new()));
     assert_eq!(world.status().await, ExecutionStatus::InProgress);
     assert!(world.outside.messages.lock().unwrap().is_empty());
@@ -255,7 +257,7 @@ async fn every_answer_has_the_headers_that_protect_it() {
     let world = World::waiting().await;
     let link = world.link().await;
     for request in [event("GET", &link, None), event("POST", &link, Some("x=y")), event("GET", BASE, None)] {
-        let response = world.door.open(&request).await.unwrap();
+        let response = world.handler.open(&request).await.unwrap();
         let header = |name: &str| response.headers().get(name).unwrap().to_str().unwrap().to_owned();
         assert_eq!(header("cache-control"), "no-store");
         assert_eq!(header("referrer-policy"), "no-referrer");
@@ -316,7 +318,7 @@ async fn an_execution_that_is_being_stopped_waits_for_the_answer_and_takes_it() 
     let link = world.link().await;
     driver(&world.store, &world.outside).stop(&name, world.execution, true, None).await.unwrap();
     let (status, body) = world.get(&link).await;
-    assert_ne!(status, 200, "what was given up is not asked any more: {body}");
+    assert_ne!(status, 200, "what was given up is not request any more: {body}");
     assert_eq!(world.status().await, ExecutionStatus::Stopped);
 }
 
@@ -349,7 +351,7 @@ async fn bad_links_have_pages_of_their_own() {
             assert!(body.contains(words), "{body}");
         }
     }
-    let (status, body) = shown(&world.door.open(&event("PUT", &link, None)).await.unwrap());
+    let (status, body) = shown(&world.handler.open(&event("PUT", &link, None)).await.unwrap());
     assert_eq!(status, 405);
     assert!(body.contains("not possible"), "{body}");
     assert_eq!(world.get(&link).await.0, 200, "still open");
@@ -373,7 +375,7 @@ async fn a_link_to_another_attempt_is_superseded() {
     let view = driver(&world.store, &world.outside).approval(world.action).await.unwrap();
     let mut ticket = Ticket {
         action_id: world.action,
-        token: Uuid::from_u128(5),
+        token: ApprovalToken(Uuid::from_u128(5)),
         expires: view.run.deadline.unwrap(),
         pipeline: "release".into(),
         stage: "Gate".into(),
@@ -387,7 +389,7 @@ async fn a_link_to_another_attempt_is_superseded() {
     for link in [other_token, other_attempt, other_execution] {
         for (status, body) in [world.get(&link).await, world.post(&link, FORM).await] {
             assert_eq!(status, 410);
-            assert!(body.contains("no longer asked for"), "{body}");
+            assert!(body.contains("no longer request for"), "{body}");
         }
     }
     assert_eq!(world.status().await, ExecutionStatus::InProgress);
@@ -399,8 +401,8 @@ async fn a_fault_of_kms_changes_nothing() {
     let link = world.link().await;
     let down = Stub::new(|_| Answer { status: 500, body: "{}".into() });
     let links = Links::new(aws_sdk_kms::Client::new(&down.config()), "key-1");
-    let door = Door::new(driver(&world.store, &world.outside), links, world.outside.clone());
-    let (status, body) = shown(&door.open(&event("POST", &link, Some(FORM))).await.unwrap());
+    let handler = ApprovalHandler::new(driver(&world.store, &world.outside), links, world.outside.clone());
+    let (status, body) = shown(&handler.open(&event("POST", &link, Some(FORM))).await.unwrap());
     assert_eq!(status, 503);
     assert!(body.contains("Nothing was changed"), "{body}");
     assert_eq!(world.get(&link).await.0, 200);

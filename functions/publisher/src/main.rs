@@ -6,7 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod record;
-mod tell;
+mod state_changes;
 #[cfg(test)]
 #[path = "../../../shared/runtime/src/testing.rs"]
 mod testing;
@@ -18,25 +18,25 @@ use runtime::{Clients, Settings};
 use store::DynamoStore;
 
 use crate::record::{Answer, Batch};
-use crate::tell::{Reads, Teller};
+use crate::state_changes::{EventReader, Reads};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
     let clients = Clients::new(&settings).await;
     let store = DynamoStore::new(clients.dynamodb().clone(), settings.table()?);
-    let teller = Teller::new(Arc::new(store), settings.region(), settings.account()?);
+    let reader = EventReader::new(Arc::new(store), settings.region(), settings.account()?);
     let publisher = Publisher::new(clients.eventbridge().clone(), settings.event_bus());
-    let (teller, publisher) = (&teller, &publisher);
-    runtime::run(|batch: Batch, _| async move { Ok(handle(teller, publisher, &batch).await) }).await
+    let (reader, publisher) = (&reader, &publisher);
+    runtime::run(|batch: Batch, _| async move { Ok(handle(reader, publisher, &batch).await) }).await
 }
 
 /// Publishes the events of a batch. Answers from which record on the stream must come again.
-async fn handle(teller: &Teller, publisher: &Publisher, batch: &Batch) -> Answer {
+async fn handle(reader: &EventReader, publisher: &Publisher, batch: &Batch) -> Answer {
     let (mut events, mut origins) = (Vec::new(), Vec::new());
     let (mut failed, mut reads) = (None, Reads::default());
     for record in &batch.records {
-        match teller.tell(record, &mut reads).await {
+        match reader.tell(record, &mut reads).await {
             Ok(told) => {
                 origins.extend(told.iter().map(|_| record));
                 events.extend(told);
@@ -68,7 +68,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::tell::tests::{declaration, execution, source_run, stage_run};
+    use crate::state_changes::tests::{declaration, execution, source_run, stage_run};
     use crate::testing::{Answer as Reply, Stub};
 
     fn image(entity: &Entity) -> Value {
@@ -87,18 +87,18 @@ mod tests {
         json!({"eventID": "1", "eventName": "MODIFY", "eventSource": "aws:dynamodb", "dynamodb": change})
     }
 
-    async fn teller(entities: impl IntoIterator<Item = Entity>) -> Teller {
+    async fn reader(entities: impl IntoIterator<Item = Entity>) -> EventReader {
         let store = MemoryStore::default();
         for entity in entities {
             store.commit(vec![Write::Put { entity, expect: Expect::Absent }]).await.unwrap();
         }
-        Teller::new(Arc::new(store), "eu-west-1", "123456789012")
+        EventReader::new(Arc::new(store), "eu-west-1", "123456789012")
     }
 
-    async fn run(teller: &Teller, stub: &Stub, records: Vec<Value>) -> Value {
+    async fn run(reader: &EventReader, stub: &Stub, records: Vec<Value>) -> Value {
         let publisher = Publisher::new(aws_sdk_eventbridge::Client::new(&stub.config()), "default");
         let batch: Batch = serde_json::from_value(json!({"Records": records})).unwrap();
-        serde_json::to_value(handle(teller, &publisher, &batch).await).unwrap()
+        serde_json::to_value(handle(reader, &publisher, &batch).await).unwrap()
     }
 
     fn accepting() -> Stub {
@@ -133,7 +133,7 @@ mod tests {
             record("1", Some(&Entity::Stage(running)), Some(&Entity::Stage(stage_run()))),
             record("2", Some(&Entity::Execution(execution())), Some(&Entity::Execution(failed))),
         ];
-        let answer = run(&teller(all()).await, &stub, records).await;
+        let answer = run(&reader(all()).await, &stub, records).await;
         assert_eq!(answer, json!({"batchItemFailures": []}));
         assert_eq!(stub.requests().len(), 1, "one request for the batch");
         let details = details(&stub);
@@ -180,19 +180,19 @@ mod tests {
         for entity in all() {
             store.commit(vec![Write::Put { entity, expect: Expect::Absent }]).await.unwrap();
         }
-        let teller = Teller::new(store.clone(), "eu-west-1", "123456789012");
+        let reader = EventReader::new(store.clone(), "eu-west-1", "123456789012");
         let mut running = StageRun { status: StageStatus::InProgress, ..stage_run() };
         running.actions[0].status = ActionStatus::Running;
         let (before, after) = (Entity::Stage(running), Entity::Stage(stage_run()));
         let records = || ["1", "2", "3"].map(|sequence| record(sequence, Some(&before), Some(&after))).to_vec();
         let stub = accepting();
-        run(&teller, &stub, records()).await;
+        run(&reader, &stub, records()).await;
         assert_eq!(details(&stub).len(), 6, "an action's and its stage's, three times");
         let key = |entity: &Entity| entity.key();
         let read = |store: &Counting| std::mem::take(&mut *store.read.lock().unwrap());
         let [declaration, execution, source, _] = all().each_ref().map(key);
         assert_eq!(read(&store), [execution.clone(), declaration, source.clone()]);
-        run(&teller, &stub, records()).await;
+        run(&reader, &stub, records()).await;
         assert_eq!(read(&store), [execution, source], "a declaration never changes");
     }
 
@@ -211,7 +211,7 @@ mod tests {
         running.actions[0].status = ActionStatus::Running;
         let stub = accepting();
         let records = vec![record("1", Some(&Entity::Stage(running)), Some(&Entity::Stage(stage_run())))];
-        assert_eq!(run(&teller(all).await, &stub, records).await, json!({"batchItemFailures": []}));
+        assert_eq!(run(&reader(all).await, &stub, records).await, json!({"batchItemFailures": []}));
         assert_eq!(details(&stub)[0]["input-artifacts"][0]["s3location"]["key"], "release/App/x");
     }
 
@@ -224,7 +224,7 @@ mod tests {
             record("2", Some(&stage), None),
             record("3", Some(&stage), Some(&stage)),
         ];
-        assert_eq!(run(&teller([]).await, &stub, records).await, json!({"batchItemFailures": []}));
+        assert_eq!(run(&reader([]).await, &stub, records).await, json!({"batchItemFailures": []}));
         assert_eq!(stub.requests().len(), 0);
     }
 
@@ -235,7 +235,7 @@ mod tests {
         let mut broken = record("2", None, Some(&new));
         broken["dynamodb"]["NewImage"]["body"]["S"] = "{".into();
         let records = vec![record("1", None, Some(&new)), broken, record("3", None, Some(&new))];
-        let answer = run(&teller(all()).await, &stub, records).await;
+        let answer = run(&reader(all()).await, &stub, records).await;
         assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "2"}]}));
         assert_eq!(details(&stub).len(), 1);
     }
@@ -246,7 +246,7 @@ mod tests {
         let new = Entity::Execution(execution());
         let stage = Entity::Stage(stage_run());
         let records = vec![record("7", Some(&stage), Some(&stage)), record("8", None, Some(&new))];
-        let answer = run(&teller(all()).await, &down, records).await;
+        let answer = run(&reader(all()).await, &down, records).await;
         assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "8"}]}));
     }
 }

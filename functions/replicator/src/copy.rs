@@ -7,14 +7,14 @@ use pipeline::{Pipeline, Region};
 use runtime::{Identity, Roles, session_name};
 
 /// Why an artifact is not in a region.
-struct Fault {
+struct CopyError {
     message: String,
     /// Whether the same copy may succeed later.
     passes: bool,
 }
 
-impl Fault {
-    fn last(message: impl Into<String>) -> Self {
+impl CopyError {
+    fn permanent(message: impl Into<String>) -> Self {
         Self { message: message.into(), passes: false }
     }
 }
@@ -32,15 +32,15 @@ pub async fn everywhere(
     regions: &[String],
 ) -> anyhow::Result<()> {
     let copies = regions.iter().map(|region| async move {
-        let fault = match to(roles, pipeline, home, artifact, region).await {
+        let error = match to(roles, pipeline, home, artifact, region).await {
             Ok(outcome) => {
                 tracing::info!(region, ?outcome, "copied");
                 return None;
             }
-            Err(fault) => fault,
+            Err(error) => error,
         };
-        tracing::warn!(region, error = %fault.message, again = fault.passes, "not copied");
-        fault.passes.then_some(fault.message)
+        tracing::warn!(region, error = %error.message, again = error.passes, "not copied");
+        error.passes.then_some(error.message)
     });
     match join_all(copies).await.into_iter().flatten().reduce(|all, next| format!("{all}; {next}")) {
         None => Ok(()),
@@ -54,10 +54,10 @@ async fn to(
     home: &str,
     artifact: &Artifact,
     region: &str,
-) -> Result<CopyOutcome, Fault> {
+) -> Result<CopyOutcome, CopyError> {
     let store = pipeline
         .store(region, home)
-        .ok_or_else(|| Fault::last(format!("the pipeline has no artifact store in region {region}")))?;
+        .ok_or_else(|| CopyError::permanent(format!("the pipeline has no artifact store in region {region}")))?;
     let identity = Identity {
         pipeline_role: pipeline.role_arn().to_string(),
         action_role: None,
@@ -67,15 +67,15 @@ async fn to(
     let to = bucket(roles, &identity, region, &store.location).await?;
     artifacts::replicate(&from, &to, &artifact.key, &Encryption::from(store.encryption_key.as_ref()))
         .await
-        .map_err(|error| Fault { message: error.to_string(), passes: error.is_retryable() })
+        .map_err(|error| CopyError { message: error.to_string(), passes: error.is_retryable() })
 }
 
-async fn bucket(roles: &Roles, identity: &Identity, region: &str, name: &str) -> Result<Bucket, Fault> {
+async fn bucket(roles: &Roles, identity: &Identity, region: &str, name: &str) -> Result<Bucket, CopyError> {
     let session = roles
         .session(identity, region)
         .await
-        .map_err(|error| Fault { message: error.to_string(), passes: error.action_error().is_none() })?;
-    let region = Region::new(region).map_err(|error| Fault::last(error.to_string()))?;
+        .map_err(|error| CopyError { message: error.to_string(), passes: error.action_error().is_none() })?;
+    let region = Region::new(region).map_err(|error| CopyError::permanent(error.to_string()))?;
     Ok(Bucket::new(session.s3(), region, name))
 }
 

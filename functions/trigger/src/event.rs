@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// What to start, and what makes a second delivery of the same event recognizable.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Asked {
+pub enum StartSignal {
     /// An object of S3 has a new version: start whoever watches it.
     Object {
         /// The bucket.
@@ -100,7 +100,7 @@ struct Variable {
 ///
 /// # Errors
 /// [`NotUnderstood`], which says what is missing.
-pub fn read(event: &Value) -> Result<Asked, NotUnderstood> {
+pub fn read(event: &Value) -> Result<StartSignal, NotUnderstood> {
     let text = |name: &str| event.get(name).and_then(Value::as_str);
     let detail = || event.get("detail").cloned().unwrap_or_default();
     if text("source") == Some("aws.s3") && text("detail-type") == Some("Object Created") {
@@ -108,19 +108,19 @@ pub fn read(event: &Value) -> Result<Asked, NotUnderstood> {
             serde_json::from_value(detail()).map_err(|error| NotUnderstood(format!("Object Created: {error}")))?;
         let change = created.object.version_id.as_deref().or(created.object.sequencer.as_deref());
         let token = format!("s3#{}", change.or(text("id")).unwrap_or_default());
-        return Ok(Asked::Object {
+        return Ok(StartSignal::Object {
             bucket: created.bucket.name,
             key: created.object.key,
             version: created.object.version_id.filter(|version| version != "null"),
             token,
         });
     }
-    let (asked, source) = match text("detail-type") {
+    let (signal, source) = match text("detail-type") {
         Some("Start Pipeline") => (detail(), text("source").unwrap_or("unknown").to_owned()),
         _ => (event.clone(), "rule".to_owned()),
     };
-    let start: StartPipeline = serde_json::from_value(asked).map_err(|error| NotUnderstood(error.to_string()))?;
-    Ok(Asked::Named {
+    let start: StartPipeline = serde_json::from_value(signal).map_err(|error| NotUnderstood(error.to_string()))?;
+    Ok(StartSignal::Named {
         pipeline: start.pipeline,
         variables: start.variables.into_iter().map(|variable| (variable.name, variable.value)).collect(),
         token: text("id").map(|id| format!("event#{id}")),
@@ -150,7 +150,7 @@ mod tests {
             "bucket": {"name": "b"}, "object": {"key": "a/b c.zip", "size": 3, "version-id": "v1", "sequencer": "0"}}});
         assert_eq!(
             read(&event).unwrap(),
-            Asked::Object {
+            StartSignal::Object {
                 bucket: "b".into(),
                 key: "a/b c.zip".into(),
                 version: Some("v1".into()),
@@ -163,7 +163,7 @@ mod tests {
     fn the_version_is_found_in_an_emulator_s_spelling_too() {
         let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": {
             "bucket": {"name": "b"}, "object": {"key": "k", "versionId": "v2", "sequencer": "17"}}});
-        let Asked::Object { version, token, .. } = read(&event).unwrap() else { panic!("an object") };
+        let StartSignal::Object { version, token, .. } = read(&event).unwrap() else { panic!("an object") };
         assert_eq!((version.as_deref(), token.as_str()), (Some("v2"), "s3#v2"));
     }
 
@@ -171,7 +171,7 @@ mod tests {
     fn without_versions_the_sequencer_tells_changes_apart() {
         let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": {
             "bucket": {"name": "b"}, "object": {"key": "k", "sequencer": "17"}}});
-        let Asked::Object { version, token, .. } = read(&event).unwrap() else { panic!("an object") };
+        let StartSignal::Object { version, token, .. } = read(&event).unwrap() else { panic!("an object") };
         assert_eq!((version, token.as_str()), (None, "s3#17"));
     }
 
@@ -179,7 +179,7 @@ mod tests {
     fn a_pipeline_is_started_by_name() {
         let event = json!({"id": "e1", "source": "mine", "detail-type": "Start Pipeline", "detail": {
             "pipeline": "p", "variables": [{"name": "Stage", "value": "beta"}]}});
-        let named = Asked::Named {
+        let named = StartSignal::Named {
             pipeline: "p".into(),
             variables: BTreeMap::from([("Stage".into(), "beta".into())]),
             token: Some("event#e1".into()),
@@ -187,7 +187,7 @@ mod tests {
         };
         assert_eq!(read(&event).unwrap(), named);
         let input = read(&json!({"pipeline": "p"})).unwrap();
-        assert!(matches!(input, Asked::Named { token: None, .. }));
+        assert!(matches!(input, StartSignal::Named { token: None, .. }));
     }
 
     #[test]

@@ -26,7 +26,7 @@ async fn handle(driver: &Driver, event: Value, invocation: &str) -> anyhow::Resu
     let mut started = 0;
     for delivery in event::deliveries(invocation, event) {
         match event::read(&delivery.event) {
-            Ok(asked) => started += start::start(driver, asked, &delivery.name).await?,
+            Ok(signal) => started += start::start(driver, signal, &delivery.name).await?,
             Err(error) => tracing::error!(%error),
         }
     }

@@ -1,4 +1,4 @@
-//! From what was asked to executions.
+//! From what was signal to executions.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use driver::{DriveError, Driver, StartRequest, s3_source};
 use engine::{RevisionOverride, Trigger};
 use pipeline::{ActionName, PipelineName};
 
-use crate::event::Asked;
+use crate::event::StartSignal;
 
-/// Starts what was asked for; an event that comes twice, with the same id or `delivery`, starts nothing again. Answers how
+/// Starts what was signal for; an event that comes twice, with the same id or `delivery`, starts nothing again. Answers how
 /// many executions are new.
 ///
 /// # Errors
 /// The store's, for which the event is to be delivered again. A pipeline that is not there, or cannot be started with
 /// these variables, is logged: another delivery would not help.
-pub async fn start(driver: &Driver, asked: Asked, delivery: &str) -> Result<usize, DriveError> {
+pub async fn start(driver: &Driver, signal: StartSignal, delivery: &str) -> Result<usize, DriveError> {
     let mut started = 0;
-    for request in requests(driver, asked, delivery).await? {
+    for request in requests(driver, signal, delivery).await? {
         let pipeline = request.pipeline.clone();
         match driver.start(request).await {
             Ok(it) => {
@@ -30,10 +30,10 @@ pub async fn start(driver: &Driver, asked: Asked, delivery: &str) -> Result<usiz
     Ok(started)
 }
 
-async fn requests(driver: &Driver, asked: Asked, delivery: &str) -> Result<Vec<StartRequest>, DriveError> {
+async fn requests(driver: &Driver, signal: StartSignal, delivery: &str) -> Result<Vec<StartRequest>, DriveError> {
     let trigger = |detail: String| Trigger { kind: "CloudWatchEvent".into(), detail };
-    match asked {
-        Asked::Named { pipeline, variables, token, detail } => {
+    match signal {
+        StartSignal::Named { pipeline, variables, token, detail } => {
             let Ok(pipeline) = PipelineName::new(pipeline.as_str()) else {
                 tracing::error!(pipeline, "no pipeline can have this name");
                 return Ok(Vec::new());
@@ -46,7 +46,7 @@ async fn requests(driver: &Driver, asked: Asked, delivery: &str) -> Result<Vec<S
                 client_token: Some(token.unwrap_or_else(|| format!("delivery#{delivery}"))),
             }])
         }
-        Asked::Object { bucket, key, version, token } => {
+        StartSignal::Object { bucket, key, version, token } => {
             let mut watchers: BTreeMap<PipelineName, Vec<ActionName>> = BTreeMap::new();
             for (pipeline, action) in driver.watchers(&s3_source(&bucket, &key)).await? {
                 watchers.entry(pipeline).or_default().push(action);

@@ -7,7 +7,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use crate::ZipFault;
+use crate::InvalidZip;
 
 /// Anything that can go wrong with an artifact. The text names the object, its region and the reason.
 #[derive(Debug, thiserror::Error)]
@@ -69,12 +69,12 @@ pub enum Error {
         source: io::Error,
     },
     /// The artifact is no zip, or one that is refused.
-    #[error("{archive}: {fault}")]
+    #[error("{archive}: {error}")]
     Zip {
         /// The artifact, as its reader called it.
         archive: String,
         /// What is wrong with it.
-        fault: ZipFault,
+        error: InvalidZip,
     },
     /// A task that worked on a zip was stopped, as when the process ends.
     #[error("work on {0} was interrupted")]

@@ -44,4 +44,4 @@ pub use encryption::{Encryption, Settings};
 pub use error::{Error, S3Failure};
 pub use multipart::Parts;
 pub use pipeline::artifact_key;
-pub use zips::{Contents, Entry, Zip, ZipFault, ZipLimits, write_zip};
+pub use zips::{Contents, Entry, InvalidZip, Zip, ZipLimits, write_zip};

@@ -3,13 +3,13 @@
 
 mod archive;
 mod contents;
-mod fault;
+mod error;
 mod names;
 mod write;
 
 pub use archive::Entry;
 pub use contents::{Contents, Zip};
-pub use fault::{ZipFault, ZipLimits};
+pub use error::{InvalidZip, ZipLimits};
 pub use write::write_zip;
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use pipeline::custom::{Definition, Executor, MOST_TYPES, Types};
 use pipeline::{Declaration, TypeId, catalogue};
 use store::{Entity, Expect, Key, Listing, StoredType, Write};
 
+use crate::backoff::UNCONTENDED;
 use crate::commit::Driver;
 use crate::error::DriveError;
 use crate::ports::Task;
-use crate::rivals::ALONE;
 
 /// Types of an owner that are read at once.
 const PAGE: usize = 100;
@@ -53,7 +53,7 @@ impl Driver {
             }
             match self.store.commit(vec![Write::Put { entity: Entity::ActionType(stored.clone()), expect }]).await {
                 Ok(()) => return Ok(stored),
-                Err(error) => self.again(&mut attempt, ALONE, error).await?,
+                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
             }
         }
     }
@@ -90,7 +90,7 @@ impl Driver {
             let stored = StoredType { definition: definition.clone(), tags: BTreeMap::new(), created, deleted: None };
             match self.store.commit(vec![Write::Put { entity: Entity::ActionType(stored), expect }]).await {
                 Ok(()) => return Ok(()),
-                Err(error) => self.again(&mut attempt, ALONE, error).await?,
+                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
             }
         }
     }
@@ -158,7 +158,7 @@ impl Driver {
             let write = Write::Put { entity: Entity::ActionType(stored), expect: Expect::Revision(revision) };
             match self.store.commit(vec![write]).await {
                 Ok(()) => return Ok(true),
-                Err(error) => self.again(&mut attempt, ALONE, error).await?,
+                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
             }
         }
     }

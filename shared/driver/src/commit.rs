@@ -5,17 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::{
-    ActionId, Chore, Command, Context, Decision, Effect, Execution, ExecutionId, Head, JobChange, Lanes, Policy,
-    Position, Refusal, State,
+    ActionId, Command, Context, Decision, Effect, Execution, ExecutionId, Head, Incarnation, JobChange, OutboxTask,
+    Policy, Position, Refusal, StageLocks, State,
 };
 use pipeline::{Pipeline, PipelineName};
 use store::{Entity, Expect, Key, MOST_WRITES, Store, StoreError, Versioned, Write};
-use uuid::Uuid;
 
+use crate::backoff::contention;
 use crate::error::DriveError;
 use crate::ports::{Clock, Dispatch, Message};
 use crate::resolve::Stages;
-use crate::rivals::rivals;
 
 /// What a driver works with.
 pub struct Setup {
@@ -31,7 +30,7 @@ pub struct Setup {
     pub home: String,
 }
 
-type Version = (PipelineName, Uuid, u32);
+type Version = (PipelineName, Incarnation, u32);
 
 /// The one way in which anything changes.
 pub struct Driver {
@@ -63,8 +62,8 @@ struct Together {
     refused: Vec<Refusal>,
 }
 
-/// The commands can be decided on when the lanes have been read.
-struct LanesNeeded;
+/// The commands can be decided on when the locks have been read.
+struct LocksNeeded;
 
 /// What a step did.
 #[derive(Clone, Debug)]
@@ -107,11 +106,11 @@ impl Place {
 
 /// The entities that a decision writes.
 pub(crate) fn entities(decision: &Decision) -> impl Iterator<Item = Entity> {
-    let lanes = decision.lanes.iter().cloned().map(Entity::Lanes);
+    let locks = decision.locks.iter().cloned().map(Entity::StageLocks);
     let execution = decision.execution.iter().cloned().map(Entity::Execution);
     let stages = decision.stages.iter().cloned().map(Entity::Stage);
     let stored = decision.stored.iter().cloned().map(Entity::Outputs);
-    lanes.chain(execution).chain(stages).chain(stored)
+    locks.chain(execution).chain(stages).chain(stored)
 }
 
 impl Driver {
@@ -153,7 +152,7 @@ impl Driver {
     pub(crate) async fn pipeline_version(
         &self,
         name: &PipelineName,
-        incarnation: Uuid,
+        incarnation: Incarnation,
         version: u32,
     ) -> Result<Arc<Pipeline>, DriveError> {
         let id = (name.clone(), incarnation, version);
@@ -207,16 +206,16 @@ impl Driver {
             }
         }
         let pipeline = self.pipeline_version(&execution.pipeline, execution.incarnation, execution.version).await?;
-        let state = State { pipeline, lanes: None, execution, stage };
+        let state = State { pipeline, locks: None, execution, stage };
         Ok(Loaded { state, finished: Stages::new(), revisions })
     }
 
-    async fn load_lanes(&self, loaded: &mut Loaded) -> Result<(), DriveError> {
-        let key = Key::Lanes(loaded.state.execution.pipeline.clone(), loaded.state.execution.incarnation);
+    async fn load_locks(&self, loaded: &mut Loaded) -> Result<(), DriveError> {
+        let key = Key::StageLocks(loaded.state.execution.pipeline.clone(), loaded.state.execution.incarnation);
         match self.load_one(key.clone()).await? {
-            Some(Versioned { entity: Entity::Lanes(lanes), revision }) => {
+            Some(Versioned { entity: Entity::StageLocks(locks), revision }) => {
                 loaded.revisions.insert(key, revision);
-                loaded.state.lanes = Some(lanes);
+                loaded.state.locks = Some(locks);
                 Ok(())
             }
             _ => Err(DriveError::Missing(format!("{key:?}"))),
@@ -262,8 +261,8 @@ impl Driver {
         let mut began = self.clock.now();
         loop {
             let Together { decision, taken, refused } = match self.together(&loaded, commands) {
-                Err(LanesNeeded) => {
-                    self.load_lanes(&mut loaded).await?;
+                Err(LocksNeeded) => {
+                    self.load_locks(&mut loaded).await?;
                     continue;
                 }
                 Ok(together) => together,
@@ -283,8 +282,8 @@ impl Driver {
                         return Ok(Applied { claimed: decision.claimed, loaded, effects: decision.effects });
                     }
                     Err(error) => {
-                        let rivals = rivals(loaded.state.stage.as_ref(), self.clock.now().since(began));
-                        self.again(&mut attempt, rivals, error).await?;
+                        let contention = contention(loaded.state.stage.as_ref(), self.clock.now().since(began));
+                        self.back_off(&mut attempt, contention, error).await?;
                     }
                 }
             }
@@ -295,12 +294,12 @@ impl Driver {
     }
 
     /// Decides on commands one after another, each on what those before it leave.
-    fn together(&self, loaded: &Loaded, commands: &VecDeque<Command>) -> Result<Together, LanesNeeded> {
+    fn together(&self, loaded: &Loaded, commands: &VecDeque<Command>) -> Result<Together, LocksNeeded> {
         let mut state = loaded.state.clone();
         let mut together = Together { decision: None, taken: 0, refused: Vec::new() };
         for command in commands {
             match self.decide(|context| engine::decide(state.clone(), command.clone(), context)) {
-                Err(Refusal::LanesNeeded) => return Err(LanesNeeded),
+                Err(Refusal::LocksNeeded) => return Err(LocksNeeded),
                 Err(refusal) => together.refused.push(refusal),
                 Ok(later) => {
                     if together.decision.as_ref().is_some_and(|earlier| earlier.items_with(&later) > MOST_WRITES) {
@@ -350,7 +349,7 @@ impl Driver {
     /// Dispatches what follows a commit. Failures are only logged: everything can be found again in the table.
     pub(crate) async fn follow(&self, effects: Vec<Effect>) {
         let mut messages = Vec::new();
-        let mut chores = Vec::new();
+        let mut outbox = Vec::new();
         for effect in effects {
             let (message, delay) = match effect {
                 Effect::Run { action, delay } => (Message::Run { action }, delay),
@@ -359,8 +358,8 @@ impl Driver {
                 Effect::Replicate { action, artifact, regions } => {
                     (Message::Replicate { action, artifact, regions }, 0)
                 }
-                Effect::Chore(chore) => {
-                    chores.push(chore);
+                Effect::Outbox(task) => {
+                    outbox.push(task);
                     continue;
                 }
             };
@@ -371,28 +370,28 @@ impl Driver {
         {
             tracing::warn!(%error, "not dispatched; the sweeper will find it");
         }
-        for chore in chores {
-            if let Err(error) = Box::pin(self.chore(&chore)).await {
-                tracing::warn!(%error, ?chore, "chore not done; the sweeper will find it");
+        for task in outbox {
+            if let Err(error) = Box::pin(self.do_outbox_task(&task)).await {
+                tracing::warn!(%error, ?task, "task not done; the sweeper will find it");
             }
         }
     }
 
-    /// Does to an execution what a change of the lanes asks for.
-    pub(crate) async fn chore(&self, chore: &Chore) -> Result<(), DriveError> {
-        let command = match chore {
-            Chore::Enter { stage, .. } => Command::Enter { stage: stage.clone() },
-            Chore::Supersede { by, .. } => Command::Supersede { by: *by },
-            Chore::Cancel { .. } => Command::Cancel,
-            Chore::RollBack { .. } => return self.roll_back_after(chore).await,
+    /// Does to an execution what a change of the locks asks for.
+    pub(crate) async fn do_outbox_task(&self, task: &OutboxTask) -> Result<(), DriveError> {
+        let command = match task {
+            OutboxTask::Enter { stage, .. } => Command::Enter { stage: stage.clone() },
+            OutboxTask::Supersede { by, .. } => Command::Supersede { by: *by },
+            OutboxTask::Cancel { .. } => Command::Cancel,
+            OutboxTask::RollBack { .. } => return self.roll_back_after(task).await,
         };
-        match self.step(Place::Current(chore.execution()), command, None).await {
+        match self.step(Place::Current(task.execution()), command, None).await {
             Ok(_) | Err(DriveError::Refused(Refusal::Nothing)) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// The head and the lanes of a pipeline.
+    /// The head and the locks of a pipeline.
     pub(crate) async fn head(&self, name: &PipelineName) -> Result<(Head, u64), DriveError> {
         match self.load_one(Key::Head(name.clone())).await? {
             Some(Versioned { entity: Entity::Head(head), revision }) => Ok((head, revision)),
@@ -400,10 +399,10 @@ impl Driver {
         }
     }
 
-    pub(crate) async fn lanes(&self, head: &Head) -> Result<(Lanes, u64), DriveError> {
-        let key = Key::Lanes(head.pipeline.clone(), head.incarnation);
+    pub(crate) async fn locks(&self, head: &Head) -> Result<(StageLocks, u64), DriveError> {
+        let key = Key::StageLocks(head.pipeline.clone(), head.incarnation);
         match self.load_one(key).await? {
-            Some(Versioned { entity: Entity::Lanes(lanes), revision }) if !lanes.deleted => Ok((lanes, revision)),
+            Some(Versioned { entity: Entity::StageLocks(locks), revision }) if !locks.deleted => Ok((locks, revision)),
             // The pipeline was deleted between the two reads.
             _ => Err(DriveError::PipelineNotFound(head.pipeline.to_string())),
         }

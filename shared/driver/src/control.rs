@@ -1,12 +1,12 @@
 //! What people do to executions that run or have ended: stop, retry, roll back, override a condition.
 
-use engine::{Chore, Command, Decision, Execution, ExecutionId, Head, Lanes, Refusal, Rollback, Trigger};
+use engine::{Command, Decision, Execution, ExecutionId, Head, OutboxTask, Refusal, Rollback, StageLocks, Trigger};
 use pipeline::{ConditionKind, PipelineName, RetryMode, StageName};
 use store::{Expect, Key, Write};
 
+use crate::backoff::UNCONTENDED;
 use crate::commit::{Driver, Place, entities};
 use crate::error::DriveError;
-use crate::rivals::ALONE;
 
 impl Driver {
     /// Stops an execution: what runs in it goes on to its end, or is given up.
@@ -84,25 +84,25 @@ impl Driver {
         loop {
             let (target, place) = self.latest_attempt(name, &stage, target).await?;
             let (head, _) = self.head(name).await?;
-            let (lanes, revision) = self.lanes(&head).await?;
+            let (locks, revision) = self.locks(&head).await?;
             let rollback = self.rollback(id, &stage, trigger.clone(), target, place).await?;
             let pipeline = self.pipeline_version(name, head.incarnation, head.version).await?;
-            let decision = self.decide(|context| engine::rollback(pipeline, &head, lanes, rollback, context))?;
+            let decision = self.decide(|context| engine::rollback(pipeline, &head, locks, rollback, context))?;
             match self.commit_on_lanes(&decision, &head, revision).await {
                 Ok(()) => {
                     self.follow(decision.effects).await;
                     return Ok(id);
                 }
-                Err(DriveError::Store(error)) => self.again(&mut attempt, ALONE, error).await?,
+                Err(DriveError::Store(error)) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// The chore [`Chore::RollBack`]: makes the execution to which the stage was given when it failed. If it cannot be
+    /// The task [`OutboxTask::RollBack`]: makes the execution to which the stage was given when it failed. If it cannot be
     /// made any more, since the pipeline has changed, the stage goes to the next.
-    pub(crate) async fn roll_back_after(&self, chore: &Chore) -> Result<(), DriveError> {
-        let Chore::RollBack { execution: id, stage, target, failed } = chore else {
+    pub(crate) async fn roll_back_after(&self, task: &OutboxTask) -> Result<(), DriveError> {
+        let OutboxTask::RollBack { execution: id, stage, target, failed } = task else {
             return Ok(());
         };
         let mut attempt = 0;
@@ -110,25 +110,25 @@ impl Driver {
             let failed = self.load(Place::Current(*failed)).await?.state.execution;
             let name = &failed.pipeline;
             let found = match self.head(name).await {
-                Ok((head, _)) if head.incarnation == failed.incarnation => self.lanes(&head).await.map(|it| (head, it)),
+                Ok((head, _)) if head.incarnation == failed.incarnation => self.locks(&head).await.map(|it| (head, it)),
                 Ok(_) => return Ok(()),
                 Err(error) => Err(error),
             };
-            let (head, (lanes, revision)) = match found {
+            let (head, (locks, revision)) = match found {
                 Err(DriveError::PipelineNotFound(_)) => return Ok(()),
                 found => found?,
             };
-            if !lanes.chores.contains(chore) {
+            if !locks.outbox.contains(task) {
                 return Ok(());
             }
             let trigger = Trigger { kind: "AutomatedRollback".into(), detail: failed.id.to_string() };
-            let decision = self.automatic(*id, stage, *target, trigger, &head, lanes).await?;
+            let decision = self.automatic(*id, stage, *target, trigger, &head, locks).await?;
             match self.commit_on_lanes(&decision, &head, revision).await {
                 Ok(()) => {
                     self.follow(decision.effects).await;
                     return Ok(());
                 }
-                Err(DriveError::Store(error)) => self.again(&mut attempt, ALONE, error).await?,
+                Err(DriveError::Store(error)) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
                 Err(error) => return Err(error),
             }
         }
@@ -141,17 +141,17 @@ impl Driver {
         target: ExecutionId,
         trigger: Trigger,
         head: &Head,
-        lanes: Lanes,
+        locks: StageLocks,
     ) -> Result<Decision, DriveError> {
         let (target, place) = self.latest_attempt(&head.pipeline, stage, target).await?;
         let rollback = self.rollback(id, stage, trigger, target, place).await?;
         let pipeline = self.pipeline_version(&head.pipeline, head.incarnation, head.version).await?;
-        let made = self.decide(|context| engine::rollback(pipeline, head, lanes.clone(), rollback, context));
+        let made = self.decide(|context| engine::rollback(pipeline, head, locks.clone(), rollback, context));
         match made {
             Ok(decision) => Ok(decision),
             Err(refusal) => {
                 tracing::warn!(%refusal, execution = %id, "not rolled back");
-                Ok(self.decide(|context| engine::give_up_rollback(lanes, id, context))?)
+                Ok(self.decide(|context| engine::give_up_rollback(locks, id, context))?)
             }
         }
     }
@@ -171,9 +171,9 @@ impl Driver {
         Ok(Rollback { id, stage: stage.clone(), trigger, target, attempt })
     }
 
-    /// Commits a decision of which only the lanes were there before.
+    /// Commits a decision of which only the locks were there before.
     async fn commit_on_lanes(&self, decision: &Decision, head: &Head, revision: u64) -> Result<(), DriveError> {
-        let key = Key::Lanes(head.pipeline.clone(), head.incarnation);
+        let key = Key::StageLocks(head.pipeline.clone(), head.incarnation);
         let writes = entities(decision)
             .map(|entity| {
                 let expect = if entity.key() == key { Expect::Revision(revision) } else { Expect::Absent };

@@ -7,19 +7,18 @@
 
 use std::collections::VecDeque;
 
-use engine::{ActionId, Command, Progress, Timestamp};
+use engine::{ActionId, Command, Progress, Timestamp, WorkerId};
 use futures::future::{BoxFuture, Either, FutureExt, select};
 use futures::stream::{FuturesUnordered, StreamExt};
-use uuid::Uuid;
 
 use crate::commit::{Applied, Driver, Loaded, Place};
 use crate::error::DriveError;
-use crate::ports::{Outcome, Perform, PerformError};
+use crate::ports::{ActionExecutor, ExecutorError, Outcome};
 use crate::resolve::Stages;
 use crate::work::{Worked, late};
 
 /// What came of a provider's call; none, when it was not made because the claim is about to run out.
-type End = Result<Option<Result<Outcome, PerformError>>, DriveError>;
+type End = Result<Option<Result<Outcome, ExecutorError>>, DriveError>;
 
 /// Something that went on beside the writes: an action's provider is back, with what was read for it; or (none) messages
 /// are out.
@@ -27,8 +26,8 @@ type Done = Option<(ActionId, End, Stages)>;
 
 struct InHand<'a> {
     driver: &'a Driver,
-    perform: &'a dyn Perform,
-    worker: Uuid,
+    executor: &'a dyn ActionExecutor,
+    worker: WorkerId,
     /// No further action is begun after this time.
     until: Timestamp,
     /// What the last write left in the table.
@@ -49,13 +48,13 @@ impl Driver {
         &self,
         place: Place,
         applied: Applied,
-        worker: Uuid,
-        perform: &dyn Perform,
+        worker: WorkerId,
+        executor: &dyn ActionExecutor,
         until: Timestamp,
     ) -> Result<Worked, DriveError> {
         let mut hand = InHand {
             driver: self,
-            perform,
+            executor,
             worker,
             until,
             latest: None,
@@ -88,9 +87,9 @@ impl<'a> InHand<'a> {
         }
         for action in applied.claimed {
             self.actions += 1;
-            let (mut loaded, worker, perform) = (applied.loaded.clone(), self.worker, self.perform);
+            let (mut loaded, worker, executor) = (applied.loaded.clone(), self.worker, self.executor);
             self.going_on.push(Box::pin(async move {
-                let end = driver.perform(&mut loaded, action, worker, perform).await;
+                let end = driver.perform(&mut loaded, action, worker, executor).await;
                 Some((action, end, loaded.finished))
             }));
         }
@@ -116,7 +115,7 @@ impl<'a> InHand<'a> {
         }
     }
 
-    fn command(&self, action: ActionId, end: Result<Outcome, PerformError>) -> Command {
+    fn command(&self, action: ActionId, end: Result<Outcome, ExecutorError>) -> Command {
         match end {
             Ok(Outcome::Running { report, poll }) => Command::Started { action, worker: self.worker, report, poll },
             Ok(outcome) => self.driver.ended(action, outcome, self.worker, self.until),

@@ -1,9 +1,8 @@
 //! Jobs as their workers see them: polled for, acknowledged, looked at.
 
-use engine::{ActionError, ActionId, ActionStatus, Command, End, Job, Progress, Queue, Refusal};
+use engine::{ActionError, ActionId, ActionStatus, Command, End, Job, JobNonce, Progress, Queue, Refusal};
 use pipeline::{Action, TypeId};
 use store::{Entity, Expect, Key, Listing, Write};
-use uuid::Uuid;
 
 use crate::commit::{Driver, Loaded, Place};
 use crate::error::DriveError;
@@ -19,7 +18,7 @@ const PAGE: usize = 100;
 
 /// Who speaks for a job.
 #[derive(Clone, Copy, Debug)]
-pub enum Speaker<'a> {
+pub enum JobCaller<'a> {
     /// The account's own job worker, or a function.
     Account,
     /// A third party, which knows its client's token.
@@ -35,12 +34,12 @@ pub struct Offered {
     /// What is to be done.
     pub task: Task,
     /// What the worker must name to acknowledge it.
-    pub nonce: Uuid,
+    pub nonce: JobNonce,
 }
 
-/// How a job stands. Source: CodePipeline API, `JobStatus`.
+/// How a job stands. Source: CodePipeline API, `JobState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobStanding {
+pub enum JobState {
     /// A worker is at it.
     InProgress,
     /// It is done.
@@ -96,7 +95,7 @@ impl Driver {
 
     /// Offers a job, if it is still to be had; an entry that stands for nothing any more is removed.
     async fn offer(&self, job: Job) -> Result<Option<Offered>, DriveError> {
-        let (id, nonce) = (job.action, self.clock.random());
+        let (id, nonce) = (job.action, JobNonce(self.clock.random()));
         let mut loaded = match self.apply(Place::Action(id), Command::Offer { action: id, nonce }, None).await {
             Ok(applied) => applied.loaded,
             Err(DriveError::Refused(Refusal::JobTaken(_))) => return Ok(None),
@@ -122,7 +121,7 @@ impl Driver {
     /// The store's.
     pub async fn refuse_job(&self, id: ActionId, error: ActionError) -> Result<(), DriveError> {
         let end = End::Failed { error, report: Progress::default() };
-        match self.step(Place::Action(id), Command::Finish { action: id, end, next: None }, None).await {
+        match self.step(Place::Action(id), Command::Finish { action: id, end, next_worker: None }, None).await {
             Ok(_) | Err(DriveError::Refused(_)) => Ok(()),
             Err(error) => Err(error),
         }
@@ -132,30 +131,25 @@ impl Driver {
     ///
     /// # Errors
     /// [`DriveError::JobNotFound`], [`Refusal::WrongNonce`], [`Refusal::StaleJob`], [`Refusal::WrongClientToken`].
-    pub async fn acknowledge(
-        &self,
-        id: ActionId,
-        nonce: &str,
-        speaker: Speaker<'_>,
-    ) -> Result<JobStanding, DriveError> {
-        let loaded = self.spoken_for(id, speaker).await?;
+    pub async fn acknowledge(&self, id: ActionId, nonce: &str, caller: JobCaller<'_>) -> Result<JobState, DriveError> {
+        let loaded = self.load_job(id, caller).await?;
         let wrong = || DriveError::from(Refusal::WrongNonce(id));
-        let nonce: Uuid = nonce.parse().map_err(|_| wrong())?;
+        let nonce: JobNonce = nonce.parse().map_err(|_| wrong())?;
         let timeout = match declared(&loaded, id) {
             Some(declared) if declared.is_polled() => self.job_timeout(&declared.type_id).await?,
             _ => None,
         };
         let command = Command::Acknowledge { action: id, nonce, timeout };
         match self.step(Place::Action(id), command, Some(loaded)).await {
-            Ok(_) | Err(DriveError::Refused(Refusal::Nothing)) => Ok(JobStanding::InProgress),
+            Ok(_) | Err(DriveError::Refused(Refusal::Nothing)) => Ok(JobState::InProgress),
             // It is over: the worker that had it is told how it ended, any other that it was never its own.
             Err(DriveError::Refused(Refusal::WrongState { .. })) => {
                 let loaded = self.load(Place::Action(id)).await?;
                 let run = loaded.state.stage.as_ref().and_then(|stage| stage.run(id.action));
                 let run = run.filter(|run| run.turn == id.turn && engine::offered_with(run, nonce));
                 match run.map(|run| &run.status) {
-                    Some(ActionStatus::Succeeded) => Ok(JobStanding::Succeeded),
-                    Some(ActionStatus::Failed | ActionStatus::Abandoned) => Ok(JobStanding::Failed),
+                    Some(ActionStatus::Succeeded) => Ok(JobState::Succeeded),
+                    Some(ActionStatus::Failed | ActionStatus::Abandoned) => Ok(JobState::Failed),
                     _ => Err(wrong()),
                 }
             }
@@ -167,8 +161,8 @@ impl Driver {
     ///
     /// # Errors
     /// [`DriveError::JobNotFound`]; [`Refusal::StaleJob`] for one that is over; [`Refusal::WrongClientToken`].
-    pub async fn job(&self, id: ActionId, speaker: Speaker<'_>) -> Result<(Task, Option<Uuid>), DriveError> {
-        let mut loaded = self.spoken_for(id, speaker).await?;
+    pub async fn job(&self, id: ActionId, caller: JobCaller<'_>) -> Result<(Task, Option<JobNonce>), DriveError> {
+        let mut loaded = self.load_job(id, caller).await?;
         let run = loaded.state.stage.as_ref().and_then(|stage| stage.run(id.action));
         let run = run.filter(|run| run.status != ActionStatus::Pending).ok_or_else(|| DriveError::no_action(id))?;
         if run.turn != id.turn || !run.status.in_flight() {
@@ -182,14 +176,14 @@ impl Driver {
     }
 
     /// What is known of a job, for whoever may speak for it.
-    pub(crate) async fn spoken_for(&self, id: ActionId, speaker: Speaker<'_>) -> Result<Loaded, DriveError> {
+    pub(crate) async fn load_job(&self, id: ActionId, caller: JobCaller<'_>) -> Result<Loaded, DriveError> {
         let loaded = self.load(Place::Action(id)).await.map_err(|error| no_job(error, id))?;
         let declared = declared(&loaded, id).filter(|declared| engine::is_job(declared));
         let declared = declared.ok_or_else(|| DriveError::no_action(id))?;
         let third_party = declared.type_id.owner.as_deref() == Some("ThirdParty");
-        match speaker {
-            Speaker::Account if !third_party => {}
-            Speaker::ThirdParty { token } if third_party => engine::check_client(id, declared, token)?,
+        match caller {
+            JobCaller::Account if !third_party => {}
+            JobCaller::ThirdParty { token } if third_party => engine::check_client(id, declared, token)?,
             _ => return Err(DriveError::no_action(id)),
         }
         Ok(loaded)

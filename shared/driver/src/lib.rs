@@ -2,13 +2,14 @@
 //!
 //! A [`Driver`] is given a [`store::Store`], a [`Dispatch`] and a [`Clock`]. Functions call its methods; each loads
 //! what the rule needs, lets `engine` decide, commits on the condition that nothing changed meanwhile (else it
-//! loads and decides again), and only then dispatches. `work` is the worker's loop over a [`Perform`]: what really
+//! loads and decides again), and only then dispatches. `work` is the worker's loop over a [`ActionExecutor`]: what really
 //! runs actions. `sweep` finds the intent that nobody took up.
 //!
 //! May touch `engine`, `store` (its trait) and the traits below; no AWS.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod action_types;
+mod backoff;
 mod commit;
 mod control;
 mod error;
@@ -19,7 +20,6 @@ mod pipelines;
 mod ports;
 mod resolve;
 mod revision;
-mod rivals;
 mod start;
 mod succeeded;
 mod sweep;
@@ -31,9 +31,9 @@ mod work;
 pub use commit::{Driver, Setup};
 pub use error::DriveError;
 pub use history::{ActionExecutionView, ActionView, ExecutionView};
-pub use jobs::{JobStanding, MOST_JOBS, Offered, Speaker};
+pub use jobs::{JobCaller, JobState, MOST_JOBS, Offered};
 pub use pipelines::{PipelineRecord, s3_source};
-pub use ports::{Clock, Dispatch, DispatchError, Message, Outcome, Perform, PerformError, Task, TaskInput};
+pub use ports::{ActionExecutor, Clock, Dispatch, DispatchError, ExecutorError, Message, Outcome, Task, TaskInput};
 pub use revision::PutRevision;
 pub use start::{StartRequest, Started};
 pub use succeeded::{SucceededAfter, SucceededPage};

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use engine::{Decision, ExecutionId, Head, Lanes, Start, TransitionChange, Trigger};
+use engine::{Decision, ExecutionId, Head, Incarnation, StageLocks, Start, TransitionChange, Trigger};
 use pipeline::{ActionName, Declaration, Pipeline, PipelineName, StageName};
 use store::{Entity, Expect, Key, Listing, Page, Source, StoreError, StoredDeclaration, Write};
 
+use crate::backoff::UNCONTENDED;
 use crate::commit::{Driver, entities};
 use crate::error::DriveError;
-use crate::rivals::ALONE;
 use crate::start::variables;
 
 /// A pipeline and one version of its declaration.
@@ -80,7 +80,7 @@ impl Driver {
         let now = self.clock.now();
         let head = Head {
             pipeline: pipeline.name().clone(),
-            incarnation: self.clock.random(),
+            incarnation: Incarnation(self.clock.random()),
             version: 1,
             created: now,
             updated: now,
@@ -88,13 +88,13 @@ impl Driver {
             mode: pipeline.mode(),
             tags,
         };
-        let lanes = Lanes::new(head.pipeline.clone(), head.incarnation);
+        let locks = StageLocks::new(head.pipeline.clone(), head.incarnation);
         let first = match variables(&pipeline, &BTreeMap::new()) {
-            Err(_) => Decision { lanes: Some(lanes), ..Decision::default() },
+            Err(_) => Decision { locks: Some(locks), ..Decision::default() },
             Ok(variables) => {
                 let id = ExecutionId::from_random(self.clock.random());
                 let start = Start { id, trigger, variables, overrides: Vec::new() };
-                self.decide(|context| engine::start(pipeline.clone(), &head, lanes, start, context))?
+                self.decide(|context| engine::start(pipeline.clone(), &head, locks, start, context))?
             }
         };
         let mut writes = vec![
@@ -138,7 +138,7 @@ impl Driver {
                 Ok(()) => {
                     return Ok(PipelineRecord { version: head.version, stored: head.updated, head, pipeline });
                 }
-                Err(error) => self.again(&mut attempt, ALONE, error).await?,
+                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
             }
         }
     }
@@ -163,19 +163,19 @@ impl Driver {
         Ok(Write::Put { entity: Entity::Declaration(stored), expect: Expect::Absent })
     }
 
-    /// A write of the lanes as they are. A head's revisions begin anew when a pipeline of the same name is created;
+    /// A write of the locks as they are. A head's revisions begin anew when a pipeline of the same name is created;
     /// this keeps a change of the deleted one from being written over it.
     async fn still_there(&self, head: &Head) -> Result<Write, DriveError> {
-        let (lanes, revision) = self.lanes(head).await?;
-        Ok(Write::Put { entity: Entity::Lanes(lanes), expect: Expect::Revision(revision) })
+        let (locks, revision) = self.locks(head).await?;
+        Ok(Write::Put { entity: Entity::StageLocks(locks), expect: Expect::Revision(revision) })
     }
 
-    /// The same, without the lanes of stages that the new version does not have and in which nobody is: however often
+    /// The same, without the locks of stages that the new version does not have and in which nobody is: however often
     /// stages are renamed, the item does not grow.
     async fn without_unused_lanes(&self, head: &Head, after: &Pipeline) -> Result<Write, DriveError> {
-        let (mut lanes, revision) = self.lanes(head).await?;
-        lanes.forget_unused(after);
-        Ok(Write::Put { entity: Entity::Lanes(lanes), expect: Expect::Revision(revision) })
+        let (mut locks, revision) = self.locks(head).await?;
+        locks.forget_unused(after);
+        Ok(Write::Put { entity: Entity::StageLocks(locks), expect: Expect::Revision(revision) })
     }
 
     /// Commits a change of a head together with the change of what its sources watch. Apart from each other, a
@@ -268,26 +268,26 @@ impl Driver {
                 Err(DriveError::PipelineNotFound(_)) => return Ok(()),
                 found => found?,
             };
-            let (lanes, lanes_revision) = match self.lanes(&head).await {
+            let (locks, locks_revision) = match self.locks(&head).await {
                 Err(DriveError::PipelineNotFound(_)) => return Ok(()),
                 found => found?,
             };
-            let decision = self.decide(|context| engine::delete(lanes, context));
-            let Some(lanes) = decision.lanes else {
+            let decision = self.decide(|context| engine::delete(locks, context));
+            let Some(locks) = decision.locks else {
                 return Ok(());
             };
             // What it watches is removed where it can be read; nothing hinders the deletion.
             let before = self.pipeline_version(name, head.incarnation, head.version).await.ok();
             let writes = vec![
                 Write::Delete { key: Key::Head(name.clone()), expect: Expect::Revision(revision) },
-                Write::Put { entity: Entity::Lanes(lanes), expect: Expect::Revision(lanes_revision) },
+                Write::Put { entity: Entity::StageLocks(locks), expect: Expect::Revision(locks_revision) },
             ];
             match self.commit_watching(writes, before.as_deref(), None).await {
                 Ok(()) => {
                     self.follow(decision.effects).await;
                     return Ok(());
                 }
-                Err(error) => self.again(&mut attempt, ALONE, error).await?,
+                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
             }
         }
     }
@@ -311,7 +311,7 @@ impl Driver {
             let write = Write::Put { entity: Entity::Head(head), expect: Expect::Revision(revision) };
             match self.store.commit(vec![write, still_there]).await {
                 Ok(()) => return Ok(true),
-                Err(error) => self.again(&mut attempt, ALONE, error).await?,
+                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
             }
         }
     }
@@ -339,22 +339,22 @@ impl Driver {
                 disable: disable.clone(),
                 by: by.clone(),
             };
-            let (lanes, revision) = self.lanes(&head).await?;
+            let (locks, revision) = self.locks(&head).await?;
             // A stage that the current version no longer has may still hold up executions of earlier ones.
-            if pipeline.stage_index(stage).is_none() && !lanes.lanes.contains_key(stage) {
+            if pipeline.stage_index(stage).is_none() && !locks.stages.contains_key(stage) {
                 return Err(not_found());
             }
-            let decision = self.decide(|context| engine::set_transition(lanes, change, context))?;
-            let Some(lanes) = decision.lanes else {
+            let decision = self.decide(|context| engine::set_transition(locks, change, context))?;
+            let Some(locks) = decision.locks else {
                 return Ok(());
             };
-            let write = Write::Put { entity: Entity::Lanes(lanes), expect: Expect::Revision(revision) };
+            let write = Write::Put { entity: Entity::StageLocks(locks), expect: Expect::Revision(revision) };
             match self.store.commit(vec![write]).await {
                 Ok(()) => {
                     self.follow(decision.effects).await;
                     return Ok(());
                 }
-                Err(error) => self.again(&mut attempt, ALONE, error).await?,
+                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
             }
         }
     }

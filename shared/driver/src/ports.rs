@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::{
-    ActionError, ActionId, Artifact, ExecutionId, External, Progress, Revision, RevisionOverride, Success, Timestamp,
+    ActionError, ActionId, ApprovalToken, Artifact, ExecutionId, External, Progress, Revision, RevisionOverride,
+    Success, Timestamp,
 };
 use pipeline::{Action, PipelineName, StageName};
 use serde::{Deserialize, Serialize};
@@ -114,7 +115,7 @@ pub struct Task {
     /// What an earlier job of this attempt handed over.
     pub continuation: Option<String>,
     /// The token of an approval.
-    pub token: Option<Uuid>,
+    pub token: Option<ApprovalToken>,
     /// When the action fails by time-out.
     pub deadline: Option<Timestamp>,
     /// The provider's own id, once known.
@@ -176,27 +177,27 @@ pub enum Outcome {
 /// [`Outcome::Failed`].
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct PerformError(pub String);
+pub struct ExecutorError(pub String);
 
 /// Runs actions with their providers.
 #[async_trait]
-pub trait Perform: Send + Sync {
+pub trait ActionExecutor: Send + Sync {
     /// Starts an attempt (or does all of it). Called again for the same attempt when a worker was lost: must not
     /// start it twice.
     ///
     /// # Errors
-    /// [`PerformError`] when it should be tried again later.
-    async fn start(&self, task: &Task) -> Result<Outcome, PerformError>;
+    /// [`ExecutorError`] when it should be tried again later.
+    async fn start(&self, task: &Task) -> Result<Outcome, ExecutorError>;
 
     /// Asks how a running attempt stands.
     ///
     /// # Errors
-    /// [`PerformError`] when it should be tried again later.
-    async fn poll(&self, task: &Task) -> Result<Outcome, PerformError>;
+    /// [`ExecutorError`] when it should be tried again later.
+    async fn poll(&self, task: &Task) -> Result<Outcome, ExecutorError>;
 
     /// Stops what runs for an attempt, as far as the provider can.
     ///
     /// # Errors
-    /// [`PerformError`] when it should be tried again later.
-    async fn cancel(&self, task: &Task) -> Result<(), PerformError>;
+    /// [`ExecutorError`] when it should be tried again later.
+    async fn cancel(&self, task: &Task) -> Result<(), ExecutorError>;
 }

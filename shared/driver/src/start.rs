@@ -6,10 +6,10 @@ use engine::{ExecutionId, RevisionOverride, Start, State, Trigger};
 use pipeline::{Pipeline, PipelineName, PipelineType};
 use store::{Entity, Expect, Key, StartToken, Versioned, Write};
 
+use crate::backoff::UNCONTENDED;
 use crate::commit::{Driver, Loaded};
 use crate::error::DriveError;
 use crate::resolve::Stages;
-use crate::rivals::ALONE;
 
 /// What a caller gives to start an execution.
 #[derive(Clone, Debug)]
@@ -91,14 +91,14 @@ impl Driver {
                 overrides: request.overrides.clone(),
             };
             let id = start.id;
-            let (lanes, revision) = self.lanes(&head).await?;
-            let decision = self.decide(|context| engine::start(pipeline.clone(), &head, lanes, start, context))?;
+            let (locks, revision) = self.locks(&head).await?;
+            let decision = self.decide(|context| engine::start(pipeline.clone(), &head, locks, start, context))?;
             let Some(execution) = decision.execution.clone() else {
                 return Err(DriveError::no_execution(id));
             };
-            let revisions = HashMap::from([(Key::Lanes(name.clone(), head.incarnation), revision)]);
+            let revisions = HashMap::from([(Key::StageLocks(name.clone(), head.incarnation), revision)]);
             let finished = Stages::new();
-            let state = State { pipeline, lanes: None, execution, stage: None };
+            let state = State { pipeline, locks: None, execution, stage: None };
             let mut loaded = Loaded { state, finished, revisions };
             let writes = token
                 .map(|(incarnation, token)| Write::Put {
@@ -118,7 +118,7 @@ impl Driver {
                     self.follow(decision.effects).await;
                     return Ok(Started { execution: id, new: true });
                 }
-                Err(error) => self.again(&mut attempt, ALONE, error).await?,
+                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
             }
         }
     }

@@ -3,7 +3,7 @@
 //! No index says where an execution succeeded: it would have to be written at each crossing of each stage, for a filter
 //! that people use when they look for the target of a rollback. What is read instead is bounded. Only executions of the
 //! pipeline's current version count, and versions never go down from one start to the next (a start and an update both
-//! write the lanes, so one of them comes first): the newest ones are read, and the listing ends at the first older
+//! write the locks, so one of them comes first): the newest ones are read, and the listing ends at the first older
 //! version. How each stood in the stage is read by key, a batch for each page. One call looks at [`LOOKED_AT`] executions
 //! at most; where that is not enough to fill a page, the page is shorter, possibly empty, and its token goes on from
 //! there.

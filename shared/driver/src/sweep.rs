@@ -33,11 +33,11 @@ impl Driver {
                 let place = Place::Stage(*execution, *stage, *attempt);
                 self.step(place, Command::Sweep, None).await.map(|_| ())
             }
-            Key::Lanes(..) => {
-                if let Some(Entity::Lanes(lanes)) = self.load_one(key.clone()).await?.map(|found| found.entity) {
-                    for chore in &lanes.chores {
-                        if let Err(error) = self.chore(chore).await {
-                            tracing::error!(%error, ?chore, "chore not done");
+            Key::StageLocks(..) => {
+                if let Some(Entity::StageLocks(locks)) = self.load_one(key.clone()).await?.map(|found| found.entity) {
+                    for task in &locks.outbox {
+                        if let Err(error) = self.do_outbox_task(task).await {
+                            tracing::error!(%error, ?task, "task not done");
                         }
                     }
                 }

@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    ActionId, ActionRun, Command, End, Entry, Execution, ExecutionId, Head, Lanes, Progress, Refusal, Revision,
-    SourceRevision, StageRun, StageStatus, Success, Timestamp,
+    ActionId, ActionRun, ApprovalToken, Command, End, Entry, Execution, ExecutionId, Head, Progress, Refusal, Revision,
+    SourceRevision, StageLocks, StageRun, StageStatus, Success, Timestamp,
 };
 use pipeline::{Action, ExecutionMode, PipelineName, StageName};
 use store::{Entity, Key, Listing, Page};
-use uuid::Uuid;
 
 use crate::commit::{Driver, Place};
 use crate::error::DriveError;
-use crate::jobs::Speaker;
+use crate::jobs::JobCaller;
 use crate::pipelines::PipelineRecord;
 use crate::resolve::planned_outputs;
 
@@ -22,7 +21,7 @@ pub struct PipelineView {
     /// The pipeline at its current version.
     pub record: PipelineRecord,
     /// Who holds and who waits.
-    pub lanes: Lanes,
+    pub locks: StageLocks,
     /// The stages in order.
     pub stages: Vec<StageView>,
 }
@@ -153,7 +152,7 @@ impl Driver {
     /// [`DriveError::PipelineNotFound`].
     pub async fn state(&self, name: &PipelineName) -> Result<PipelineView, DriveError> {
         let record = self.pipeline(name, None).await?;
-        let (lanes, _) = self.lanes(&record.head).await?;
+        let (locks, _) = self.locks(&record.head).await?;
         // Where executions do not share stages, none is the latest. Source: CodePipeline user guide, 'Set or change the
         // pipeline execution mode'.
         let shared = record.head.mode != ExecutionMode::Parallel;
@@ -161,7 +160,7 @@ impl Driver {
             .pipeline
             .stages()
             .iter()
-            .map(|stage| lanes.lanes.get(&stage.name).and_then(|lane| lane.latest).filter(|_| shared))
+            .map(|stage| locks.stages.get(&stage.name).and_then(|lock| lock.latest).filter(|_| shared))
             .collect();
         let keys: Vec<Key> = entries.iter().flatten().map(stage_key).collect();
         let mut runs = self.store.load(&keys).await?.into_iter();
@@ -178,7 +177,7 @@ impl Driver {
                 StageView { name: stage.name.clone(), latest }
             })
             .collect();
-        Ok(PipelineView { record, lanes, stages })
+        Ok(PipelineView { record, locks, stages })
     }
 
     /// Answers the approval that waits in an action, by the action's names and its token.
@@ -191,11 +190,11 @@ impl Driver {
         name: &PipelineName,
         stage: &str,
         action: &str,
-        token: Uuid,
+        token: ApprovalToken,
         answer: ApprovalAnswer,
     ) -> Result<(), DriveError> {
         let record = self.pipeline(name, None).await?;
-        let (lanes, _) = self.lanes(&record.head).await?;
+        let (locks, _) = self.locks(&record.head).await?;
         let short = |text: &str| text.chars().take(100).collect::<String>();
         let Some(index) = record.pipeline.stage_index(stage) else {
             return Err(DriveError::StageNotFound { pipeline: name.to_string(), stage: short(stage) });
@@ -208,7 +207,7 @@ impl Driver {
             });
         }
         let wrong = Refusal::WrongToken { action: short(action), stage: short(stage) };
-        let (asked, others) = self.attempts(&record, &lanes, stage).await?;
+        let (asked, others) = self.attempts(&record, &locks, stage).await?;
         let of = |run: &StageRun| {
             let index = run.actions.iter().position(|it| it.name.as_str() == action)?;
             Some((run.action_id(index), run.actions[index].token))
@@ -225,11 +224,11 @@ impl Driver {
     async fn attempts(
         &self,
         record: &PipelineRecord,
-        lanes: &Lanes,
+        locks: &StageLocks,
         stage: &str,
     ) -> Result<(Option<StageRun>, Vec<StageRun>), DriveError> {
-        let latest = lanes.lanes.get(stage).and_then(|lane| lane.latest).map(|entry| stage_key(&entry));
-        let executions: Vec<Key> = lanes.running.iter().map(|id| Key::Execution(*id)).collect();
+        let latest = locks.stages.get(stage).and_then(|lock| lock.latest).map(|entry| stage_key(&entry));
+        let executions: Vec<Key> = locks.running.iter().map(|id| Key::Execution(*id)).collect();
         let mut keys: Vec<Key> = latest.iter().cloned().collect();
         for found in self.store.load(&executions).await?.into_iter().flatten() {
             let Entity::Execution(it) = found.entity else {
@@ -251,7 +250,12 @@ impl Driver {
     ///
     /// # Errors
     /// [`Refusal::UnknownAction`], [`Refusal::WrongToken`], [`Refusal::AlreadyAnswered`].
-    pub async fn approve_by_id(&self, action: ActionId, token: Uuid, answer: ApprovalAnswer) -> Result<(), DriveError> {
+    pub async fn approve_by_id(
+        &self,
+        action: ActionId,
+        token: ApprovalToken,
+        answer: ApprovalAnswer,
+    ) -> Result<(), DriveError> {
         let command =
             Command::Approve { action, token, approved: answer.approved, summary: answer.summary, by: answer.by };
         self.step(Place::Action(action), command, None).await.map(|_| ())
@@ -287,8 +291,8 @@ impl Driver {
     /// # Errors
     /// [`DriveError::JobNotFound`]; [`Refusal::StaleJob`] and [`Refusal::WrongState`] for one that is over,
     /// [`Refusal::NotAcknowledged`] for one that belongs to no worker yet; [`Refusal::WrongClientToken`].
-    pub async fn job_result(&self, id: ActionId, speaker: Speaker<'_>, result: JobResult) -> Result<(), DriveError> {
-        let loaded = self.spoken_for(id, speaker).await?;
+    pub async fn job_result(&self, id: ActionId, caller: JobCaller<'_>, result: JobResult) -> Result<(), DriveError> {
+        let loaded = self.load_job(id, caller).await?;
         let declared = loaded.state.pipeline.action(usize::from(id.stage), id.action);
         let declared = declared.ok_or_else(|| DriveError::no_action(id))?;
         let result = result.linked(declared);

@@ -6,9 +6,9 @@ use pipeline::WebhookName;
 use pipeline::webhook::{MOST, Secret, Webhook};
 use store::{Entity, Expect, Key, Listing, Page, StoredWebhook, Versioned, Write};
 
+use crate::backoff::UNCONTENDED;
 use crate::commit::Driver;
 use crate::error::DriveError;
-use crate::rivals::ALONE;
 
 impl Driver {
     /// Stores a webhook, or changes the one of that name, which keeps its URL and its registration. Tags that are given
@@ -61,7 +61,7 @@ impl Driver {
             let write = Write::Put { entity: Entity::Webhook(stored.clone()), expect };
             match self.store.commit(vec![write]).await {
                 Ok(()) => return Ok(stored),
-                Err(error) => self.again(&mut attempt, ALONE, error).await?,
+                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
             }
         }
     }
@@ -141,7 +141,7 @@ impl Driver {
             let write = Write::Put { entity: Entity::Webhook(stored), expect: Expect::Revision(revision) };
             match self.store.commit(vec![write]).await {
                 Ok(()) => return Ok(true),
-                Err(error) => self.again(&mut attempt, ALONE, error).await?,
+                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
             }
         }
     }

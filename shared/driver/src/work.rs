@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use engine::{ActionError, ActionId, ActionStatus, Command, End, Progress, Refusal, Timestamp};
+use engine::{ActionError, ActionId, ActionStatus, Command, End, Progress, Refusal, Timestamp, WorkerId};
 use futures::future::{Either, join, select};
-use uuid::Uuid;
 
 use crate::commit::{Driver, Loaded, Place};
 use crate::error::DriveError;
-use crate::ports::{Message, Outcome, Perform, PerformError, Task};
+use crate::ports::{ActionExecutor, ExecutorError, Message, Outcome, Task};
 
 /// Milliseconds until an action that asks to be continued is started again. Source: CodePipeline user guide, 'Integration
 /// model reference'.
@@ -28,17 +27,27 @@ impl Driver {
     ///
     /// # Errors
     /// The store's; [`Message::Replicate`] is not for workers and does nothing.
-    pub async fn work(&self, message: Message, perform: &dyn Perform, until: Timestamp) -> Result<Worked, DriveError> {
+    pub async fn work(
+        &self,
+        message: Message,
+        executor: &dyn ActionExecutor,
+        until: Timestamp,
+    ) -> Result<Worked, DriveError> {
         match message {
-            Message::Run { action } => self.run(action, perform, until).await,
-            Message::Poll { action, count } => self.poll(action, count, perform, until).await,
-            Message::Cancel { action } => self.cancel(action, perform).await,
+            Message::Run { action } => self.run(action, executor, until).await,
+            Message::Poll { action, count } => self.poll(action, count, executor, until).await,
+            Message::Cancel { action } => self.cancel(action, executor).await,
             Message::Replicate { .. } => Ok(Worked::Nothing),
         }
     }
 
-    async fn run(&self, action: ActionId, perform: &dyn Perform, until: Timestamp) -> Result<Worked, DriveError> {
-        let worker = self.clock.random();
+    async fn run(
+        &self,
+        action: ActionId,
+        executor: &dyn ActionExecutor,
+        until: Timestamp,
+    ) -> Result<Worked, DriveError> {
+        let worker = WorkerId(self.clock.random());
         let place = Place::Action(action);
         let loaded = match self.load(place).await {
             Ok(loaded) => loaded,
@@ -50,7 +59,7 @@ impl Driver {
         match claimed {
             Ok(mut applied) => {
                 applied.loaded.finished.extend(finished?);
-                self.go_on(place, applied, worker, perform, until).await
+                self.go_on(place, applied, worker, executor, until).await
             }
             Err(error) => late(error),
         }
@@ -63,9 +72,9 @@ impl Driver {
         &self,
         loaded: &mut Loaded,
         action: ActionId,
-        worker: Uuid,
-        perform: &dyn Perform,
-    ) -> Result<Option<Result<Outcome, PerformError>>, DriveError> {
+        worker: WorkerId,
+        executor: &dyn ActionExecutor,
+    ) -> Result<Option<Result<Outcome, ExecutorError>>, DriveError> {
         Ok(Some(match self.task(loaded, action).await? {
             Err(error) => Ok(Outcome::Failed { error, report: Progress::default() }),
             Ok(_) if !self.holds(loaded, action) => {
@@ -74,7 +83,7 @@ impl Driver {
             }
             Ok(task) => match self.unavailable(&task).await? {
                 Some(error) => Ok(Outcome::Failed { error, report: Progress::default() }),
-                None => self.start_and_renew(&task, worker, perform).await,
+                None => self.start_and_renew(&task, worker, executor).await,
             },
         }))
     }
@@ -87,11 +96,13 @@ impl Driver {
         }
     }
 
-    pub(crate) fn ended(&self, action: ActionId, outcome: Outcome, worker: Uuid, until: Timestamp) -> Command {
-        let next = (self.clock.now() < until).then_some(worker);
+    pub(crate) fn ended(&self, action: ActionId, outcome: Outcome, worker: WorkerId, until: Timestamp) -> Command {
+        let next_worker = (self.clock.now() < until).then_some(worker);
         match outcome {
-            Outcome::Succeeded(success) => Command::Finish { action, end: End::Succeeded(success), next },
-            Outcome::Failed { error, report } => Command::Finish { action, end: End::Failed { error, report }, next },
+            Outcome::Succeeded(success) => Command::Finish { action, end: End::Succeeded(success), next_worker },
+            Outcome::Failed { error, report } => {
+                Command::Finish { action, end: End::Failed { error, report }, next_worker }
+            }
             Outcome::Running { report, .. } => Command::Report { action, report },
             Outcome::Continue { token, report } => {
                 Command::Continue { action, continuation: token, delay: NEXT_JOB, report }
@@ -100,9 +111,14 @@ impl Driver {
     }
 
     /// Starts a task, and renews the claim as long as that takes; stops when the claim is lost.
-    async fn start_and_renew(&self, task: &Task, worker: Uuid, perform: &dyn Perform) -> Result<Outcome, PerformError> {
+    async fn start_and_renew(
+        &self,
+        task: &Task,
+        worker: WorkerId,
+        executor: &dyn ActionExecutor,
+    ) -> Result<Outcome, ExecutorError> {
         tracing::info!(action = %task.id, name = %task.action.name, at = self.clock.now().0, "start");
-        let mut started = perform.start(task);
+        let mut started = executor.start(task);
         let half = Duration::from_millis(u64::try_from(self.policy.lease / 2).unwrap_or(0));
         let outcome = loop {
             match select(started, self.clock.sleep(half)).await {
@@ -111,7 +127,7 @@ impl Driver {
                     started = unfinished;
                     let renew = Command::Renew { action: task.id, worker };
                     if let Err(error) = self.step(Place::Action(task.id), renew, None).await {
-                        return Err(PerformError(format!("the claim could not be renewed: {error}")));
+                        return Err(ExecutorError(format!("the claim could not be renewed: {error}")));
                     }
                 }
             }
@@ -124,7 +140,7 @@ impl Driver {
         &self,
         action: ActionId,
         count: Option<u32>,
-        perform: &dyn Perform,
+        executor: &dyn ActionExecutor,
         until: Timestamp,
     ) -> Result<Worked, DriveError> {
         let mut loaded = match self.load(Place::Action(action)).await {
@@ -134,16 +150,16 @@ impl Driver {
         if self.status(&loaded, action) != Some(&ActionStatus::Running) {
             return Ok(Worked::Nothing);
         }
-        let worker = self.clock.random();
+        let worker = WorkerId(self.clock.random());
         let outcome = match self.task(&mut loaded, action).await? {
             Err(error) => Ok(Outcome::Failed { error, report: Progress::default() }),
-            Ok(task) => perform.poll(&task).await,
+            Ok(task) => executor.poll(&task).await,
         };
         match outcome {
             Ok(outcome @ (Outcome::Succeeded(_) | Outcome::Failed { .. } | Outcome::Continue { .. })) => {
                 let finish = self.ended(action, outcome, worker, until);
                 match self.apply(Place::Action(action), finish, Some(loaded)).await {
-                    Ok(applied) => return self.go_on(Place::Action(action), applied, worker, perform, until).await,
+                    Ok(applied) => return self.go_on(Place::Action(action), applied, worker, executor, until).await,
                     Err(error) => return late(error),
                 }
             }
@@ -168,7 +184,7 @@ impl Driver {
         Ok(Worked::Actions(1))
     }
 
-    async fn cancel(&self, action: ActionId, perform: &dyn Perform) -> Result<Worked, DriveError> {
+    async fn cancel(&self, action: ActionId, executor: &dyn ActionExecutor) -> Result<Worked, DriveError> {
         let mut loaded = self.load(Place::Action(action)).await?;
         if self.status(&loaded, action).is_none_or(ActionStatus::in_flight) {
             return Ok(Worked::Nothing);
@@ -180,7 +196,7 @@ impl Driver {
                 return Ok(Worked::Nothing);
             }
         };
-        if let Err(error) = perform.cancel(&task).await {
+        if let Err(error) = executor.cancel(&task).await {
             tracing::warn!(%error, %action, "not cancelled");
         }
         Ok(Worked::Actions(1))

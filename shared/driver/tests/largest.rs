@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use driver::{Clock, Dispatch, DispatchError, Driver, Message, Outcome, Perform, PerformError, Setup, Task};
+use driver::{ActionExecutor, Clock, Dispatch, DispatchError, Driver, ExecutorError, Message, Outcome, Setup, Task};
 use engine::{
     ActionError, ExecutionStatus, External, Policy, Progress, Revision, StageStatus, Success, Timestamp, Trigger,
 };
@@ -76,8 +76,8 @@ impl Most {
 }
 
 #[async_trait]
-impl Perform for Most {
-    async fn start(&self, task: &Task) -> Result<Outcome, PerformError> {
+impl ActionExecutor for Most {
+    async fn start(&self, task: &Task) -> Result<Outcome, ExecutorError> {
         let source = task.action.type_id.category == "Source";
         let report = self.report();
         if self.fails && !source {
@@ -97,11 +97,11 @@ impl Perform for Most {
         Ok(Outcome::Succeeded(Success { report, outputs: task.outputs.clone(), variables, revision }))
     }
 
-    async fn poll(&self, _: &Task) -> Result<Outcome, PerformError> {
-        Err(PerformError("nothing is polled".into()))
+    async fn poll(&self, _: &Task) -> Result<Outcome, ExecutorError> {
+        Err(ExecutorError("nothing is polled".into()))
     }
 
-    async fn cancel(&self, _: &Task) -> Result<(), PerformError> {
+    async fn cancel(&self, _: &Task) -> Result<(), ExecutorError> {
         Ok(())
     }
 }
@@ -184,17 +184,17 @@ impl World {
     }
 
     /// The same, and workers do all that is to be done.
-    fn run(perform: &Most) -> Self {
+    fn run(executor: &Most) -> Self {
         let world = Self::new();
-        world.work(perform);
+        world.work(executor);
         world
     }
 
-    fn work(&self, perform: &Most) {
+    fn work(&self, executor: &Most) {
         let next = || self.mail.0.lock().unwrap().pop_front();
         while let Some(message) = next() {
             let until = Timestamp(self.time.now.load(Ordering::Relaxed) + 600_000);
-            block_on(self.driver.work(message, perform, until)).unwrap();
+            block_on(self.driver.work(message, executor, until)).unwrap();
         }
     }
 

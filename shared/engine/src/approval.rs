@@ -1,10 +1,8 @@
 //! The answer to a manual approval.
 
-use uuid::Uuid;
-
 use crate::command::Refusal;
 use crate::group;
-use crate::id::ActionId;
+use crate::id::{ActionId, ApprovalToken};
 use crate::job;
 use crate::progress;
 use crate::stage;
@@ -16,7 +14,7 @@ use crate::step::Step;
 pub(crate) fn answer(
     step: &mut Step<'_, '_>,
     action: ActionId,
-    token: Uuid,
+    token: ApprovalToken,
     approved: bool,
     summary: &str,
     by: String,
@@ -24,7 +22,7 @@ pub(crate) fn answer(
     let run = step.run(action)?;
     let name = run.name.to_string();
     let stage = step.stage().map(|stage| stage.name.to_string()).unwrap_or_default();
-    if !step.declared(action).is_some_and(group::is_approval) || !job::same(run.token, token) {
+    if !step.declared(action).is_some_and(group::is_approval) || !job::same(run.token.map(|it| it.0), token.0) {
         return Err(Refusal::WrongToken { action: name, stage });
     }
     match run.status {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use pipeline::{ConditionKind, Pipeline, RetryMode, StageName};
 use uuid::Uuid;
 
-use crate::id::{ActionId, ExecutionId};
+use crate::id::{ActionId, ApprovalToken, ExecutionId, JobNonce, WorkerId};
 use crate::queue::JobChange;
-use crate::state::{ActionError, Artifact, Chore, Execution, External, Lanes, Revision, StageRun, StoredOutputs};
+use crate::state::{
+    ActionError, Artifact, Execution, External, OutboxTask, Revision, StageLocks, StageRun, StoredOutputs,
+};
 use crate::time::{Policy, Timestamp};
 
 /// The outside world as a decision may see it.
@@ -28,9 +30,9 @@ pub struct Context<'a> {
 pub struct State {
     /// The execution's version of its pipeline.
     pub pipeline: Arc<Pipeline>,
-    /// The lanes of the pipeline; none while they have not been loaded. Most commands do not need them: one that
-    /// does is refused with [`Refusal::LanesNeeded`].
-    pub lanes: Option<Lanes>,
+    /// The locks of the pipeline; none while they have not been loaded. Most commands do not need them: one that
+    /// does is refused with [`Refusal::LocksNeeded`].
+    pub locks: Option<StageLocks>,
     /// The execution.
     pub execution: Execution,
     /// The stage attempt in which the command takes place; none while the execution waits for its first.
@@ -40,8 +42,8 @@ pub struct State {
 impl State {
     /// Brings it to what a decision leaves.
     pub fn follow(&mut self, decision: &Decision) {
-        if let Some(lanes) = &decision.lanes {
-            self.lanes = Some(lanes.clone());
+        if let Some(locks) = &decision.locks {
+            self.locks = Some(locks.clone());
         }
         if let Some(execution) = &decision.execution {
             self.execution = execution.clone();
@@ -60,21 +62,21 @@ pub enum Command {
         /// Which action.
         action: ActionId,
         /// Who.
-        worker: Uuid,
+        worker: WorkerId,
     },
     /// The claiming worker is still at it.
     Renew {
         /// Which action.
         action: ActionId,
         /// Who.
-        worker: Uuid,
+        worker: WorkerId,
     },
     /// The provider, a person or a job worker is at it now.
     Started {
         /// Which action.
         action: ActionId,
         /// Who started it.
-        worker: Uuid,
+        worker: WorkerId,
         /// What is known of it.
         report: Progress,
         /// Whether it must be polled.
@@ -95,7 +97,7 @@ pub enum Command {
         end: End,
         /// The worker that will go on with the actions that become due: they are its own from this write on, so that
         /// none waits for an event, or for others to write the stage's item.
-        next: Option<Uuid>,
+        next_worker: Option<WorkerId>,
     },
     /// A job ended.
     Result {
@@ -109,14 +111,14 @@ pub enum Command {
         /// The job.
         action: ActionId,
         /// What the worker must name to acknowledge it.
-        nonce: Uuid,
+        nonce: JobNonce,
     },
     /// A job worker takes a job that it was offered.
     Acknowledge {
         /// The job.
         action: ActionId,
         /// The offer's.
-        nonce: Uuid,
+        nonce: JobNonce,
         /// Milliseconds after which the job goes to another worker when nothing was heard of it; none: it does not.
         timeout: Option<i64>,
     },
@@ -136,7 +138,7 @@ pub enum Command {
         /// Which action.
         action: ActionId,
         /// The token that the person was given.
-        token: Uuid,
+        token: ApprovalToken,
         /// Whether the answer is yes.
         approved: bool,
         /// What the person wrote.
@@ -226,8 +228,8 @@ pub struct Success {
 /// What a command changes. Everything in it is committed together or not at all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decision {
-    /// The lanes, where they changed.
-    pub lanes: Option<Lanes>,
+    /// The locks, where they changed.
+    pub locks: Option<StageLocks>,
     /// The execution, where it changed.
     pub execution: Option<Execution>,
     /// Stage attempts that changed or are new.
@@ -246,7 +248,7 @@ impl Decision {
     /// This decision and one that was made on what it leaves, to be committed together.
     #[must_use]
     pub fn and(mut self, later: Self) -> Self {
-        self.lanes = later.lanes.or(self.lanes);
+        self.locks = later.locks.or(self.locks);
         self.execution = later.execution.or(self.execution);
         for stage in later.stages {
             self.stages.retain(|earlier| !earlier.same_attempt(&stage));
@@ -266,7 +268,7 @@ impl Decision {
     pub fn items_with(&self, later: &Self) -> usize {
         let new_stage = |it: &&StageRun| !self.stages.iter().any(|earlier| earlier.same_attempt(it));
         let new_entry = |it: &&JobChange| !self.jobs.iter().any(|earlier| earlier.same_entry(it));
-        usize::from(self.lanes.is_some() || later.lanes.is_some())
+        usize::from(self.locks.is_some() || later.locks.is_some())
             + usize::from(self.execution.is_some() || later.execution.is_some())
             + self.stages.len()
             + later.stages.iter().filter(new_stage).count()
@@ -308,7 +310,7 @@ pub enum Effect {
         regions: Vec<String>,
     },
     /// Something shall be done to another execution of the pipeline.
-    Chore(Chore),
+    Outbox(OutboxTask),
 }
 
 /// Why a command changes nothing.
@@ -416,9 +418,9 @@ pub enum Refusal {
     /// Transitions mean nothing in PARALLEL mode.
     #[error("a pipeline of mode PARALLEL has no transitions that could be opened or closed")]
     NoTransitions,
-    /// The lanes are needed and were not given: load them and decide again.
-    #[error("the lanes of the pipeline are needed")]
-    LanesNeeded,
+    /// The locks are needed and were not given: load them and decide again.
+    #[error("the locks of the pipeline are needed")]
+    LocksNeeded,
     /// There is nothing to do.
     #[error("nothing to do")]
     Nothing,

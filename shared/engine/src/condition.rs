@@ -7,8 +7,8 @@
 use pipeline::{ConditionKind, RetryMode, StageName, StageResult};
 
 use crate::command::Refusal;
-use crate::crossing;
 use crate::group;
+use crate::lifecycle;
 use crate::retry;
 use crate::stage;
 use crate::state::{ActionStatus, ConditionStatus, ExecutionStatus, StageStatus};
@@ -66,7 +66,7 @@ fn after_failure(step: &mut Step<'_, '_>, name: &StageName, kind: ConditionKind,
     let Some(declared) = pipeline.stages().get(before.stage) else {
         return Err(Refusal::Nothing);
     };
-    let mut again = crossing::attempt(step, before.stage)?;
+    let mut again = lifecycle::attempt(step, before.stage)?;
     again.actions = retry::taken_over(&before, RetryMode::FailedActions);
     again.retries = before.retries;
     let now = step.now();
@@ -82,5 +82,5 @@ fn after_failure(step: &mut Step<'_, '_>, name: &StageName, kind: ConditionKind,
     }
     // All its actions had succeeded: this attempt is over as it begins.
     step.begin(again);
-    crossing::leave_succeeded(step, None)
+    lifecycle::leave_succeeded(step, None)
 }

@@ -1,9 +1,9 @@
 //! What starts together: the actions of one run order, or the rules of one condition.
 
 use pipeline::{Action, Condition, ConditionKind, Stage};
-use uuid::Uuid;
 
 use crate::command::Effect;
+use crate::id::{ApprovalToken, WorkerId};
 use crate::state::{ActionRun, ActionStatus, ConditionRun, ConditionStatus, StageRun};
 use crate::step::Step;
 use crate::time::Timestamp;
@@ -14,7 +14,7 @@ pub(crate) fn request_next(
     step: &mut Step<'_, '_>,
     stage: &mut StageRun,
     declared: &Stage,
-    next: Option<Uuid>,
+    next_worker: Option<WorkerId>,
 ) -> bool {
     let pending = |index: usize| stage.actions.get(index).is_some_and(|run| run.status == ActionStatus::Pending);
     let actions: Vec<(usize, &Action)> =
@@ -23,7 +23,7 @@ pub(crate) fn request_next(
         return false;
     };
     for (index, action) in actions.into_iter().filter(|(_, action)| action.run_order == order) {
-        request(step, stage, index as u8, action, next);
+        request(step, stage, index as u8, action, next_worker);
     }
     true
 }
@@ -34,7 +34,7 @@ pub(crate) fn request_rules(
     stage: &mut StageRun,
     kind: ConditionKind,
     condition: &Condition,
-    next: Option<Uuid>,
+    next_worker: Option<WorkerId>,
 ) {
     stage.conditions.retain(|earlier| earlier.kind != kind);
     stage.conditions.push(ConditionRun {
@@ -45,13 +45,13 @@ pub(crate) fn request_rules(
         rules: condition.rules.iter().map(|rule| ActionRun::pending(rule.name.clone())).collect(),
     });
     for (index, rule) in condition.rules.iter().enumerate() {
-        request(step, stage, kind.place(index), rule, next);
+        request(step, stage, kind.place(index), rule, next_worker);
     }
 }
 
-fn request(step: &mut Step<'_, '_>, stage: &mut StageRun, place: u8, action: &Action, next: Option<Uuid>) {
+fn request(step: &mut Step<'_, '_>, stage: &mut StageRun, place: u8, action: &Action, next_worker: Option<WorkerId>) {
     let (now, policy) = (step.now(), *step.context.policy);
-    let token = is_approval(action).then(|| step.random());
+    let token = is_approval(action).then(|| ApprovalToken(step.random()));
     let Some(run) = stage.run_mut(place) else {
         return;
     };
@@ -61,11 +61,11 @@ fn request(step: &mut Step<'_, '_>, stage: &mut StageRun, place: u8, action: &Ac
     run.check = Some(now.plus(policy.grace));
     run.deadline = Some(deadline(action, now, now));
     run.token = token;
-    if let Some(worker) = next {
+    if let Some(worker) = next_worker {
         take(run, worker, now.plus(policy.lease));
     }
     let id = stage.id_at(place);
-    match next {
+    match next_worker {
         Some(_) => step.claimed.push(id),
         None => step.effects.push(Effect::Run { action: id, delay: 0 }),
     }
@@ -87,7 +87,7 @@ pub(crate) fn deadline(action: &Action, requested: Timestamp, now: Timestamp) ->
 }
 
 /// Gives an action to a worker until a time.
-pub(crate) fn take(run: &mut ActionRun, worker: Uuid, until: Timestamp) {
+pub(crate) fn take(run: &mut ActionRun, worker: WorkerId, until: Timestamp) {
     run.status = ActionStatus::Claimed { worker, until };
     run.check = Some(until);
     run.claims += 1;

@@ -38,6 +38,47 @@ pub struct ActionId {
     pub turn: u16,
 }
 
+/// A UUID that stands for one kind of thing, so that it cannot be given where another kind is meant.
+macro_rules! uuid_newtype {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+uuid_newtype! {
+    /// One invocation of the worker, random: the claim on an action names it.
+    WorkerId
+}
+uuid_newtype! {
+    /// The secret that a job worker is given with an offered job, and names when it acknowledges the job.
+    JobNonce
+}
+uuid_newtype! {
+    /// The secret that the answer to an approval must name. Source: CodePipeline API, `ApprovalToken`.
+    ApprovalToken
+}
+uuid_newtype! {
+    /// Tells a pipeline from a deleted one of the same name; random, made when the pipeline is created.
+    Incarnation
+}
+
 const PLACE: usize = 10;
 
 impl ExecutionId {

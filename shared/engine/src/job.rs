@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::command::{Effect, End, Progress, Refusal};
 use crate::group;
-use crate::id::ActionId;
+use crate::id::{ActionId, JobNonce};
 use crate::progress;
 use crate::queue::JobRun;
 use crate::state::{ActionRun, ActionStatus};
@@ -41,8 +41,8 @@ pub fn check_client(id: ActionId, action: &Action, token: &str) -> Result<(), Re
 }
 
 /// Whether an action's last job was offered with this nonce.
-pub fn offered_with(run: &ActionRun, nonce: Uuid) -> bool {
-    run.job.as_ref().is_some_and(|job| same(job.nonce, nonce))
+pub fn offered_with(run: &ActionRun, nonce: JobNonce) -> bool {
+    run.job.as_ref().is_some_and(|job| same(job.nonce.map(|it| it.0), nonce.0))
 }
 
 /// The run of a job's action, if the job is its current one.
@@ -120,7 +120,7 @@ pub(crate) fn enqueue(step: &mut Step<'_, '_>, action: ActionId) -> Result<(), R
 }
 
 /// A worker polls: the job is its own to acknowledge, for the length of a lease.
-pub(crate) fn offer(step: &mut Step<'_, '_>, action: ActionId, nonce: Uuid) -> Result<(), Refusal> {
+pub(crate) fn offer(step: &mut Step<'_, '_>, action: ActionId, nonce: JobNonce) -> Result<(), Refusal> {
     let (now, lease) = (step.now(), step.context.policy.lease);
     let free = current(step, action)?.job.as_ref().is_some_and(|job| !job.acknowledged && job.free <= now);
     let run = step.run_mut(action)?;
@@ -139,12 +139,12 @@ pub(crate) fn offer(step: &mut Step<'_, '_>, action: ActionId, nonce: Uuid) -> R
 pub(crate) fn acknowledge(
     step: &mut Step<'_, '_>,
     action: ActionId,
-    nonce: Uuid,
+    nonce: JobNonce,
     timeout: Option<i64>,
 ) -> Result<(), Refusal> {
     let now = step.now();
     let job = current(step, action)?.job.as_ref();
-    let job = job.filter(|job| same(job.nonce, nonce)).ok_or(Refusal::WrongNonce(action))?;
+    let job = job.filter(|job| same(job.nonce.map(|it| it.0), nonce.0)).ok_or(Refusal::WrongNonce(action))?;
     if job.acknowledged {
         return Err(Refusal::Nothing);
     }

@@ -6,30 +6,30 @@
 //! random id; the crate may touch `pipeline` only.
 //!
 //! Each family of commands has a file: `start`, `group` (what starts together), `progress` (claim, report, finish),
-//! `stage` (what follows in a stage when nothing in it runs any more), `condition`, `lanes` (who holds, who waits, who
-//! overtakes), `crossing` (from one stage to the next), `approval`, `job` (with its `queue`), `stop`, `retry`, `rollback`, `sweep`
-//! (time-outs and lost work), `transition`; `fit` keeps items small; `why` tells what an execution waits for.
+//! `stage` (what follows in a stage when nothing in it runs any more), `condition`, `stage_locks` (who holds, who waits, who
+//! overtakes), `lifecycle` (from one stage to the next), `approval`, `job` (with its `queue`), `stop`, `retry`, `rollback`, `sweep`
+//! (time-outs and lost work), `transition`; `item_size` keeps items small; `why` tells what an execution waits for.
 //!
 //! What makes it safe to call again: a decision depends only on the items it was given, and each effect can be
-//! derived again from the items it changed (an action that is `Requested`, a chore on the lanes). So a process may
+//! derived again from the items it changed (an action that is `Requested`, a task on the locks). So a process may
 //! die before the commit (nothing happened) or after it (the sweeper finds the intent).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod approval;
 mod command;
 mod condition;
-mod crossing;
-mod fit;
 mod group;
 mod id;
+mod item_size;
 mod job;
-mod lanes;
+mod lifecycle;
 mod overrides;
 mod progress;
 mod queue;
 mod retry;
 mod rollback;
 mod stage;
+mod stage_locks;
 mod start;
 mod state;
 mod step;
@@ -40,7 +40,7 @@ mod transition;
 mod why;
 
 pub use command::{Command, Context, Decision, Effect, End, Progress, Refusal, State, Success};
-pub use id::{ActionId, ExecutionId, UnknownId};
+pub use id::{ActionId, ApprovalToken, ExecutionId, Incarnation, JobNonce, UnknownId, WorkerId};
 pub use job::{check_client, is_job, offered_with};
 pub use overrides::{InvalidOverride, PUT_REVISION, check_overrides};
 pub use queue::{Job, JobChange, JobRun, Queue};
@@ -64,7 +64,7 @@ pub fn decide(state: State, command: Command, context: &mut Context<'_>) -> Resu
             progress::started(&mut step, action, worker, report, poll)?
         }
         Command::Report { action, report } => progress::report(&mut step, action, report)?,
-        Command::Finish { action, end, next } => progress::finish(&mut step, action, end, next)?,
+        Command::Finish { action, end, next_worker } => progress::finish(&mut step, action, end, next_worker)?,
         Command::Result { action, end } => job::result(&mut step, action, end)?,
         Command::Offer { action, nonce } => job::offer(&mut step, action, nonce)?,
         Command::Acknowledge { action, nonce, timeout } => job::acknowledge(&mut step, action, nonce, timeout)?,
@@ -74,8 +74,8 @@ pub fn decide(state: State, command: Command, context: &mut Context<'_>) -> Resu
         Command::Approve { action, token, approved, summary, by } => {
             approval::answer(&mut step, action, token, approved, &summary, by)?;
         }
-        Command::Enter { stage } => crossing::enter(&mut step, &stage)?,
-        Command::Supersede { by } => crossing::supersede(&mut step, by)?,
+        Command::Enter { stage } => lifecycle::enter(&mut step, &stage)?,
+        Command::Supersede { by } => lifecycle::supersede(&mut step, by)?,
         Command::Cancel => stop::cancel(&mut step)?,
         Command::Stop { abandon, reason } => stop::stop(&mut step, abandon, reason)?,
         Command::Retry { stage, mode, current } => retry::by_hand(&mut step, &stage, mode, &current)?,

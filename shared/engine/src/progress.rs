@@ -1,10 +1,8 @@
 //! An action from its claim to its end, and what its end brings in its stage.
 
-use uuid::Uuid;
-
 use crate::command::{Effect, End, Progress, Refusal, Success};
 use crate::group::take;
-use crate::id::ActionId;
+use crate::id::{ActionId, WorkerId};
 use crate::job;
 use crate::overrides;
 use crate::stage;
@@ -18,7 +16,7 @@ const INLINE_BYTES: usize = 2_048;
 const MESSAGE_CHARACTERS: usize = 2_000;
 
 /// A worker takes up an action. Only one claim holds at a time; a claim that has run out can be taken over.
-pub(crate) fn claim(step: &mut Step<'_, '_>, action: ActionId, worker: Uuid) -> Result<(), Refusal> {
+pub(crate) fn claim(step: &mut Step<'_, '_>, action: ActionId, worker: WorkerId) -> Result<(), Refusal> {
     let (now, lease) = (step.now(), step.context.policy.lease);
     let run = step.run(action)?;
     let free = match &run.status {
@@ -35,7 +33,7 @@ pub(crate) fn claim(step: &mut Step<'_, '_>, action: ActionId, worker: Uuid) -> 
 }
 
 /// The claiming worker goes on for another lease.
-pub(crate) fn renew(step: &mut Step<'_, '_>, action: ActionId, worker: Uuid) -> Result<(), Refusal> {
+pub(crate) fn renew(step: &mut Step<'_, '_>, action: ActionId, worker: WorkerId) -> Result<(), Refusal> {
     let until = step.now().plus(step.context.policy.lease);
     owned(step, action, worker)?;
     let run = step.run_mut(action)?;
@@ -44,7 +42,7 @@ pub(crate) fn renew(step: &mut Step<'_, '_>, action: ActionId, worker: Uuid) -> 
     Ok(())
 }
 
-fn owned(step: &Step<'_, '_>, action: ActionId, worker: Uuid) -> Result<(), Refusal> {
+fn owned(step: &Step<'_, '_>, action: ActionId, worker: WorkerId) -> Result<(), Refusal> {
     let run = step.run(action)?;
     match &run.status {
         ActionStatus::Claimed { worker: owner, .. } if *owner == worker => Ok(()),
@@ -57,7 +55,7 @@ fn owned(step: &Step<'_, '_>, action: ActionId, worker: Uuid) -> Result<(), Refu
 pub(crate) fn started(
     step: &mut Step<'_, '_>,
     action: ActionId,
-    worker: Uuid,
+    worker: WorkerId,
     report: Progress,
     poll: bool,
 ) -> Result<(), Refusal> {
@@ -109,7 +107,12 @@ fn cut(text: &str) -> String {
 }
 
 /// An action ended; what follows in its stage, or behind it, is requested in the same decision.
-pub(crate) fn finish(step: &mut Step<'_, '_>, action: ActionId, end: End, next: Option<Uuid>) -> Result<(), Refusal> {
+pub(crate) fn finish(
+    step: &mut Step<'_, '_>,
+    action: ActionId,
+    end: End,
+    next_worker: Option<WorkerId>,
+) -> Result<(), Refusal> {
     let run = step.run(action)?;
     if !run.status.in_flight() {
         return Err(step.wrong_state(action, run));
@@ -126,7 +129,7 @@ pub(crate) fn finish(step: &mut Step<'_, '_>, action: ActionId, end: End, next: 
             fail(run, error);
         }
     }
-    stage::advance(step, next)
+    stage::advance(step, next_worker)
 }
 
 /// What a success must keep to be one.

@@ -6,9 +6,8 @@
 
 use pipeline::TypeId;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use crate::id::ActionId;
+use crate::id::{ActionId, JobNonce};
 use crate::state::{ActionRun, ActionStatus, StageRun};
 use crate::time::Timestamp;
 
@@ -21,7 +20,7 @@ pub struct JobRun {
     pub free: Timestamp,
     /// The secret of the last offer.
     #[serde(default)]
-    pub nonce: Option<Uuid>,
+    pub nonce: Option<JobNonce>,
     /// Whether a worker has acknowledged that offer: the job is its own.
     #[serde(default)]
     pub acknowledged: bool,

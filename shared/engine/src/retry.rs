@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use pipeline::{ConditionKind, Pipeline, RetryMode, StageName, limits};
-use uuid::Uuid;
 
 use crate::command::Refusal;
-use crate::crossing;
 use crate::group;
+use crate::id::WorkerId;
+use crate::lifecycle;
 use crate::state::{
     ActionRun, ActionStatus, ConditionRun, ConditionStatus, ExecutionStatus, RetryTrigger, StageRun, StageStatus,
 };
@@ -86,20 +86,20 @@ pub(crate) fn revive(step: &mut Step<'_, '_>, stage: &StageName) -> Result<(), R
     let mode = execution.mode;
     let latest = step.stage().is_some_and(|run| execution.attempts.get(run.stage) == Some(&run.attempt));
     let not_latest = || Refusal::NotLatest { execution: id, stage: stage.to_string() };
-    if !latest || step.lanes()?.deleted {
+    if !latest || step.locks()?.deleted {
         return Err(not_latest());
     }
-    if mode != pipeline::ExecutionMode::Superseded && step.lanes()?.active().len() >= limits::CONCURRENT_EXECUTIONS {
+    if mode != pipeline::ExecutionMode::Superseded && step.locks()?.active().len() >= limits::CONCURRENT_EXECUTIONS {
         return Err(Refusal::TooManyExecutions(limits::CONCURRENT_EXECUTIONS));
     }
-    if crossing::parallel(step) {
-        step.lanes_mut()?.running.push(id);
+    if lifecycle::parallel(step) {
+        step.locks_mut()?.running.push(id);
     } else {
-        let lane = step.lanes()?.lanes.get(stage).ok_or_else(not_latest)?;
-        if lane.holder.is_some() || lane.latest.is_none_or(|latest| latest.execution != id) {
+        let lock = step.locks()?.stages.get(stage).ok_or_else(not_latest)?;
+        if lock.holder.is_some() || lock.latest.is_none_or(|latest| latest.execution != id) {
             return Err(not_latest());
         }
-        step.lanes_mut()?.give(stage, id);
+        step.locks_mut()?.give(stage, id);
     }
     let execution = step.execution_mut();
     execution.status = ExecutionStatus::InProgress;
@@ -113,14 +113,14 @@ pub(crate) fn again(
     step: &mut Step<'_, '_>,
     mode: RetryMode,
     trigger: RetryTrigger,
-    next: Option<Uuid>,
+    next_worker: Option<WorkerId>,
 ) -> Result<(), Refusal> {
     let before = step.stage_cloned()?;
     let pipeline = step.pipeline.clone();
     let Some(declared) = pipeline.stages().get(before.stage) else {
         return Err(Refusal::Nothing);
     };
-    let mut stage = crossing::attempt(step, before.stage)?;
+    let mut stage = lifecycle::attempt(step, before.stage)?;
     stage.actions = taken_over(&before, mode);
     stage.retries = before.retries;
     stage.retries.latest = Some(trigger);
@@ -134,8 +134,8 @@ pub(crate) fn again(
     stage.conditions = entered.cloned().map(|condition| taken(condition, before.attempt)).into_iter().collect();
     let condition = declared.condition(ConditionKind::BeforeEntry).filter(|_| step.execution().rollback.is_none());
     match condition.filter(|_| stage.conditions.is_empty()) {
-        Some(condition) => group::request_rules(step, &mut stage, ConditionKind::BeforeEntry, condition, next),
-        None => _ = group::request_next(step, &mut stage, declared, next),
+        Some(condition) => group::request_rules(step, &mut stage, ConditionKind::BeforeEntry, condition, next_worker),
+        None => _ = group::request_next(step, &mut stage, declared, next_worker),
     }
     *step.entered_mut() = Some(stage);
     Ok(())

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use pipeline::{ExecutionMode, Pipeline, StageName};
 
 use crate::command::{Context, Decision, Refusal, State};
-use crate::crossing;
 use crate::id::ExecutionId;
+use crate::lifecycle;
 use crate::state::{
-    Chore, Execution, ExecutionStatus, Head, Lanes, Position, RollbackTarget, StageRun, StageStatus, Trigger,
+    Execution, ExecutionStatus, Head, OutboxTask, Position, RollbackTarget, StageLocks, StageRun, StageStatus, Trigger,
 };
 use crate::step::Step;
 
@@ -31,14 +31,14 @@ pub struct Rollback {
     pub attempt: Option<StageRun>,
 }
 
-/// Starts an execution that rolls a stage back; also the chore [`Chore::RollBack`], to which the stage is given already.
+/// Starts an execution that rolls a stage back; also the task [`OutboxTask::RollBack`], to which the stage is given already.
 ///
 /// # Errors
-/// [`Refusal::NotRollable`], [`Refusal::Outdated`]. When the rollback was a chore, [`Refusal::Nothing`] if it is done.
+/// [`Refusal::NotRollable`], [`Refusal::Outdated`]. When the rollback was a task, [`Refusal::Nothing`] if it is done.
 pub fn rollback(
     pipeline: Arc<Pipeline>,
     head: &Head,
-    mut lanes: Lanes,
+    mut locks: StageLocks,
     rollback: Rollback,
     context: &mut Context<'_>,
 ) -> Result<Decision, Refusal> {
@@ -60,18 +60,18 @@ pub fn rollback(
     if attempt.is_none_or(|run| run.status != StageStatus::Succeeded) {
         return Err(refused("the target execution did not succeed in it"));
     }
-    let lane = lanes.lane(&stage);
-    let reserved = lane.holder == Some(id);
-    if lane.holder.is_some() && !reserved {
+    let lock = locks.lock(&stage);
+    let reserved = lock.holder == Some(id);
+    if lock.holder.is_some() && !reserved {
         return Err(refused("it is running"));
     }
-    if lanes.deleted {
+    if locks.deleted {
         return Err(Refusal::Nothing);
     }
-    lanes.done(|chore| matches!(chore, Chore::RollBack { execution, .. } if *execution == id));
-    lanes.give(&stage, id);
-    let number = lanes.next_number;
-    lanes.next_number += 1;
+    locks.done(|task| matches!(task, OutboxTask::RollBack { execution, .. } if *execution == id));
+    locks.give(&stage, id);
+    let number = locks.next_number;
+    locks.next_number += 1;
     let execution = Execution {
         id,
         pipeline: head.pipeline.clone(),
@@ -95,17 +95,17 @@ pub fn rollback(
             attempts: target.attempts.into_iter().take(index).collect(),
         }),
     };
-    let mut step = Step::new(State { pipeline, lanes: Some(lanes), execution, stage: None }, context);
-    crossing::go_in(&mut step, index, None)?;
+    let mut step = Step::new(State { pipeline, locks: Some(locks), execution, stage: None }, context);
+    lifecycle::go_in(&mut step, index, None)?;
     Ok(step.into_decision())
 }
 
-impl Lanes {
-    /// A rollback that was to be made by a chore cannot be: the stage goes to the next.
+impl StageLocks {
+    /// A rollback that was to be made by a task cannot be: the stage goes to the next.
     pub(crate) fn give_up_rollback(&mut self, execution: ExecutionId) {
-        let mine = |chore: &Chore| matches!(chore, Chore::RollBack { execution: it, .. } if *it == execution);
-        let stage = self.chores.iter().find(|chore| mine(chore)).and_then(|chore| match chore {
-            Chore::RollBack { stage, .. } => Some(stage.clone()),
+        let mine = |task: &OutboxTask| matches!(task, OutboxTask::RollBack { execution: it, .. } if *it == execution);
+        let stage = self.outbox.iter().find(|task| mine(task)).and_then(|task| match task {
+            OutboxTask::RollBack { stage, .. } => Some(stage.clone()),
             _ => None,
         });
         self.done(mine);
@@ -115,44 +115,44 @@ impl Lanes {
     }
 }
 
-/// Takes back the chore of a rollback that cannot be made.
+/// Takes back the task of a rollback that cannot be made.
 ///
 /// # Errors
-/// [`Refusal::Nothing`] when there is no such chore any more.
+/// [`Refusal::Nothing`] when there is no such task any more.
 pub fn give_up_rollback(
-    mut lanes: Lanes,
+    mut locks: StageLocks,
     execution: ExecutionId,
     context: &mut Context<'_>,
 ) -> Result<Decision, Refusal> {
-    let before = lanes.chores.clone();
-    lanes.give_up_rollback(execution);
-    if lanes.chores == before {
+    let before = locks.outbox.clone();
+    locks.give_up_rollback(execution);
+    if locks.outbox == before {
         return Err(Refusal::Nothing);
     }
-    lanes.plan_sweep(context.now, context.policy);
-    let new = lanes.chores.iter().filter(|chore| !before.contains(chore)).cloned();
-    let effects = new.map(crate::command::Effect::Chore).collect();
-    Ok(Decision { lanes: Some(lanes), effects, ..Decision::default() })
+    locks.plan_sweep(context.now, context.policy);
+    let new = locks.outbox.iter().filter(|task| !before.contains(task)).cloned();
+    let effects = new.map(crate::command::Effect::Outbox).collect();
+    Ok(Decision { locks: Some(locks), effects, ..Decision::default() })
 }
 
 /// The stage at hand failed and is to be rolled back to what succeeded in it last. The stage is kept for the execution
-/// that does it, so that nobody gets in between; it is made by a chore, since the target's items are not at hand.
+/// that does it, so that nobody gets in between; it is made by a task, since the target's items are not at hand.
 pub(crate) fn after_failure(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
     let stage = step.stage_cloned()?;
     let (id, version) = (step.execution().id, step.execution().version);
-    if crossing::parallel(step) || stage.stage == 0 || step.lanes()?.deleted {
-        return crossing::leave_failed(step);
+    if lifecycle::parallel(step) || stage.stage == 0 || step.locks()?.deleted {
+        return lifecycle::leave_failed(step);
     }
-    let last = step.lanes()?.lanes.get(&stage.name).and_then(|lane| lane.succeeded);
+    let last = step.locks()?.stages.get(&stage.name).and_then(|lock| lock.succeeded);
     let Some(target) = last.filter(|last| last.version == version && last.execution != id) else {
-        return crossing::leave_failed(step);
+        return lifecycle::leave_failed(step);
     };
     let rollback = ExecutionId::from_random(step.random());
-    crossing::end_stage(step, StageStatus::Failed)?;
-    crossing::record_revisions(step);
-    crossing::change_lanes(step, |lanes| {
-        lanes.lane(&stage.name).holder = Some(rollback);
-        lanes.chores.push(Chore::RollBack {
+    lifecycle::end_stage(step, StageStatus::Failed)?;
+    lifecycle::record_revisions(step);
+    lifecycle::change_lanes(step, |locks| {
+        locks.lock(&stage.name).holder = Some(rollback);
+        locks.outbox.push(OutboxTask::RollBack {
             execution: rollback,
             stage: stage.name.clone(),
             target: target.execution,
@@ -160,6 +160,6 @@ pub(crate) fn after_failure(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
         });
     })?;
     let summary = format!("Stage {} failed and goes back to execution {}.", stage.name, target.execution);
-    crossing::ended(step, ExecutionStatus::Failed, Some(summary));
+    lifecycle::ended(step, ExecutionStatus::Failed, Some(summary));
     Ok(())
 }

@@ -6,11 +6,11 @@
 //! of failure when all rules hold.
 
 use pipeline::{ConditionKind, Pipeline, RetryMode, Stage, StageResult};
-use uuid::Uuid;
 
 use crate::command::Refusal;
-use crate::crossing;
 use crate::group;
+use crate::id::WorkerId;
+use crate::lifecycle;
 use crate::retry;
 use crate::rollback;
 use crate::state::{ActionStatus, ConditionStatus, RetryTrigger, StageRun, StageStatus};
@@ -20,7 +20,7 @@ use crate::stop;
 /// Something in the stage ended: looks what follows.
 ///
 /// After a failure the actions that run go on to their end, but no further group starts.
-pub(crate) fn advance(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refusal> {
+pub(crate) fn advance(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
     let Some(stage) = step.stage() else {
         return Err(Refusal::Nothing);
     };
@@ -35,8 +35,8 @@ pub(crate) fn advance(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(),
         return stop::stopped(step);
     }
     match decided {
-        None => after_actions(step, next),
-        Some((kind, met)) => after_condition(step, kind, met, next),
+        None => after_actions(step, next_worker),
+        Some((kind, met)) => after_condition(step, kind, met, next_worker),
     }
 }
 
@@ -61,70 +61,75 @@ pub(crate) fn after_condition(
     step: &mut Step<'_, '_>,
     kind: ConditionKind,
     met: bool,
-    next: Option<Uuid>,
+    next_worker: Option<WorkerId>,
 ) -> Result<(), Refusal> {
     match (kind, met) {
-        (ConditionKind::BeforeEntry, true) => after_actions(step, next),
-        (ConditionKind::OnSuccess, true) => crossing::leave_succeeded(step, next),
-        (ConditionKind::OnFailure, false) => crossing::leave_failed(step),
+        (ConditionKind::BeforeEntry, true) => after_actions(step, next_worker),
+        (ConditionKind::OnSuccess, true) => lifecycle::leave_succeeded(step, next_worker),
+        (ConditionKind::OnFailure, false) => lifecycle::leave_failed(step),
         _ => {
             let pipeline = step.pipeline.clone();
             let result =
                 declared(&pipeline, step).and_then(|stage| stage.condition(kind)).map(|condition| condition.result);
-            engage(step, result.unwrap_or(StageResult::Fail), next)
+            engage(step, result.unwrap_or(StageResult::Fail), next_worker)
         }
     }
 }
 
 /// No action runs and no condition is open: the next group, or what all or one failing brings.
-fn after_actions(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refusal> {
+fn after_actions(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
     let pipeline = step.pipeline.clone();
     let Some(declared) = declared(&pipeline, step) else {
         return Err(Refusal::Nothing);
     };
     if step.stage().is_some_and(|stage| stage.actions.iter().any(|action| action.status == ActionStatus::Failed)) {
-        return failed(step, next);
+        return failed(step, next_worker);
     }
     let mut stage = step.stage_cloned()?;
-    if group::request_next(step, &mut stage, declared, next) {
+    if group::request_next(step, &mut stage, declared, next_worker) {
         step.put_stage(stage);
         return Ok(());
     }
     match declared.condition(ConditionKind::OnSuccess).filter(|_| step.execution().rollback.is_none()) {
         Some(condition) => {
-            group::request_rules(step, &mut stage, ConditionKind::OnSuccess, condition, next);
+            group::request_rules(step, &mut stage, ConditionKind::OnSuccess, condition, next_worker);
             step.put_stage(stage);
             Ok(())
         }
-        None => crossing::leave_succeeded(step, next),
+        None => lifecycle::leave_succeeded(step, next_worker),
     }
 }
 
 /// The stage failed and is tried again at once, by the same execution; not in a pipeline that has been deleted.
-fn retry(step: &mut Step<'_, '_>, mode: RetryMode, trigger: RetryTrigger, next: Option<Uuid>) -> Result<(), Refusal> {
-    if !crossing::parallel(step) && step.lanes()?.deleted {
-        return crossing::leave_failed(step);
+fn retry(
+    step: &mut Step<'_, '_>,
+    mode: RetryMode,
+    trigger: RetryTrigger,
+    next_worker: Option<WorkerId>,
+) -> Result<(), Refusal> {
+    if !lifecycle::parallel(step) && step.locks()?.deleted {
+        return lifecycle::leave_failed(step);
     }
     if let Some(stage) = step.stage_mut() {
         stage.status = StageStatus::Failed;
     }
-    retry::again(step, mode, trigger, next)
+    retry::again(step, mode, trigger, next_worker)
 }
 
 /// An action failed. An execution that rolls back just fails: it must not lead to another of its kind.
-fn failed(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refusal> {
+fn failed(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
     if step.stage().is_some_and(|stage| stage.retries.wanted) {
-        return retry(step, RetryMode::FailedActions, RetryTrigger::Manual, next);
+        return retry(step, RetryMode::FailedActions, RetryTrigger::Manual, next_worker);
     }
     let pipeline = step.pipeline.clone();
     let failure = declared(&pipeline, step).and_then(|stage| stage.on_failure.as_ref());
     match failure.filter(|_| step.execution().rollback.is_none()) {
-        None => crossing::leave_failed(step),
+        None => lifecycle::leave_failed(step),
         Some(failure) => match &failure.condition {
-            None => engage(step, failure.result, next),
+            None => engage(step, failure.result, next_worker),
             Some(condition) => {
                 let mut stage = step.stage_cloned()?;
-                group::request_rules(step, &mut stage, ConditionKind::OnFailure, condition, next);
+                group::request_rules(step, &mut stage, ConditionKind::OnFailure, condition, next_worker);
                 step.put_stage(stage);
                 Ok(())
             }
@@ -133,10 +138,10 @@ fn failed(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refusal> {
 }
 
 /// A result takes effect.
-fn engage(step: &mut Step<'_, '_>, result: StageResult, next: Option<Uuid>) -> Result<(), Refusal> {
+fn engage(step: &mut Step<'_, '_>, result: StageResult, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
     match result {
-        StageResult::Fail => crossing::leave_failed(step),
-        StageResult::Skip => crossing::leave_skipped(step, next),
+        StageResult::Fail => lifecycle::leave_failed(step),
+        StageResult::Skip => lifecycle::leave_skipped(step, next_worker),
         StageResult::Rollback => rollback::after_failure(step),
         StageResult::Retry => {
             let pipeline = step.pipeline.clone();
@@ -144,8 +149,8 @@ fn engage(step: &mut Step<'_, '_>, result: StageResult, next: Option<Uuid>) -> R
             // One attempt is allowed. Source: CodePipeline API, `RetryStageMetadata`.
             let first = step.stage().is_some_and(|stage| stage.retries.automatic == 0);
             match failure.map(|failure| failure.retry).filter(|_| first) {
-                Some(mode) => retry(step, mode, RetryTrigger::Automatic, next),
-                None => crossing::leave_failed(step),
+                Some(mode) => retry(step, mode, RetryTrigger::Automatic, next_worker),
+                None => lifecycle::leave_failed(step),
             }
         }
     }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use pipeline::{ExecutionMode, Pipeline, limits};
 
 use crate::command::{Context, Decision, Refusal, State};
-use crate::crossing;
 use crate::id::ExecutionId;
-use crate::state::{Execution, ExecutionStatus, Head, Lanes, Position, RevisionOverride, Trigger};
+use crate::lifecycle;
+use crate::state::{Execution, ExecutionStatus, Head, Position, RevisionOverride, StageLocks, Trigger};
 use crate::step::Step;
 
 /// What a start asks for.
@@ -31,23 +31,23 @@ pub struct Start {
 pub fn start(
     pipeline: Arc<Pipeline>,
     head: &Head,
-    mut lanes: Lanes,
+    mut locks: StageLocks,
     start: Start,
     context: &mut Context<'_>,
 ) -> Result<Decision, Refusal> {
-    if lanes.deleted {
+    if locks.deleted {
         return Err(Refusal::Nothing);
     }
     let mode = pipeline.mode();
     // Source: CodePipeline user guide, 'Quotas'. In SUPERSEDED mode each stage has one execution in it and one in front.
-    if mode != ExecutionMode::Superseded && lanes.active().len() >= limits::CONCURRENT_EXECUTIONS {
+    if mode != ExecutionMode::Superseded && locks.active().len() >= limits::CONCURRENT_EXECUTIONS {
         return Err(Refusal::TooManyExecutions(limits::CONCURRENT_EXECUTIONS));
     }
     if mode == ExecutionMode::Parallel {
-        lanes.running.push(start.id);
+        locks.running.push(start.id);
     }
-    let number = lanes.next_number;
-    lanes.next_number += 1;
+    let number = locks.next_number;
+    locks.next_number += 1;
     let execution = Execution {
         id: start.id,
         pipeline: head.pipeline.clone(),
@@ -68,9 +68,9 @@ pub fn start(
         stop: None,
         rollback: None,
     };
-    let mut step = Step::new(State { pipeline, lanes: Some(lanes), execution, stage: None }, context);
+    let mut step = Step::new(State { pipeline, locks: Some(locks), execution, stage: None }, context);
     // Its number is taken, whether or not it comes to hold a stage.
-    step.lanes_mut()?;
-    crossing::arrive(&mut step, 0, None)?;
+    step.locks_mut()?;
+    lifecycle::arrive(&mut step, 0, None)?;
     Ok(step.into_decision())
 }

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use pipeline::{ActionName, ArtifactName, ConditionKind, ExecutionMode, PipelineName, StageName};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use crate::id::{ActionId, ExecutionId};
+use crate::id::{ActionId, ApprovalToken, ExecutionId, Incarnation, WorkerId};
 use crate::queue::JobRun;
 use crate::time::Timestamp;
 
@@ -16,7 +15,7 @@ pub struct Head {
     /// The pipeline's name.
     pub pipeline: PipelineName,
     /// Tells this pipeline from a deleted one of the same name.
-    pub incarnation: Uuid,
+    pub incarnation: Incarnation,
     /// The current version, from 1.
     pub version: u32,
     /// When it was created.
@@ -34,22 +33,22 @@ pub struct Head {
 
 /// Who holds and who waits for each stage of a pipeline; all rules of the execution modes live on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Lanes {
+pub struct StageLocks {
     /// The pipeline's name.
     pub pipeline: PipelineName,
     /// Which pipeline of that name.
-    pub incarnation: Uuid,
+    pub incarnation: Incarnation,
     /// The number that the next execution gets; numbers order executions by their start.
     pub next_number: u64,
     /// By stage name, since executions of different versions share the stages they have in common.
-    pub lanes: BTreeMap<StageName, Lane>,
-    /// Executions of mode PARALLEL that have not ended: they hold no lane and wait for none.
+    pub stages: BTreeMap<StageName, StageLock>,
+    /// Executions of mode PARALLEL that have not ended: they hold no lock and wait for none.
     #[serde(default)]
     pub running: Vec<ExecutionId>,
     /// What this item's last changes ask of executions other than the one that caused them.
     #[serde(default)]
-    pub chores: Vec<Chore>,
-    /// When the sweeper must look for chores that nobody took up.
+    pub outbox: Vec<OutboxTask>,
+    /// When the sweeper must look for outbox that nobody took up.
     #[serde(default)]
     pub due: Option<Timestamp>,
     /// Whether the pipeline has been deleted: its executions end at their next step.
@@ -60,16 +59,16 @@ pub struct Lanes {
     pub deleted_at: Option<Timestamp>,
 }
 
-impl Lanes {
-    /// The lanes of a new pipeline.
-    pub fn new(pipeline: PipelineName, incarnation: Uuid) -> Self {
+impl StageLocks {
+    /// The locks of a new pipeline.
+    pub fn new(pipeline: PipelineName, incarnation: Incarnation) -> Self {
         Self {
             pipeline,
             incarnation,
             next_number: 1,
-            lanes: BTreeMap::new(),
+            stages: BTreeMap::new(),
             running: Vec::new(),
-            chores: Vec::new(),
+            outbox: Vec::new(),
             due: None,
             deleted: false,
             deleted_at: None,
@@ -79,8 +78,8 @@ impl Lanes {
 
 /// One stage as executions share it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Lane {
-    /// The execution that is in the stage, or has been let in by a chore.
+pub struct StageLock {
+    /// The execution that is in the stage, or has been let in by a task.
     pub holder: Option<ExecutionId>,
     /// Those in front of the stage, oldest first.
     #[serde(default)]
@@ -151,7 +150,7 @@ pub struct Transition {
 
 /// Something that must be done to another execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Chore {
+pub enum OutboxTask {
     /// The execution has been given the stage and must enter it.
     Enter {
         /// Which execution.
@@ -184,7 +183,7 @@ pub enum Chore {
     },
 }
 
-impl Chore {
+impl OutboxTask {
     /// The execution to which it must be done.
     pub fn execution(&self) -> ExecutionId {
         match self {
@@ -230,7 +229,7 @@ pub struct Execution {
     /// The pipeline's name.
     pub pipeline: PipelineName,
     /// Which pipeline of that name.
-    pub incarnation: Uuid,
+    pub incarnation: Incarnation,
     /// The version with which it started; it keeps to it.
     pub version: u32,
     /// Its place in the order of starts, from 1.
@@ -483,7 +482,7 @@ pub enum ActionStatus {
     /// A worker is starting it, or does all its work itself.
     Claimed {
         /// Which worker.
-        worker: Uuid,
+        worker: WorkerId,
         /// Until when the claim holds.
         until: Timestamp,
     },
@@ -540,7 +539,7 @@ pub struct ActionRun {
     pub job: Option<JobRun>,
     /// The secret that an approval's answer must name.
     #[serde(default, skip_serializing_if = "unset")]
-    pub token: Option<Uuid>,
+    pub token: Option<ApprovalToken>,
     /// The provider's own id and page.
     #[serde(default, skip_serializing_if = "unset")]
     pub external: Option<External>,

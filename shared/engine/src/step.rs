@@ -6,10 +6,10 @@ use pipeline::{Action, Pipeline};
 use uuid::Uuid;
 
 use crate::command::{Context, Decision, Effect, Refusal, State};
-use crate::fit;
 use crate::id::ActionId;
+use crate::item_size;
 use crate::queue::{self, Queue};
-use crate::state::{ActionRun, ActionStatus, Execution, Lanes, StageRun, StoredOutputs};
+use crate::state::{ActionRun, ActionStatus, Execution, StageLocks, StageRun, StoredOutputs};
 use crate::time::Timestamp;
 
 /// One decision in the making. What is changed through it is marked and ends up in the [`Decision`].
@@ -19,7 +19,7 @@ pub(crate) struct Step<'a, 'b> {
     pub effects: Vec<Effect>,
     pub stored: Vec<StoredOutputs>,
     pub claimed: Vec<ActionId>,
-    lanes: Option<Lanes>,
+    locks: Option<StageLocks>,
     execution: Execution,
     stage: Option<StageRun>,
     /// The stage attempt as it was read, once it has been changed: the queues follow the difference.
@@ -30,7 +30,7 @@ pub(crate) struct Step<'a, 'b> {
 
 #[derive(Default)]
 struct Changed {
-    lanes: bool,
+    locks: bool,
     execution: bool,
     stage: bool,
 }
@@ -43,7 +43,7 @@ impl<'a, 'b> Step<'a, 'b> {
             effects: Vec::new(),
             stored: Vec::new(),
             claimed: Vec::new(),
-            lanes: state.lanes,
+            locks: state.locks,
             execution: state.execution,
             stage: state.stage,
             before: None,
@@ -66,14 +66,14 @@ impl<'a, 'b> Step<'a, 'b> {
         &mut self.execution
     }
 
-    pub fn lanes(&self) -> Result<&Lanes, Refusal> {
-        self.lanes.as_ref().ok_or(Refusal::LanesNeeded)
+    pub fn locks(&self) -> Result<&StageLocks, Refusal> {
+        self.locks.as_ref().ok_or(Refusal::LocksNeeded)
     }
 
-    pub fn lanes_mut(&mut self) -> Result<&mut Lanes, Refusal> {
-        let lanes = self.lanes.as_mut().ok_or(Refusal::LanesNeeded)?;
-        self.changed.lanes = true;
-        Ok(lanes)
+    pub fn locks_mut(&mut self) -> Result<&mut StageLocks, Refusal> {
+        let locks = self.locks.as_mut().ok_or(Refusal::LocksNeeded)?;
+        self.changed.locks = true;
+        Ok(locks)
     }
 
     pub fn stage(&self) -> Option<&StageRun> {
@@ -167,8 +167,8 @@ impl<'a, 'b> Step<'a, 'b> {
     }
 
     pub fn into_decision(mut self) -> Decision {
-        if let Some(lanes) = &mut self.lanes {
-            lanes.plan_sweep(self.context.now, self.context.policy);
+        if let Some(locks) = &mut self.locks {
+            locks.plan_sweep(self.context.now, self.context.policy);
         }
         let mut jobs = Vec::new();
         if let Some(stage) = self.stage.as_ref().filter(|_| self.changed.stage) {
@@ -177,12 +177,12 @@ impl<'a, 'b> Step<'a, 'b> {
         let mut stages = Vec::new();
         stages.extend(self.stage.filter(|_| self.changed.stage));
         stages.extend(self.entered);
-        stages.iter_mut().for_each(fit::stage);
+        stages.iter_mut().for_each(item_size::stage);
         if self.changed.execution {
-            fit::execution(&mut self.execution);
+            item_size::execution(&mut self.execution);
         }
         Decision {
-            lanes: self.lanes.filter(|_| self.changed.lanes),
+            locks: self.locks.filter(|_| self.changed.locks),
             execution: self.changed.execution.then_some(self.execution),
             stages,
             jobs,

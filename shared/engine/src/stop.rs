@@ -3,8 +3,10 @@
 //! Source: CodePipeline user guide, 'Stop a pipeline execution', and API, `StopPipelineExecution`.
 
 use crate::command::{Effect, Refusal};
-use crate::crossing;
-use crate::state::{ActionStatus, Chore, ConditionStatus, Execution, ExecutionStatus, Position, StageStatus, Stop};
+use crate::lifecycle;
+use crate::state::{
+    ActionStatus, ConditionStatus, Execution, ExecutionStatus, OutboxTask, Position, StageStatus, Stop,
+};
 use crate::step::Step;
 
 /// A person stops the execution. With `abandon` what runs is given up, and the end is there at once; without, what runs
@@ -22,7 +24,7 @@ pub(crate) fn stop(step: &mut Step<'_, '_>, abandon: bool, reason: Option<String
     match step.execution().position {
         Position::Waiting(index) => {
             let stage = step.pipeline.stages()[index].name.clone();
-            crossing::end(step, ExecutionStatus::Stopped, summary(step.execution()), &stage)
+            lifecycle::end(step, ExecutionStatus::Stopped, summary(step.execution()), &stage)
         }
         Position::In(_) if abandon => {
             give_up(step, ActionStatus::Abandoned, ConditionStatus::Abandoned);
@@ -53,9 +55,9 @@ pub(crate) fn stopped(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
         (false, true) => StageStatus::Succeeded,
         (false, false) => StageStatus::Stopped,
     };
-    let (_, name) = crossing::end_stage(step, status)?;
-    crossing::record_revisions(step);
-    crossing::end(step, ExecutionStatus::Stopped, summary(step.execution()), &name)
+    let (_, name) = lifecycle::end_stage(step, status)?;
+    lifecycle::record_revisions(step);
+    lifecycle::end(step, ExecutionStatus::Stopped, summary(step.execution()), &name)
 }
 
 /// Gives up everything that runs in the stage at hand.
@@ -96,23 +98,23 @@ fn ended(status: ExecutionStatus) -> &'static str {
     }
 }
 
-/// The chore `Cancel`: the pipeline was deleted.
+/// The task `Cancel`: the pipeline was deleted.
 pub(crate) fn cancel(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
     let id = step.execution().id;
-    let mine = |chore: &Chore| matches!(chore, Chore::Cancel { execution } if *execution == id);
-    if !step.lanes()?.chores.iter().any(mine) {
+    let mine = |task: &OutboxTask| matches!(task, OutboxTask::Cancel { execution } if *execution == id);
+    if !step.locks()?.outbox.iter().any(mine) {
         return Err(Refusal::Nothing);
     }
-    let lanes = step.lanes_mut()?;
-    lanes.done(mine);
-    lanes.running.retain(|running| *running != id);
+    let locks = step.locks_mut()?;
+    locks.done(mine);
+    locks.running.retain(|running| *running != id);
     let (Position::In(_) | Position::Waiting(_)) = step.execution().position else {
         return Ok(());
     };
     if step.stage().is_some_and(|stage| stage.status.is_open()) {
         give_up(step, ActionStatus::Abandoned, ConditionStatus::Cancelled);
-        crossing::end_stage(step, StageStatus::Cancelled)?;
+        lifecycle::end_stage(step, StageStatus::Cancelled)?;
     }
-    crossing::ended(step, ExecutionStatus::Cancelled, Some("The pipeline was deleted.".into()));
+    lifecycle::ended(step, ExecutionStatus::Cancelled, Some("The pipeline was deleted.".into()));
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! What is done to a pipeline's lanes as a whole: closing and opening the way into a stage, deleting the pipeline.
+//! What is done to a pipeline's locks as a whole: closing and opening the way into a stage, deleting the pipeline.
 
 use pipeline::{ExecutionMode, StageName};
 
 use crate::command::{Context, Decision, Effect, Refusal};
-use crate::state::{Chore, Lanes, Transition};
+use crate::state::{OutboxTask, StageLocks, Transition};
 
 /// A change of an inbound transition.
 #[derive(Clone, Debug)]
@@ -24,47 +24,47 @@ pub struct TransitionChange {
 /// [`Refusal::Nothing`] when the pipeline has been deleted; [`Refusal::NoTransitions`] in PARALLEL mode, where none can be
 /// closed. One that was closed before the mode became PARALLEL can be opened, for those who wait in front of it.
 pub fn set_transition(
-    mut lanes: Lanes,
+    mut locks: StageLocks,
     change: TransitionChange,
     context: &mut Context<'_>,
 ) -> Result<Decision, Refusal> {
-    if lanes.deleted {
+    if locks.deleted {
         return Err(Refusal::Nothing);
     }
-    let closed = lanes.lanes.get(&change.stage).is_some_and(|lane| lane.transition.disabled);
+    let closed = locks.stages.get(&change.stage).is_some_and(|lock| lock.transition.disabled);
     if change.mode == ExecutionMode::Parallel && (change.disable.is_some() || !closed) {
         return Err(Refusal::NoTransitions);
     }
-    lanes.lane(&change.stage).transition = Transition {
+    locks.lock(&change.stage).transition = Transition {
         disabled: change.disable.is_some(),
         reason: change.disable,
         changed_by: Some(change.by),
         changed_at: Some(context.now),
     };
-    let known = lanes.chores.len();
-    lanes.admit_next(&change.stage);
-    lanes.plan_sweep(context.now, context.policy);
-    let effects = lanes.chores[known..].iter().cloned().map(Effect::Chore).collect();
-    Ok(Decision { lanes: Some(lanes), effects, ..Decision::default() })
+    let known = locks.outbox.len();
+    locks.admit_next(&change.stage);
+    locks.plan_sweep(context.now, context.policy);
+    let effects = locks.outbox[known..].iter().cloned().map(Effect::Outbox).collect();
+    Ok(Decision { locks: Some(locks), effects, ..Decision::default() })
 }
 
-/// Closes all lanes of a deleted pipeline; its executions are cancelled by chores.
-pub fn delete(mut lanes: Lanes, context: &mut Context<'_>) -> Decision {
-    lanes.deleted = true;
-    lanes.deleted_at = Some(context.now);
+/// Closes all locks of a deleted pipeline; its executions are cancelled by outbox.
+pub fn delete(mut locks: StageLocks, context: &mut Context<'_>) -> Decision {
+    locks.deleted = true;
+    locks.deleted_at = Some(context.now);
     // A rollback that has not been made yet has nothing to cancel.
-    let unborn: Vec<_> = lanes
-        .chores
-        .extract_if(.., |chore| matches!(chore, Chore::RollBack { .. }))
-        .map(|chore| chore.execution())
+    let unborn: Vec<_> = locks
+        .outbox
+        .extract_if(.., |task| matches!(task, OutboxTask::RollBack { .. }))
+        .map(|task| task.execution())
         .collect();
-    for lane in lanes.lanes.values_mut() {
-        lane.holder = lane.holder.filter(|holder| !unborn.contains(holder));
+    for lock in locks.stages.values_mut() {
+        lock.holder = lock.holder.filter(|holder| !unborn.contains(holder));
     }
-    let executions = lanes.active();
-    let known = lanes.chores.len();
-    lanes.chores.extend(executions.into_iter().map(|execution| Chore::Cancel { execution }));
-    lanes.plan_sweep(context.now, context.policy);
-    let effects = lanes.chores[known..].iter().cloned().map(Effect::Chore).collect();
-    Decision { lanes: Some(lanes), effects, ..Decision::default() }
+    let executions = locks.active();
+    let known = locks.outbox.len();
+    locks.outbox.extend(executions.into_iter().map(|execution| OutboxTask::Cancel { execution }));
+    locks.plan_sweep(context.now, context.policy);
+    let effects = locks.outbox[known..].iter().cloned().map(Effect::Outbox).collect();
+    Decision { locks: Some(locks), effects, ..Decision::default() }
 }

@@ -4,16 +4,16 @@ use jiff::Timestamp as Time;
 use pipeline::{ConditionKind, Pipeline};
 
 use crate::group;
-use crate::state::{ActionRun, ActionStatus, Chore, Execution, ExecutionStatus, Lanes, Position, StageRun};
+use crate::state::{ActionRun, ActionStatus, Execution, ExecutionStatus, OutboxTask, Position, StageLocks, StageRun};
 use crate::time::Timestamp;
 
 /// What an execution waits for, a sentence for each thing; how it ended, when it has ended.
 ///
 /// `stage` is the attempt in which it is, if it is in one.
-pub fn why(execution: &Execution, pipeline: &Pipeline, lanes: &Lanes, stage: Option<&StageRun>) -> Vec<String> {
+pub fn why(execution: &Execution, pipeline: &Pipeline, locks: &StageLocks, stage: Option<&StageRun>) -> Vec<String> {
     match execution.position {
         Position::Out => vec![ended(execution)],
-        Position::Waiting(index) => vec![in_front(execution, pipeline, lanes, index)],
+        Position::Waiting(index) => vec![in_front(execution, pipeline, locks, index)],
         Position::In(_) => {
             let Some(stage) = stage else {
                 return vec!["It is about to enter a stage.".to_owned()];
@@ -39,37 +39,39 @@ fn ended(execution: &Execution) -> String {
     format!("It waits for nothing: it {how} at {}.{summary}", at(execution.updated))
 }
 
-fn in_front(execution: &Execution, pipeline: &Pipeline, lanes: &Lanes, index: usize) -> String {
+fn in_front(execution: &Execution, pipeline: &Pipeline, locks: &StageLocks, index: usize) -> String {
     let Some(declared) = pipeline.stages().get(index) else {
         return "It waits for a stage that its version does not have.".to_owned();
     };
     let name = &declared.name;
     let id = execution.id;
-    if let Some(chore) = lanes.chores.iter().find(|chore| chore.execution() == id) {
-        return match chore {
-            Chore::Supersede { by, .. } => format!("It was overtaken by execution {by} in front of stage {name}."),
-            Chore::Cancel { .. } => "Its pipeline was deleted.".to_owned(),
-            Chore::Enter { .. } | Chore::RollBack { .. } => format!("It was let into stage {name} and is entering."),
+    if let Some(task) = locks.outbox.iter().find(|task| task.execution() == id) {
+        return match task {
+            OutboxTask::Supersede { by, .. } => format!("It was overtaken by execution {by} in front of stage {name}."),
+            OutboxTask::Cancel { .. } => "Its pipeline was deleted.".to_owned(),
+            OutboxTask::Enter { .. } | OutboxTask::RollBack { .. } => {
+                format!("It was let into stage {name} and is entering.")
+            }
         };
     }
-    let Some(lane) = lanes.lanes.get(name) else {
+    let Some(lock) = locks.stages.get(name) else {
         return format!("It waits in front of stage {name}.");
     };
-    let ahead = lane.waiting.iter().take_while(|waiting| waiting.execution != id).count();
+    let ahead = lock.waiting.iter().take_while(|waiting| waiting.execution != id).count();
     let behind = match ahead {
         0 => String::new(),
         1 => ", behind 1 other that waits".to_owned(),
         more => format!(", behind {more} others that wait"),
     };
-    if lane.transition.disabled {
-        let by = lane.transition.changed_by.as_deref().filter(|by| !by.is_empty()).unwrap_or("somebody");
-        let when = lane.transition.changed_at.map(|when| format!(" at {}", at(when))).unwrap_or_default();
-        let reason = lane.transition.reason.as_deref().unwrap_or_default();
+    if lock.transition.disabled {
+        let by = lock.transition.changed_by.as_deref().filter(|by| !by.is_empty()).unwrap_or("somebody");
+        let when = lock.transition.changed_at.map(|when| format!(" at {}", at(when))).unwrap_or_default();
+        let reason = lock.transition.reason.as_deref().unwrap_or_default();
         return format!(
             "It waits in front of stage {name}{behind}: its transition was closed by {by}{when}, with the reason {reason:?}."
         );
     }
-    match lane.holder {
+    match lock.holder {
         Some(holder) => format!("It waits in front of stage {name}{behind}: execution {holder} is in it."),
         None => format!("It waits in front of stage {name}{behind}."),
     }

@@ -4,9 +4,8 @@
 use aws_sdk_sns::Client;
 use aws_sdk_sns::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::operation::publish::PublishError;
-use engine::{ActionError, Revision, Timestamp};
+use engine::{ActionError, ApprovalToken, Revision, Timestamp};
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::time::{minute, minutes};
 
@@ -76,7 +75,7 @@ pub struct ApprovalMessage {
     /// The action.
     pub action: String,
     /// What an answer by `PutApprovalResult` must name.
-    pub token: Uuid,
+    pub token: ApprovalToken,
     /// Until when it can be answered.
     pub expires: Timestamp,
     /// The signed link to the page on which it can be answered.
@@ -160,6 +159,7 @@ impl ApprovalMessage {
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
+    use uuid::Uuid;
 
     use super::*;
     use crate::testing::{Answer, Stub};
@@ -170,7 +170,7 @@ mod tests {
             pipeline: "MyFirstPipeline".into(),
             stage: "MyApprovalStage".into(),
             action: "MyApprovalAction".into(),
-            token: Uuid::from_u128(0x1a2b3c4d_573f_4ea7_a670_000000000001),
+            token: ApprovalToken(Uuid::from_u128(0x1a2b3c4d_573f_4ea7_a670_000000000001)),
             expires: Timestamp(1_467_922_920_000),
             review_link: "https://example.com/approve?v=1&m=xyz".into(),
             external_entity_link: Some("http://example.com".into()),

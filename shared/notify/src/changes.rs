@@ -125,7 +125,7 @@ fn of_action(old: Option<&ActionRun>, new: &ActionRun, stage: StageStatus) -> Ve
 
 #[cfg(test)]
 mod tests {
-    use engine::Timestamp;
+    use engine::{Timestamp, WorkerId};
     use uuid::Uuid;
 
     use super::*;
@@ -175,7 +175,7 @@ mod tests {
         requested.status = StageStatus::InProgress;
         requested.actions[0].status = ActionStatus::Requested;
         let mut claimed = requested.clone();
-        claimed.actions[0].status = ActionStatus::Claimed { worker: Uuid::from_u128(1), until: Timestamp(2) };
+        claimed.actions[0].status = ActionStatus::Claimed { worker: WorkerId(Uuid::from_u128(1)), until: Timestamp(2) };
         let mut running = requested.clone();
         running.actions[0].status = ActionStatus::Running;
         assert_eq!(of_stage(Some(&requested), &claimed), []);

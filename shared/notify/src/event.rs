@@ -27,7 +27,7 @@ pub struct StateChange {
 
 /// What an event tells beside the item that changed.
 #[derive(Clone, Copy, Debug)]
-pub struct Scene<'a> {
+pub struct EventBuilder<'a> {
     /// The execution.
     pub execution: &'a Execution,
     /// Its version of the pipeline; only events of actions need it.
@@ -42,7 +42,7 @@ pub struct Scene<'a> {
     pub failed: Option<&'a StageRun>,
 }
 
-impl Scene<'_> {
+impl EventBuilder<'_> {
     /// The event of an execution's change.
     pub fn of_execution(&self, state: State) -> StateChange {
         let execution = self.execution;
@@ -194,7 +194,9 @@ fn failure(stage: &StageRun) -> Value {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use engine::{ActionError, ExecutionId, ExecutionStatus, External, Position, Revision, StageStatus, Trigger};
+    use engine::{
+        ActionError, ExecutionId, ExecutionStatus, External, Incarnation, Position, Revision, StageStatus, Trigger,
+    };
     use pipeline::{ActionName, ExecutionMode, PipelineName, StageName};
     use uuid::Uuid;
 
@@ -207,7 +209,7 @@ pub(crate) mod tests {
         Execution {
             id: ExecutionId::from_random(Uuid::from_u128(0x12345678_1234_5678_abcd_12345678abcd)),
             pipeline: PipelineName::new("release").unwrap(),
-            incarnation: Uuid::from_u128(1),
+            incarnation: Incarnation(Uuid::from_u128(1)),
             version: 3,
             number: 1,
             mode: ExecutionMode::Superseded,
@@ -267,9 +269,9 @@ pub(crate) mod tests {
         BTreeMap::from([(name, artifact)])
     }
 
-    fn with<T>(failed: Option<&StageRun>, tell: impl FnOnce(&Scene<'_>) -> T) -> T {
+    fn with<T>(failed: Option<&StageRun>, tell: impl FnOnce(&EventBuilder<'_>) -> T) -> T {
         let (execution, pipeline, artifacts) = (execution(), example(), app());
-        tell(&Scene {
+        tell(&EventBuilder {
             execution: &execution,
             pipeline: Some(&pipeline),
             arn: "arn:aws:codepipeline:eu-west-1:123456789012:release",
@@ -281,7 +283,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_pipeline_event() {
-        let event = with(None, |scene| scene.of_execution(State::Started));
+        let event = with(None, |builder| builder.of_execution(State::Started));
         assert_eq!(event.detail_type, "CodePipeline Pipeline Execution State Change");
         assert_eq!(event.resource, "arn:aws:codepipeline:eu-west-1:123456789012:release");
         assert_eq!(event.time, START);
@@ -292,7 +294,7 @@ pub(crate) mod tests {
     #[test]
     fn a_failed_pipeline_names_stage_action_and_reason() {
         let stage = stage();
-        let event = with(Some(&stage), |scene| scene.of_execution(State::Failed));
+        let event = with(Some(&stage), |builder| builder.of_execution(State::Failed));
         assert_eq!(event.time, END);
         assert_eq!(event.detail["state"], "FAILED");
         let expected = json!({
@@ -301,28 +303,28 @@ pub(crate) mod tests {
             "failedStage": "Deploy",
         });
         assert_eq!(event.detail["additionalAttributes"], expected);
-        let succeeded = with(Some(&stage), |scene| scene.of_execution(State::Succeeded));
+        let succeeded = with(Some(&stage), |builder| builder.of_execution(State::Succeeded));
         assert_eq!(succeeded.detail.get("additionalAttributes"), None);
     }
 
     #[test]
     fn a_stage_event() {
-        let event = with(None, |scene| scene.of_stage(&stage(), &StageChange::Stage(State::Started)));
+        let event = with(None, |builder| builder.of_stage(&stage(), &StageChange::Stage(State::Started)));
         assert_eq!(event.detail_type, "CodePipeline Stage Execution State Change");
         let expected = r#"{"execution-id":"12345678-1234-8678-abcd-000000000000","pipeline":"release","pipeline-execution-attempt":1.0,"stage":"Deploy","start-time":"2026-11-23T13:49:40.208Z","state":"STARTED","version":3.0}"#;
         assert_eq!(event.detail.to_string(), expected);
         let mut again = stage();
         again.attempt = 2;
-        let event = with(None, |scene| scene.of_stage(&again, &StageChange::Stage(State::Resumed)));
+        let event = with(None, |builder| builder.of_stage(&again, &StageChange::Stage(State::Resumed)));
         assert_eq!(event.detail["pipeline-execution-attempt"], 2.0);
         assert_eq!(event.detail["stage-last-retry-attempt-time"], "2026-11-23T13:49:40.208Z");
-        let event = with(None, |scene| scene.of_stage(&stage(), &StageChange::Stage(State::Failed)));
+        let event = with(None, |builder| builder.of_stage(&stage(), &StageChange::Stage(State::Failed)));
         assert_eq!(event.detail["additionalAttributes"]["failedActions"][0]["action"], "Publish");
     }
 
     #[test]
     fn an_action_event_of_a_failure_has_its_reason() {
-        let event = with(None, |scene| scene.of_stage(&stage(), &StageChange::Action(0, State::Failed)));
+        let event = with(None, |builder| builder.of_stage(&stage(), &StageChange::Action(0, State::Failed)));
         assert_eq!(event.detail_type, "CodePipeline Action Execution State Change");
         assert_eq!(event.time, END);
         let expected = r#"{"action":"Publish","action-execution-id":"12345678-1234-8678-abcd-010000010000","execution-id":"12345678-1234-8678-abcd-000000000000","execution-result":{"error-code":"JobFailed","external-execution-id":"deploy-7","external-execution-summary":"no such bucket: site-bucket","external-execution-url":"https://example.com/7"},"input-artifacts":[{"name":"App","s3location":{"bucket":"artifacts-bucket","key":"release/App/x"}}],"pipeline":"release","pipeline-execution-attempt":1.0,"region":"eu-west-1","stage":"Deploy","start-time":"2026-11-23T13:49:41.208Z","state":"FAILED","type":{"category":"Deploy","owner":"AWS","provider":"S3","version":"1"},"version":3.0}"#;
@@ -331,7 +333,7 @@ pub(crate) mod tests {
 
     #[test]
     fn an_action_event_of_a_start_has_no_result() {
-        let event = with(None, |scene| scene.of_stage(&stage(), &StageChange::Action(0, State::Started)));
+        let event = with(None, |builder| builder.of_stage(&stage(), &StageChange::Action(0, State::Started)));
         assert_eq!(event.time, START.plus(2_000));
         assert_eq!(event.detail.get("execution-result"), None);
     }
@@ -351,7 +353,7 @@ pub(crate) mod tests {
             url: Some("https://example.com/9".into()),
             created: None,
         });
-        let event = with(None, |scene| scene.of_stage(&source, &StageChange::Action(0, State::Succeeded)));
+        let event = with(None, |builder| builder.of_stage(&source, &StageChange::Action(0, State::Succeeded)));
         assert_eq!(event.detail["type"]["category"], "Source");
         assert_eq!(event.detail["output-artifacts"][0]["s3location"]["bucket"], "artifacts-bucket");
         assert_eq!(event.detail.get("input-artifacts"), None);
@@ -366,7 +368,7 @@ pub(crate) mod tests {
     fn a_long_reason_is_cut() {
         let mut long = stage();
         long.actions[0].error = Some(ActionError { code: "JobFailed".into(), message: "é".repeat(100_000) });
-        let event = with(None, |scene| scene.of_stage(&long, &StageChange::Action(0, State::Failed)));
+        let event = with(None, |builder| builder.of_stage(&long, &StageChange::Action(0, State::Failed)));
         assert!(event.detail.to_string().len() < 20_000);
     }
 }

@@ -1,6 +1,6 @@
 //! What Millrace tells people and other programs.
 //!
-//! - [`changes`]: from two images of a table item to what happened in between; [`Scene`] turns each into CodePipeline's
+//! - [`changes`]: from two images of a table item to what happened in between; [`EventBuilder`] turns each into CodePipeline's
 //!   state-change event (both pure); [`Publisher`] puts events on the bus.
 //! - [`ApprovalMessage`]: what is sent to an approval's SNS topic: AWS's JSON, and for e-mail a text with a link.
 //! - [`Links`]: the signed links of those messages. The signature covers everything that a link decides.
@@ -8,9 +8,9 @@
 //! May touch EventBridge, SNS and KMS; of the engine only the types of its items.
 //!
 //! ```
-//! # fn show(old: &engine::StageRun, new: &engine::StageRun, scene: &notify::Scene<'_>) {
+//! # fn show(old: &engine::StageRun, new: &engine::StageRun, builder: &notify::EventBuilder<'_>) {
 //! for change in notify::changes::of_stage(Some(old), new) {
-//!     println!("{}", scene.of_stage(new, &change).detail);
+//!     println!("{}", builder.of_stage(new, &change).detail);
 //! }
 //! # }
 //! ```
@@ -27,7 +27,7 @@ mod testing;
 mod time;
 
 pub use approval::{ApprovalMessage, SendError};
-pub use event::{Scene, StateChange};
+pub use event::{EventBuilder, StateChange};
 pub use link::{LinkError, Links, Ticket};
 pub use publish::{Publisher, Unpublished};
 pub use time::minutes;

@@ -12,7 +12,7 @@ use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::MacAlgorithmSpec;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use engine::{ActionId, Timestamp};
+use engine::{ActionId, ApprovalToken, Timestamp};
 use url::Url;
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ pub struct Ticket {
     /// The attempt at the approval action.
     pub action_id: ActionId,
     /// The approval's token.
-    pub token: Uuid,
+    pub token: ApprovalToken,
     /// Until when the link is good.
     pub expires: Timestamp,
     /// The pipeline.
@@ -191,7 +191,7 @@ fn parse<'a>(query: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<(Tic
     let mac = BASE64_URL_SAFE_NO_PAD.decode(mac).ok().filter(|mac| mac.len() == MAC_LENGTH)?;
     let ticket = Ticket {
         action_id: id.parse().ok()?,
-        token: Uuid::try_parse(token).ok()?,
+        token: ApprovalToken(Uuid::try_parse(token).ok()?),
         expires: Timestamp(until.parse().ok()?),
         pipeline: pipeline.to_owned(),
         stage: stage.to_owned(),
@@ -215,7 +215,7 @@ mod tests {
     fn ticket() -> Ticket {
         Ticket {
             action_id: ExecutionId::from_random(Uuid::from_u128(7)).action(2, 0, 1),
-            token: Uuid::from_u128(9),
+            token: ApprovalToken(Uuid::from_u128(9)),
             expires: NOW.plus(1),
             pipeline: "release".into(),
             stage: "Gate".into(),

@@ -15,9 +15,9 @@ use crate::pipeline::{
 mod actions;
 mod artifacts;
 mod conditions;
+mod constraints;
 mod custom;
 mod references;
-mod shape;
 mod stores;
 mod structure;
 #[cfg(test)]
@@ -61,7 +61,7 @@ impl Pipeline {
 
 fn checked(declaration: Declaration, types: Option<&Types>) -> Result<Pipeline, Invalid> {
     let mut found = Findings::default();
-    shape::check(&declaration, &mut found);
+    constraints::check(&declaration, &mut found);
     structure::check(&declaration, &mut found);
     conditions::check(&declaration, &mut found);
     actions::check(&declaration, types, &mut found);
@@ -87,13 +87,13 @@ impl Findings {
     }
 
     /// A violation of a shape's constraint.
-    fn shape(&mut self, path: impl Display, message: impl Into<String>) {
+    fn constraint(&mut self, path: impl Display, message: impl Into<String>) {
         self.add(Kind::Validation, path, message);
     }
 
     fn name<T>(&mut self, name: Result<T, InvalidName>, path: impl Display) {
         if let Err(invalid) = name {
-            self.shape(path, invalid.to_string());
+            self.constraint(path, invalid.to_string());
         }
     }
 }
@@ -103,7 +103,7 @@ fn shown(text: &str) -> String {
     text.chars().take(100).collect()
 }
 
-/// The mode that the declaration asks for; anything unknown is reported by `shape`.
+/// The mode that the declaration asks for; anything unknown is reported by `constraints`.
 fn mode(declaration: &Declaration) -> ExecutionMode {
     match declaration.execution_mode.as_deref() {
         Some("QUEUED") => ExecutionMode::Queued,
@@ -112,7 +112,7 @@ fn mode(declaration: &Declaration) -> ExecutionMode {
     }
 }
 
-/// The type that the declaration asks for; anything unknown is reported by `shape`.
+/// The type that the declaration asks for; anything unknown is reported by `constraints`.
 fn pipeline_type(declaration: &Declaration) -> PipelineType {
     if declaration.pipeline_type.as_deref() == Some("V2") { PipelineType::V2 } else { PipelineType::V1 }
 }

@@ -10,9 +10,9 @@ use engine::Progress;
 use notify::{ApprovalMessage, LinkError, Links, SendError, Ticket};
 use runtime::{Clients, SettingError, Settings};
 
-use crate::access::Rights;
 use crate::configuration::{optional, title};
-use crate::fault::{Fault, JOB_FAILED, PERMISSION_ERROR};
+use crate::context::ActionContext;
+use crate::error::{JOB_FAILED, PERMISSION_ERROR, ProviderError};
 use crate::provider::Provider;
 
 pub(crate) struct Approval {
@@ -33,9 +33,9 @@ impl Approval {
         })
     }
 
-    async fn message(&self, task: &Task) -> Result<ApprovalMessage, Fault> {
+    async fn message(&self, task: &Task) -> Result<ApprovalMessage, ProviderError> {
         let (Some(token), Some(expires)) = (task.token, task.deadline) else {
-            return Err(Fault::last(
+            return Err(ProviderError::failed(
                 JOB_FAILED,
                 format!("{} was requested without a token or a time-out", title(task)),
             ));
@@ -66,13 +66,13 @@ impl Approval {
 
 #[async_trait]
 impl Provider for Approval {
-    async fn start(&self, rights: Rights<'_>) -> Result<Outcome, Fault> {
-        if let Some(topic) = optional(rights.task, "NotificationArn") {
+    async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        if let Some(topic) = optional(context.task, "NotificationArn") {
             let region = topic_region(topic).ok_or_else(|| {
-                Fault::configuration(format!("NotificationArn {topic:?} is not the ARN of an SNS topic"))
+                ProviderError::configuration(format!("NotificationArn {topic:?} is not the ARN of an SNS topic"))
             })?;
-            let sns = rights.session_in(region).await?.sns();
-            self.message(rights.task).await?.send(&sns, topic).await?;
+            let sns = context.session_in(region).await?.sns();
+            self.message(context.task).await?.send(&sns, topic).await?;
         }
         Ok(Outcome::Running { report: Progress::default(), poll: false })
     }
@@ -86,20 +86,20 @@ fn topic_region(arn: &str) -> Option<&str> {
     }
 }
 
-impl From<LinkError> for Fault {
+impl From<LinkError> for ProviderError {
     fn from(error: LinkError) -> Self {
         match error {
-            LinkError::Unavailable { .. } => Self::Retry(error.to_string()),
+            LinkError::Unavailable { .. } => Self::Retryable(error.to_string()),
             _ => Self::configuration(error.to_string()),
         }
     }
 }
 
-impl From<SendError> for Fault {
+impl From<SendError> for ProviderError {
     fn from(error: SendError) -> Self {
         match error.action_error() {
-            None => Self::Retry(error.to_string()),
-            Some(failure) if failure.code == PERMISSION_ERROR => Self::last(PERMISSION_ERROR, failure.message),
+            None => Self::Retryable(error.to_string()),
+            Some(failure) if failure.code == PERMISSION_ERROR => Self::failed(PERMISSION_ERROR, failure.message),
             Some(failure) => Self::configuration(failure.message),
         }
     }

@@ -4,7 +4,7 @@ use driver::Task;
 use engine::Timestamp;
 use pipeline::catalogue::rules;
 
-use crate::fault::Fault;
+use crate::error::ProviderError;
 
 /// The value of a key; an empty one counts as none.
 pub(crate) fn optional<'a>(task: &'a Task, key: &str) -> Option<&'a str> {
@@ -12,17 +12,17 @@ pub(crate) fn optional<'a>(task: &'a Task, key: &str) -> Option<&'a str> {
 }
 
 /// The value of a key that must be there. Validation has seen that it is, but a variable can resolve to nothing.
-pub(crate) fn required<'a>(task: &'a Task, key: &str) -> Result<&'a str, Fault> {
-    optional(task, key).ok_or_else(|| Fault::configuration(format!("{} needs a value for {key}", title(task))))
+pub(crate) fn required<'a>(task: &'a Task, key: &str) -> Result<&'a str, ProviderError> {
+    optional(task, key).ok_or_else(|| ProviderError::configuration(format!("{} needs a value for {key}", title(task))))
 }
 
 /// `true` or `false` in any case; none: false.
-pub(crate) fn flag(task: &Task, key: &str) -> Result<bool, Fault> {
+pub(crate) fn flag(task: &Task, key: &str) -> Result<bool, ProviderError> {
     match optional(task, key) {
         None => Ok(false),
         Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
         Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
-        Some(value) => Err(Fault::configuration(format!("{key} must be true or false, and is {value:?}"))),
+        Some(value) => Err(ProviderError::configuration(format!("{key} must be true or false, and is {value:?}"))),
     }
 }
 
@@ -40,10 +40,9 @@ pub(crate) fn requested(task: &Task) -> Option<Timestamp> {
 }
 
 /// The artifact store of the action's region and its key.
-pub(crate) fn store(task: &Task) -> Result<(&str, artifacts::Encryption), Fault> {
-    let (bucket, key) = task
-        .store
-        .as_ref()
-        .ok_or_else(|| Fault::configuration(format!("the pipeline has no artifact store in region {}", task.region)))?;
+pub(crate) fn store(task: &Task) -> Result<(&str, artifacts::Encryption), ProviderError> {
+    let (bucket, key) = task.store.as_ref().ok_or_else(|| {
+        ProviderError::configuration(format!("the pipeline has no artifact store in region {}", task.region))
+    })?;
     Ok((bucket, artifacts::Encryption::key(key.as_deref().unwrap_or_default())))
 }

@@ -3,12 +3,12 @@
 use driver::Task;
 use serde_json::{Value, json};
 
-use crate::access::Rights;
-use crate::fault::Fault;
+use crate::context::ActionContext;
+use crate::error::ProviderError;
 
 /// Credentials that reach the job's artifacts and nothing else.
-pub(crate) async fn credentials(rights: Rights<'_>) -> Result<Value, Fault> {
-    let credentials = rights.roles.for_job(rights.task).await?;
+pub(crate) async fn credentials(context: ActionContext<'_>) -> Result<Value, ProviderError> {
+    let credentials = context.roles.for_job(context.task).await?;
     Ok(json!({
         "accessKeyId": credentials.access_key_id(),
         "secretAccessKey": credentials.secret_access_key(),

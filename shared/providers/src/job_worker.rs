@@ -8,17 +8,17 @@ use driver::Outcome;
 use engine::Progress;
 use pipeline::custom::{CLIENT_ID, CLIENT_TOKEN};
 
-use crate::access::Rights;
 use crate::configuration::required;
-use crate::fault::Fault;
+use crate::context::ActionContext;
+use crate::error::ProviderError;
 use crate::provider::Provider;
 
 pub(crate) struct JobWorker;
 
 #[async_trait]
 impl Provider for JobWorker {
-    async fn start(&self, rights: Rights<'_>) -> Result<Outcome, Fault> {
-        let task = rights.task;
+    async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        let task = context.task;
         if task.action.type_id.owner.as_deref() == Some("ThirdParty") {
             // Nobody could ever prove that the job is for them.
             required(task, CLIENT_ID)?;

@@ -17,9 +17,9 @@ use engine::{External, Progress, Success};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::access::Rights;
 use crate::configuration::title;
-use crate::fault::{CONFIGURATION_ERROR, Fault, JOB_FAILED, PERMISSION_ERROR, REVISION_UNAVAILABLE};
+use crate::context::ActionContext;
+use crate::error::{CONFIGURATION_ERROR, JOB_FAILED, PERMISSION_ERROR, ProviderError, REVISION_UNAVAILABLE};
 use crate::job::{account, credentials, data};
 use crate::provider::Provider;
 
@@ -30,32 +30,36 @@ pub(crate) struct LambdaExecutor;
 
 #[async_trait]
 impl Provider for LambdaExecutor {
-    async fn start(&self, rights: Rights<'_>) -> Result<Outcome, Fault> {
-        let task = rights.task;
+    async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        let task = context.task;
         let function = task.action.custom.as_ref().and_then(|terms| terms.function.as_deref());
-        let function = function.ok_or_else(|| Fault::configuration(format!("{} has no function", title(task))))?;
+        let function =
+            function.ok_or_else(|| ProviderError::configuration(format!("{} has no function", title(task))))?;
         // The function is the provider's, and may live in one region only.
         let region = function.split(':').nth(3).filter(|region| !region.is_empty()).unwrap_or(&task.region);
-        let job = job(task, credentials(rights).await?);
-        let client = rights.session_in(region).await?.lambda();
+        let job = job(task, credentials(context).await?);
+        let client = context.session_in(region).await?.lambda();
         let answered = client.invoke().function_name(function).payload(Blob::new(job.to_string())).send().await;
         let answered = answered.map_err(|error| match error {
             // It may be at it still: to call it again would not make it quicker.
-            SdkError::TimeoutError(_) => Fault::last(
+            SdkError::TimeoutError(_) => ProviderError::failed(
                 JOB_FAILED,
                 format!("The function {function} did not answer in time; one that takes long must answer Continue"),
             ),
-            error => Fault::aws("Invoke", format!("the function {function}"), &error),
+            error => ProviderError::aws("Invoke", format!("the function {function}"), &error),
         })?;
         let payload = answered.payload().map(Blob::as_ref).unwrap_or_default();
         if let Some(kind) = answered.function_error() {
-            return Err(Fault::last(
+            return Err(ProviderError::failed(
                 JOB_FAILED,
                 format!("The function {function} failed ({kind}): {}", words(payload)),
             ));
         }
         let result: Answer = serde_json::from_slice(payload).map_err(|error| {
-            Fault::last(JOB_FAILED, format!("The function {function} answered what is no job result: {error}"))
+            ProviderError::failed(
+                JOB_FAILED,
+                format!("The function {function} answered what is no job result: {error}"),
+            )
         })?;
         result.outcome(task)
     }
@@ -103,7 +107,7 @@ struct Status {
 }
 
 impl Answer {
-    fn outcome(self, task: &Task) -> Result<Outcome, Fault> {
+    fn outcome(self, task: &Task) -> Result<Outcome, ProviderError> {
         let status = self.status.unwrap_or_default();
         let page = |id: &String| task.action.custom.as_ref()?.execution_page(&task.action.configuration, id);
         let external = status.external.map(|id| External { url: page(&id), id });
@@ -124,15 +128,15 @@ impl Answer {
             },
             "fail" => {
                 let message = status.summary.unwrap_or_else(|| "The function gave no reason.".to_owned());
-                Err(Fault::Final { code: failure(self.failure_type.as_deref()), message, report })
+                Err(ProviderError::Failed { code: failure(self.failure_type.as_deref()), message, report })
             }
             other => Err(invalid(format!("its result is {other:?}, and can be Success, Continue or Fail"))),
         }
     }
 }
 
-fn invalid(what: String) -> Fault {
-    Fault::last(JOB_FAILED, format!("The function's answer is no job result: {what}"))
+fn invalid(what: String) -> ProviderError {
+    ProviderError::failed(JOB_FAILED, format!("The function's answer is no job result: {what}"))
 }
 
 /// CodePipeline's `FailureType` for what the function calls the failure.

@@ -12,10 +12,10 @@ use driver::{Outcome, Task};
 use engine::{External, Progress};
 use serde_json::{Value, json};
 
-use crate::access::Rights;
 use crate::configuration::required;
 use crate::console;
-use crate::fault::Fault;
+use crate::context::ActionContext;
+use crate::error::ProviderError;
 use crate::job::{account, credentials, data};
 use crate::provider::Provider;
 
@@ -23,11 +23,11 @@ pub(crate) struct LambdaInvoke;
 
 #[async_trait]
 impl Provider for LambdaInvoke {
-    async fn start(&self, rights: Rights<'_>) -> Result<Outcome, Fault> {
-        let task = rights.task;
+    async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        let task = context.task;
         let function = required(task, "FunctionName")?;
-        let credentials = credentials(rights).await?;
-        let client = rights.session().await?.lambda();
+        let credentials = credentials(context).await?;
+        let client = context.session().await?.lambda();
         let invoked = client
             .invoke()
             .function_name(function)
@@ -35,7 +35,9 @@ impl Provider for LambdaInvoke {
             .payload(Blob::new(event(task, credentials).to_string()))
             .send()
             .await
-            .map_err(|error| Fault::aws("Invoke", format!("the function {function} in {}", task.region), &error))?;
+            .map_err(|error| {
+                ProviderError::aws("Invoke", format!("the function {function} in {}", task.region), &error)
+            })?;
         let id = invoked.request_id().map_or_else(|| task.id.to_string(), str::to_owned);
         let url = Some(console::lambda_log(&task.region, function));
         Ok(Outcome::Running {

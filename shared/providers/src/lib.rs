@@ -1,7 +1,7 @@
 //! Providers: what really runs actions.
 //!
 //! One file for each action type that is built, behind one internal trait; [`Registry`] finds the provider of an action
-//! and is what the driver calls. Each provider touches its own service only, with the rights of the pipeline's role or
+//! and is what the driver calls. Each provider touches its own service only, with the context of the pipeline's role or
 //! of the action's role assumed from it ([`runtime::Roles`]); artifacts go through the crate `artifacts`.
 //!
 //! | action type | file | ends |
@@ -16,7 +16,7 @@
 //! | Rule/... | `rules` | see there: the rules of stage conditions |
 //!
 //! What is wrong for good becomes [`driver::Outcome::Failed`], with one of CodePipeline's `FailureType`s and the
-//! service's own words about the thing they are about; what passes by itself is a [`driver::PerformError`].
+//! service's own words about the thing they are about; what passes by itself is a [`driver::ExecutorError`].
 //!
 //! ```no_run
 //! # async fn example(driver: driver::Driver, message: driver::Message, until: engine::Timestamp) -> anyhow::Result<()> {
@@ -30,11 +30,11 @@
 //! To add a provider: a file with a type that implements `Provider`, and a line in `Registry::provider`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-mod access;
 mod approval;
 mod configuration;
 mod console;
-mod fault;
+mod context;
+mod error;
 mod job;
 mod job_worker;
 mod lambda_executor;

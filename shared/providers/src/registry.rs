@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use driver::{Clock, Outcome, Perform, PerformError, Task, TaskInput};
+use driver::{ActionExecutor, Clock, ExecutorError, Outcome, Task, TaskInput};
 use engine::{ActionError, Progress};
 use futures::{StreamExt, TryStreamExt, stream};
 use pipeline::catalogue::rules;
 use runtime::{Clients, Roles, SettingError, Settings, SystemClock};
 
-use crate::access::Rights;
 use crate::approval::Approval;
-use crate::fault::{CONFIGURATION_ERROR, Fault};
+use crate::context::ActionContext;
+use crate::error::{CONFIGURATION_ERROR, ProviderError};
 use crate::job_worker::JobWorker;
 use crate::lambda_executor::LambdaExecutor;
 use crate::lambda_invoke::LambdaInvoke;
@@ -33,7 +33,7 @@ pub struct Registry {
 
 impl Registry {
     /// A registry whose providers act under the roles of pipelines and actions; only the links of approvals are signed
-    /// with the function's own rights.
+    /// with the function's own context.
     ///
     /// # Errors
     /// [`SettingError::Missing`] for the key of those links, or the address to which they lead.
@@ -79,25 +79,25 @@ impl Registry {
         }
     }
 
-    fn rights<'a>(&'a self, task: &'a Task) -> Rights<'a> {
-        Rights { roles: &self.roles, task, now: self.clock.now() }
+    fn context<'a>(&'a self, task: &'a Task) -> ActionContext<'a> {
+        ActionContext { roles: &self.roles, task, now: self.clock.now() }
     }
 
     /// Brings the input artifacts to the action's region, as the pipeline's role. As a rule they are there already,
     /// since `replicator` copies them as soon as they are made.
-    async fn bring_inputs(&self, task: &Task) -> Result<(), Fault> {
-        let rights = self.rights(task);
+    async fn bring_inputs(&self, task: &Task) -> Result<(), ProviderError> {
+        let context = self.context(task);
         stream::iter(task.inputs.iter().filter(|input| input.artifact.bucket != input.bucket))
             .map(Ok)
-            .try_for_each_concurrent(COPIES, |input| bring(rights, input))
+            .try_for_each_concurrent(COPIES, |input| bring(context, input))
             .await
     }
 }
 
-async fn bring(rights: Rights<'_>, input: &TaskInput) -> Result<(), Fault> {
+async fn bring(context: ActionContext<'_>, input: &TaskInput) -> Result<(), ProviderError> {
     let artifact = &input.artifact;
-    let from = rights.pipeline_bucket(&artifact.region, &artifact.bucket).await?;
-    let to = rights.pipeline_bucket(&rights.task.region, &input.bucket).await?;
+    let from = context.pipeline_bucket(&artifact.region, &artifact.bucket).await?;
+    let to = context.pipeline_bucket(&context.task.region, &input.bucket).await?;
     let key = artifacts::Encryption::key(input.key_id.as_deref().unwrap_or_default());
     artifacts::replicate(&from, &to, &artifact.key, &key).await?;
     Ok(())
@@ -118,39 +118,39 @@ fn not_built(task: &Task) -> Outcome {
     Outcome::Failed { error, report: Progress::default() }
 }
 
-fn outcome(result: Result<Outcome, Fault>) -> Result<Outcome, PerformError> {
-    result.or_else(|fault| {
-        let (error, report) = fault.into_failure().map_err(PerformError)?;
+fn outcome(result: Result<Outcome, ProviderError>) -> Result<Outcome, ExecutorError> {
+    result.or_else(|error| {
+        let (error, report) = error.into_failure().map_err(ExecutorError)?;
         Ok(Outcome::Failed { error, report })
     })
 }
 
 #[async_trait]
-impl Perform for Registry {
-    async fn start(&self, task: &Task) -> Result<Outcome, PerformError> {
+impl ActionExecutor for Registry {
+    async fn start(&self, task: &Task) -> Result<Outcome, ExecutorError> {
         let Some(provider) = self.provider(task) else { return Ok(not_built(task)) };
         let started = async {
             self.bring_inputs(task).await?;
-            provider.start(self.rights(task)).await
+            provider.start(self.context(task)).await
         };
         outcome(started.await)
     }
 
-    async fn poll(&self, task: &Task) -> Result<Outcome, PerformError> {
+    async fn poll(&self, task: &Task) -> Result<Outcome, ExecutorError> {
         let Some(provider) = self.provider(task) else { return Ok(not_built(task)) };
-        outcome(provider.poll(self.rights(task)).await)
+        outcome(provider.poll(self.context(task)).await)
     }
 
-    async fn cancel(&self, task: &Task) -> Result<(), PerformError> {
+    async fn cancel(&self, task: &Task) -> Result<(), ExecutorError> {
         let Some(provider) = self.provider(task) else { return Ok(()) };
-        match provider.cancel(self.rights(task)).await.map_err(Fault::into_failure) {
+        match provider.cancel(self.context(task)).await.map_err(ProviderError::into_failure) {
             Ok(()) => Ok(()),
             Err(Ok((error, _))) => {
                 // Nobody waits for the end of an action that was given up, and asking again would not help.
                 tracing::warn!(action = %task.id, code = error.code, "not stopped: {}", error.message);
                 Ok(())
             }
-            Err(Err(message)) => Err(PerformError(message)),
+            Err(Err(message)) => Err(ExecutorError(message)),
         }
     }
 }

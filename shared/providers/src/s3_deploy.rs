@@ -16,10 +16,10 @@ use engine::{External, Progress, Success, Timestamp};
 use futures::{TryStreamExt, stream};
 use tokio::sync::Semaphore;
 
-use crate::access::Rights;
 use crate::configuration::{flag, optional, requested, required};
 use crate::console;
-use crate::fault::Fault;
+use crate::context::ActionContext;
+use crate::error::ProviderError;
 use crate::provider::Provider;
 
 /// Artifacts unpacked at the same time. A worker has many actions in hand, and its temporary storage holds two of the
@@ -33,14 +33,16 @@ pub(crate) struct S3Deploy;
 
 #[async_trait]
 impl Provider for S3Deploy {
-    async fn start(&self, rights: Rights<'_>) -> Result<Outcome, Fault> {
-        let task = rights.task;
-        let input =
-            task.inputs.first().ok_or_else(|| Fault::configuration("an S3 deploy action needs one input artifact"))?;
+    async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        let task = context.task;
+        let input = task
+            .inputs
+            .first()
+            .ok_or_else(|| ProviderError::configuration("an S3 deploy action needs one input artifact"))?;
         let settings = settings(task)?;
         let bucket = required(task, "BucketName")?;
-        let store = rights.bucket(&input.bucket).await?;
-        let target = rights.bucket(bucket).await?;
+        let store = context.bucket(&input.bucket).await?;
+        let target = context.bucket(bucket).await?;
         let (summary, id, url) = if flag(task, "Extract")? {
             let prefix = object_key(task, optional(task, "ObjectKey").unwrap_or_default());
             // It is never closed; without a permit it would only be fuller.
@@ -64,12 +66,14 @@ impl Provider for S3Deploy {
     }
 }
 
-fn settings(task: &Task) -> Result<Settings, Fault> {
+fn settings(task: &Task) -> Result<Settings, ProviderError> {
     let acl = match optional(task, "CannedACL") {
         None => None,
         Some(name) if ObjectCannedAcl::values().contains(&name) => Some(ObjectCannedAcl::from(name)),
         Some(name) => {
-            return Err(Fault::configuration(format!("CannedACL is {name:?}, which is no canned ACL of objects")));
+            return Err(ProviderError::configuration(format!(
+                "CannedACL is {name:?}, which is no canned ACL of objects"
+            )));
         }
     };
     Ok(Settings {
@@ -111,7 +115,7 @@ async fn extract(
     target: &Bucket,
     prefix: &str,
     settings: &Settings,
-) -> Result<usize, Fault> {
+) -> Result<usize, ProviderError> {
     let limits = ZipLimits::default();
     let file = store.download(key, None, limits.total_bytes).await?;
     let zip = Zip::open(file, label, limits).await?;

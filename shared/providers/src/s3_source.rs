@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use driver::{Outcome, Task};
 use engine::{External, Progress, Revision, Success, Timestamp};
 
-use crate::access::Rights;
 use crate::configuration::{flag, required, store};
 use crate::console;
-use crate::fault::{CONFIGURATION_ERROR, Fault, REVISION_UNAVAILABLE};
+use crate::context::ActionContext;
+use crate::error::{CONFIGURATION_ERROR, ProviderError, REVISION_UNAVAILABLE};
 use crate::provider::Provider;
 
 /// Metadata that [`artifacts`] gives a copy: the version from which it was made.
@@ -28,21 +28,23 @@ struct Wanted {
 }
 
 /// What the configuration and the start of the execution ask for. Source: CodePipeline API, `SourceRevisionOverride`.
-fn wanted(task: &Task) -> Result<Wanted, Fault> {
+fn wanted(task: &Task) -> Result<Wanted, ProviderError> {
     let mut wanted = Wanted { key: required(task, "S3ObjectKey")?.to_owned(), version: None };
     for revision in &task.overrides {
         match revision.kind.as_str() {
             "S3_OBJECT_VERSION_ID" => wanted.version = Some(revision.value.clone()),
             "S3_OBJECT_KEY" if flag(task, "AllowOverrideForS3ObjectKey")? => wanted.key.clone_from(&revision.value),
             "S3_OBJECT_KEY" => {
-                return Err(Fault::configuration(format!(
+                return Err(ProviderError::configuration(format!(
                     "the start of the execution names the object key {:?}, but the action does not have \
                      AllowOverrideForS3ObjectKey set to true",
                     revision.value
                 )));
             }
             kind => {
-                return Err(Fault::configuration(format!("a revision of type {kind} has no meaning for an S3 source")));
+                return Err(ProviderError::configuration(format!(
+                    "a revision of type {kind} has no meaning for an S3 source"
+                )));
             }
         }
     }
@@ -50,18 +52,18 @@ fn wanted(task: &Task) -> Result<Wanted, Fault> {
 }
 
 /// Looks for the object, and says what is missing in the words of this action.
-async fn find(source: &Bucket, wanted: &Wanted) -> Result<Object, Fault> {
+async fn find(source: &Bucket, wanted: &Wanted) -> Result<Object, ProviderError> {
     let object = source.head(&wanted.key, wanted.version.as_deref()).await.map_err(|error| {
         let missing = error.is_not_found();
-        match Fault::from(error) {
-            Fault::Final { code: CONFIGURATION_ERROR, message, .. } if missing && wanted.version.is_some() => {
-                Fault::last(REVISION_UNAVAILABLE, message)
+        match ProviderError::from(error) {
+            ProviderError::Failed { code: CONFIGURATION_ERROR, message, .. } if missing && wanted.version.is_some() => {
+                ProviderError::failed(REVISION_UNAVAILABLE, message)
             }
-            fault => fault,
+            error => error,
         }
     })?;
     if object.version_id.is_none() {
-        return Err(Fault::configuration(format!(
+        return Err(ProviderError::configuration(format!(
             "the bucket {} of an S3 source must have versioning enabled, and the object {} has no version",
             source.name(),
             wanted.key
@@ -72,16 +74,16 @@ async fn find(source: &Bucket, wanted: &Wanted) -> Result<Object, Fault> {
 
 #[async_trait]
 impl Provider for S3Source {
-    async fn start(&self, rights: Rights<'_>) -> Result<Outcome, Fault> {
-        let task = rights.task;
+    async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        let task = context.task;
         let mut wanted = wanted(task)?;
         let (store_name, encryption) = store(task)?;
         let output = task
             .outputs
             .first()
-            .ok_or_else(|| Fault::configuration("an S3 source action needs one output artifact"))?;
-        let source = rights.bucket(required(task, "S3Bucket")?).await?;
-        let store = rights.bucket(store_name).await?;
+            .ok_or_else(|| ProviderError::configuration("an S3 source action needs one output artifact"))?;
+        let source = context.bucket(required(task, "S3Bucket")?).await?;
+        let store = context.bucket(store_name).await?;
         if task.reclaimed && wanted.version.is_none() {
             // The lost worker may have stored the artifact, and others may be about to hear of it: keep to its version.
             wanted.version =

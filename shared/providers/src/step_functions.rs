@@ -17,10 +17,10 @@ use aws_sdk_sfn::types::{ExecutionStatus, StateMachineType};
 use driver::{Outcome, Task};
 use engine::{External, Progress, Success};
 
-use crate::access::Rights;
 use crate::configuration::{optional, required, store, title};
 use crate::console;
-use crate::fault::{Fault, JOB_FAILED};
+use crate::context::ActionContext;
+use crate::error::{JOB_FAILED, ProviderError};
 use crate::provider::Provider;
 
 /// Longest name of an execution. Source: Step Functions API, `StartExecution`.
@@ -34,12 +34,12 @@ pub(crate) struct StepFunctions;
 
 #[async_trait]
 impl Provider for StepFunctions {
-    async fn start(&self, rights: Rights<'_>) -> Result<Outcome, Fault> {
-        let task = rights.task;
+    async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        let task = context.task;
         let machine = required(task, "StateMachineArn")?;
         let name = execution_name(task)?;
-        let input = input(rights).await?;
-        let client = rights.session().await?.sfn();
+        let input = input(context).await?;
+        let client = context.session().await?.sfn();
         let (started, express) = futures::join!(
             client.start_execution().state_machine_arn(machine).name(&name).input(input).send(),
             is_express_machine(&client, machine),
@@ -48,15 +48,15 @@ impl Provider for StepFunctions {
             Ok(started) => started.execution_arn,
             // Nobody else uses this name: an earlier worker started it, and it may have ended already.
             Err(error) if error.as_service_error().is_some_and(|it| it.is_execution_already_exists()) => {
-                execution_arn(machine, &name).ok_or_else(|| Fault::aws("StartExecution", machine, &error))?
+                execution_arn(machine, &name).ok_or_else(|| ProviderError::aws("StartExecution", machine, &error))?
             }
-            Err(error) => return Err(Fault::aws("StartExecution", machine, &error)),
+            Err(error) => return Err(ProviderError::aws("StartExecution", machine, &error)),
         };
         if !express && !is_express(&arn) {
             return Ok(Outcome::Running { report: report(task, arn, None), poll: true });
         }
         if !task.outputs.is_empty() {
-            return Err(Fault::configuration(format!(
+            return Err(ProviderError::configuration(format!(
                 "{machine} is an express state machine, whose action cannot have an output artifact"
             )));
         }
@@ -67,18 +67,18 @@ impl Provider for StepFunctions {
         }))
     }
 
-    async fn poll(&self, rights: Rights<'_>) -> Result<Outcome, Fault> {
-        let task = rights.task;
+    async fn poll(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        let task = context.task;
         let arn = running(task)?;
-        let client = rights.session().await?.sfn();
+        let client = context.session().await?.sfn();
         let found = client
             .describe_execution()
             .execution_arn(&arn)
             .send()
             .await
-            .map_err(|error| Fault::aws("DescribeExecution", &arn, &error))?;
+            .map_err(|error| ProviderError::aws("DescribeExecution", &arn, &error))?;
         match found.status {
-            ExecutionStatus::Succeeded => succeeded(rights, arn, &found).await,
+            ExecutionStatus::Succeeded => succeeded(context, arn, &found).await,
             ExecutionStatus::Failed | ExecutionStatus::TimedOut | ExecutionStatus::Aborted => {
                 Err(failed(task, arn, &found))
             }
@@ -86,26 +86,26 @@ impl Provider for StepFunctions {
         }
     }
 
-    async fn cancel(&self, rights: Rights<'_>) -> Result<(), Fault> {
-        let task = rights.task;
+    async fn cancel(&self, context: ActionContext<'_>) -> Result<(), ProviderError> {
+        let task = context.task;
         let arn = running(task)?;
         if is_express(&arn) {
             return Ok(());
         }
-        let client = rights.session().await?.sfn();
+        let client = context.session().await?.sfn();
         let cause = format!("Pipeline execution {} gave up the action {}.", task.execution(), task.action.name);
         let stopped =
             client.stop_execution().execution_arn(&arn).error("PipelineAction.Stopped").cause(cause).send().await;
         match stopped {
             Ok(_) => Ok(()),
             Err(error) if error.as_service_error().is_some_and(|it| it.is_execution_does_not_exist()) => Ok(()),
-            Err(error) => Err(Fault::aws("StopExecution", &arn, &error)),
+            Err(error) => Err(ProviderError::aws("StopExecution", &arn, &error)),
         }
     }
 }
 
 /// The name under which this attempt is executed.
-fn execution_name(task: &Task) -> Result<String, Fault> {
+fn execution_name(task: &Task) -> Result<String, ProviderError> {
     let id = task.id.first_turn();
     let name = match optional(task, "ExecutionNamePrefix") {
         Some(prefix) => format!("{prefix}-{id}"),
@@ -113,7 +113,7 @@ fn execution_name(task: &Task) -> Result<String, Fault> {
     };
     if name.chars().count() > LONGEST_NAME {
         let most = LONGEST_NAME - id.to_string().len() - 1;
-        return Err(Fault::configuration(format!(
+        return Err(ProviderError::configuration(format!(
             "ExecutionNamePrefix is too long: an execution's name has {LONGEST_NAME} characters at most, so the prefix \
              can have {most}"
         )));
@@ -145,13 +145,13 @@ fn is_express(execution_arn: &str) -> bool {
 }
 
 /// The execution that was started, also when its start was not written down.
-fn running(task: &Task) -> Result<String, Fault> {
+fn running(task: &Task) -> Result<String, ProviderError> {
     match &task.external {
         Some(external) => Ok(external.id.clone()),
         None => {
             let machine = required(task, "StateMachineArn")?;
             execution_arn(machine, &execution_name(task)?).ok_or_else(|| {
-                Fault::configuration(format!("StateMachineArn {machine:?} is not the ARN of a state machine"))
+                ProviderError::configuration(format!("StateMachineArn {machine:?} is not the ARN of a state machine"))
             })
         }
     }
@@ -163,43 +163,50 @@ fn report(task: &Task, arn: String, summary: Option<String>) -> Progress {
 }
 
 /// What the state machine is given.
-async fn input(rights: Rights<'_>) -> Result<String, Fault> {
-    let task = rights.task;
+async fn input(context: ActionContext<'_>) -> Result<String, ProviderError> {
+    let task = context.task;
     match optional(task, "InputType").unwrap_or("Literal") {
         "Literal" => Ok(optional(task, "Input").unwrap_or("{}").to_owned()),
         "FilePath" => {
             let path = required(task, "Input")?;
             let input = task.inputs.first().ok_or_else(|| {
-                Fault::configuration(format!("{} needs an input artifact, as its InputType is FilePath", title(task)))
+                ProviderError::configuration(format!(
+                    "{} needs an input artifact, as its InputType is FilePath",
+                    title(task)
+                ))
             })?;
-            let store = rights.bucket(&input.bucket).await?;
+            let store = context.bucket(&input.bucket).await?;
             file(&store, &input.artifact.key, &format!("the input artifact {}", input.artifact.name), path).await
         }
-        other => Err(Fault::configuration(format!("InputType is {other:?}, and can be Literal or FilePath"))),
+        other => Err(ProviderError::configuration(format!("InputType is {other:?}, and can be Literal or FilePath"))),
     }
 }
 
 /// A file of an artifact.
-async fn file(store: &Bucket, key: &str, label: &str, path: &str) -> Result<String, Fault> {
+async fn file(store: &Bucket, key: &str, label: &str, path: &str) -> Result<String, ProviderError> {
     let limits = ZipLimits::default();
     let archive = store.download(key, None, limits.total_bytes).await?;
     let content = Zip::open(archive, label, limits).await?.read(path, LONGEST_INPUT).await?;
     String::from_utf8(content.to_vec())
-        .map_err(|_| Fault::last(JOB_FAILED, format!("the file {path} in {label} is not UTF-8 text")))
+        .map_err(|_| ProviderError::failed(JOB_FAILED, format!("the file {path} in {label} is not UTF-8 text")))
 }
 
-async fn succeeded(rights: Rights<'_>, arn: String, found: &DescribeExecutionOutput) -> Result<Outcome, Fault> {
-    let task = rights.task;
+async fn succeeded(
+    context: ActionContext<'_>,
+    arn: String,
+    found: &DescribeExecutionOutput,
+) -> Result<Outcome, ProviderError> {
+    let task = context.task;
     if let Some(artifact) = task.outputs.first() {
         let output = found.output.as_deref().ok_or_else(|| {
-            Fault::last(
+            ProviderError::failed(
                 JOB_FAILED,
                 format!("Step Functions did not give out the output of {arn}, so there is no artifact"),
             )
         })?;
         let (bucket, encryption) = store(task)?;
         let zip = write_zip([(OUTPUT_FILE, output)])?;
-        let bucket = rights.bucket(bucket).await?;
+        let bucket = context.bucket(bucket).await?;
         bucket.put(&artifact.key, &zip.into(), &Settings::encrypted(encryption)).await?;
     }
     let variables = [("StateMachineArn", found.state_machine_arn.clone()), ("ExecutionArn", arn.clone())];
@@ -211,12 +218,12 @@ async fn succeeded(rights: Rights<'_>, arn: String, found: &DescribeExecutionOut
     }))
 }
 
-fn failed(task: &Task, arn: String, found: &DescribeExecutionOutput) -> Fault {
+fn failed(task: &Task, arn: String, found: &DescribeExecutionOutput) -> ProviderError {
     let mut message = format!("The state machine execution {arn} ended as {}", found.status.as_str());
     for words in [&found.error, &found.cause].into_iter().flatten() {
         message = format!("{message}: {words}");
     }
-    Fault::Final { code: JOB_FAILED, message, report: report(task, arn, None) }
+    ProviderError::Failed { code: JOB_FAILED, message, report: report(task, arn, None) }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! |---|---|---|---|---|
 //! | head | `P#name` | `HEAD` | `PIPELINES`, name | |
 //! | declaration | `P#name` | `V#incarnation#version` | | |
-//! | lanes | `P#name` | `LANES#incarnation` | | while it has chores |
+//! | locks | `P#name` | `LOCKS#incarnation` | | while it has outbox |
 //! | start token | `P#name` | `TOKEN#incarnation#token` | | |
 //! | execution | `E#id` | `EXECUTION` | `P#name#incarnation`, newest first | |
 //! | stage attempt | `E#id` | `STAGE#index#attempt` | | while actions are in flight |
@@ -17,7 +17,9 @@
 
 use std::collections::BTreeMap;
 
-use engine::{ActionId, Execution, ExecutionId, Head, Job, Lanes, Queue, StageRun, StoredOutputs, Timestamp};
+use engine::{
+    ActionId, Execution, ExecutionId, Head, Incarnation, Job, Queue, StageLocks, StageRun, StoredOutputs, Timestamp,
+};
 use pipeline::custom::{Definition, Terms};
 use pipeline::webhook::{Secret, Webhook};
 use pipeline::{ActionName, Declaration, PipelineName, TypeId, WebhookName};
@@ -26,7 +28,7 @@ use uuid::Uuid;
 
 use crate::parts::{DeclarationPart, Parts};
 
-/// Deleted pipelines' lanes are kept for this many seconds, for executions that still end: 90 days.
+/// Deleted pipelines' locks are kept for this many seconds, for executions that still end: 90 days.
 const TOMBSTONE_SECONDS: i64 = 90 * 24 * 3_600;
 /// A start's client token is remembered for this many seconds: a day.
 const TOKEN_SECONDS: i64 = 24 * 3_600;
@@ -37,7 +39,7 @@ pub struct StoredDeclaration {
     /// The pipeline's name.
     pub pipeline: PipelineName,
     /// Which pipeline of that name.
-    pub incarnation: Uuid,
+    pub incarnation: Incarnation,
     /// From 1.
     pub version: u32,
     /// When it was stored.
@@ -86,7 +88,7 @@ pub struct ActionRevision {
     /// The pipeline.
     pub pipeline: PipelineName,
     /// Which pipeline of that name.
-    pub incarnation: Uuid,
+    pub incarnation: Incarnation,
     /// The source action.
     pub action: ActionName,
     /// The revision's id.
@@ -122,7 +124,7 @@ pub struct StartToken {
     /// The pipeline.
     pub pipeline: PipelineName,
     /// Which pipeline of that name.
-    pub incarnation: Uuid,
+    pub incarnation: Incarnation,
     /// The caller's token.
     pub token: String,
     /// The execution that it started.
@@ -137,7 +139,7 @@ pub struct StartToken {
 pub enum Entity {
     Head(Head),
     Declaration(StoredDeclaration),
-    Lanes(Lanes),
+    StageLocks(StageLocks),
     Token(StartToken),
     Execution(Execution),
     Stage(StageRun),
@@ -156,11 +158,11 @@ pub enum Key {
     /// A pipeline's head.
     Head(PipelineName),
     /// A version of a declaration.
-    Declaration(PipelineName, Uuid, u32),
-    /// A pipeline's lanes.
-    Lanes(PipelineName, Uuid),
+    Declaration(PipelineName, Incarnation, u32),
+    /// A pipeline's locks.
+    StageLocks(PipelineName, Incarnation),
     /// A client token.
-    Token(PipelineName, Uuid, String),
+    Token(PipelineName, Incarnation, String),
     /// An execution.
     Execution(ExecutionId),
     /// A stage attempt: stage index, attempt.
@@ -174,7 +176,7 @@ pub enum Key {
     /// A webhook.
     Webhook(WebhookName),
     /// The revision last reported for a source action.
-    Revision(PipelineName, Uuid, ActionName),
+    Revision(PipelineName, Incarnation, ActionName),
     /// An action type.
     ActionType(TypeId),
     /// A job in its queue: since when, which.
@@ -187,7 +189,7 @@ pub enum Listing {
     /// All heads by name.
     Pipelines,
     /// Executions of a pipeline, newest first.
-    Executions(PipelineName, Uuid),
+    Executions(PipelineName, Incarnation),
     /// Stage attempts of an execution, by stage and attempt.
     Stages(ExecutionId),
     /// Who watches a source.
@@ -227,7 +229,7 @@ impl Key {
             Self::Declaration(name, incarnation, version) => {
                 (format!("P#{name}"), format!("V#{incarnation}#{version:010}"))
             }
-            Self::Lanes(name, incarnation) => (format!("P#{name}"), format!("LANES#{incarnation}")),
+            Self::StageLocks(name, incarnation) => (format!("P#{name}"), format!("LOCKS#{incarnation}")),
             Self::Token(name, incarnation, token) => (format!("P#{name}"), format!("TOKEN#{incarnation}#{token}")),
             Self::Execution(id) => (format!("E#{id}"), "EXECUTION".into()),
             Self::Stage(id, stage, attempt) => (format!("E#{id}"), format!("STAGE#{stage:03}#{attempt:05}")),
@@ -243,10 +245,10 @@ impl Key {
         }
     }
 
-    /// The key of an item that is due, from its partition and sort key: lanes or a stage attempt.
+    /// The key of an item that is due, from its partition and sort key: locks or a stage attempt.
     pub fn due_from(pk: &str, sk: &str) -> Option<Self> {
-        if let (Some(name), Some(incarnation)) = (pk.strip_prefix("P#"), sk.strip_prefix("LANES#")) {
-            return Some(Self::Lanes(PipelineName::new(name).ok()?, incarnation.parse().ok()?));
+        if let (Some(name), Some(incarnation)) = (pk.strip_prefix("P#"), sk.strip_prefix("LOCKS#")) {
+            return Some(Self::StageLocks(PipelineName::new(name).ok()?, incarnation.parse().ok()?));
         }
         let (stage, attempt) = sk.strip_prefix("STAGE#")?.split_once('#')?;
         Some(Self::Stage(pk.strip_prefix("E#")?.parse().ok()?, stage.parse().ok()?, attempt.parse().ok()?))
@@ -274,7 +276,7 @@ impl Entity {
         match self {
             Self::Head(head) => Key::Head(head.pipeline.clone()),
             Self::Declaration(it) => Key::Declaration(it.pipeline.clone(), it.incarnation, it.version),
-            Self::Lanes(lanes) => Key::Lanes(lanes.pipeline.clone(), lanes.incarnation),
+            Self::StageLocks(locks) => Key::StageLocks(locks.pipeline.clone(), locks.incarnation),
             Self::Token(it) => Key::Token(it.pipeline.clone(), it.incarnation, it.token.clone()),
             Self::Execution(execution) => Key::Execution(execution.id),
             Self::Stage(stage) => Key::Stage(stage.execution, stage.stage, stage.attempt),
@@ -293,7 +295,7 @@ impl Entity {
         match self {
             Self::Head(_) => "HEAD",
             Self::Declaration(_) => "DECLARATION",
-            Self::Lanes(_) => "LANES",
+            Self::StageLocks(_) => "LOCKS",
             Self::Token(_) => "TOKEN",
             Self::Execution(_) => "EXECUTION",
             Self::Stage(_) => "STAGE",
@@ -322,7 +324,7 @@ impl Entity {
     /// When the sweeper must look at it.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         match self {
-            Self::Lanes(lanes) => lanes.due,
+            Self::StageLocks(locks) => locks.due,
             Self::Stage(stage) => stage.due(),
             _ => None,
         }
@@ -332,8 +334,8 @@ impl Entity {
     pub(crate) fn expires(&self) -> Option<i64> {
         match self {
             Self::Token(token) => Some(token.created.0 / 1_000 + TOKEN_SECONDS),
-            Self::Lanes(lanes) if lanes.deleted && lanes.chores.is_empty() => {
-                let changed = lanes.deleted_at.unwrap_or_default();
+            Self::StageLocks(locks) if locks.deleted && locks.outbox.is_empty() => {
+                let changed = locks.deleted_at.unwrap_or_default();
                 Some(changed.0 / 1_000 + TOMBSTONE_SECONDS)
             }
             _ => None,
@@ -348,7 +350,7 @@ impl Entity {
         match self {
             Self::Head(it) => serde_json::to_string(it),
             Self::Declaration(it) => serde_json::to_string(it),
-            Self::Lanes(it) => serde_json::to_string(it),
+            Self::StageLocks(it) => serde_json::to_string(it),
             Self::Token(it) => serde_json::to_string(it),
             Self::Execution(it) => serde_json::to_string(it),
             Self::Stage(it) => serde_json::to_string(it),
@@ -370,7 +372,7 @@ impl Entity {
         Ok(match kind {
             "HEAD" => Self::Head(serde_json::from_str(body)?),
             "DECLARATION" => Self::Declaration(serde_json::from_str(body)?),
-            "LANES" => Self::Lanes(serde_json::from_str(body)?),
+            "LOCKS" => Self::StageLocks(serde_json::from_str(body)?),
             "TOKEN" => Self::Token(serde_json::from_str(body)?),
             "EXECUTION" => Self::Execution(serde_json::from_str(body)?),
             "STAGE" => Self::Stage(serde_json::from_str(body)?),

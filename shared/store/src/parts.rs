@@ -86,6 +86,8 @@ pub async fn load_declaration(store: &dyn Store, key: Key) -> Result<Option<Stor
 
 #[cfg(test)]
 mod tests {
+    use engine::Incarnation;
+
     use super::*;
 
     fn stored(description: &str, variables: usize) -> StoredDeclaration {
@@ -93,7 +95,7 @@ mod tests {
         let variables: Vec<_> = (0..variables).map(variable).collect();
         StoredDeclaration {
             pipeline: PipelineName::new("release").unwrap(),
-            incarnation: Uuid::from_u128(1),
+            incarnation: Incarnation(Uuid::from_u128(1)),
             version: 1,
             created: engine::Timestamp(0),
             declaration: serde_json::from_value(serde_json::json!({"name": "release", "variables": variables}))

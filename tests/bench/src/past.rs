@@ -2,7 +2,7 @@
 //! their own. To run ten thousand would take hours; what the table holds of them is the same.
 
 use anyhow::{Context, Result, bail};
-use engine::{ExecutionId, Lanes, StageRun};
+use engine::{ExecutionId, Incarnation, StageLocks, StageRun};
 use futures::{StreamExt, TryStreamExt};
 use pipeline::PipelineName;
 use store::{DynamoStore, Entity, Expect, Key, Listing, Store, Versioned, Write};
@@ -45,14 +45,19 @@ async fn load(store: &DynamoStore, key: Key) -> Result<Option<Versioned>> {
     Ok(store.load(&[key]).await?.pop().flatten())
 }
 
-async fn take_numbers(store: &DynamoStore, pipeline: &PipelineName, incarnation: Uuid, total: u64) -> Result<u64> {
-    let found = load(store, Key::Lanes(pipeline.clone(), incarnation)).await?;
-    let Some(Versioned { entity: Entity::Lanes(lanes), revision }) = found else {
-        bail!("the pipeline {pipeline} has no lanes");
+async fn take_numbers(
+    store: &DynamoStore,
+    pipeline: &PipelineName,
+    incarnation: Incarnation,
+    total: u64,
+) -> Result<u64> {
+    let found = load(store, Key::StageLocks(pipeline.clone(), incarnation)).await?;
+    let Some(Versioned { entity: Entity::StageLocks(locks), revision }) = found else {
+        bail!("the pipeline {pipeline} has no locks");
     };
-    let first = lanes.next_number;
-    let lanes = Lanes { next_number: first.max(total + 1), ..lanes };
-    let write = Write::Put { entity: Entity::Lanes(lanes), expect: Expect::Revision(revision) };
+    let first = locks.next_number;
+    let locks = StageLocks { next_number: first.max(total + 1), ..locks };
+    let write = Write::Put { entity: Entity::StageLocks(locks), expect: Expect::Revision(revision) };
     store.commit(vec![write]).await.context("the pipeline is not at rest")?;
     Ok(first)
 }

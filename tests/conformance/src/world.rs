@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api::App;
 use async_trait::async_trait;
-use driver::{Clock, Dispatch, DispatchError, Driver, Message, Outcome, Perform, PerformError, Setup, Task};
+use driver::{ActionExecutor, Clock, Dispatch, DispatchError, Driver, ExecutorError, Message, Outcome, Setup, Task};
 use engine::{ActionError, Policy, Progress, Revision, Success, Timestamp};
 use lambda_http::{Body, IntoResponse};
 use runtime::{Clients, Roles};
@@ -161,8 +161,8 @@ impl Dispatch for Outbox {
 struct Providers;
 
 #[async_trait]
-impl Perform for Providers {
-    async fn start(&self, task: &Task) -> Result<Outcome, PerformError> {
+impl ActionExecutor for Providers {
+    async fn start(&self, task: &Task) -> Result<Outcome, ExecutorError> {
         let report = Progress::default();
         Ok(match (task.action.type_id.category.as_str(), task.action.name.as_str()) {
             (_, "Broken") => Outcome::Failed {
@@ -180,11 +180,11 @@ impl Perform for Providers {
         })
     }
 
-    async fn poll(&self, _: &Task) -> Result<Outcome, PerformError> {
-        Err(PerformError("nothing here is polled".into()))
+    async fn poll(&self, _: &Task) -> Result<Outcome, ExecutorError> {
+        Err(ExecutorError("nothing here is polled".into()))
     }
 
-    async fn cancel(&self, _: &Task) -> Result<(), PerformError> {
+    async fn cancel(&self, _: &Task) -> Result<(), ExecutorError> {
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The real engine over items in memory, driven with the model's commands.
 //!
-//! It holds no rule: it keeps what decisions hold, does the chores on the lanes, and finds the ids that a command
-//! means. Where the driver has a choice (which chore first, whether an action is reported as started before it ends,
+//! It holds no rule: it keeps what decisions hold, does the outbox on the locks, and finds the ids that a command
+//! means. Where the driver has a choice (which task first, whether an action is reported as started before it ends,
 //! whether its worker takes the next ones in the same write), a seed decides; it must not be seen afterwards.
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use engine::{
-    ActionError, ActionStatus as Running, Chore, Context, Decision, End, Execution, ExecutionId, ExecutionStatus, Head,
-    Lanes, Policy, Position, Progress, Refusal, Rollback, StageRun, Start, State, Success, Timestamp, TransitionChange,
-    Trigger,
+    ActionError, ActionStatus as Running, Context, Decision, End, Execution, ExecutionId, ExecutionStatus, Head,
+    Incarnation, OutboxTask, Policy, Position, Progress, Refusal, Rollback, StageLocks, StageRun, Start, State,
+    Success, Timestamp, TransitionChange, Trigger, WorkerId,
 };
 use pipeline::{ExecutionMode, Pipeline, PipelineType, RetryMode};
 use rand::rngs::StdRng;
@@ -29,7 +29,7 @@ pub struct Adapter {
     versions: Vec<Arc<Pipeline>>,
     shape: Shape,
     head: Head,
-    lanes: Lanes,
+    locks: StageLocks,
     executions: BTreeMap<ExecutionId, Execution>,
     stages: HashMap<(ExecutionId, usize, u16), StageRun>,
     /// The executions in the order of their starts.
@@ -48,7 +48,7 @@ impl Adapter {
         let pipeline = declare(shape)?;
         let head = Head {
             pipeline: pipeline.name().clone(),
-            incarnation: Uuid::from_u128(1),
+            incarnation: Incarnation(Uuid::from_u128(1)),
             version: 1,
             created: Timestamp(0),
             updated: Timestamp(0),
@@ -57,7 +57,7 @@ impl Adapter {
             tags: BTreeMap::new(),
         };
         Ok(Self {
-            lanes: Lanes::new(head.pipeline.clone(), head.incarnation),
+            locks: StageLocks::new(head.pipeline.clone(), head.incarnation),
             versions: vec![Arc::new(pipeline)],
             shape: shape.clone(),
             head,
@@ -73,7 +73,7 @@ impl Adapter {
     /// Has the engine do what the command asks, and all that follows from it.
     ///
     /// # Errors
-    /// The outer one when the engine refuses what it must not, for example a chore.
+    /// The outer one when the engine refuses what it must not, for example a task.
     pub fn apply(&mut self, command: &Command) -> Result<Result<(), Refused>> {
         self.now = self.now.plus(1_000);
         let answer = match *command {
@@ -82,7 +82,7 @@ impl Adapter {
             Command::Close(stage) => self.transition(stage, Some("closed".into()))?,
             Command::Open(stage) => self.transition(stage, None)?,
             // The driver finds no head any more.
-            Command::Stop { .. } | Command::Change(_) | Command::Delete if self.lanes.deleted => {
+            Command::Stop { .. } | Command::Change(_) | Command::Delete if self.locks.deleted => {
                 Err(Refused::NoPipeline)
             }
             Command::Stop { run, abandon } => {
@@ -95,13 +95,13 @@ impl Adapter {
                 Ok(())
             }
             Command::Delete => {
-                let lanes = self.lanes.clone();
-                let decision = self.with(|context| engine::delete(lanes, context));
+                let locks = self.locks.clone();
+                let decision = self.with(|context| engine::delete(locks, context));
                 self.keep(decision);
                 Ok(())
             }
         };
-        self.chores()?;
+        self.outbox()?;
         Ok(answer)
     }
 
@@ -113,8 +113,8 @@ impl Adapter {
             variables: BTreeMap::new(),
             overrides: Vec::new(),
         };
-        let (pipeline, head, lanes) = (self.current(), self.head.clone(), self.lanes.clone());
-        let started = self.with(|context| engine::start(pipeline, &head, lanes, start, context));
+        let (pipeline, head, locks) = (self.current(), self.head.clone(), self.locks.clone());
+        let started = self.with(|context| engine::start(pipeline, &head, locks, start, context));
         self.begun(id, started)
     }
 
@@ -127,7 +127,7 @@ impl Adapter {
     }
 
     fn roll_back(&mut self, target: ExecutionId, stage: usize) -> Result<Result<(), Refused>> {
-        if self.lanes.deleted {
+        if self.locks.deleted {
             return Ok(Err(Refused::NoPipeline));
         }
         let id = self.next_id();
@@ -135,13 +135,13 @@ impl Adapter {
         let attempt = self.stages.get(&(target.id, stage, target.attempts[stage])).cloned();
         let trigger = Trigger { kind: "ManualRollback".into(), detail: String::new() };
         let rollback = Rollback { id, stage: self.current().stages()[stage].name.clone(), trigger, target, attempt };
-        let (pipeline, head, lanes) = (self.current(), self.head.clone(), self.lanes.clone());
-        let begun = self.with(|context| engine::rollback(pipeline, &head, lanes, rollback, context));
+        let (pipeline, head, locks) = (self.current(), self.head.clone(), self.locks.clone());
+        let begun = self.with(|context| engine::rollback(pipeline, &head, locks, rollback, context));
         self.begun(id, begun)
     }
 
     fn retry(&mut self, id: ExecutionId, stage: usize, all: bool) -> Result<Result<(), Refused>> {
-        if self.lanes.deleted {
+        if self.locks.deleted {
             return Ok(Err(Refused::NoPipeline));
         }
         let attempt = self.executions[&id].attempts[stage];
@@ -164,7 +164,7 @@ impl Adapter {
         let pipeline = declare(&Shape { mode, ..self.shape.clone() })?;
         self.head.version += 1;
         self.head.mode = pipeline.mode();
-        self.lanes.forget_unused(&pipeline);
+        self.locks.forget_unused(&pipeline);
         self.versions.push(Arc::new(pipeline));
         Ok(())
     }
@@ -176,9 +176,9 @@ impl Adapter {
 
     fn transition(&mut self, stage: usize, disable: Option<String>) -> Result<Result<(), Refused>> {
         let stage = self.current().stages()[stage].name.clone();
-        let lanes = self.lanes.clone();
+        let locks = self.locks.clone();
         let change = TransitionChange { mode: self.head.mode, stage, disable, by: "somebody".into() };
-        let changed = self.with(|context| engine::set_transition(lanes, change, context));
+        let changed = self.with(|context| engine::set_transition(locks, change, context));
         answered(changed.map(|decision| self.keep(decision)))
     }
 
@@ -189,7 +189,7 @@ impl Adapter {
         let id = visit.map_or_else(|| execution.action(stage, action, attempt), |visit| visit.action_id(action));
         let at = Some((stage, id.attempt));
         let run = visit.and_then(|visit| visit.actions.get(action));
-        let mut worker = Uuid::from_u128(self.rng.random());
+        let mut worker = WorkerId(Uuid::from_u128(self.rng.random()));
         match run.map(|run| run.status.clone()) {
             Some(Running::Requested) => {
                 if let Err(refusal) = self.decide(execution, at, engine::Command::Claim { action: id, worker }) {
@@ -214,8 +214,8 @@ impl Adapter {
             let error = ActionError { code: "JobFailed".into(), message: "no".into() };
             End::Failed { error, report: Progress::default() }
         };
-        let next = self.rng.random_bool(0.5).then_some(worker);
-        answered(self.decide(execution, at, engine::Command::Finish { action: id, end, next }))
+        let next_worker = self.rng.random_bool(0.5).then_some(worker);
+        answered(self.decide(execution, at, engine::Command::Finish { action: id, end, next_worker }))
     }
 
     /// Has the engine decide on an execution, at a stage and attempt or at those in which it is.
@@ -228,12 +228,12 @@ impl Adapter {
         };
         let stage = key.and_then(|key| self.stages.get(&key).cloned());
         let pipeline = self.versions[execution.version as usize - 1].clone();
-        // The driver loads the lanes only when they are asked for.
-        let mut state = State { pipeline, lanes: None, execution, stage };
-        let (lanes, again) = (self.lanes.clone(), command.clone());
+        // The driver loads the locks only when they are asked for.
+        let mut state = State { pipeline, locks: None, execution, stage };
+        let (locks, again) = (self.locks.clone(), command.clone());
         let decision = self.with(|context| match engine::decide(state.clone(), command, context) {
-            Err(Refusal::LanesNeeded) => {
-                state.lanes = Some(lanes);
+            Err(Refusal::LocksNeeded) => {
+                state.locks = Some(locks);
                 engine::decide(state, again, context)
             }
             decided => decided,
@@ -242,24 +242,24 @@ impl Adapter {
         Ok(())
     }
 
-    /// Does every chore on the lanes, in any order.
-    fn chores(&mut self) -> Result<()> {
+    /// Does every task on the locks, in any order.
+    fn outbox(&mut self) -> Result<()> {
         for _ in 0..1_000 {
-            if self.lanes.chores.is_empty() {
+            if self.locks.outbox.is_empty() {
                 return Ok(());
             }
-            let chore = self.lanes.chores[self.rng.random_range(0..self.lanes.chores.len())].clone();
-            let command = match &chore {
-                Chore::Enter { stage, .. } => engine::Command::Enter { stage: stage.clone() },
-                Chore::Supersede { by, .. } => engine::Command::Supersede { by: *by },
-                Chore::Cancel { .. } => engine::Command::Cancel,
-                Chore::RollBack { .. } => bail!("no stage of the shape rolls back by itself"),
+            let task = self.locks.outbox[self.rng.random_range(0..self.locks.outbox.len())].clone();
+            let command = match &task {
+                OutboxTask::Enter { stage, .. } => engine::Command::Enter { stage: stage.clone() },
+                OutboxTask::Supersede { by, .. } => engine::Command::Supersede { by: *by },
+                OutboxTask::Cancel { .. } => engine::Command::Cancel,
+                OutboxTask::RollBack { .. } => bail!("no stage of the shape rolls back by itself"),
             };
-            if let Err(refusal) = self.decide(chore.execution(), None, command) {
-                bail!("chore {chore:?}: {refusal:?}");
+            if let Err(refusal) = self.decide(task.execution(), None, command) {
+                bail!("task {task:?}: {refusal:?}");
             }
         }
-        bail!("the chores do not end")
+        bail!("the outbox do not end")
     }
 
     fn with<T>(&mut self, decide: impl FnOnce(&mut Context<'_>) -> T) -> T {
@@ -269,8 +269,8 @@ impl Adapter {
     }
 
     fn keep(&mut self, decision: Decision) {
-        if let Some(lanes) = decision.lanes {
-            self.lanes = lanes;
+        if let Some(locks) = decision.locks {
+            self.locks = locks;
         }
         if let Some(execution) = decision.execution {
             self.executions.insert(execution.id, execution);
@@ -287,7 +287,7 @@ impl Adapter {
     pub fn seen(&self) -> Result<Seen> {
         let runs = self.order.iter().map(|id| self.seen_run(*id)).collect::<Result<_>>()?;
         let pipeline = self.current();
-        let stages = pipeline.stages().iter().filter(|_| !self.lanes.deleted);
+        let stages = pipeline.stages().iter().filter(|_| !self.locks.deleted);
         let stages = stages.map(|stage| self.seen_stage(stage)).collect::<Result<_>>()?;
         Ok(Seen { runs, stages })
     }
@@ -337,15 +337,15 @@ impl Adapter {
     }
 
     fn seen_stage(&self, stage: &pipeline::Stage) -> Result<SeenStage> {
-        let Some(lane) = self.lanes.lanes.get(&stage.name) else {
+        let Some(lock) = self.locks.stages.get(&stage.name) else {
             return Ok(SeenStage { closed: false, locked_by: None, waiting: Vec::new(), latest: None });
         };
         let number = |id: ExecutionId| self.order.iter().position(|other| *other == id).context("an unknown execution");
         Ok(SeenStage {
-            closed: lane.transition.disabled,
-            locked_by: lane.holder.map(number).transpose()?,
-            waiting: lane.waiting.iter().map(|waiting| number(waiting.execution)).collect::<Result<_>>()?,
-            latest: lane.latest.map(|entry| number(entry.execution)).transpose()?,
+            closed: lock.transition.disabled,
+            locked_by: lock.holder.map(number).transpose()?,
+            waiting: lock.waiting.iter().map(|waiting| number(waiting.execution)).collect::<Result<_>>()?,
+            latest: lock.latest.map(|entry| number(entry.execution)).transpose()?,
         })
     }
 }

@@ -179,7 +179,7 @@ impl Model {
         if self.runs[run].mode != Mode::Parallel && self.latest[stage] != Some(run) {
             return Err(Refused::NotLatest);
         }
-        self.again(run, stage, all);
+        self.back_off(run, stage, all);
         // Assumed: a closed transition does not matter to an execution that was in the stage already.
         self.runs[run].status = Status::InProgress;
         self.runs[run].place = Place::Inside(stage);
@@ -187,7 +187,7 @@ impl Model {
     }
 
     /// What is retried has not begun again yet.
-    fn again(&mut self, run: usize, stage: usize, all: bool) {
+    fn back_off(&mut self, run: usize, stage: usize, all: bool) {
         let again = |status: ActionStatus| all || matches!(status, ActionStatus::Failed | ActionStatus::Abandoned);
         let actions = self.runs[run].visits[stage].iter_mut().flat_map(|visit| &mut visit.actions);
         actions.filter(|status| again(**status)).for_each(|status| *status = ActionStatus::Idle);
@@ -263,7 +263,7 @@ impl Model {
         // All actions of a stage must succeed; a failure ends the execution and releases the stage.
         if any(ActionStatus::Failed) {
             if self.runs[run].retry_wanted {
-                self.again(run, stage, false);
+                self.back_off(run, stage, false);
                 return true;
             }
             self.mark(run, stage, StageStatus::Failed);

@@ -41,7 +41,7 @@ pub type Fault = fn(&Shape) -> Shape;
 /// A pipeline and what happens to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
-    /// Decides what is not to be seen, for example the order of chores.
+    /// Decides what is not to be seen, for example the order of outbox.
     pub seed: u64,
     /// The pipeline.
     pub shape: Shape,

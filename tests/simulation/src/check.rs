@@ -9,16 +9,16 @@ use std::sync::Arc;
 
 use driver::{Message, Task};
 use engine::{
-    ActionId, ActionStatus, Chore, ConditionStatus, Execution, ExecutionId, Head, Lanes, StageRun, Timestamp,
+    ActionId, ActionStatus, ConditionStatus, Execution, ExecutionId, Head, Incarnation, JobNonce, OutboxTask,
+    StageLocks, StageRun, Timestamp,
 };
 use pipeline::{Pipeline, PipelineName};
 use store::{Entity, Key, Write};
-use uuid::Uuid;
 
 mod end;
 mod executions;
 mod jobs;
-mod lanes;
+mod stage_locks;
 mod stages;
 
 /// One attempt at a stage: execution, index of the stage, attempt.
@@ -28,20 +28,20 @@ pub(crate) type Place = (ExecutionId, usize, u16);
 #[derive(Default)]
 pub struct Checker {
     pub(crate) heads: BTreeMap<PipelineName, Head>,
-    pub(crate) lanes: BTreeMap<Uuid, Lanes>,
-    pub(crate) pipelines: BTreeMap<(Uuid, u32), Arc<Pipeline>>,
+    pub(crate) locks: BTreeMap<Incarnation, StageLocks>,
+    pub(crate) pipelines: BTreeMap<(Incarnation, u32), Arc<Pipeline>>,
     pub(crate) executions: BTreeMap<ExecutionId, Execution>,
     pub(crate) stages: BTreeMap<Place, StageRun>,
     /// By pipeline and stages up to this one: the number that entered last.
-    entered: BTreeMap<(Uuid, Vec<String>), u64>,
+    entered: BTreeMap<(Incarnation, Vec<String>), u64>,
     /// Which sources are watched.
     sources: BTreeSet<Key>,
     /// The entries of all queues.
     entries: BTreeSet<Key>,
     /// By job: who was told that it is theirs.
-    owners: BTreeMap<ActionId, Uuid>,
+    owners: BTreeMap<ActionId, JobNonce>,
     /// By pipeline and client token: what was started.
-    tokens: BTreeMap<(Uuid, String), ExecutionId>,
+    tokens: BTreeMap<(Incarnation, String), ExecutionId>,
 }
 
 fn broken<T>(what: impl Into<String>) -> Result<T, String> {
@@ -78,10 +78,10 @@ impl Checker {
                         return broken(format!("version {} of {} was stored twice", stored.version, stored.pipeline));
                     }
                 }
-                Entity::Lanes(after) => {
-                    let before = self.lanes.insert(after.incarnation, after.clone());
+                Entity::StageLocks(after) => {
+                    let before = self.locks.insert(after.incarnation, after.clone());
                     touched.push(after.incarnation);
-                    lanes::changed(before.as_ref(), after, |id| self.comes_back(id, after, writes))?;
+                    stage_locks::changed(before.as_ref(), after, |id| self.comes_back(id, after, writes))?;
                 }
                 Entity::Execution(after) => {
                     let before = self.executions.insert(after.id, after.clone());
@@ -121,16 +121,17 @@ impl Checker {
 
     /// Whether an execution gets a stage without having come to it through its transition: it ended there before, or
     /// rolls it back.
-    fn comes_back(&self, id: ExecutionId, lanes: &Lanes, writes: &[Write]) -> bool {
+    fn comes_back(&self, id: ExecutionId, locks: &StageLocks, writes: &[Write]) -> bool {
         if let Some(before) = self.executions.get(&id) {
             return !before.status.is_open();
         }
-        let chore = lanes.chores.iter().any(|it| matches!(it, Chore::RollBack { execution, .. } if *execution == id));
+        let task =
+            locks.outbox.iter().any(|it| matches!(it, OutboxTask::RollBack { execution, .. } if *execution == id));
         let new = writes.iter().any(|write| match write {
             Write::Put { entity: Entity::Execution(it), .. } => it.id == id && it.rollback.is_some(),
             _ => false,
         });
-        chore || new
+        task || new
     }
 
     /// An execution of a pipeline, for clients who pick one: of those that are wanted, if there are any; the newest are
@@ -172,7 +173,7 @@ impl Checker {
 
     fn head(&mut self, after: &Head) -> Result<(), String> {
         let name = &after.pipeline;
-        if self.lanes.get(&after.incarnation).is_some_and(|lanes| lanes.deleted) {
+        if self.locks.get(&after.incarnation).is_some_and(|locks| locks.deleted) {
             return broken(format!("the deleted pipeline {name} comes back to life"));
         }
         match self.heads.insert(name.clone(), after.clone()) {
@@ -322,6 +323,6 @@ impl Checker {
     /// When the sweeper will find something.
     pub fn due(&self) -> Option<i64> {
         let stages = self.stages.values().filter_map(StageRun::due);
-        stages.chain(self.lanes.values().filter_map(|lanes| lanes.due)).map(|due| due.0).min()
+        stages.chain(self.locks.values().filter_map(|locks| locks.due)).map(|due| due.0).min()
     }
 }

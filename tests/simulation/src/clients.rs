@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driver::{ApprovalAnswer, DriveError, Driver, JobResult, Speaker, StartRequest, Task};
-use engine::{ActionError, ActionId, Execution, ExecutionStatus, Progress, Refusal, Trigger};
+use driver::{ApprovalAnswer, DriveError, Driver, JobCaller, JobResult, StartRequest, Task};
+use engine::{ActionError, ActionId, ApprovalToken, Execution, ExecutionStatus, Progress, Refusal, Trigger};
 use pipeline::{ConditionKind, PipelineName, RetryMode};
 use rand::RngExt;
 use store::StoreError;
-use uuid::Uuid;
 
 use crate::declare;
 use crate::outside::{variables, write_outputs};
@@ -51,7 +50,7 @@ pub enum Operation {
     /// GetPipelineState, ListPipelineExecutions, ListActionExecutions.
     Look { pipeline: PipelineName },
     /// PutApprovalResult, or the page behind the mail's link.
-    Answer { action: ActionId, token: Uuid, approved: bool, by: String, by_names: bool, wrong: bool },
+    Answer { action: ActionId, token: ApprovalToken, approved: bool, by: String, by_names: bool, wrong: bool },
     /// A job worker comes by: PollForJobs, or the third parties' twin, and what follows.
     Work { third_party: bool },
     /// PutJobSuccessResult, PutJobFailureResult.
@@ -137,7 +136,7 @@ fn plan_control(world: &mut World, pipeline: &PipelineName, span: i64) {
 fn plausible(error: &DriveError) -> bool {
     match error {
         DriveError::Missing(_) | DriveError::Invalid(_) | DriveError::Name(_) | DriveError::Variables(_) => false,
-        DriveError::Refused(refusal) => !matches!(refusal, Refusal::LanesNeeded | Refusal::Nothing),
+        DriveError::Refused(refusal) => !matches!(refusal, Refusal::LocksNeeded | Refusal::Nothing),
         DriveError::Store(error) => matches!(error, StoreError::Unavailable(_)),
         _ => true,
     }
@@ -335,7 +334,7 @@ async fn answer_approval(
     sim: &Sim,
     driver: &Driver,
     action: ActionId,
-    token: Uuid,
+    token: ApprovalToken,
     answer: ApprovalAnswer,
     by_names: bool,
     wrong: bool,
@@ -365,7 +364,7 @@ async fn answer_approval(
 }
 
 async fn report(sim: &Sim, driver: &Driver, job: ActionId, fate: JobFate) {
-    let task = insist(sim, "GetJobDetails", || driver.job(job, Speaker::Account)).await;
+    let task = insist(sim, "GetJobDetails", || driver.job(job, JobCaller::Account)).await;
     let result = match task {
         // It got no answer and gives up.
         Err(DriveError::Store(_)) => return,
@@ -373,7 +372,7 @@ async fn report(sim: &Sim, driver: &Driver, job: ActionId, fate: JobFate) {
         // It does not know that it is over.
         Err(_) => result(&mut sim.world(), job, fate, None),
     };
-    let over = insist(sim, "PutJobResult", || driver.job_result(job, Speaker::Account, result.clone())).await;
+    let over = insist(sim, "PutJobResult", || driver.job_result(job, JobCaller::Account, result.clone())).await;
     let mut world = sim.world();
     if over.is_ok() {
         world.counts.jobs += 1;

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use driver::{Driver, Offered, Speaker};
-use engine::{ActionId, Timestamp};
+use driver::{Driver, JobCaller, Offered};
+use engine::{ActionId, JobNonce, Timestamp};
 use pipeline::TypeId;
 use pipeline::custom::{Counts, DefinedProperty, Definition, Executor, ExecutorKind};
 use rand::RngExt;
 use serde_json::{Value, json};
 use store::{Entity, Expect, StoredType, Write};
-use uuid::Uuid;
 
 use crate::clients::{self, JobFate, Operation, insist};
 use crate::world::{Sim, World};
@@ -129,7 +128,7 @@ pub async fn work(sim: &Sim, driver: &Driver, third_party: bool) {
 
 async fn do_job(sim: &Sim, driver: &Driver, third_party: bool, Offered { task, nonce }: Offered) {
     let job = task.id;
-    let speaker = if third_party { Speaker::ThirdParty { token: TOKEN } } else { Speaker::Account };
+    let caller = if third_party { JobCaller::ThirdParty { token: TOKEN } } else { JobCaller::Account };
     let manner = {
         let mut world = sim.world();
         let manners = [
@@ -151,13 +150,13 @@ async fn do_job(sim: &Sim, driver: &Driver, third_party: bool, Offered { task, n
         Manner::Presumptuous => {
             let result = clients::result(&mut sim.world(), job, JobFate::Fail, None);
             // Where another has acknowledged it meanwhile, nothing tells the two apart: the job's id is all they name.
-            _ = insist(sim, "PutJobResult", || driver.job_result(job, speaker, result.clone())).await;
+            _ = insist(sim, "PutJobResult", || driver.job_result(job, caller, result.clone())).await;
             return;
         }
         Manner::Stranger => {
-            let speaker = Speaker::ThirdParty { token: if third_party { "token-2" } else { TOKEN } };
+            let caller = JobCaller::ThirdParty { token: if third_party { "token-2" } else { TOKEN } };
             let nonce = nonce.to_string();
-            if insist(sim, "AcknowledgeJob", || driver.acknowledge(job, &nonce, speaker)).await.is_ok() {
+            if insist(sim, "AcknowledgeJob", || driver.acknowledge(job, &nonce, caller)).await.is_ok() {
                 sim.world().violated(format!("the job {job} went to one who may not speak for it"));
             }
             return;
@@ -169,8 +168,8 @@ async fn do_job(sim: &Sim, driver: &Driver, third_party: bool, Offered { task, n
         sim.gate(wait).await;
     }
     let nonce_text = nonce.to_string();
-    match insist(sim, "AcknowledgeJob", || driver.acknowledge(job, &nonce_text, speaker)).await {
-        Ok(driver::JobStanding::InProgress) => {
+    match insist(sim, "AcknowledgeJob", || driver.acknowledge(job, &nonce_text, caller)).await {
+        Ok(driver::JobState::InProgress) => {
             let mut world = sim.world();
             let held = world.checker.acknowledged(job, nonce);
             world.must(held);
@@ -186,7 +185,7 @@ async fn do_job(sim: &Sim, driver: &Driver, third_party: bool, Offered { task, n
     let fate = fate(&mut sim.world(), job);
     let result = clients::result(&mut sim.world(), job, fate, Some(&task));
     for _ in 0..if manner == Manner::Twice { 2 } else { 1 } {
-        if insist(sim, "PutJobResult", || driver.job_result(job, speaker, result.clone())).await.is_ok() {
+        if insist(sim, "PutJobResult", || driver.job_result(job, caller, result.clone())).await.is_ok() {
             taken(sim, job, nonce);
         }
     }
@@ -203,7 +202,7 @@ fn fate(world: &mut World, job: ActionId) -> JobFate {
     }
 }
 
-fn taken(sim: &Sim, job: ActionId, nonce: Uuid) {
+fn taken(sim: &Sim, job: ActionId, nonce: JobNonce) {
     let mut world = sim.world();
     world.counts.jobs += 1;
     let held = world.checker.reported(job, nonce);

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use driver::{Message, Outcome, Perform, PerformError, Task};
-use engine::{ActionError, ActionId, Artifact, External, Policy, Progress, Revision, Success};
+use driver::{ActionExecutor, ExecutorError, Message, Outcome, Task};
+use engine::{ActionError, ActionId, ApprovalToken, Artifact, External, Policy, Progress, Revision, Success};
 use pipeline::TypeId;
 use rand::RngExt;
 use store::{Entity, Write};
@@ -75,8 +75,8 @@ pub fn identity(id: ActionId) -> String {
 }
 
 #[async_trait]
-impl Perform for SimPerform {
-    async fn start(&self, task: &Task) -> Result<Outcome, PerformError> {
+impl ActionExecutor for SimPerform {
+    async fn start(&self, task: &Task) -> Result<Outcome, ExecutorError> {
         {
             let mut world = self.0.world();
             world.counts.starts += 1;
@@ -93,7 +93,7 @@ impl Perform for SimPerform {
         }
     }
 
-    async fn poll(&self, task: &Task) -> Result<Outcome, PerformError> {
+    async fn poll(&self, task: &Task) -> Result<Outcome, ExecutorError> {
         self.0.step().await;
         let mut world = self.0.world();
         world.counts.polls += 1;
@@ -102,7 +102,7 @@ impl Perform for SimPerform {
         match world.outside.runs.get(&task.id).cloned() {
             None => {
                 world.violated(format!("{} is polled and was never started", task.id));
-                Err(PerformError("never started".into()))
+                Err(ExecutorError("never started".into()))
             }
             Some(run) if run.ends.is_some_and(|ends| ends <= now) => Ok(end(&mut world, task, run.fails)),
             Some(_) => {
@@ -112,7 +112,7 @@ impl Perform for SimPerform {
         }
     }
 
-    async fn cancel(&self, task: &Task) -> Result<(), PerformError> {
+    async fn cancel(&self, task: &Task) -> Result<(), ExecutorError> {
         self.0.step().await;
         let mut world = self.0.world();
         world.counts.cancels += 1;
@@ -125,13 +125,13 @@ impl Perform for SimPerform {
     }
 }
 
-fn throttled(world: &mut World) -> Result<(), PerformError> {
+fn throttled(world: &mut World) -> Result<(), ExecutorError> {
     let probability = world.dials.throttled;
-    if world.fault(probability) { Err(PerformError("throttled".into())) } else { Ok(()) }
+    if world.fault(probability) { Err(ExecutorError("throttled".into())) } else { Ok(()) }
 }
 
 impl SimPerform {
-    async fn whole(&self, task: &Task) -> Result<Outcome, PerformError> {
+    async fn whole(&self, task: &Task) -> Result<Outcome, ExecutorError> {
         let lease = self.0.world().dials.policy.lease;
         let time = {
             let mut world = self.0.world();
@@ -156,7 +156,7 @@ impl SimPerform {
         Ok(outcome)
     }
 
-    async fn by_token(&self, task: &Task) -> Result<Outcome, PerformError> {
+    async fn by_token(&self, task: &Task) -> Result<Outcome, ExecutorError> {
         self.0.step().await;
         throttled(&mut self.0.world())?;
         {
@@ -177,7 +177,7 @@ impl SimPerform {
     }
 
     /// A call that is on its way takes effect within a quarter of a lease, as a client with a time-out sees to it.
-    async fn tagged(&self, task: &Task) -> Result<Outcome, PerformError> {
+    async fn tagged(&self, task: &Task) -> Result<Outcome, ExecutorError> {
         let lease = self.0.world().dials.policy.lease;
         if task.reclaimed {
             self.0.gate(20).await;
@@ -335,7 +335,7 @@ fn ask(world: &mut World, task: &Task) {
         let wrong = world.rng.random_bool(0.1);
         let operation = Operation::Answer {
             action: task.id,
-            token: if wrong { world.uuid() } else { token },
+            token: if wrong { ApprovalToken(world.uuid()) } else { token },
             approved: world.rng.random_bool(0.8),
             by: format!("person {number}"),
             by_names: world.rng.random_bool(0.3),

@@ -106,9 +106,9 @@ impl Scheduler {
             let world = self.sim.world();
             let heads = world.checker.heads.values().cloned();
             heads
-                .filter_map(|head| Some((world.checker.lanes.get(&head.incarnation)?.clone(), head)))
-                .flat_map(|(lanes, head)| lanes.lanes.into_iter().map(move |lane| (head.pipeline.clone(), lane)))
-                .filter(|(_, (_, lane))| lane.transition.disabled)
+                .filter_map(|head| Some((world.checker.locks.get(&head.incarnation)?.clone(), head)))
+                .flat_map(|(locks, head)| locks.stages.into_iter().map(move |lock| (head.pipeline.clone(), lock)))
+                .filter(|(_, (_, lock))| lock.transition.disabled)
                 .map(|(pipeline, (name, _))| (pipeline, name))
                 .collect()
         };
@@ -280,7 +280,7 @@ impl Scheduler {
         if let Poll::Ready(failed) = invocation.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             let mail = self.invocations.remove(&task).and_then(|invocation| invocation.mail);
             if failed {
-                self.again(mail);
+                self.back_off(mail);
             }
         }
     }
@@ -293,12 +293,12 @@ impl Scheduler {
         }
         let mail = self.invocations.remove(&task).and_then(|invocation| invocation.mail);
         if self.sim.world().rng.random_bool(0.5) {
-            self.again(mail);
+            self.back_off(mail);
         }
     }
 
     /// Lambda and SQS deliver a message again when its function fails.
-    fn again(&mut self, mail: Option<Mail>) {
+    fn back_off(&mut self, mail: Option<Mail>) {
         if let Some(mail) = mail.filter(|mail| mail.tries < MOST_TRIES) {
             let mut world = self.sim.world();
             let after = world.rng.random_range(500..30_000);

@@ -174,17 +174,17 @@ fn word(write: &Write) -> String {
                 .collect();
             format!("stage {}/{} {:?} [{}]", it.execution, it.name, it.status, actions.join(" "))
         }
-        Entity::Lanes(it) => {
-            let lanes: Vec<String> = it
-                .lanes
+        Entity::StageLocks(it) => {
+            let locks: Vec<String> = it
+                .stages
                 .iter()
-                .map(|(name, lane)| {
-                    let waiting: Vec<u64> = lane.waiting.iter().map(|waiting| waiting.number).collect();
-                    let closed = if lane.transition.disabled { " closed" } else { "" };
-                    format!("{name}{closed} held by {:?}, waiting {waiting:?}", lane.holder)
+                .map(|(name, lock)| {
+                    let waiting: Vec<u64> = lock.waiting.iter().map(|waiting| waiting.number).collect();
+                    let closed = if lock.transition.disabled { " closed" } else { "" };
+                    format!("{name}{closed} held by {:?}, waiting {waiting:?}", lock.holder)
                 })
                 .collect();
-            format!("lanes ({}) chores {:?} deleted {}", lanes.join("; "), it.chores, it.deleted)
+            format!("locks ({}) outbox {:?} deleted {}", locks.join("; "), it.outbox, it.deleted)
         }
         Entity::Head(it) => format!("head {} version {} of {}", it.pipeline, it.version, it.incarnation),
         other => format!("{} {:?}", other.kind(), other.key()),

@@ -30,7 +30,7 @@ use aws_sdk_codepipeline::types::PipelineDeclaration;
 use aws_smithy_cbor::protocol::RpcV2CborProtocol;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_types::body::SdkBody;
-use driver::{Clock, Dispatch, DispatchError, Driver, Message, Outcome, Perform, PerformError, Setup, Task};
+use driver::{ActionExecutor, Clock, Dispatch, DispatchError, Driver, ExecutorError, Message, Outcome, Setup, Task};
 use engine::{ActionError, External, Policy, Progress, Revision, Success, Timestamp};
 use lambda_http::{Body, IntoResponse};
 use runtime::{Clients, Roles};
@@ -82,8 +82,8 @@ impl Dispatch for Outbox {
 struct Providers;
 
 #[async_trait]
-impl Perform for Providers {
-    async fn start(&self, task: &Task) -> Result<Outcome, PerformError> {
+impl ActionExecutor for Providers {
+    async fn start(&self, task: &Task) -> Result<Outcome, ExecutorError> {
         let report = Progress {
             external: Some(External { id: "outside-1".into(), url: Some("https://example.com/outside-1".into()) }),
             summary: Some("Under way".into()),
@@ -111,11 +111,11 @@ impl Perform for Providers {
         })
     }
 
-    async fn poll(&self, _: &Task) -> Result<Outcome, PerformError> {
-        Err(PerformError("nothing here is polled".into()))
+    async fn poll(&self, _: &Task) -> Result<Outcome, ExecutorError> {
+        Err(ExecutorError("nothing here is polled".into()))
     }
 
-    async fn cancel(&self, _: &Task) -> Result<(), PerformError> {
+    async fn cancel(&self, _: &Task) -> Result<(), ExecutorError> {
         Ok(())
     }
 }
@@ -154,14 +154,14 @@ impl World {
     }
 
     fn config(&self) -> aws_sdk_codepipeline::config::Builder {
-        let door = SharedHttpConnector::new(Door(self.app.clone()));
+        let connector = SharedHttpConnector::new(TestConnector(self.app.clone()));
         Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-1"))
             .endpoint_url("https://gateway.example.com")
             .credentials_provider(Credentials::new("AKIDEXAMPLE", "secret", None, None, "test"))
             .retry_config(RetryConfig::disabled())
-            .http_client(http_client_fn(move |_, _| door.clone()))
+            .http_client(http_client_fn(move |_, _| connector.clone()))
     }
 
     /// Works on everything that was dispatched, until nothing is left but what waits for people and jobs.
@@ -181,13 +181,13 @@ pub struct Sts(Arc<Mutex<(Vec<String>, bool)>>);
 
 impl Sts {
     fn roles(&self) -> Roles {
-        let door = SharedHttpConnector::new(self.clone());
+        let connector = SharedHttpConnector::new(self.clone());
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-1"))
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new("FUNCTION", "s", None, None, "test")))
             .retry_config(RetryConfig::disabled())
-            .http_client(http_client_fn(move |_, _| door.clone()))
+            .http_client(http_client_fn(move |_, _| connector.clone()))
             .build();
         Clients::from_config(config, Some("external")).roles().clone()
     }
@@ -233,15 +233,15 @@ pub async fn in_both<F: Future<Output = ()>>(test: impl Fn(World, Client) -> F) 
 }
 
 /// API Gateway: an HTTP request becomes an event, the handler's answer an HTTP response.
-struct Door(Arc<App>);
+struct TestConnector(Arc<App>);
 
-impl fmt::Debug for Door {
+impl fmt::Debug for TestConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Door")
+        f.write_str("TestConnector")
     }
 }
 
-impl HttpConnector for Door {
+impl HttpConnector for TestConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let app = self.0.clone();
         HttpConnectorFuture::new(async move {

@@ -9,7 +9,7 @@ use zip::CompressionMethod;
 use zip::read::ZipArchive;
 use zip::result::ZipError;
 
-use super::fault::{ZipFault, ZipLimits};
+use super::error::{InvalidZip, ZipLimits};
 use super::names::{quote, safe};
 
 /// A file in a zip.
@@ -24,13 +24,13 @@ pub struct Entry {
 /// Why reading stopped: the zip, or the place that its bytes went to.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    Fault(ZipFault),
+    Zip(InvalidZip),
     Sink(io::Error),
 }
 
-impl From<ZipFault> for Stop {
-    fn from(fault: ZipFault) -> Self {
-        Self::Fault(fault)
+impl From<InvalidZip> for Stop {
+    fn from(error: InvalidZip) -> Self {
+        Self::Zip(error)
     }
 }
 
@@ -47,36 +47,36 @@ pub(crate) struct Archive<R> {
 
 impl<R: Read + Seek> Archive<R> {
     /// Reads the list of entries and refuses the zip if one of them is not to be had.
-    pub fn open(mut reader: R, limits: ZipLimits) -> Result<Self, ZipFault> {
-        let size = reader.seek(SeekFrom::End(0)).map_err(|error| ZipFault::NotAZip(error.to_string()))?;
+    pub fn open(mut reader: R, limits: ZipLimits) -> Result<Self, InvalidZip> {
+        let size = reader.seek(SeekFrom::End(0)).map_err(|error| InvalidZip::NotAZip(error.to_string()))?;
         let left = Arc::new(AtomicU64::new(limits.directory_bytes()));
         let capped = Capped { inner: BufReader::new(reader), left: Arc::clone(&left) };
         let zip = ZipArchive::new(capped).map_err(|error| {
             if left.load(Ordering::Relaxed) == 0 {
-                ZipFault::DirectoryTooLarge { limit: limits.directory_bytes() }
+                InvalidZip::DirectoryTooLarge { limit: limits.directory_bytes() }
             } else {
-                ZipFault::NotAZip(error.to_string())
+                InvalidZip::NotAZip(error.to_string())
             }
         })?;
         left.store(u64::MAX, Ordering::Relaxed);
         if zip.len() > limits.entries {
-            return Err(ZipFault::TooManyEntries { count: zip.len(), limit: limits.entries });
+            return Err(InvalidZip::TooManyEntries { count: zip.len(), limit: limits.entries });
         }
         if zip.has_duplicate_names() {
             // The reader keeps one entry of each name and does not say which it dropped.
             let start = zip.central_directory_start();
             let name = repeated_name(zip.into_inner(), start).unwrap_or_default();
-            return Err(ZipFault::Duplicate { entry: quote(&name) });
+            return Err(InvalidZip::Duplicate { entry: quote(&name) });
         }
         let mut archive = Self { zip, size, limits, files: Vec::new(), total: 0 };
         archive.check_entries()?;
         Ok(archive)
     }
 
-    fn check_entries(&mut self) -> Result<(), ZipFault> {
+    fn check_entries(&mut self) -> Result<(), InvalidZip> {
         let mut seen = HashSet::new();
         for index in 0..self.zip.len() {
-            let data = self.zip.by_index_data(index).map_err(|error| ZipFault::NotAZip(error.to_string()))?;
+            let data = self.zip.by_index_data(index).map_err(|error| InvalidZip::NotAZip(error.to_string()))?;
             // Most tools write UTF-8 whether they say so or not; the rest is in the zip's own old code page.
             let name = match std::str::from_utf8(data.name_raw()) {
                 Ok(name) => name.to_owned(),
@@ -84,7 +84,7 @@ impl<R: Read + Seek> Archive<R> {
                     Ok(name) => name.into_owned(),
                     Err(error) => {
                         let entry = quote(&String::from_utf8_lossy(data.name_raw()));
-                        return Err(ZipFault::Damaged { entry, reason: error.to_string() });
+                        return Err(InvalidZip::Damaged { entry, reason: error.to_string() });
                     }
                 },
             };
@@ -100,19 +100,19 @@ impl<R: Read + Seek> Archive<R> {
                 _ => Some("file of an unknown kind"),
             };
             if let Some(kind) = kind {
-                return Err(ZipFault::Special { entry: quote(&name), kind });
+                return Err(InvalidZip::Special { entry: quote(&name), kind });
             }
             if data.is_dir() || path.is_empty() {
                 continue;
             }
             if data.encrypted() {
-                return Err(ZipFault::Encrypted { entry: quote(&name) });
+                return Err(InvalidZip::Encrypted { entry: quote(&name) });
             }
             if !matches!(data.compression(), CompressionMethod::Stored | CompressionMethod::Deflated) {
-                return Err(ZipFault::Method { entry: quote(&name), method: data.compression().to_string() });
+                return Err(InvalidZip::Method { entry: quote(&name), method: data.compression().to_string() });
             }
             if !seen.insert(path.clone()) {
-                return Err(ZipFault::Duplicate { entry: quote(&path) });
+                return Err(InvalidZip::Duplicate { entry: quote(&path) });
             }
             self.files.push(Entry { name: path, index });
         }
@@ -125,22 +125,22 @@ impl<R: Read + Seek> Archive<R> {
     }
 
     /// Finds a file by its path; a leading `./` and doubled slashes do not matter.
-    pub fn find(&self, name: &str) -> Result<Entry, ZipFault> {
+    pub fn find(&self, name: &str) -> Result<Entry, InvalidZip> {
         safe(name)
             .ok()
             .and_then(|path| self.files.iter().find(|entry| entry.name == path))
             .cloned()
-            .ok_or_else(|| ZipFault::NoEntry { entry: quote(name) })
+            .ok_or_else(|| InvalidZip::NoEntry { entry: quote(name) })
     }
 
     /// Unpacks one file into `sink`, and counts. Returns its size in bytes.
     pub fn unpack(&mut self, entry: &Entry, entry_limit: u64, sink: &mut dyn Write) -> Result<u64, Stop> {
         let name = || quote(&entry.name);
         let limit = entry_limit.min(self.limits.entry_bytes);
-        let damaged = |error: String| ZipFault::Damaged { entry: name(), reason: error };
+        let damaged = |error: String| InvalidZip::Damaged { entry: name(), reason: error };
         let mut file = self.zip.by_index(entry.index).map_err(|error| match error {
             ZipError::CompressionMethodNotSupported(method) => {
-                ZipFault::Method { entry: name(), method: method.to_string() }
+                InvalidZip::Method { entry: name(), method: method.to_string() }
             }
             error => damaged(error.to_string()),
         })?;
@@ -156,13 +156,13 @@ impl<R: Read + Seek> Archive<R> {
             size += read as u64;
             self.total += read as u64;
             if size > limit {
-                return Err(ZipFault::EntryTooLarge { entry: name(), limit }.into());
+                return Err(InvalidZip::EntryTooLarge { entry: name(), limit }.into());
             }
             if self.total > self.limits.total_bytes {
-                return Err(ZipFault::TotalTooLarge { limit: self.limits.total_bytes }.into());
+                return Err(InvalidZip::TotalTooLarge { limit: self.limits.total_bytes }.into());
             }
             if self.total > ZipLimits::RATIO_FROM && self.total > self.size.saturating_mul(self.limits.ratio) {
-                return Err(ZipFault::Bomb { entry: name(), ratio: self.limits.ratio }.into());
+                return Err(InvalidZip::Bomb { entry: name(), ratio: self.limits.ratio }.into());
             }
             sink.write_all(&buffer[..read]).map_err(Stop::Sink)?;
         }

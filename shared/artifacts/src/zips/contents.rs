@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::archive::{Archive, Entry, Stop};
-use super::fault::{ZipFault, ZipLimits};
+use super::error::{InvalidZip, ZipLimits};
 use crate::content::{Content, TempFile};
 use crate::error::Error;
 
@@ -49,8 +49,8 @@ struct Shared {
 }
 
 impl Shared {
-    fn zip_error(&self, fault: ZipFault) -> Error {
-        Error::Zip { archive: self.label.clone(), fault }
+    fn zip_error(&self, error: InvalidZip) -> Error {
+        Error::Zip { archive: self.label.clone(), error }
     }
 
     fn archive(&self) -> Result<Archive<File>, Error> {
@@ -59,7 +59,7 @@ impl Shared {
 
     fn stopped(&self, stop: Stop, entry: &Entry) -> Error {
         match stop {
-            Stop::Fault(fault) => self.zip_error(fault),
+            Stop::Zip(error) => self.zip_error(error),
             Stop::Sink(source) => Error::storage(format!("unpack {:?} of {}", entry.name, self.label), source),
         }
     }
@@ -67,7 +67,7 @@ impl Shared {
 
 fn open(file: &TempFile, label: &str, limits: ZipLimits) -> Result<Archive<File>, Error> {
     let reader = file.open().map_err(|source| Error::storage(format!("open {label}"), source))?;
-    Archive::open(reader, limits).map_err(|fault| Error::Zip { archive: label.to_owned(), fault })
+    Archive::open(reader, limits).map_err(|error| Error::Zip { archive: label.to_owned(), error })
 }
 
 /// Runs what blocks where it may.
@@ -121,7 +121,7 @@ impl Zip {
         let (shared, name) = (Arc::clone(&self.shared), name.to_owned());
         blocking(shared.label.clone(), move || {
             let mut archive = shared.archive()?;
-            let entry = archive.find(&name).map_err(|fault| shared.zip_error(fault))?;
+            let entry = archive.find(&name).map_err(|error| shared.zip_error(error))?;
             let mut bytes = Vec::new();
             archive.unpack(&entry, limit, &mut bytes).map_err(|stop| shared.stopped(stop, &entry))?;
             Ok(bytes.into())

@@ -1,6 +1,6 @@
 //! Names of entries: from bytes that anybody wrote to a path that leads nowhere else.
 
-use super::fault::ZipFault;
+use super::error::InvalidZip;
 
 /// Most bytes of a name: the most that an S3 key can have.
 const LONGEST: usize = 1024;
@@ -14,10 +14,10 @@ pub(crate) fn quote(name: &str) -> String {
 /// The name as a relative path with single slashes, without `.` parts; empty for the root directory itself.
 ///
 /// # Errors
-/// [`ZipFault::UnsafeName`] for everything that a file system somewhere would take for another place. Refused, not
+/// [`InvalidZip::UnsafeName`] for everything that a file system somewhere would take for another place. Refused, not
 /// mended: a zip with such names was made to deceive, or by a broken tool.
-pub(crate) fn safe(name: &str) -> Result<String, ZipFault> {
-    let refuse = |why| Err(ZipFault::UnsafeName { entry: quote(name), why });
+pub(crate) fn safe(name: &str) -> Result<String, InvalidZip> {
+    let refuse = |why| Err(InvalidZip::UnsafeName { entry: quote(name), why });
     if name.len() > LONGEST {
         return refuse("its name is longer than 1024 bytes");
     }

@@ -80,19 +80,19 @@ fn deflated(files: &[(&str, &[u8])]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-fn open(bytes: Vec<u8>) -> Result<Archive<Cursor<Vec<u8>>>, ZipFault> {
+fn open(bytes: Vec<u8>) -> Result<Archive<Cursor<Vec<u8>>>, InvalidZip> {
     Archive::open(Cursor::new(bytes), ZipLimits::default())
 }
 
 /// Opens and unpacks all of it.
-fn unpack_all(bytes: Vec<u8>, limits: ZipLimits) -> Result<Vec<(String, Vec<u8>)>, ZipFault> {
+fn unpack_all(bytes: Vec<u8>, limits: ZipLimits) -> Result<Vec<(String, Vec<u8>)>, InvalidZip> {
     let mut archive = Archive::open(Cursor::new(bytes), limits)?;
     let mut all = Vec::new();
     for entry in archive.files().to_vec() {
         let mut data = Vec::new();
         match archive.unpack(&entry, u64::MAX, &mut data) {
             Ok(size) => assert_eq!(size, data.len() as u64),
-            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::Zip(error)) => return Err(error),
             Err(Stop::Sink(error)) => panic!("{error}"),
         }
         all.push((entry.name, data));
@@ -100,7 +100,7 @@ fn unpack_all(bytes: Vec<u8>, limits: ZipLimits) -> Result<Vec<(String, Vec<u8>)
     Ok(all)
 }
 
-fn refused(bytes: Vec<u8>) -> ZipFault {
+fn refused(bytes: Vec<u8>) -> InvalidZip {
     unpack_all(bytes, ZipLimits::default()).unwrap_err()
 }
 
@@ -132,8 +132,8 @@ fn an_empty_zip_has_no_files() {
 #[test]
 fn names_that_lead_out_are_refused_by_name() {
     for name in ["../evil", "a/../../evil", "/etc/passwd", "C:/evil", "C:evil", "..\\evil", "a\\b", "a\0b"] {
-        let fault = refused(make(&[raw(b"fine", b"1"), raw(name.as_bytes(), b"2")], false));
-        let ZipFault::UnsafeName { entry, .. } = &fault else { panic!("{name:?}: {fault:?}") };
+        let error = refused(make(&[raw(b"fine", b"1"), raw(name.as_bytes(), b"2")], false));
+        let InvalidZip::UnsafeName { entry, .. } = &error else { panic!("{name:?}: {error:?}") };
         assert_eq!(*entry, format!("{name:?}"));
     }
 }
@@ -150,7 +150,7 @@ fn links_and_devices_are_refused_whatever_system_they_claim() {
     ] {
         for system in [3, 0, 19] {
             let made = make(&[Raw { mode, system, ..raw(b"link", b"/etc/passwd") }], false);
-            assert_eq!(refused(made), ZipFault::Special { entry: "\"link\"".into(), kind });
+            assert_eq!(refused(made), InvalidZip::Special { entry: "\"link\"".into(), kind });
         }
     }
 }
@@ -158,16 +158,16 @@ fn links_and_devices_are_refused_whatever_system_they_claim() {
 #[test]
 fn names_that_come_twice_are_refused() {
     let twice = |one, other| refused(make(&[raw(b"x", b"0"), raw(one, b"1"), raw(other, b"2")], false));
-    assert_eq!(twice(b"a/b", b"a/b"), ZipFault::Duplicate { entry: "\"a/b\"".into() });
-    assert_eq!(twice(b"a/b", b"./a//b"), ZipFault::Duplicate { entry: "\"a/b\"".into() });
+    assert_eq!(twice(b"a/b", b"a/b"), InvalidZip::Duplicate { entry: "\"a/b\"".into() });
+    assert_eq!(twice(b"a/b", b"./a//b"), InvalidZip::Duplicate { entry: "\"a/b\"".into() });
 }
 
 #[test]
 fn encrypted_and_strangely_packed_entries_are_named() {
     let locked = make(&[Raw { flags: 0x801, ..raw(b"secret", b"?????????????") }], false);
-    assert_eq!(refused(locked), ZipFault::Encrypted { entry: "\"secret\"".into() });
+    assert_eq!(refused(locked), InvalidZip::Encrypted { entry: "\"secret\"".into() });
     let odd = refused(make(&[Raw { method: 14, ..raw(b"lzma", b"x") }], false));
-    assert!(matches!(&odd, ZipFault::Method { entry, .. } if entry == "\"lzma\""), "{odd:?}");
+    assert!(matches!(&odd, InvalidZip::Method { entry, .. } if entry == "\"lzma\""), "{odd:?}");
     assert!(odd.to_string().contains("method Lzma"), "{odd}");
 }
 
@@ -176,9 +176,9 @@ fn what_is_no_zip_is_called_so() {
     let whole = deflated(&[("a.txt", &[7; 5000]), ("b.txt", b"hello")]);
     let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03rest of a gzip file".to_vec();
     for bytes in [Vec::new(), b"hello, this is a text".to_vec(), gzip, b"PK\x03\x04".to_vec()] {
-        let fault = open(bytes).unwrap_err();
-        assert!(matches!(fault, ZipFault::NotAZip(_)), "{fault:?}");
-        assert!(fault.to_string().starts_with("not a zip: "), "{fault}");
+        let error = open(bytes).unwrap_err();
+        assert!(matches!(error, InvalidZip::NotAZip(_)), "{error:?}");
+        assert!(error.to_string().starts_with("not a zip: "), "{error}");
     }
     // Cut anywhere, it is refused; nothing panics.
     for end in 0..whole.len() {
@@ -205,7 +205,7 @@ fn changed_bytes_are_never_taken_for_the_original() {
     let mut changed = make(&[raw(b"a", b"content")], false);
     let at = changed.windows(7).position(|window| window == b"content").unwrap();
     changed[at] = b'C';
-    assert!(matches!(refused(changed), ZipFault::Damaged { entry, .. } if entry == "\"a\""));
+    assert!(matches!(refused(changed), InvalidZip::Damaged { entry, .. } if entry == "\"a\""));
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_bomb_is_stopped_by_its_ratio() {
     let zeros = vec![0; 24 << 20];
     let bomb = deflated(&[("zeros", &zeros)]);
     assert!(bomb.len() < 100_000);
-    assert_eq!(refused(bomb.clone()), ZipFault::Bomb { entry: "\"zeros\"".into(), ratio: 200 });
+    assert_eq!(refused(bomb.clone()), InvalidZip::Bomb { entry: "\"zeros\"".into(), ratio: 200 });
     let generous = ZipLimits { ratio: 2000, ..ZipLimits::default() };
     assert_eq!(unpack_all(bomb, generous).unwrap()[0].1.len(), 24 << 20);
     // A small file of zeros is none, though its ratio is as high.
@@ -226,8 +226,8 @@ fn entries_that_share_their_bytes_are_counted_each_time() {
     let data = vec![1; 100_000];
     let entries: Vec<_> = names.iter().map(|name| raw(name.as_bytes(), &data)).collect();
     let limits = ZipLimits { total_bytes: 1_000_000, ..ZipLimits::default() };
-    let fault = unpack_all(make(&entries, true), limits).unwrap_err();
-    assert_eq!(fault, ZipFault::TotalTooLarge { limit: 1_000_000 });
+    let error = unpack_all(make(&entries, true), limits).unwrap_err();
+    assert_eq!(error, InvalidZip::TotalTooLarge { limit: 1_000_000 });
 }
 
 #[test]
@@ -238,9 +238,9 @@ fn sizes_are_counted_not_believed() {
     lying[22..26].copy_from_slice(&10_u32.to_le_bytes());
     lying[central + 24..central + 28].copy_from_slice(&10_u32.to_le_bytes());
     let limits = ZipLimits { entry_bytes: 1000, ..ZipLimits::default() };
-    let too_large = ZipFault::EntryTooLarge { entry: "\"big\"".into(), limit: 1000 };
+    let too_large = InvalidZip::EntryTooLarge { entry: "\"big\"".into(), limit: 1000 };
     assert_eq!(unpack_all(honest, limits).unwrap_err(), too_large);
-    assert!(matches!(unpack_all(lying, limits).unwrap_err(), ZipFault::Damaged { entry, .. } if entry == "\"big\""));
+    assert!(matches!(unpack_all(lying, limits).unwrap_err(), InvalidZip::Damaged { entry, .. } if entry == "\"big\""));
 }
 
 #[test]
@@ -248,15 +248,15 @@ fn too_many_entries_are_refused_before_they_cost_much() {
     let names: Vec<String> = (0..101).map(|index| index.to_string()).collect();
     let entries: Vec<_> = names.iter().map(|name| raw(name.as_bytes(), b"")).collect();
     let limits = ZipLimits { entries: 100, ..ZipLimits::default() };
-    let fault = unpack_all(make(&entries, false), limits).unwrap_err();
-    assert_eq!(fault, ZipFault::TooManyEntries { count: 101, limit: 100 });
+    let error = unpack_all(make(&entries, false), limits).unwrap_err();
+    assert_eq!(error, InvalidZip::TooManyEntries { count: 101, limit: 100 });
     assert_eq!(unpack_all(make(&entries[1..], false), limits).unwrap().len(), 100);
 
     // A directory of many megabytes is not even read to its end.
     let names: Vec<String> = (0..9000).map(|index| format!("{index:0>1000}")).collect();
     let entries: Vec<_> = names.iter().map(|name| raw(name.as_bytes(), b"")).collect();
-    let fault = unpack_all(make(&entries, false), ZipLimits { entries: 1, ..limits }).unwrap_err();
-    assert!(matches!(fault, ZipFault::DirectoryTooLarge { .. }), "{fault:?}");
+    let error = unpack_all(make(&entries, false), ZipLimits { entries: 1, ..limits }).unwrap_err();
+    assert!(matches!(error, InvalidZip::DirectoryTooLarge { .. }), "{error:?}");
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn a_file_is_found_by_its_path_and_a_missing_one_is_named() {
     let archive = open(deflated(&[("conf/input.json", b"{}")])).unwrap();
     assert_eq!(archive.find("./conf/input.json").unwrap().name, "conf/input.json");
     for missing in ["input.json", "../conf/input.json", ""] {
-        assert_eq!(archive.find(missing).unwrap_err(), ZipFault::NoEntry { entry: format!("{missing:?}") });
+        assert_eq!(archive.find(missing).unwrap_err(), InvalidZip::NoEntry { entry: format!("{missing:?}") });
     }
 }
 

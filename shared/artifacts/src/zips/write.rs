@@ -7,7 +7,7 @@ use bytes::Bytes;
 use zip::DateTime;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-use super::fault::ZipFault;
+use super::error::InvalidZip;
 use super::names::{quote, safe};
 use crate::error::Error;
 
@@ -17,7 +17,7 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::Zip`] for a name that a reader would refuse, or that comes twice.
 pub fn write_zip<N: AsRef<str>, B: AsRef<[u8]>>(files: impl IntoIterator<Item = (N, B)>) -> Result<Bytes, Error> {
-    let failed = |fault| Error::Zip { archive: "the zip to be written".to_owned(), fault };
+    let failed = |error| Error::Zip { archive: "the zip to be written".to_owned(), error };
     let options = SimpleFileOptions::default().last_modified_time(DateTime::default()).unix_permissions(0o644);
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let mut seen = HashSet::new();
@@ -25,15 +25,15 @@ pub fn write_zip<N: AsRef<str>, B: AsRef<[u8]>>(files: impl IntoIterator<Item = 
         let name = name.as_ref();
         let path = safe(name).map_err(failed)?;
         if path.is_empty() {
-            return Err(failed(ZipFault::UnsafeName { entry: quote(name), why: "it has no name" }));
+            return Err(failed(InvalidZip::UnsafeName { entry: quote(name), why: "it has no name" }));
         }
-        let damaged = |reason: String| failed(ZipFault::Damaged { entry: quote(name), reason });
+        let damaged = |reason: String| failed(InvalidZip::Damaged { entry: quote(name), reason });
         if !seen.insert(path.clone()) {
-            return Err(failed(ZipFault::Duplicate { entry: quote(name) }));
+            return Err(failed(InvalidZip::Duplicate { entry: quote(name) }));
         }
         zip.start_file(path, options).map_err(|error| damaged(error.to_string()))?;
         zip.write_all(bytes.as_ref()).map_err(|error| damaged(error.to_string()))?;
     }
-    let written = zip.finish().map_err(|error| failed(ZipFault::NotAZip(error.to_string())))?;
+    let written = zip.finish().map_err(|error| failed(InvalidZip::NotAZip(error.to_string())))?;
     Ok(written.into_inner().into())
 }

@@ -2,113 +2,114 @@
 
 use std::collections::BTreeMap;
 
-use engine::{ActionStatus, Command, Effect, End, ExecutionStatus, Outputs, Position, Refusal, Success};
+use engine::{ActionStatus, Command, Effect, End, ExecutionStatus, Outputs, Position, Refusal, Success, WorkerId};
 use uuid::Uuid;
 
-use crate::rig::{Rig, declared, good, pipeline};
+use crate::environment::{TestEnvironment, declared, good, pipeline};
 
 #[test]
 fn a_start_requests_the_source_and_nothing_else() {
-    let mut rig = Rig::new(pipeline(&[("Test", &[("T", "StepFunctions", 1)])]));
-    let id = rig.start();
-    assert_eq!(rig.executions[&id].position, Position::In(0));
-    assert_eq!(rig.status(id, "Fetch"), ActionStatus::Requested);
-    assert_eq!(rig.effects, [Effect::Run { action: rig.action(id, "Fetch"), delay: 0 }]);
-    assert_eq!(rig.stages.len(), 1);
+    let mut env = TestEnvironment::new(pipeline(&[("Test", &[("T", "StepFunctions", 1)])]));
+    let id = env.start();
+    assert_eq!(env.executions[&id].position, Position::In(0));
+    assert_eq!(env.status(id, "Fetch"), ActionStatus::Requested);
+    assert_eq!(env.effects, [Effect::Run { action: env.action(id, "Fetch"), delay: 0 }]);
+    assert_eq!(env.stages.len(), 1);
 }
 
 #[test]
 fn groups_follow_each_other_by_run_order() {
-    let mut rig = Rig::new(pipeline(&[(
+    let mut env = TestEnvironment::new(pipeline(&[(
         "Test",
         &[("B", "StepFunctions", 5), ("A1", "StepFunctions", 2), ("A2", "StepFunctions", 2)],
     )]));
-    let id = rig.start();
-    rig.succeed(id, "Fetch");
-    assert_eq!(rig.status(id, "A1"), ActionStatus::Requested);
-    assert_eq!(rig.status(id, "A2"), ActionStatus::Requested);
-    assert_eq!(rig.status(id, "B"), ActionStatus::Pending);
-    rig.succeed(id, "A1");
-    assert_eq!(rig.status(id, "B"), ActionStatus::Pending, "A2 still runs");
-    rig.succeed(id, "A2");
-    assert_eq!(rig.status(id, "B"), ActionStatus::Requested);
-    rig.succeed(id, "B");
-    assert_eq!(rig.executions[&id].status, ExecutionStatus::Succeeded);
-    assert_eq!(rig.executions[&id].position, Position::Out);
+    let id = env.start();
+    env.succeed(id, "Fetch");
+    assert_eq!(env.status(id, "A1"), ActionStatus::Requested);
+    assert_eq!(env.status(id, "A2"), ActionStatus::Requested);
+    assert_eq!(env.status(id, "B"), ActionStatus::Pending);
+    env.succeed(id, "A1");
+    assert_eq!(env.status(id, "B"), ActionStatus::Pending, "A2 still runs");
+    env.succeed(id, "A2");
+    assert_eq!(env.status(id, "B"), ActionStatus::Requested);
+    env.succeed(id, "B");
+    assert_eq!(env.executions[&id].status, ExecutionStatus::Succeeded);
+    assert_eq!(env.executions[&id].position, Position::Out);
 }
 
 #[test]
 fn after_a_failure_others_end_but_no_group_starts() {
     let stages: &[(&str, &[_])] =
         &[("Test", &[("A1", "StepFunctions", 1), ("A2", "StepFunctions", 1), ("B", "StepFunctions", 2)])];
-    let mut rig = Rig::new(pipeline(stages));
-    let id = rig.start();
-    rig.succeed(id, "Fetch");
-    rig.fail(id, "A1");
-    assert_eq!(rig.executions[&id].status, ExecutionStatus::InProgress, "A2 goes on");
-    rig.succeed(id, "A2");
-    assert_eq!(rig.status(id, "B"), ActionStatus::Pending);
-    assert_eq!(rig.executions[&id].status, ExecutionStatus::Failed);
-    assert_eq!(rig.run(id, "A1").error.as_ref().unwrap().message, "no");
-    assert!(rig.lanes.lanes["Test"].holder.is_none(), "a failure unlocks the stage");
+    let mut env = TestEnvironment::new(pipeline(stages));
+    let id = env.start();
+    env.succeed(id, "Fetch");
+    env.fail(id, "A1");
+    assert_eq!(env.executions[&id].status, ExecutionStatus::InProgress, "A2 goes on");
+    env.succeed(id, "A2");
+    assert_eq!(env.status(id, "B"), ActionStatus::Pending);
+    assert_eq!(env.executions[&id].status, ExecutionStatus::Failed);
+    assert_eq!(env.run(id, "A1").error.as_ref().unwrap().message, "no");
+    assert!(env.locks.stages["Test"].holder.is_none(), "a failure unlocks the stage");
 }
 
 #[test]
 fn an_action_has_one_owner() {
-    let mut rig = Rig::new(pipeline(&[("Test", &[("T", "StepFunctions", 1)])]));
-    let id = rig.start();
-    rig.claim(id, "Fetch", 1).unwrap();
-    assert_eq!(rig.claimed, [rig.action(id, "Fetch")]);
-    assert!(matches!(rig.claim(id, "Fetch", 2), Err(Refusal::WrongState { .. })));
-    assert_eq!(rig.started(id, "Fetch", 2, false), Err(Refusal::ClaimLost));
-    rig.started(id, "Fetch", 1, false).unwrap();
-    assert!(matches!(rig.claim(id, "Fetch", 3), Err(Refusal::WrongState { .. })), "it runs");
+    let mut env = TestEnvironment::new(pipeline(&[("Test", &[("T", "StepFunctions", 1)])]));
+    let id = env.start();
+    env.claim(id, "Fetch", 1).unwrap();
+    assert_eq!(env.claimed, [env.action(id, "Fetch")]);
+    assert!(matches!(env.claim(id, "Fetch", 2), Err(Refusal::WrongState { .. })));
+    assert_eq!(env.started(id, "Fetch", 2, false), Err(Refusal::ClaimLost));
+    env.started(id, "Fetch", 1, false).unwrap();
+    assert!(matches!(env.claim(id, "Fetch", 3), Err(Refusal::WrongState { .. })), "it runs");
 }
 
 #[test]
 fn a_claim_that_ran_out_can_be_taken_over_and_the_first_owner_notices() {
-    let mut rig = Rig::new(pipeline(&[("Test", &[("T", "StepFunctions", 1)])]));
-    let id = rig.start();
-    rig.claim(id, "Fetch", 1).unwrap();
-    rig.now = rig.now.plus(rig.policy.lease - 1);
-    assert!(rig.claim(id, "Fetch", 2).is_err(), "a moment too early");
-    let action = rig.action(id, "Fetch");
-    rig.apply(id, Command::Renew { action, worker: Uuid::from_u128(1) }).unwrap();
-    rig.now = rig.now.plus(1);
-    assert!(rig.claim(id, "Fetch", 2).is_err(), "it was renewed");
-    rig.now = rig.now.plus(rig.policy.lease);
-    rig.claim(id, "Fetch", 2).unwrap();
-    assert_eq!(rig.run(id, "Fetch").claims, 2);
-    let renew = Command::Renew { action, worker: Uuid::from_u128(1) };
-    assert_eq!(rig.apply(id, renew), Err(Refusal::ClaimLost));
+    let mut env = TestEnvironment::new(pipeline(&[("Test", &[("T", "StepFunctions", 1)])]));
+    let id = env.start();
+    env.claim(id, "Fetch", 1).unwrap();
+    env.now = env.now.plus(env.policy.lease - 1);
+    assert!(env.claim(id, "Fetch", 2).is_err(), "a moment too early");
+    let action = env.action(id, "Fetch");
+    env.apply(id, Command::Renew { action, worker: WorkerId(Uuid::from_u128(1)) }).unwrap();
+    env.now = env.now.plus(1);
+    assert!(env.claim(id, "Fetch", 2).is_err(), "it was renewed");
+    env.now = env.now.plus(env.policy.lease);
+    env.claim(id, "Fetch", 2).unwrap();
+    assert_eq!(env.run(id, "Fetch").claims, 2);
+    let renew = Command::Renew { action, worker: WorkerId(Uuid::from_u128(1)) };
+    assert_eq!(env.apply(id, renew), Err(Refusal::ClaimLost));
 }
 
 #[test]
 fn an_end_is_taken_once() {
-    let mut rig = Rig::new(pipeline(&[("Test", &[("T", "StepFunctions", 1)])]));
-    let id = rig.start();
-    rig.succeed(id, "Fetch");
-    let before = rig.stages.clone();
-    assert!(matches!(rig.finish(id, "Fetch", good()), Err(Refusal::WrongState { .. })));
-    assert_eq!(rig.stages, before);
+    let mut env = TestEnvironment::new(pipeline(&[("Test", &[("T", "StepFunctions", 1)])]));
+    let id = env.start();
+    env.succeed(id, "Fetch");
+    let before = env.stages.clone();
+    assert!(matches!(env.finish(id, "Fetch", good()), Err(Refusal::WrongState { .. })));
+    assert_eq!(env.stages, before);
 }
 
 #[test]
 fn the_worker_that_ends_an_action_may_own_the_next_ones_at_once() {
-    let mut rig = Rig::new(pipeline(&[("Test", &[("A1", "StepFunctions", 1), ("A2", "StepFunctions", 1)])]));
-    let id = rig.start();
-    rig.claim(id, "Fetch", 1).unwrap();
-    let worker = Uuid::from_u128(1);
-    let action = rig.action(id, "Fetch");
-    rig.apply(id, Command::Finish { action, end: good(), next: Some(worker) }).unwrap();
+    let mut env =
+        TestEnvironment::new(pipeline(&[("Test", &[("A1", "StepFunctions", 1), ("A2", "StepFunctions", 1)])]));
+    let id = env.start();
+    env.claim(id, "Fetch", 1).unwrap();
+    let worker = WorkerId(Uuid::from_u128(1));
+    let action = env.action(id, "Fetch");
+    env.apply(id, Command::Finish { action, end: good(), next_worker: Some(worker) }).unwrap();
     for name in ["A1", "A2"] {
         assert!(
-            matches!(rig.status(id, name), ActionStatus::Claimed { worker: owner, .. } if owner == worker),
+            matches!(env.status(id, name), ActionStatus::Claimed { worker: owner, .. } if owner == worker),
             "{name}"
         );
     }
-    assert_eq!(rig.claimed, [rig.action(id, "A1"), rig.action(id, "A2")]);
-    assert_eq!(rig.effects, [], "nobody else is told");
+    assert_eq!(env.claimed, [env.action(id, "A1"), env.action(id, "A2")]);
+    assert_eq!(env.effects, [], "nobody else is told");
 }
 
 #[test]
@@ -121,10 +122,10 @@ fn artifacts_go_ahead_to_the_regions_that_will_read_them() {
         action["region"] = "us-west-2".into();
         action["inputArtifacts"] = serde_json::json!([{"name": "App"}]);
     });
-    let mut rig = Rig::new(pipeline);
-    let id = rig.start();
-    rig.succeed(id, "Fetch");
-    let replicated: Vec<_> = rig
+    let mut env = TestEnvironment::new(pipeline);
+    let id = env.start();
+    env.succeed(id, "Fetch");
+    let replicated: Vec<_> = env
         .effects
         .iter()
         .filter_map(|effect| match effect {
@@ -138,23 +139,23 @@ fn artifacts_go_ahead_to_the_regions_that_will_read_them() {
 #[test]
 fn large_output_variables_have_an_item_of_their_own() {
     for (length, inline) in [(2_000, true), (2_100, false)] {
-        let mut rig = Rig::new(pipeline(&[("Test", &[("T", "StepFunctions", 1)])]));
-        let id = rig.start();
-        rig.claim(id, "Fetch", 1).unwrap();
+        let mut env = TestEnvironment::new(pipeline(&[("Test", &[("T", "StepFunctions", 1)])]));
+        let id = env.start();
+        env.claim(id, "Fetch", 1).unwrap();
         let variables = BTreeMap::from([("Key".to_owned(), "x".repeat(length))]);
-        rig.finish(id, "Fetch", End::Succeeded(Success { variables, ..Success::default() })).unwrap();
-        assert_eq!(matches!(rig.run(id, "Fetch").variables, Outputs::Inline(_)), inline, "{length}");
-        assert_eq!(rig.run(id, "Fetch").variables == Outputs::Stored, !inline, "{length}");
+        env.finish(id, "Fetch", End::Succeeded(Success { variables, ..Success::default() })).unwrap();
+        assert_eq!(matches!(env.run(id, "Fetch").variables, Outputs::Inline(_)), inline, "{length}");
+        assert_eq!(env.run(id, "Fetch").variables == Outputs::Stored, !inline, "{length}");
     }
 }
 
 #[test]
 fn too_many_output_variables_fail_the_action() {
-    let mut rig = Rig::new(pipeline(&[("Test", &[("T", "StepFunctions", 1)])]));
-    let id = rig.start();
-    rig.claim(id, "Fetch", 1).unwrap();
+    let mut env = TestEnvironment::new(pipeline(&[("Test", &[("T", "StepFunctions", 1)])]));
+    let id = env.start();
+    env.claim(id, "Fetch", 1).unwrap();
     let variables = BTreeMap::from([("Key".to_owned(), "x".repeat(122_880))]);
-    rig.finish(id, "Fetch", End::Succeeded(Success { variables, ..Success::default() })).unwrap();
-    assert_eq!(rig.status(id, "Fetch"), ActionStatus::Failed);
-    assert_eq!(rig.executions[&id].status, ExecutionStatus::Failed);
+    env.finish(id, "Fetch", End::Succeeded(Success { variables, ..Success::default() })).unwrap();
+    assert_eq!(env.status(id, "Fetch"), ActionStatus::Failed);
+    assert_eq!(env.executions[&id].status, ExecutionStatus::Failed);
 }

@@ -4,14 +4,14 @@
 mod actions;
 mod answers;
 mod conditions;
-mod crossing;
+mod environment;
 mod job_workers;
+mod lifecycle;
 mod lost;
 mod modes;
 mod random;
 mod retry;
 mod revisions;
-mod rig;
 mod rollback;
 mod stop;
 mod together;

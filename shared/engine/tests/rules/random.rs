@@ -1,10 +1,10 @@
 //! Random commands in random order: what must hold, holds after each.
 
-use engine::{ActionStatus, Command, ExecutionStatus, Position, StageStatus};
+use engine::{ActionStatus, ApprovalToken, Command, ExecutionStatus, Position, StageStatus};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use crate::rig::{Rig, failed, good, pipeline};
+use crate::environment::{TestEnvironment, failed, good, pipeline};
 
 #[derive(Clone, Debug)]
 enum Deed {
@@ -36,33 +36,33 @@ fn deed() -> impl Strategy<Value = Deed> {
 
 const NAMES: [&str; 6] = ["Fetch", "A1", "A2", "B", "Ask", "P"];
 
-fn holds(rig: &Rig) -> Result<(), TestCaseError> {
-    for (index, stage) in rig.pipeline.stages().iter().enumerate() {
-        let inside: Vec<_> = rig
+fn holds(env: &TestEnvironment) -> Result<(), TestCaseError> {
+    for (index, stage) in env.pipeline.stages().iter().enumerate() {
+        let inside: Vec<_> = env
             .stages
             .values()
             .filter(|run| run.stage == index && run.status == StageStatus::InProgress)
             .map(|run| run.execution)
             .collect();
         prop_assert!(inside.len() <= 1, "two executions in {}", stage.name);
-        let lane = rig.lanes.lanes.get(&stage.name);
+        let lock = env.locks.stages.get(&stage.name);
         if let Some(only) = inside.first() {
-            prop_assert_eq!(lane.and_then(|lane| lane.holder), Some(*only));
+            prop_assert_eq!(lock.and_then(|lock| lock.holder), Some(*only));
         }
-        prop_assert!(lane.is_none_or(|lane| lane.waiting.len() <= 1), "more than one waits");
+        prop_assert!(lock.is_none_or(|lock| lock.waiting.len() <= 1), "more than one waits");
     }
-    for execution in rig.executions.values() {
+    for execution in env.executions.values() {
         let out = execution.position == Position::Out;
         prop_assert_eq!(execution.status != ExecutionStatus::InProgress, out);
         if let Position::Waiting(stage) = execution.position {
-            let lane = &rig.lanes.lanes[&rig.pipeline.stages()[stage].name];
-            let chore = rig.lanes.chores.iter().any(|chore| chore.execution() == execution.id);
-            let waits = lane.waiting.iter().any(|waiting| waiting.execution == execution.id);
-            prop_assert!(waits || chore, "nobody knows of {}", execution.id);
+            let lock = &env.locks.stages[&env.pipeline.stages()[stage].name];
+            let task = env.locks.outbox.iter().any(|task| task.execution() == execution.id);
+            let waits = lock.waiting.iter().any(|waiting| waiting.execution == execution.id);
+            prop_assert!(waits || task, "nobody knows of {}", execution.id);
         }
     }
-    for run in rig.stages.values() {
-        let declared = &rig.pipeline.stages()[run.stage];
+    for run in env.stages.values() {
+        let declared = &env.pipeline.stages()[run.stage];
         for (action, state) in declared.actions.iter().zip(&run.actions) {
             let earlier =
                 declared.actions.iter().zip(&run.actions).filter(|(other, _)| other.run_order < action.run_order);
@@ -78,65 +78,65 @@ fn holds(rig: &Rig) -> Result<(), TestCaseError> {
 proptest! {
     #[test]
     fn whatever_is_done_in_whatever_order(deeds in prop::collection::vec(deed(), 1..120)) {
-        let mut rig = Rig::new(pipeline(&[
+        let mut env = TestEnvironment::new(pipeline(&[
             ("Test", &[("A1", "StepFunctions", 1), ("A2", "Lambda", 1), ("B", "StepFunctions", 2)]),
             ("Gate", &[("Ask", "Manual", 1)]),
             ("Prod", &[("P", "StepFunctions", 1)]),
         ]));
-        let mut ids = vec![rig.start()];
+        let mut ids = vec![env.start()];
         for deed in deeds {
-            let before = (rig.executions.clone(), rig.stages.clone(), rig.lanes.clone());
+            let before = (env.executions.clone(), env.stages.clone(), env.locks.clone());
             let pick = |which: usize, ids: &[engine::ExecutionId]| (ids[which % 4 % ids.len()], NAMES[which % NAMES.len()]);
             let done = match deed {
                 Deed::Start => {
-                    ids.insert(0, rig.start());
+                    ids.insert(0, env.start());
                     Ok(())
                 }
                 Deed::Chores => {
-                    rig.chores();
+                    env.outbox();
                     Ok(())
                 }
                 Deed::Claim(which, worker) => {
                     let (id, name) = pick(which, &ids);
-                    rig.claim(id, name, worker.into())
+                    env.claim(id, name, worker.into())
                 }
                 Deed::Started(which, worker) => {
                     let (id, name) = pick(which, &ids);
-                    rig.started(id, name, worker.into(), true)
+                    env.started(id, name, worker.into(), true)
                 }
                 Deed::Succeed(which) => {
                     let (id, name) = pick(which, &ids);
-                    rig.finish(id, name, good())
+                    env.finish(id, name, good())
                 }
                 Deed::Fail(which) => {
                     let (id, name) = pick(which, &ids);
-                    rig.finish(id, name, failed("no"))
+                    env.finish(id, name, failed("no"))
                 }
                 Deed::Answer(which, approved) => {
                     let (id, _) = pick(which, &ids);
-                    let action = rig.action(id, "Ask");
-                    let token = match rig.status(id, "Ask") {
-                        ActionStatus::Pending => Uuid::nil(),
-                        _ => rig.run(id, "Ask").token.unwrap(),
+                    let action = env.action(id, "Ask");
+                    let token = match env.status(id, "Ask") {
+                        ActionStatus::Pending => ApprovalToken(Uuid::nil()),
+                        _ => env.run(id, "Ask").token.unwrap(),
                     };
                     let (summary, by) = (String::new(), String::new());
-                    rig.apply(id, Command::Approve { action, token, approved, summary, by })
+                    env.apply(id, Command::Approve { action, token, approved, summary, by })
                 }
-                Deed::Sweep(which) => rig.apply(pick(which, &ids).0, Command::Sweep),
+                Deed::Sweep(which) => env.apply(pick(which, &ids).0, Command::Sweep),
                 Deed::Wait(milliseconds) => {
-                    rig.now = rig.now.plus(milliseconds);
+                    env.now = env.now.plus(milliseconds);
                     Ok(())
                 }
             };
             if done.is_err() {
-                prop_assert_eq!(&before, &(rig.executions.clone(), rig.stages.clone(), rig.lanes.clone()));
+                prop_assert_eq!(&before, &(env.executions.clone(), env.stages.clone(), env.locks.clone()));
             }
             for (id, old) in &before.0 {
                 if old.status != ExecutionStatus::InProgress {
-                    prop_assert_eq!(old, &rig.executions[id], "a final state is final");
+                    prop_assert_eq!(old, &env.executions[id], "a final state is final");
                 }
             }
-            holds(&rig)?;
+            holds(&env)?;
         }
     }
 }

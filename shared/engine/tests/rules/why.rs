@@ -4,19 +4,19 @@ use engine::{Command, TransitionChange};
 use pipeline::{ConditionKind, StageName};
 use serde_json::json;
 
-use crate::rig::{Rig, declared, pipeline};
+use crate::environment::{TestEnvironment, declared, pipeline};
 
-fn told(rig: &Rig, id: engine::ExecutionId) -> Vec<String> {
-    let execution = &rig.executions[&id];
+fn told(env: &TestEnvironment, id: engine::ExecutionId) -> Vec<String> {
+    let execution = &env.executions[&id];
     let stage = match execution.position {
-        engine::Position::In(index) => rig.stages.get(&(id, index, execution.attempts[index])),
+        engine::Position::In(index) => env.stages.get(&(id, index, execution.attempts[index])),
         _ => None,
     };
-    engine::why(execution, &rig.pipeline, &rig.lanes, stage)
+    engine::why(execution, &env.pipeline, &env.locks, stage)
 }
 
-fn one(rig: &Rig, id: engine::ExecutionId) -> String {
-    let told = told(rig, id);
+fn one(env: &TestEnvironment, id: engine::ExecutionId) -> String {
+    let told = told(env, id);
     assert_eq!(told.len(), 1, "{told:?}");
     told[0].clone()
 }
@@ -29,67 +29,67 @@ fn holds(text: &str, parts: &[&str]) {
 
 #[test]
 fn behind_an_execution_and_behind_a_closed_transition() {
-    let mut rig = Rig::new(pipeline(&[("Prod", &[("P", "StepFunctions", 1)])]));
-    let (first, second) = (rig.start(), rig.start());
-    holds(&one(&rig, second), &["in front of stage Source", &first.to_string(), "is in it"]);
+    let mut env = TestEnvironment::new(pipeline(&[("Prod", &[("P", "StepFunctions", 1)])]));
+    let (first, second) = (env.start(), env.start());
+    holds(&one(&env, second), &["in front of stage Source", &first.to_string(), "is in it"]);
     let change = TransitionChange {
-        mode: rig.pipeline.mode(),
+        mode: env.pipeline.mode(),
         stage: StageName::new("Prod").unwrap(),
         disable: Some("freeze".into()),
         by: "ada".into(),
     };
-    let (lanes, now, policy) = (rig.lanes.clone(), rig.now, rig.policy);
+    let (locks, now, policy) = (env.locks.clone(), env.now, env.policy);
     let mut random = || uuid::Uuid::nil();
     let mut context = engine::Context { now, policy: &policy, home: "eu-west-1", random: &mut random };
-    rig.keep(engine::set_transition(lanes, change, &mut context).unwrap());
-    rig.succeed(first, "Fetch");
-    holds(&one(&rig, first), &["in front of stage Prod", "closed by ada", "1970-01-01T00:16:40Z", "\"freeze\""]);
-    holds(&one(&rig, second), &["let into stage Source"]);
+    env.keep(engine::set_transition(locks, change, &mut context).unwrap());
+    env.succeed(first, "Fetch");
+    holds(&one(&env, first), &["in front of stage Prod", "closed by ada", "1970-01-01T00:16:40Z", "\"freeze\""]);
+    holds(&one(&env, second), &["let into stage Source"]);
 }
 
 #[test]
 fn an_approval_a_provider_a_worker_and_a_job() {
     let actions = &[("A", "Manual", 1), ("S", "StepFunctions", 1), ("L", "Lambda", 1), ("W", "StepFunctions", 1)];
-    let mut rig = Rig::new(pipeline(&[("Test", actions)]));
-    let id = rig.start();
-    rig.succeed(id, "Fetch");
+    let mut env = TestEnvironment::new(pipeline(&[("Test", actions)]));
+    let id = env.start();
+    env.succeed(id, "Fetch");
     for (name, poll) in [("A", false), ("S", true), ("L", false)] {
-        rig.claim(id, name, 7).unwrap();
-        rig.started(id, name, 7, poll).unwrap();
+        env.claim(id, name, 7).unwrap();
+        env.started(id, name, 7, poll).unwrap();
     }
-    let told = told(&rig, id);
+    let told = told(&env, id);
     holds(&told[0], &["Action A in stage Test", "approve or reject", "fails at 1970-01-08T00:16:40Z"]);
     holds(&told[1], &["Action S", "asked again by"]);
     holds(&told[2], &["Action L", "the result of its job"]);
     holds(&told[3], &["Action W", "waits for a worker", "called again at 1970-01-01T00:17:00Z"]);
-    rig.stop(id, false).unwrap();
-    holds(&self::told(&rig, id)[0], &["was stopped", "still runs"]);
+    env.stop(id, false).unwrap();
+    holds(&self::told(&env, id)[0], &["was stopped", "still runs"]);
 }
 
 #[test]
 fn one_that_is_to_be_continued() {
-    let mut rig = Rig::new(pipeline(&[("Prod", &[("F", "Lambda", 1)])]));
-    let id = rig.start();
-    rig.succeed(id, "Fetch");
-    rig.claim(id, "F", 1).unwrap();
+    let mut env = TestEnvironment::new(pipeline(&[("Prod", &[("F", "Lambda", 1)])]));
+    let id = env.start();
+    env.succeed(id, "Fetch");
+    env.claim(id, "F", 1).unwrap();
     let report = engine::Progress { summary: Some("build 7 runs".into()), ..engine::Progress::default() };
-    let action = rig.action(id, "F");
-    rig.apply(id, Command::Continue { action, continuation: "7".into(), delay: 30_000, report }).unwrap();
-    holds(&one(&rig, id), &["Action F in stage Prod has asked to be continued", "begins by 1970", "(build 7 runs)"]);
+    let action = env.action(id, "F");
+    env.apply(id, Command::Continue { action, continuation: "7".into(), delay: 30_000, report }).unwrap();
+    holds(&one(&env, id), &["Action F in stage Prod has asked to be continued", "begins by 1970", "(build 7 runs)"]);
 }
 
 #[test]
 fn a_rule_and_an_end() {
     let rule = json!({"name": "Check", "configuration": {"FunctionName": "f"},
         "ruleTypeId": {"category": "Rule", "provider": "LambdaInvoke"}});
-    let mut rig = Rig::new(declared(&[("Test", &[("T", "StepFunctions", 1)])], |it| {
+    let mut env = TestEnvironment::new(declared(&[("Test", &[("T", "StepFunctions", 1)])], |it| {
         it["stages"][1]["beforeEntry"] = json!({"conditions": [{"result": "FAIL", "rules": [rule]}]});
     }));
-    let id = rig.start();
-    rig.succeed(id, "Fetch");
-    holds(&one(&rig, id), &["Before stage Test is entered", "rule Check"]);
-    rig.rule(id, "Test", ConditionKind::BeforeEntry, 0, true);
-    rig.stop(id, true).unwrap();
-    holds(&one(&rig, id), &["waits for nothing", "was stopped", "enough"]);
-    assert!(rig.apply(id, Command::Sweep).is_err());
+    let id = env.start();
+    env.succeed(id, "Fetch");
+    holds(&one(&env, id), &["Before stage Test is entered", "rule Check"]);
+    env.rule(id, "Test", ConditionKind::BeforeEntry, 0, true);
+    env.stop(id, true).unwrap();
+    holds(&one(&env, id), &["waits for nothing", "was stopped", "enough"]);
+    assert!(env.apply(id, Command::Sweep).is_err());
 }

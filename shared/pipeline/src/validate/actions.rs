@@ -71,12 +71,12 @@ fn configuration(action: &ActionDeclaration, known: Option<&ActionType>, path: &
     let keys = action.configuration.as_ref().map_or(0, std::collections::BTreeMap::len);
     if keys > limits::CONFIGURATION_KEYS {
         let most = limits::CONFIGURATION_KEYS;
-        found.shape(format_args!("{path}.configuration"), format!("has {keys} keys, and {most} are allowed"));
+        found.constraint(format_args!("{path}.configuration"), format!("has {keys} keys, and {most} are allowed"));
     }
     for (key, value) in action.configuration.iter().flatten() {
         let at = format_args!("{path}.configuration.{}", shown(key));
         if key.is_empty() || key.chars().count() > 50 {
-            found.shape(at, "a configuration key has 1 to 50 characters");
+            found.constraint(at, "a configuration key has 1 to 50 characters");
         }
         let property = known.and_then(|known| known.property(key));
         if known.is_some_and(|known| !known.other_keys) && property.is_none() {
@@ -86,7 +86,7 @@ fn configuration(action: &ActionDeclaration, known: Option<&ActionType>, path: &
         let most = property.map_or(catalogue::MAX_VALUE_LENGTH, |property| property.max_length);
         let length = value.chars().count();
         if length == 0 || length > most {
-            found.shape(at, format!("has {length} characters, and 1 to {most} are allowed"));
+            found.constraint(at, format!("has {length} characters, and 1 to {most} are allowed"));
         }
         if property.is_some_and(|property| property.secret) && value == MASK {
             let message = format!("the configuration of action {name} has {MASK} for a secret that is not known yet");

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::shape::{count, length, one_of, texts, type_id, within};
+use super::constraints::{count, length, one_of, texts, type_id, within};
 use super::{Findings, mode, pipeline_type, shown};
 use crate::catalogue::rules::{self, RuleType};
 use crate::declaration::{Condition, Declaration, RuleDeclaration, StageDeclaration};
@@ -147,7 +147,7 @@ fn rules_of(condition: &Condition, path: &str, found: &mut Findings) {
     let mut names = HashSet::new();
     for (r, rule) in condition.rules.iter().flatten().enumerate() {
         let path = format!("{path}.rules[{r}]");
-        shape(rule, &path, found);
+        constraints(rule, &path, found);
         let known = rules::find(&rule.rule_type_id);
         against_catalogue(rule, known, &path, found);
         let mut wrong = |member: &str, message: String| {
@@ -163,7 +163,7 @@ fn rules_of(condition: &Condition, path: &str, found: &mut Findings) {
     }
 }
 
-fn shape(rule: &RuleDeclaration, path: &str, found: &mut Findings) {
+fn constraints(rule: &RuleDeclaration, path: &str, found: &mut Findings) {
     // A rule's name has the form of an action's. Source: CodePipeline API, `RuleName`.
     found.name(ActionName::new(rule.name.as_str()), format_args!("{path}.name"));
     type_id(&rule.rule_type_id, &[rules::CATEGORY], &[rules::OWNER], false, &format!("{path}.ruleTypeId"), found);

@@ -10,16 +10,16 @@ use crate::invalid::Kind;
 pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
     let regions = regions(declaration);
     match (&declaration.artifact_store, &declaration.artifact_stores) {
-        (None, None) => found.shape("artifactStore", "one of artifactStore and artifactStores is needed"),
-        (Some(_), Some(_)) => found.shape("artifactStores", "only one of artifactStore and artifactStores goes"),
-        (Some(_), None) if regions.len() > 1 => found.shape("artifactStore", SEVERAL_REGIONS),
+        (None, None) => found.constraint("artifactStore", "one of artifactStore and artifactStores is needed"),
+        (Some(_), Some(_)) => found.constraint("artifactStores", "only one of artifactStore and artifactStores goes"),
+        (Some(_), None) if regions.len() > 1 => found.constraint("artifactStore", SEVERAL_REGIONS),
         (Some(_), None) => {}
         (None, Some(stores)) => {
             for region in regions.into_iter().filter(|region| !stores.contains_key(*region)) {
                 missing(region, found);
             }
             if stores.is_empty() {
-                found.shape("artifactStores", "has no artifact store");
+                found.constraint("artifactStores", "has no artifact store");
             }
         }
     }
@@ -29,7 +29,7 @@ const SEVERAL_REGIONS: &str =
     "actions in more than one region need artifactStores, with a store for each region, in place of artifactStore";
 
 fn missing(region: &str, found: &mut Findings) {
-    found.shape("artifactStores", format!("there is no artifact store for the region {}", shown(region)));
+    found.constraint("artifactStores", format!("there is no artifact store for the region {}", shown(region)));
 }
 
 /// The regions that need a store: those of actions, and those of rules that read artifacts.
@@ -45,7 +45,7 @@ pub(super) fn check_home(declaration: &Declaration, home: &str, found: &mut Find
         Some(stores) if !stores.contains_key(home) => missing(home, found),
         Some(_) => {}
         None if regions(declaration).iter().any(|region| *region != home) => {
-            found.shape("artifactStore", SEVERAL_REGIONS);
+            found.constraint("artifactStore", SEVERAL_REGIONS);
         }
         None => {}
     }

@@ -11,10 +11,10 @@ use driver::{Outcome, Task};
 use engine::{ActionError, External, Progress, Success};
 
 use super::after_failure;
-use crate::access::Rights;
 use crate::configuration::{optional, requested, required};
 use crate::console;
-use crate::fault::{Fault, JOB_FAILED};
+use crate::context::ActionContext;
+use crate::error::{JOB_FAILED, ProviderError};
 use crate::provider::Provider;
 
 /// The states of an alarm.
@@ -24,23 +24,23 @@ pub(crate) struct CloudWatchAlarm;
 
 #[async_trait]
 impl Provider for CloudWatchAlarm {
-    async fn start(&self, rights: Rights<'_>) -> Result<Outcome, Fault> {
-        look(rights).await
+    async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        look(context).await
     }
 
-    async fn poll(&self, rights: Rights<'_>) -> Result<Outcome, Fault> {
-        look(rights).await
+    async fn poll(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        look(context).await
     }
 }
 
-async fn look(rights: Rights<'_>) -> Result<Outcome, Fault> {
-    let task = rights.task;
+async fn look(context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+    let task = context.task;
     let name = required(task, "AlarmName")?;
     let wanted = wanted(optional(task, "AlarmStates"), after_failure(task))?;
-    let until = requested(task).unwrap_or(rights.now).plus_minutes(minutes(optional(task, "WaitTime"))?);
-    let client = Client::new(rights.session().await?.config());
+    let until = requested(task).unwrap_or(context.now).plus_minutes(minutes(optional(task, "WaitTime"))?);
+    let client = Client::new(context.session().await?.config());
     let (state, arn) = state(&client, name, &task.region).await?;
-    Ok(decide(task, name, &state, arn, &wanted, rights.now < until))
+    Ok(decide(task, name, &state, arn, &wanted, context.now < until))
 }
 
 /// What comes of an alarm's state.
@@ -62,27 +62,28 @@ fn decide(task: &Task, name: &str, state: &str, arn: String, wanted: &[&str], ma
 }
 
 /// The states in which the rule holds, from a list with commas.
-fn wanted(states: Option<&str>, after_failure: bool) -> Result<Vec<&'static str>, Fault> {
+fn wanted(states: Option<&str>, after_failure: bool) -> Result<Vec<&'static str>, ProviderError> {
     let Some(states) = states else {
         return Ok(if after_failure { vec!["ALARM"] } else { vec!["OK", "INSUFFICIENT_DATA"] });
     };
     let known = |state: &str| {
         STATES.into_iter().find(|known| *known == state.trim()).ok_or_else(|| {
-            Fault::configuration(format!("AlarmStates is {states:?}, and can have {} in it", STATES.join(", ")))
+            ProviderError::configuration(format!("AlarmStates is {states:?}, and can have {} in it", STATES.join(", ")))
         })
     };
     states.split(',').map(known).collect()
 }
 
 /// Minutes to wait; none: none.
-fn minutes(text: Option<&str>) -> Result<u32, Fault> {
+fn minutes(text: Option<&str>) -> Result<u32, ProviderError> {
     let Some(text) = text else { return Ok(0) };
     let minutes = text.trim().parse().ok();
-    minutes.ok_or_else(|| Fault::configuration(format!("WaitTime is {text:?}, and must be a number of minutes")))
+    minutes
+        .ok_or_else(|| ProviderError::configuration(format!("WaitTime is {text:?}, and must be a number of minutes")))
 }
 
 /// The state of an alarm of either kind, and its ARN.
-async fn state(client: &Client, name: &str, region: &str) -> Result<(String, String), Fault> {
+async fn state(client: &Client, name: &str, region: &str) -> Result<(String, String), ProviderError> {
     let found = client
         .describe_alarms()
         .alarm_names(name)
@@ -90,13 +91,13 @@ async fn state(client: &Client, name: &str, region: &str) -> Result<(String, Str
         .alarm_types(AlarmType::CompositeAlarm)
         .send()
         .await
-        .map_err(|error| Fault::aws("DescribeAlarms", format!("the alarm {name} in {region}"), &error))?;
+        .map_err(|error| ProviderError::aws("DescribeAlarms", format!("the alarm {name} in {region}"), &error))?;
     let metric = found.metric_alarms().iter().map(|alarm| (alarm.state_value(), alarm.alarm_arn()));
     let composite = found.composite_alarms().iter().map(|alarm| (alarm.state_value(), alarm.alarm_arn()));
     let (state, arn) = metric
         .chain(composite)
         .next()
-        .ok_or_else(|| Fault::configuration(format!("there is no alarm {name} in {region}")))?;
+        .ok_or_else(|| ProviderError::configuration(format!("there is no alarm {name} in {region}")))?;
     let state = state.map_or("INSUFFICIENT_DATA", StateValue::as_str);
     Ok((state.to_owned(), arn.unwrap_or(name).to_owned()))
 }
@@ -112,7 +113,7 @@ mod tests {
         assert_eq!(wanted(Some("ALARM"), false).unwrap(), ["ALARM"]);
         assert_eq!(wanted(Some("OK, INSUFFICIENT_DATA"), true).unwrap(), ["OK", "INSUFFICIENT_DATA"]);
         for wrong in ["ok", "OK,", "OK ALARM", "WAIT"] {
-            assert!(matches!(wanted(Some(wrong), false), Err(Fault::Final { .. })), "{wrong}");
+            assert!(matches!(wanted(Some(wrong), false), Err(ProviderError::Failed { .. })), "{wrong}");
         }
     }
 

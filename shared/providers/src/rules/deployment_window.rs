@@ -10,9 +10,9 @@ use jiff::ZonedDateTime;
 
 use super::cron::Cron;
 use super::zone;
-use crate::access::Rights;
 use crate::configuration::{optional, requested, required};
-use crate::fault::{Fault, JOB_FAILED};
+use crate::context::ActionContext;
+use crate::error::{JOB_FAILED, ProviderError};
 use crate::provider::Provider;
 
 /// How long an opening counts, in milliseconds: longer than the time between two polls.
@@ -22,26 +22,29 @@ pub(crate) struct DeploymentWindow;
 
 #[async_trait]
 impl Provider for DeploymentWindow {
-    async fn start(&self, rights: Rights<'_>) -> Result<Outcome, Fault> {
-        look(rights.task, rights.now)
+    async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        look(context.task, context.now)
     }
 
-    async fn poll(&self, rights: Rights<'_>) -> Result<Outcome, Fault> {
-        look(rights.task, rights.now)
+    async fn poll(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        look(context.task, context.now)
     }
 }
 
-fn look(task: &Task, now: Timestamp) -> Result<Outcome, Fault> {
+fn look(task: &Task, now: Timestamp) -> Result<Outcome, ProviderError> {
     let text = required(task, "Cron")?;
-    let cron = Cron::parse(text).map_err(|why| Fault::configuration(format!("Cron is {text:?}: {why}")))?;
+    let cron = Cron::parse(text).map_err(|why| ProviderError::configuration(format!("Cron is {text:?}: {why}")))?;
     let name = optional(task, "TimeZone").unwrap_or("UTC");
-    let zone = zone::find(name).ok_or_else(|| Fault::configuration(format!("TimeZone {name:?} is no time zone")))?;
+    let zone =
+        zone::find(name).ok_or_else(|| ProviderError::configuration(format!("TimeZone {name:?} is no time zone")))?;
     let from = requested(task).unwrap_or(now).max(now.plus(-LATE)).min(now);
     let from = jiff::Timestamp::from_millisecond(from.0)
-        .map_err(|error| Fault::last(JOB_FAILED, error.to_string()))?
+        .map_err(|error| ProviderError::failed(JOB_FAILED, error.to_string()))?
         .to_zoned_datetime(zone);
     match cron.next(&from) {
-        None => Err(Fault::last(JOB_FAILED, format!("the deployment window {text:?} does not open any more"))),
+        None => {
+            Err(ProviderError::failed(JOB_FAILED, format!("the deployment window {text:?} does not open any more")))
+        }
         Some(opening) if opening.timestamp().as_millisecond() <= now.0 => Ok(Outcome::Succeeded(Success {
             report: report(format!("The deployment window is open since {}", shown(&opening))),
             ..Success::default()

@@ -8,9 +8,9 @@ use driver::{Outcome, Task};
 use engine::{Progress, Success};
 use regex_lite::RegexBuilder;
 
-use crate::access::Rights;
 use crate::configuration::{required, title};
-use crate::fault::{Fault, JOB_FAILED};
+use crate::context::ActionContext;
+use crate::error::{JOB_FAILED, ProviderError};
 use crate::provider::Provider;
 
 /// Most bytes of a compiled pattern: with the longest configuration it bounds the time that matching takes, to seconds.
@@ -23,22 +23,22 @@ pub(crate) struct VariableCheck;
 
 #[async_trait]
 impl Provider for VariableCheck {
-    async fn start(&self, rights: Rights<'_>) -> Result<Outcome, Fault> {
-        check(rights.task)
+    async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        check(context.task)
     }
 }
 
-fn check(task: &Task) -> Result<Outcome, Fault> {
+fn check(task: &Task) -> Result<Outcome, ProviderError> {
     let operator = required(task, "Operator")?;
     // A variable can be empty, and something can be expected to be.
     let text = |key: &str| {
         let value = task.configuration.get(key).map(String::as_str);
-        value.ok_or_else(|| Fault::configuration(format!("{} needs a value for {key}", title(task))))
+        value.ok_or_else(|| ProviderError::configuration(format!("{} needs a value for {key}", title(task))))
     };
     let (variable, value) = (text("Variable")?, text("Value")?);
     let comparison = format!("{:?} {operator} {:?}", shown(variable), shown(value));
-    if !holds(operator, variable, value).map_err(Fault::configuration)? {
-        return Err(Fault::last(JOB_FAILED, format!("{comparison} does not hold")));
+    if !holds(operator, variable, value).map_err(ProviderError::configuration)? {
+        return Err(ProviderError::failed(JOB_FAILED, format!("{comparison} does not hold")));
     }
     let report = Progress { summary: Some(format!("{comparison} holds")), ..Progress::default() };
     Ok(Outcome::Succeeded(Success { report, ..Success::default() }))

@@ -1,5 +1,5 @@
-use driver::{Outcome, Perform, Task};
-use engine::{Progress, Revision};
+use driver::{ActionExecutor, Outcome, Task};
+use engine::{ApprovalToken, Progress, Revision};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ fn approval(topic: Option<&str>) -> Task {
     let mut all = vec![("CustomData", "Look at it"), ("ExternalEntityLink", "https://example.com/report")];
     all.extend(topic.map(|topic| ("NotificationArn", topic)));
     let mut task = task("Approval", "Manual", &all);
-    task.token = Some(Uuid::from_u128(7));
+    task.token = Some(ApprovalToken(Uuid::from_u128(7)));
     let revision = Revision { id: "v2".into(), summary: None, url: None, created: None };
     task.revisions = vec![("Source".into(), revision)];
     task

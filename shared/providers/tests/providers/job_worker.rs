@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use driver::{Outcome, Perform, Task};
+use driver::{ActionExecutor, Outcome, Task};
 use pipeline::custom::Terms;
 
 use crate::aws::Aws;

@@ -1,4 +1,4 @@
-use driver::{Outcome, Perform, Task};
+use driver::{ActionExecutor, Outcome, Task};
 use serde_json::{Value, json};
 
 use crate::aws::Aws;

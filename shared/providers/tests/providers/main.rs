@@ -1,4 +1,4 @@
-//! Each provider against an AWS that a test prepares: what is asked of which service with whose rights, and what comes
+//! Each provider against an AWS that a test prepares: what is asked of which service with whose context, and what comes
 //! of its answers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -16,7 +16,7 @@ mod step_functions;
 use std::collections::BTreeMap;
 
 use aws::Aws;
-use driver::{Outcome, Perform, Task, TaskInput};
+use driver::{ActionExecutor, Outcome, Task, TaskInput};
 use engine::{ActionError, Artifact, ExecutionId, Success, Timestamp};
 use pipeline::{Action, ActionName, ArtifactName, PipelineName, StageName, TypeId};
 use providers::Registry;

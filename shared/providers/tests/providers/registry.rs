@@ -1,4 +1,4 @@
-use driver::Perform;
+use driver::ActionExecutor;
 
 use crate::aws::Aws;
 use crate::{failed, input, registry, task};

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_smithy_cbor::Encoder;
-use driver::{Clock, Outcome, Perform, Task};
+use driver::{ActionExecutor, Clock, Outcome, Task};
 use engine::{ActionError, Timestamp};
 use pipeline::catalogue;
 use providers::Registry;

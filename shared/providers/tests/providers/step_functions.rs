@@ -1,5 +1,5 @@
 use artifacts::write_zip;
-use driver::{Outcome, Perform, Task};
+use driver::{ActionExecutor, Outcome, Task};
 use engine::External;
 use serde_json::json;
 

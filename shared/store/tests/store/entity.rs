@@ -25,20 +25,20 @@ fn other_kinds_and_bodies_are_refused() {
         assert!(Entity::from_json(entity.kind(), "{}").is_err(), "{}", entity.kind());
     }
     let head = all()[0].to_json().unwrap();
-    assert!(Entity::from_json("LANES", &head).is_err());
+    assert!(Entity::from_json("LOCKS", &head).is_err());
 }
 
 #[test]
 fn different_keys_have_different_places() {
     let mut keys = vec![Key::Outputs(id(1).action(0, 1, 1)), Key::Outputs(id(1).action(1, 0, 1))];
-    for pipeline in ["a", "a-1", "a.1", "HEAD", "LANES", "A"] {
+    for pipeline in ["a", "a-1", "a.1", "HEAD", "LOCKS", "A"] {
         keys.push(Key::Head(name(pipeline)));
         for n in [1, 2] {
-            keys.push(Key::Lanes(name(pipeline), incarnation(n)));
-            keys.extend([0, 1, u16::MAX].map(|it| Key::Part(name(pipeline), incarnation(n), it)));
+            keys.push(Key::StageLocks(name(pipeline), incarnation(n)));
+            keys.extend([0, 1, u16::MAX].map(|it| Key::Part(name(pipeline), incarnation(n).0, it)));
             keys.extend(["x", "y"].map(|it| Key::Revision(name(pipeline), incarnation(n), action(it))));
             keys.extend([1, 10, 100, u32::MAX].map(|it| Key::Declaration(name(pipeline), incarnation(n), it)));
-            keys.extend(["t", "t#1", "", "LANES"].map(|it| Key::Token(name(pipeline), incarnation(n), it.into())));
+            keys.extend(["t", "t#1", "", "LOCKS"].map(|it| Key::Token(name(pipeline), incarnation(n), it.into())));
         }
         for watched in ["s3/a/b", "s3/a", "s3/a/b#c", ""] {
             keys.extend(["x", "y"].map(|it| Key::Source(watched.into(), name(pipeline), it.into())));
@@ -69,7 +69,8 @@ fn different_keys_have_different_places() {
 
 #[test]
 fn a_due_key_leads_back() {
-    let due = [Key::Lanes(name("a@b.c-d_e"), incarnation(7)), Key::Stage(id(1), 0, 1), Key::Stage(id(2), 49, u16::MAX)];
+    let due =
+        [Key::StageLocks(name("a@b.c-d_e"), incarnation(7)), Key::Stage(id(1), 0, 1), Key::Stage(id(2), 49, u16::MAX)];
     for key in due {
         let (pk, sk) = key.pair();
         assert_eq!(Key::due_from(&pk, &sk), Some(key));
@@ -78,12 +79,12 @@ fn a_due_key_leads_back() {
 
 #[test]
 fn what_is_never_due_leads_nowhere() {
-    let others = all().into_iter().filter(|entity| !matches!(entity, Entity::Lanes(_) | Entity::Stage(_)));
+    let others = all().into_iter().filter(|entity| !matches!(entity, Entity::StageLocks(_) | Entity::Stage(_)));
     for (pk, sk) in others.map(|entity| entity.key().pair()) {
         assert_eq!(Key::due_from(&pk, &sk), None, "{pk}/{sk}");
     }
     let (pk, sk) = Key::Stage(id(1), 0, 1).pair();
-    for (pk, sk) in [(pk.as_str(), "STAGE#x#1"), (&pk, "STAGE#1"), ("E#no-id", &sk), ("P#a", &sk), ("P# ", "LANES#1")] {
+    for (pk, sk) in [(pk.as_str(), "STAGE#x#1"), (&pk, "STAGE#1"), ("E#no-id", &sk), ("P#a", &sk), ("P# ", "LOCKS#1")] {
         assert_eq!(Key::due_from(pk, sk), None, "{pk}/{sk}");
     }
 }

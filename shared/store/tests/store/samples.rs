@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    ActionError, ActionRun, ActionStatus, Artifact, Chore, ConditionRun, ConditionStatus, Execution, ExecutionId,
-    ExecutionStatus, External, Head, Job, JobRun, Lane, Lanes, LastSuccess, Outputs, Position, Queue, Retries,
-    RetryTrigger, Revision, RevisionOverride, RollbackTarget, SourceRevision, StageRun, StageStatus, Stop,
-    StoredOutputs, Timestamp, Transition, Trigger, Waiting,
+    ActionError, ActionRun, ActionStatus, ApprovalToken, Artifact, ConditionRun, ConditionStatus, Execution,
+    ExecutionId, ExecutionStatus, External, Head, Incarnation, Job, JobNonce, JobRun, LastSuccess, OutboxTask, Outputs,
+    Position, Queue, Retries, RetryTrigger, Revision, RevisionOverride, RollbackTarget, SourceRevision, StageLock,
+    StageLocks, StageRun, StageStatus, Stop, StoredOutputs, Timestamp, Transition, Trigger, Waiting, WorkerId,
 };
 use pipeline::custom::{Counts, DefinedProperty, Definition, Executor, ExecutorKind, Urls};
 use pipeline::webhook::{Authentication, Filter, JsonPath, Secret, Webhook};
@@ -34,8 +34,8 @@ pub fn stage_name(name: &str) -> StageName {
 }
 
 /// Incarnation number `n` of a pipeline.
-pub fn incarnation(n: u128) -> Uuid {
-    Uuid::from_u128(n)
+pub fn incarnation(n: u128) -> Incarnation {
+    Incarnation(Uuid::from_u128(n))
 }
 
 /// Execution number `n`.
@@ -80,8 +80,8 @@ pub fn declaration(pipeline: &str, version: u32) -> StoredDeclaration {
     }
 }
 
-pub fn lanes(pipeline: &str, due: Option<i64>) -> Lanes {
-    let lane = Lane {
+pub fn locks(pipeline: &str, due: Option<i64>) -> StageLocks {
+    let lock = StageLock {
         holder: Some(id(1)),
         waiting: vec![Waiting { execution: id(2), number: 2, mode: ExecutionMode::Queued, since: Timestamp(7) }],
         succeeded: Some(LastSuccess { execution: id(7), version: 2 }),
@@ -93,22 +93,22 @@ pub fn lanes(pipeline: &str, due: Option<i64>) -> Lanes {
             changed_at: Some(Timestamp(8)),
         },
     };
-    Lanes {
+    StageLocks {
         next_number: 9,
-        lanes: BTreeMap::from([(stage_name("Deploy"), lane), (stage_name("Test"), Lane::default())]),
+        stages: BTreeMap::from([(stage_name("Deploy"), lock), (stage_name("Test"), StageLock::default())]),
         running: vec![id(10)],
-        chores: if due.is_none() {
+        outbox: if due.is_none() {
             Vec::new()
         } else {
             vec![
-                Chore::Enter { execution: id(3), stage: stage_name("Deploy") },
-                Chore::Supersede { execution: id(4), by: id(5) },
-                Chore::Cancel { execution: id(6) },
-                Chore::RollBack { execution: id(7), stage: stage_name("Deploy"), target: id(8), failed: id(9) },
+                OutboxTask::Enter { execution: id(3), stage: stage_name("Deploy") },
+                OutboxTask::Supersede { execution: id(4), by: id(5) },
+                OutboxTask::Cancel { execution: id(6) },
+                OutboxTask::RollBack { execution: id(7), stage: stage_name("Deploy"), target: id(8), failed: id(9) },
             ]
         },
         due: due.map(Timestamp),
-        ..Lanes::new(name(pipeline), incarnation(1))
+        ..StageLocks::new(name(pipeline), incarnation(1))
     }
 }
 
@@ -174,10 +174,10 @@ pub fn stage(execution: ExecutionId, stage: usize, attempt: u16, check: Option<i
             job: Some(JobRun {
                 queued: Timestamp(1),
                 free: Timestamp(2),
-                nonce: Some(Uuid::from_u128(78)),
+                nonce: Some(JobNonce(Uuid::from_u128(78))),
                 acknowledged: true,
             }),
-            token: Some(Uuid::from_u128(77)),
+            token: Some(ApprovalToken(Uuid::from_u128(77))),
             external: Some(External { id: "arn:x".into(), url: Some(String::new()) }),
             summary: Some(TEXTS[1].into()),
             percent: Some(100),
@@ -195,7 +195,7 @@ pub fn stage(execution: ExecutionId, stage: usize, attempt: u16, check: Option<i
         bare("GivenUp", ActionStatus::Abandoned),
     ];
     if let Some(check) = check {
-        let claimed = ActionStatus::Claimed { worker: Uuid::from_u128(9), until: Timestamp(check) };
+        let claimed = ActionStatus::Claimed { worker: WorkerId(Uuid::from_u128(9)), until: Timestamp(check) };
         actions.push(ActionRun {
             check: Some(Timestamp(check)),
             deadline: Some(Timestamp(check + 1_000_000)),
@@ -303,7 +303,7 @@ pub fn all() -> Vec<Entity> {
     vec![
         Entity::Head(head("release")),
         Entity::Declaration(declaration("release", 3)),
-        Entity::Lanes(lanes("release", Some(40))),
+        Entity::StageLocks(locks("release", Some(40))),
         Entity::Token(token("release", "token")),
         Entity::Execution(execution("release", 1)),
         Entity::Stage(stage(id(1), 1, 2, Some(50))),
@@ -311,7 +311,7 @@ pub fn all() -> Vec<Entity> {
         Entity::Source(source("s3/bucket/Schlüssel.zip", "release", "Fetch")),
         Entity::Part(DeclarationPart {
             pipeline: name("release"),
-            set: incarnation(3),
+            set: incarnation(3).0,
             index: 1,
             text: "漢\"}".into(),
         }),

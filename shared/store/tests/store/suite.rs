@@ -4,7 +4,7 @@ use engine::{ExecutionId, StageStatus, Timestamp};
 use store::{Entity, Expect, Key, Listing, MOST_WRITES, Page, Store, StoreError, Versioned, Write};
 
 use crate::samples::{
-    action_type, all, declaration, execution, head, id, incarnation, job, lanes, name, outputs, source, stage, token,
+    action_type, all, declaration, execution, head, id, incarnation, job, locks, name, outputs, source, stage, token,
     webhook,
 };
 
@@ -22,7 +22,7 @@ pub async fn run<S: Store>(fresh: impl AsyncFn() -> S) {
         pipelines_are_listed_by_name executions_newest_first stages_only_of_their_execution sources_of_what_is_watched
         webhooks_are_listed_by_name types_of_an_owner jobs_of_a_queue_oldest_first
         a_long_listing_has_pages_of_any_size cursors_of_others_are_refused
-        due_in_order due_ends_with_the_work lanes_with_and_without_chores tombstones_stay tokens_are_remembered
+        due_in_order due_ends_with_the_work locks_with_and_without_outbox tombstones_stay tokens_are_remembered
     }
 }
 
@@ -246,7 +246,7 @@ async fn pipelines_are_listed_by_name(store: &impl Store) {
     for pipeline in ["b", "a.2", "B", "a", "c", "a-1"] {
         create(store, Entity::Head(head(pipeline))).await;
     }
-    create(store, Entity::Lanes(lanes("zz", None))).await;
+    create(store, Entity::StageLocks(locks("zz", None))).await;
     let names = |page: &Vec<Entity>| -> Vec<String> { page.iter().map(|it| it.key().pair().0.split_off(2)).collect() };
     let found = pages(store, &Listing::Pipelines, 4).await;
     assert_eq!(found.iter().map(names).collect::<Vec<_>>(), [vec!["B", "a", "a-1", "a.2"], vec!["b", "c"]]);
@@ -414,11 +414,11 @@ async fn due_in_order(store: &impl Store) {
         let at = (n * 7) % 31;
         create(store, Entity::Stage(stage(id(n), 0, 1, Some(1_000 + at as i64)))).await;
     }
-    create(store, Entity::Lanes(lanes("a", Some(990)))).await;
-    create(store, Entity::Lanes(lanes("b", None))).await;
+    create(store, Entity::StageLocks(locks("a", Some(990)))).await;
+    create(store, Entity::StageLocks(locks("b", None))).await;
     create(store, Entity::Execution(execution("a", 1))).await;
     let by_time: Vec<ExecutionId> = (1..=30).map(|at| id((at * 9) % 31)).collect();
-    let expected: Vec<Key> = std::iter::once(Key::Lanes(name("a"), incarnation(1)))
+    let expected: Vec<Key> = std::iter::once(Key::StageLocks(name("a"), incarnation(1)))
         .chain(by_time.into_iter().map(|id| Key::Stage(id, 0, 1)))
         .collect();
     assert_eq!(store.due(Timestamp(2_000), 100).await.unwrap(), expected);
@@ -450,39 +450,39 @@ async fn due_ends_with_the_work(store: &impl Store) {
     assert_eq!(store.due(Timestamp(i64::MAX), 9).await.unwrap(), []);
 }
 
-async fn lanes_with_and_without_chores(store: &impl Store) {
-    let key = Key::Lanes(name("a"), incarnation(1));
+async fn locks_with_and_without_outbox(store: &impl Store) {
+    let key = Key::StageLocks(name("a"), incarnation(1));
     for (n, due) in [Some(10), None, Some(20), None].into_iter().enumerate() {
         let expect = if n == 0 { Expect::Absent } else { Expect::Revision(n as u64) };
-        store.commit(vec![put(Entity::Lanes(lanes("a", due)), expect)]).await.unwrap();
+        store.commit(vec![put(Entity::StageLocks(locks("a", due)), expect)]).await.unwrap();
         let expected: Vec<Key> = due.iter().map(|_| key.clone()).collect();
         assert_eq!(store.due(Timestamp(50), 9).await.unwrap(), expected);
     }
 }
 
 async fn tombstones_stay(store: &impl Store) {
-    let old = lanes("a", None);
-    create(store, Entity::Lanes(old.clone())).await;
+    let old = locks("a", None);
+    create(store, Entity::StageLocks(old.clone())).await;
     create(store, Entity::Head(head("a"))).await;
     let mut grave = old.clone();
     // To come, so that no table has forgotten it yet.
     (grave.deleted, grave.deleted_at) = (true, Some(Timestamp(4_000_000_000_000)));
     store
         .commit(vec![
-            put(Entity::Lanes(grave.clone()), Expect::Revision(1)),
+            put(Entity::StageLocks(grave.clone()), Expect::Revision(1)),
             delete(Key::Head(name("a")), Expect::Revision(1)),
         ])
         .await
         .unwrap();
-    // A pipeline of the same name has lanes of its own.
-    let mut new = lanes("a", None);
+    // A pipeline of the same name has locks of its own.
+    let mut new = locks("a", None);
     new.incarnation = incarnation(2);
     create(store, Entity::Head(head("a"))).await;
-    create(store, Entity::Lanes(new.clone())).await;
-    let keys = [1, 2].map(|n| Key::Lanes(name("a"), incarnation(n)));
+    create(store, Entity::StageLocks(new.clone())).await;
+    let keys = [1, 2].map(|n| Key::StageLocks(name("a"), incarnation(n)));
     let found = store.load(&keys).await.unwrap();
-    assert_eq!(found[0], Some(Versioned { revision: 2, entity: Entity::Lanes(grave) }));
-    assert_eq!(found[1], Some(Versioned { revision: 1, entity: Entity::Lanes(new) }));
+    assert_eq!(found[0], Some(Versioned { revision: 2, entity: Entity::StageLocks(grave) }));
+    assert_eq!(found[1], Some(Versioned { revision: 1, entity: Entity::StageLocks(new) }));
 }
 
 async fn tokens_are_remembered(store: &impl Store) {

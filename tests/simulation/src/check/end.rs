@@ -8,9 +8,9 @@ use super::{Checker, broken};
 impl Checker {
     /// Nothing moves any more: each execution has ended, or waits in a line that a closed transition holds up.
     pub fn at_rest(&self, all_open: bool) -> Result<(), String> {
-        for (incarnation, lanes) in &self.lanes {
-            if !lanes.chores.is_empty() {
-                return broken(format!("chores are left: {:?}", lanes.chores));
+        for (incarnation, locks) in &self.locks {
+            if !locks.outbox.is_empty() {
+                return broken(format!("outbox are left: {:?}", locks.outbox));
             }
             self.agrees(*incarnation)?;
         }
@@ -20,9 +20,9 @@ impl Checker {
                 return broken(format!("{id} is stuck at {:?}", execution.position));
             };
             let name = self.pipeline(execution)?.stages()[index].name.clone();
-            let lane = self.lanes.get(&execution.incarnation).and_then(|lanes| lanes.lanes.get(&name));
-            if all_open || lane.is_none_or(|lane| !lane.transition.disabled) {
-                return broken(format!("{id} is stuck in front of {name}: {lane:?}"));
+            let lock = self.locks.get(&execution.incarnation).and_then(|locks| locks.stages.get(&name));
+            if all_open || lock.is_none_or(|lock| !lock.transition.disabled) {
+                return broken(format!("{id} is stuck in front of {name}: {lock:?}"));
             }
         }
         Ok(())
@@ -54,7 +54,7 @@ impl Checker {
                     stages += 1;
                     self.stages.get(&(it.execution, it.stage, it.attempt)) == Some(it)
                 }
-                Entity::Lanes(it) => self.lanes.get(&it.incarnation) == Some(it),
+                Entity::StageLocks(it) => self.locks.get(&it.incarnation) == Some(it),
                 Entity::Head(it) => self.heads.get(&it.pipeline) == Some(it),
                 Entity::Declaration(_) | Entity::Token(_) | Entity::Outputs(_) | Entity::Source(_) => true,
                 Entity::Part(_) | Entity::Webhook(_) | Entity::Revision(_) | Entity::ActionType(_) => true,

@@ -106,9 +106,9 @@ impl Checker {
         if !there || execution.attempts.get(index) != Some(&attempt) {
             return broken(format!("{id} enters stage {index} and is {:?}", execution.position));
         }
-        // Those of mode PARALLEL do not look at the lanes on their way: a chore cancels them.
+        // Those of mode PARALLEL do not look at the locks on their way: a task cancels them.
         let parallel = execution.mode == ExecutionMode::Parallel;
-        if !parallel && self.lanes.get(&execution.incarnation).is_none_or(|lanes| lanes.deleted) {
+        if !parallel && self.locks.get(&execution.incarnation).is_none_or(|locks| locks.deleted) {
             return broken(format!("{id} enters stage {index} of a deleted pipeline"));
         }
         if parallel || execution.rollback.is_some() {

@@ -1,8 +1,7 @@
 //! Jobs that workers poll for: none is lost, and none has two owners.
 
-use engine::{ActionId, ActionRun, ActionStatus, Job, Queue, StageRun, Timestamp};
+use engine::{ActionId, ActionRun, ActionStatus, Job, JobNonce, Queue, StageRun, Timestamp};
 use store::{Entity, Key};
-use uuid::Uuid;
 
 use super::{Checker, broken};
 
@@ -86,7 +85,7 @@ impl Checker {
     }
 
     /// A worker was told that a job is its own.
-    pub fn acknowledged(&mut self, job: ActionId, nonce: Uuid) -> Result<(), String> {
+    pub fn acknowledged(&mut self, job: ActionId, nonce: JobNonce) -> Result<(), String> {
         match self.owners.insert(job, nonce) {
             Some(other) if other != nonce => broken(format!("the job {job} has two owners")),
             _ => Ok(()),
@@ -94,7 +93,7 @@ impl Checker {
     }
 
     /// A result of a job was taken from this worker.
-    pub fn reported(&self, job: ActionId, nonce: Uuid) -> Result<(), String> {
+    pub fn reported(&self, job: ActionId, nonce: JobNonce) -> Result<(), String> {
         match self.owners.get(&job) {
             Some(owner) if *owner == nonce => Ok(()),
             other => broken(format!("the job {job} took a result of one that does not own it: {other:?}")),

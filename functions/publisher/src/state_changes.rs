@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context;
 use engine::{Artifact, Execution, StageRun};
 use notify::changes::{self, StageChange, State};
-use notify::{Scene, StateChange};
+use notify::{EventBuilder, StateChange};
 use pipeline::{ArtifactName, Pipeline};
 use store::{Entity, Key, Store};
 
@@ -33,7 +33,7 @@ impl Reads {
 }
 
 /// Makes events of records.
-pub struct Teller {
+pub struct EventReader {
     store: Arc<dyn Store>,
     home: String,
     account: String,
@@ -41,8 +41,8 @@ pub struct Teller {
     pipelines: Mutex<HashMap<Key, Arc<Pipeline>>>,
 }
 
-impl Teller {
-    /// A teller that reads from this store.
+impl EventReader {
+    /// A reader that reads from this store.
     pub fn new(store: Arc<dyn Store>, home: &str, account: &str) -> Self {
         Self { store, home: home.to_owned(), account: account.to_owned(), pipelines: Mutex::default() }
     }
@@ -73,7 +73,7 @@ impl Teller {
     ) -> anyhow::Result<Vec<StateChange>> {
         let entered = if states.contains(&State::Failed) { last_stage(execution) } else { None };
         let found = reads.load(&*self.store, entered.as_slice()).await?.pop();
-        let scene = Scene {
+        let builder = EventBuilder {
             execution,
             pipeline: None,
             arn: &self.arn(execution),
@@ -81,7 +81,7 @@ impl Teller {
             artifacts: &BTreeMap::new(),
             failed: found.as_deref().and_then(stage_run),
         };
-        Ok(states.iter().map(|state| scene.of_execution(*state)).collect())
+        Ok(states.iter().map(|state| builder.of_execution(*state)).collect())
     }
 
     async fn stage(
@@ -99,7 +99,7 @@ impl Teller {
         };
         let pipeline = self.pipeline(execution).await?;
         let artifacts = self.artifacts(&pipeline, execution, run, changes, reads).await?;
-        let scene = Scene {
+        let builder = EventBuilder {
             execution,
             pipeline: Some(&pipeline),
             arn: &self.arn(execution),
@@ -107,7 +107,7 @@ impl Teller {
             artifacts: &artifacts,
             failed: Some(run),
         };
-        Ok(changes.iter().map(|change| scene.of_stage(run, change)).collect())
+        Ok(changes.iter().map(|change| builder.of_stage(run, change)).collect())
     }
 
     fn arn(&self, execution: &Execution) -> String {
@@ -179,7 +179,8 @@ fn stage_run(entity: &Entity) -> Option<&StageRun> {
 #[cfg(test)]
 pub(crate) mod tests {
     use engine::{
-        ActionError, ActionRun, ActionStatus, ExecutionId, ExecutionStatus, Position, StageStatus, Timestamp, Trigger,
+        ActionError, ActionRun, ActionStatus, ExecutionId, ExecutionStatus, Incarnation, Position, StageStatus,
+        Timestamp, Trigger,
     };
     use pipeline::{ActionName, ExecutionMode, PipelineName, StageName};
     use store::StoredDeclaration;
@@ -196,7 +197,7 @@ pub(crate) mod tests {
     pub fn declaration() -> StoredDeclaration {
         StoredDeclaration {
             pipeline: name(),
-            incarnation: Uuid::from_u128(1),
+            incarnation: Incarnation(Uuid::from_u128(1)),
             version: 3,
             created: NOW,
             declaration: pipeline::testing::example(),
@@ -209,7 +210,7 @@ pub(crate) mod tests {
         Execution {
             id: ExecutionId::from_random(Uuid::from_u128(7 << 100)),
             pipeline: name(),
-            incarnation: Uuid::from_u128(1),
+            incarnation: Incarnation(Uuid::from_u128(1)),
             version: 3,
             number: 1,
             mode: ExecutionMode::Superseded,

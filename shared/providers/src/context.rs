@@ -1,4 +1,4 @@
-//! With whose rights a provider works.
+//! With whose context a provider works.
 
 use artifacts::Bucket;
 use driver::Task;
@@ -6,17 +6,17 @@ use engine::Timestamp;
 use pipeline::Region;
 use runtime::{Identity, RoleError, Roles, Session, session_name};
 
-use crate::fault::{Fault, PERMISSION_ERROR};
+use crate::error::{PERMISSION_ERROR, ProviderError};
 
-/// A task, the roles under which it is done, and the time. Functions have no provider rights of their own.
+/// A task, the roles under which it is done, and the time. Functions have no provider context of their own.
 #[derive(Clone, Copy)]
-pub(crate) struct Rights<'a> {
+pub(crate) struct ActionContext<'a> {
     pub(crate) roles: &'a Roles,
     pub(crate) task: &'a Task,
     pub(crate) now: Timestamp,
 }
 
-impl Rights<'_> {
+impl ActionContext<'_> {
     /// The pipeline's role. Its sessions are named after the pipeline, so that its actions share them.
     pub(crate) fn pipeline(&self) -> Identity {
         Identity {
@@ -27,37 +27,37 @@ impl Rights<'_> {
     }
 
     /// In the action's region, as the action's role where it has one, otherwise as the pipeline's.
-    pub(crate) async fn session(&self) -> Result<Session, Fault> {
+    pub(crate) async fn session(&self) -> Result<Session, ProviderError> {
         self.session_in(&self.task.region).await
     }
 
     /// The same in another region.
-    pub(crate) async fn session_in(&self, region: &str) -> Result<Session, Fault> {
+    pub(crate) async fn session_in(&self, region: &str) -> Result<Session, ProviderError> {
         let identity = Identity { action_role: self.task.action_role.clone(), ..self.pipeline() };
         Ok(self.roles.session(&identity, region).await?)
     }
 
-    /// A bucket in the action's region, as [`Rights::session`].
-    pub(crate) async fn bucket(&self, name: &str) -> Result<Bucket, Fault> {
+    /// A bucket in the action's region, as [`ActionContext::session`].
+    pub(crate) async fn bucket(&self, name: &str) -> Result<Bucket, ProviderError> {
         bucket(&self.session().await?, &self.task.region, name)
     }
 
     /// A bucket in any region, as the pipeline's role.
-    pub(crate) async fn pipeline_bucket(&self, region: &str, name: &str) -> Result<Bucket, Fault> {
+    pub(crate) async fn pipeline_bucket(&self, region: &str, name: &str) -> Result<Bucket, ProviderError> {
         bucket(&self.roles.session(&self.pipeline(), region).await?, region, name)
     }
 }
 
-fn bucket(session: &Session, region: &str, name: &str) -> Result<Bucket, Fault> {
-    let region = Region::new(region).map_err(|error| Fault::configuration(error.to_string()))?;
+fn bucket(session: &Session, region: &str, name: &str) -> Result<Bucket, ProviderError> {
+    let region = Region::new(region).map_err(|error| ProviderError::configuration(error.to_string()))?;
     Ok(Bucket::new(session.s3(), region, name))
 }
 
-impl From<RoleError> for Fault {
+impl From<RoleError> for ProviderError {
     fn from(error: RoleError) -> Self {
         match error.action_error() {
-            None => Self::Retry(error.to_string()),
-            Some(failure) if failure.code == PERMISSION_ERROR => Self::last(PERMISSION_ERROR, failure.message),
+            None => Self::Retryable(error.to_string()),
+            Some(failure) if failure.code == PERMISSION_ERROR => Self::failed(PERMISSION_ERROR, failure.message),
             Some(failure) => Self::configuration(failure.message),
         }
     }

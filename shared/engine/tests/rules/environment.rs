@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use engine::{
-    ActionError, ActionId, ActionRun, ActionStatus, Artifact, Chore, Command, Context, Decision, Effect, End,
-    Execution, ExecutionId, Head, JobChange, Lanes, Policy, Position, Progress, Refusal, Rollback, StageRun, Start,
-    State, Success, Timestamp, Trigger,
+    ActionError, ActionId, ActionRun, ActionStatus, Artifact, Command, Context, Decision, Effect, End, Execution,
+    ExecutionId, Head, Incarnation, JobChange, OutboxTask, Policy, Position, Progress, Refusal, Rollback, StageLocks,
+    StageRun, Start, State, Success, Timestamp, Trigger, WorkerId,
 };
 use pipeline::{ConditionKind, Pipeline, PipelineName, PipelineType, RetryMode, StageName};
 use serde_json::{Value, json};
@@ -51,10 +51,10 @@ pub fn declared(stages: &[(&str, Actions<'_>)], change: impl FnOnce(&mut Value))
     Arc::new(Pipeline::try_from(declaration).unwrap())
 }
 
-pub struct Rig {
+pub struct TestEnvironment {
     pub pipeline: Arc<Pipeline>,
     pub head: Head,
-    pub lanes: Lanes,
+    pub locks: StageLocks,
     pub executions: BTreeMap<ExecutionId, Execution>,
     pub stages: HashMap<(ExecutionId, usize, u16), StageRun>,
     pub effects: Vec<Effect>,
@@ -65,12 +65,12 @@ pub struct Rig {
     drawn: u128,
 }
 
-impl Rig {
+impl TestEnvironment {
     pub fn new(pipeline: Arc<Pipeline>) -> Self {
         let name = PipelineName::new("p").unwrap();
         let head = Head {
             pipeline: name.clone(),
-            incarnation: Uuid::from_u128(1),
+            incarnation: Incarnation(Uuid::from_u128(1)),
             version: 1,
             created: Timestamp(0),
             updated: Timestamp(0),
@@ -80,7 +80,7 @@ impl Rig {
         };
         Self {
             pipeline,
-            lanes: Lanes::new(name, head.incarnation),
+            locks: StageLocks::new(name, head.incarnation),
             head,
             executions: BTreeMap::new(),
             stages: HashMap::new(),
@@ -103,8 +103,8 @@ impl Rig {
     }
 
     pub fn keep(&mut self, decision: Decision) {
-        if let Some(lanes) = decision.lanes {
-            self.lanes = lanes;
+        if let Some(locks) = decision.locks {
+            self.locks = locks;
         }
         if let Some(execution) = decision.execution {
             self.executions.insert(execution.id, execution);
@@ -117,14 +117,14 @@ impl Rig {
         self.jobs = decision.jobs;
     }
 
-    /// Starts an execution; chores that come of it are not done.
+    /// Starts an execution; outbox that come of it are not done.
     pub fn start(&mut self) -> ExecutionId {
         self.try_start().unwrap()
     }
 
     pub fn try_start(&mut self) -> Result<ExecutionId, Refusal> {
         let id = ExecutionId::from_random(Uuid::from_u128(
-            0xabc0_0000_0000_0000_0000_0000_0000_0000 + ((self.lanes.next_number as u128) << 100),
+            0xabc0_0000_0000_0000_0000_0000_0000_0000 + ((self.locks.next_number as u128) << 100),
         ));
         let start = Start {
             id,
@@ -132,8 +132,8 @@ impl Rig {
             variables: BTreeMap::new(),
             overrides: Vec::new(),
         };
-        let (pipeline, head, lanes) = (self.pipeline.clone(), self.head.clone(), self.lanes.clone());
-        let decision = self.with(|context| engine::start(pipeline, &head, lanes, start, context))?;
+        let (pipeline, head, locks) = (self.pipeline.clone(), self.head.clone(), self.locks.clone());
+        let decision = self.with(|context| engine::start(pipeline, &head, locks, start, context))?;
         self.keep(decision);
         Ok(id)
     }
@@ -184,23 +184,23 @@ impl Rig {
             _ => None,
         };
         let stage = key.and_then(|key| self.stages.get(&key).cloned());
-        State { pipeline: self.pipeline.clone(), lanes: Some(self.lanes.clone()), execution, stage }
+        State { pipeline: self.pipeline.clone(), locks: Some(self.locks.clone()), execution, stage }
     }
 
-    /// Does every chore on the lanes.
-    pub fn chores(&mut self) {
-        while let Some(chore) = self.lanes.chores.first().cloned() {
-            let command = match &chore {
-                Chore::Enter { stage, .. } => Command::Enter { stage: stage.clone() },
-                Chore::Supersede { by, .. } => Command::Supersede { by: *by },
-                Chore::Cancel { .. } => Command::Cancel,
-                Chore::RollBack { execution, stage, target, failed } => {
+    /// Does every task on the locks.
+    pub fn outbox(&mut self) {
+        while let Some(task) = self.locks.outbox.first().cloned() {
+            let command = match &task {
+                OutboxTask::Enter { stage, .. } => Command::Enter { stage: stage.clone() },
+                OutboxTask::Supersede { by, .. } => Command::Supersede { by: *by },
+                OutboxTask::Cancel { .. } => Command::Cancel,
+                OutboxTask::RollBack { execution, stage, target, failed } => {
                     let trigger = Trigger { kind: "AutomatedRollback".into(), detail: failed.to_string() };
                     self.roll_back(*execution, stage.as_str(), *target, trigger).unwrap();
                     continue;
                 }
             };
-            self.apply(chore.execution(), command).unwrap();
+            self.apply(task.execution(), command).unwrap();
         }
     }
 
@@ -215,8 +215,8 @@ impl Rig {
         let target = self.executions[&target].clone();
         let attempt = self.stages.get(&(target.id, index, target.attempts[index])).cloned();
         let rollback = Rollback { id, stage: StageName::new(stage).unwrap(), trigger, target, attempt };
-        let (pipeline, head, lanes) = (self.pipeline.clone(), self.head.clone(), self.lanes.clone());
-        let decision = self.with(|context| engine::rollback(pipeline, &head, lanes, rollback, context))?;
+        let (pipeline, head, locks) = (self.pipeline.clone(), self.head.clone(), self.locks.clone());
+        let decision = self.with(|context| engine::rollback(pipeline, &head, locks, rollback, context))?;
         self.keep(decision);
         Ok(())
     }
@@ -224,7 +224,7 @@ impl Rig {
     /// A person rolls a stage back to an execution.
     pub fn rollback(&mut self, stage: &str, target: ExecutionId) -> Result<ExecutionId, Refusal> {
         let id = ExecutionId::from_random(Uuid::from_u128(
-            0xdef0_0000_0000_0000_0000_0000_0000_0000 + ((self.lanes.next_number as u128) << 100),
+            0xdef0_0000_0000_0000_0000_0000_0000_0000 + ((self.locks.next_number as u128) << 100),
         ));
         let trigger = Trigger { kind: "ManualRollback".into(), detail: String::new() };
         self.roll_back(id, stage, target, trigger)?;
@@ -249,9 +249,9 @@ impl Rig {
         let stage = self.pipeline.stage_index(stage).unwrap();
         let run = &self.stages[&(id, stage, self.executions[&id].attempts[stage])];
         let action = run.id_at(kind.place(rule));
-        self.apply(id, Command::Claim { action, worker: Uuid::from_u128(7) }).unwrap();
+        self.apply(id, Command::Claim { action, worker: WorkerId(Uuid::from_u128(7)) }).unwrap();
         let end = if holds { good() } else { failed("it does not hold") };
-        self.apply(id, Command::Finish { action, end, next: None }).unwrap();
+        self.apply(id, Command::Finish { action, end, next_worker: None }).unwrap();
     }
 
     /// The latest attempt at a stage.
@@ -288,30 +288,30 @@ impl Rig {
 
     pub fn claim(&mut self, id: ExecutionId, name: &str, worker: u128) -> Result<(), Refusal> {
         let action = self.action(id, name);
-        self.apply(id, Command::Claim { action, worker: Uuid::from_u128(worker) })
+        self.apply(id, Command::Claim { action, worker: WorkerId(Uuid::from_u128(worker)) })
     }
 
     pub fn started(&mut self, id: ExecutionId, name: &str, worker: u128, poll: bool) -> Result<(), Refusal> {
         let action = self.action(id, name);
-        let worker = Uuid::from_u128(worker);
+        let worker = WorkerId(Uuid::from_u128(worker));
         self.apply(id, Command::Started { action, worker, report: Progress::default(), poll })
     }
 
     pub fn finish(&mut self, id: ExecutionId, name: &str, end: End) -> Result<(), Refusal> {
         let action = self.action(id, name);
-        self.apply(id, Command::Finish { action, end, next: None })
+        self.apply(id, Command::Finish { action, end, next_worker: None })
     }
 
-    /// Deletes the pipeline; chores that come of it are not done.
+    /// Deletes the pipeline; outbox that come of it are not done.
     pub fn delete(&mut self) {
-        let lanes = self.lanes.clone();
-        let decision = self.with(|context| engine::delete(lanes, context));
+        let locks = self.locks.clone();
+        let decision = self.with(|context| engine::delete(locks, context));
         self.keep(decision);
     }
 
     pub fn give_up_rollback(&mut self, id: ExecutionId) -> Result<(), Refusal> {
-        let lanes = self.lanes.clone();
-        let decision = self.with(|context| engine::give_up_rollback(lanes, id, context))?;
+        let locks = self.locks.clone();
+        let decision = self.with(|context| engine::give_up_rollback(locks, id, context))?;
         self.keep(decision);
         Ok(())
     }

@@ -9,18 +9,18 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use notify::{LinkError, Links, Ticket};
 
 use crate::form::{Form, Unreadable};
-use crate::page::{Asked, Notice, Page};
+use crate::page::{ApprovalRequest, Notice, Page};
 use crate::reply::reply;
 
 /// Answers requests for the approval page.
-pub struct Door {
+pub struct ApprovalHandler {
     driver: Driver,
     links: Links,
     clock: Arc<dyn Clock>,
 }
 
-impl Door {
-    /// A door to what this driver drives, opened by these links.
+impl ApprovalHandler {
+    /// A handler to what this driver drives, opened by these links.
     pub fn new(driver: Driver, links: Links, clock: Arc<dyn Clock>) -> Self {
         Self { driver, links, clock }
     }
@@ -40,7 +40,7 @@ impl Door {
 
     async fn show(&self, request: &Request) -> (StatusCode, Page) {
         match self.find(request).await {
-            Ok((ticket, view)) => (StatusCode::OK, Page::asked(&asked(&ticket, &view), None)),
+            Ok((ticket, view)) => (StatusCode::OK, Page::request(&approval_request(&ticket, &view), None)),
             Err(notice) => told(&notice),
         }
     }
@@ -57,7 +57,7 @@ impl Door {
             Err(Unreadable::NoForm) => return told(&Notice::NoForm),
         };
         let (Some(approved), true) = (form.approved, form.faults().is_empty()) else {
-            return (StatusCode::BAD_REQUEST, Page::asked(&asked(&ticket, &view), Some(&form)));
+            return (StatusCode::BAD_REQUEST, Page::request(&approval_request(&ticket, &view), Some(&form)));
         };
         let by = format!("{} (by approval link)", form.name);
         let answer = ApprovalAnswer { approved, summary: form.comment, by };
@@ -116,9 +116,9 @@ fn told(notice: &Notice) -> (StatusCode, Page) {
     (notice.status(), Page::notice(notice))
 }
 
-fn asked<'a>(ticket: &'a Ticket, view: &'a ApprovalView) -> Asked<'a> {
+fn approval_request<'a>(ticket: &'a Ticket, view: &'a ApprovalView) -> ApprovalRequest<'a> {
     let setting = |key: &str| view.configuration.get(key).map(String::as_str).filter(|value| !value.is_empty());
-    Asked {
+    ApprovalRequest {
         pipeline: view.pipeline.as_str(),
         stage: view.stage.as_str(),
         action: view.run.name.as_str(),

@@ -1,18 +1,18 @@
 //! From one stage to the next, and the ends of an execution.
 
 use pipeline::{ConditionKind, ExecutionMode, StageName};
-use uuid::Uuid;
 
 use crate::command::{Effect, Refusal};
 use crate::group;
+use crate::id::WorkerId;
 use crate::state::{
-    Chore, Entry, ExecutionStatus, Lanes, LastSuccess, Position, Retries, SourceRevision, StageRun, StageStatus,
-    Waiting,
+    Entry, ExecutionStatus, LastSuccess, OutboxTask, Position, Retries, SourceRevision, StageLocks, StageRun,
+    StageStatus, Waiting,
 };
 use crate::step::Step;
 
 /// The stage's last action succeeded, and what must hold then does.
-pub(crate) fn leave_succeeded(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refusal> {
+pub(crate) fn leave_succeeded(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
     let (_, name) = end_stage(step, StageStatus::Succeeded)?;
     let execution = step.execution();
     let success = LastSuccess { execution: execution.id, version: execution.version };
@@ -20,15 +20,15 @@ pub(crate) fn leave_succeeded(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Re
         return end(step, ExecutionStatus::Succeeded, None, &name);
     }
     if !parallel(step) {
-        step.lanes_mut()?.lane(&name).succeeded = Some(success);
+        step.locks_mut()?.lock(&name).succeeded = Some(success);
     }
-    go_on(step, &name, next)
+    go_on(step, &name, next_worker)
 }
 
 /// A condition lets the execution go on without the stage.
-pub(crate) fn leave_skipped(step: &mut Step<'_, '_>, next: Option<Uuid>) -> Result<(), Refusal> {
+pub(crate) fn leave_skipped(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
     let (_, name) = end_stage(step, StageStatus::Skipped)?;
-    go_on(step, &name, next)
+    go_on(step, &name, next_worker)
 }
 
 /// The execution ends in the stage, which failed.
@@ -38,12 +38,12 @@ pub(crate) fn leave_failed(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
     end(step, ExecutionStatus::Failed, None, &name)
 }
 
-fn go_on(step: &mut Step<'_, '_>, name: &StageName, next: Option<Uuid>) -> Result<(), Refusal> {
+fn go_on(step: &mut Step<'_, '_>, name: &StageName, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
     let Position::In(index) = step.execution().position else {
         return Err(Refusal::Nothing);
     };
-    // Those of mode PARALLEL are cancelled by their chore.
-    if !parallel(step) && step.lanes()?.deleted {
+    // Those of mode PARALLEL are cancelled by their task.
+    if !parallel(step) && step.locks()?.deleted {
         return end(step, ExecutionStatus::Cancelled, Some("The pipeline was deleted.".into()), name);
     }
     record_revisions(step);
@@ -51,7 +51,7 @@ fn go_on(step: &mut Step<'_, '_>, name: &StageName, next: Option<Uuid>) -> Resul
         return end(step, ExecutionStatus::Succeeded, None, name);
     }
     release(step, name)?;
-    arrive(step, index + 1, next)
+    arrive(step, index + 1, next_worker)
 }
 
 /// Ends the stage attempt at hand; answers which stage it is.
@@ -89,16 +89,19 @@ fn release(step: &mut Step<'_, '_>, stage: &StageName) -> Result<(), Refusal> {
         return Ok(());
     }
     let id = step.execution().id;
-    change_lanes(step, |lanes| lanes.release(stage, id))
+    change_lanes(step, |locks| locks.release(stage, id))
 }
 
-/// Changes the lanes and passes on the chores that come of it.
-pub(crate) fn change_lanes<T>(step: &mut Step<'_, '_>, change: impl FnOnce(&mut Lanes) -> T) -> Result<T, Refusal> {
-    let lanes = step.lanes_mut()?;
-    let before = lanes.chores.clone();
-    let answer = change(lanes);
+/// Changes the locks and passes on the outbox that come of it.
+pub(crate) fn change_lanes<T>(
+    step: &mut Step<'_, '_>,
+    change: impl FnOnce(&mut StageLocks) -> T,
+) -> Result<T, Refusal> {
+    let locks = step.locks_mut()?;
+    let before = locks.outbox.clone();
+    let answer = change(locks);
     let new: Vec<Effect> =
-        lanes.chores.iter().filter(|chore| !before.contains(chore)).cloned().map(Effect::Chore).collect();
+        locks.outbox.iter().filter(|task| !before.contains(task)).cloned().map(Effect::Outbox).collect();
     step.effects.extend(new);
     Ok(answer)
 }
@@ -112,7 +115,7 @@ pub(crate) fn end(
 ) -> Result<(), Refusal> {
     let id = step.execution().id;
     if parallel(step) {
-        step.lanes_mut()?.running.retain(|running| *running != id);
+        step.locks_mut()?.running.retain(|running| *running != id);
     } else {
         release(step, stage)?;
     }
@@ -120,7 +123,7 @@ pub(crate) fn end(
     Ok(())
 }
 
-/// The execution has ended; the lanes know already.
+/// The execution has ended; the locks know already.
 pub(crate) fn ended(step: &mut Step<'_, '_>, status: ExecutionStatus, summary: Option<String>) {
     let execution = step.execution_mut();
     execution.status = status;
@@ -129,15 +132,15 @@ pub(crate) fn ended(step: &mut Step<'_, '_>, status: ExecutionStatus, summary: O
 }
 
 /// Comes to the stage of this index: enters it, or waits in front of it.
-pub(crate) fn arrive(step: &mut Step<'_, '_>, index: usize, next: Option<Uuid>) -> Result<(), Refusal> {
+pub(crate) fn arrive(step: &mut Step<'_, '_>, index: usize, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
     if parallel(step) {
-        return go_in(step, index, next);
+        return go_in(step, index, next_worker);
     }
     let name = step.pipeline.stages()[index].name.clone();
     let execution = step.execution();
     let me = Waiting { execution: execution.id, number: execution.number, mode: execution.mode, since: step.now() };
-    if change_lanes(step, |lanes| lanes.arrive(&name, me))? {
-        go_in(step, index, next)
+    if change_lanes(step, |locks| locks.arrive(&name, me))? {
+        go_in(step, index, next_worker)
     } else {
         step.execution_mut().position = Position::Waiting(index);
         Ok(())
@@ -145,20 +148,20 @@ pub(crate) fn arrive(step: &mut Step<'_, '_>, index: usize, next: Option<Uuid>) 
 }
 
 /// Makes the stage attempt and requests what comes first in it. The execution holds the stage already.
-pub(crate) fn go_in(step: &mut Step<'_, '_>, index: usize, next: Option<Uuid>) -> Result<(), Refusal> {
+pub(crate) fn go_in(step: &mut Step<'_, '_>, index: usize, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
     let pipeline = step.pipeline.clone();
     let declared = &pipeline.stages()[index];
     let mut stage = attempt(step, index)?;
     stage.actions = group::pending(declared);
     match declared.condition(ConditionKind::BeforeEntry).filter(|_| step.execution().rollback.is_none()) {
-        Some(condition) => group::request_rules(step, &mut stage, ConditionKind::BeforeEntry, condition, next),
-        None => _ = group::request_next(step, &mut stage, declared, next),
+        Some(condition) => group::request_rules(step, &mut stage, ConditionKind::BeforeEntry, condition, next_worker),
+        None => _ = group::request_next(step, &mut stage, declared, next_worker),
     }
     *step.entered_mut() = Some(stage);
     Ok(())
 }
 
-/// The execution's next attempt at a stage, empty; the execution and the lanes know of it.
+/// The execution's next attempt at a stage, empty; the execution and the locks know of it.
 pub(crate) fn attempt(step: &mut Step<'_, '_>, index: usize) -> Result<StageRun, Refusal> {
     let pipeline = step.pipeline.clone();
     let name = &pipeline.stages()[index].name;
@@ -186,38 +189,38 @@ pub(crate) fn attempt(step: &mut Step<'_, '_>, index: usize) -> Result<StageRun,
         rolls_back: execution.rollback.is_some(),
     };
     if !parallel(step) {
-        step.lanes_mut()?.lane(name).latest = Some(Entry { execution: id, stage: index, attempt });
+        step.locks_mut()?.lock(name).latest = Some(Entry { execution: id, stage: index, attempt });
     }
     Ok(stage)
 }
 
-/// The chore `Enter`: the stage became free for an execution that waited.
+/// The task `Enter`: the stage became free for an execution that waited.
 pub(crate) fn enter(step: &mut Step<'_, '_>, stage: &StageName) -> Result<(), Refusal> {
     let id = step.execution().id;
-    let chore = Chore::Enter { execution: id, stage: stage.clone() };
-    if !step.lanes()?.chores.contains(&chore) {
+    let task = OutboxTask::Enter { execution: id, stage: stage.clone() };
+    if !step.locks()?.outbox.contains(&task) {
         return Err(Refusal::Nothing);
     }
-    step.lanes_mut()?.done(|other| *other == chore);
+    step.locks_mut()?.done(|other| *other == task);
     let waits = match step.execution().position {
         Position::Waiting(index) if step.pipeline.stages()[index].name == *stage => Some(index),
         _ => None,
     };
     match waits {
-        Some(index) if !step.lanes()?.deleted => go_in(step, index, None),
-        // It ended while the chore was on its way: the stage goes to the next.
+        Some(index) if !step.locks()?.deleted => go_in(step, index, None),
+        // It ended while the task was on its way: the stage goes to the next.
         _ => release(step, stage),
     }
 }
 
-/// The chore `Supersede`: a newer execution took the place at which this one waited.
+/// The task `Supersede`: a newer execution took the place at which this one waited.
 pub(crate) fn supersede(step: &mut Step<'_, '_>, by: crate::id::ExecutionId) -> Result<(), Refusal> {
     let id = step.execution().id;
-    let mine = |chore: &Chore| matches!(chore, Chore::Supersede { execution, .. } if *execution == id);
-    if !step.lanes()?.chores.iter().any(mine) {
+    let mine = |task: &OutboxTask| matches!(task, OutboxTask::Supersede { execution, .. } if *execution == id);
+    if !step.locks()?.outbox.iter().any(mine) {
         return Err(Refusal::Nothing);
     }
-    step.lanes_mut()?.done(mine);
+    step.locks_mut()?.done(mine);
     if matches!(step.execution().position, Position::Waiting(_)) {
         ended(step, ExecutionStatus::Superseded, Some(format!("Superseded by execution {by}.")));
     }

@@ -34,7 +34,7 @@ impl Default for ZipLimits {
 
 /// Why a zip was refused. Names of entries are quoted, escaped and cut to 200 characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ZipFault {
+pub enum InvalidZip {
     /// Something else, or a zip whose end is missing.
     #[error("not a zip: {0}")]
     NotAZip(String),

@@ -44,7 +44,7 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
 fn store(store: &ArtifactStore, path: &str, found: &mut Findings) {
     one_of(Some(&store.kind), &["S3"], format_args!("{path}.type"), found);
     if !consists_of(&store.location, 3..=63, b"-.") {
-        found.shape(
+        found.constraint(
             format_args!("{path}.location"),
             "the artifact store's location must be a bucket name: 3 to 63 letters, digits, - and .",
         );
@@ -91,7 +91,7 @@ fn action(action: &ActionDeclaration, path: &str, found: &mut Findings) {
     for (v, variable) in environment.into_iter().flatten().enumerate() {
         let path = format!("{path}.environmentVariables[{v}]");
         if !consists_of(&variable.name, 1..=128, b"_") {
-            found.shape(
+            found.constraint(
                 format_args!("{path}.name"),
                 "an environment variable's name must have 1 to 128 letters, digits and _",
             );
@@ -112,16 +112,16 @@ pub(super) fn type_id(
 ) {
     one_of(Some(&id.category), categories, format_args!("{path}.category"), found);
     if !consists_of(&id.provider, 1..=35, b"_-") {
-        found.shape(format_args!("{path}.provider"), "the provider must have 1 to 35 letters, digits, _ and -");
+        found.constraint(format_args!("{path}.provider"), "the provider must have 1 to 35 letters, digits, _ and -");
     }
     match &id.owner {
-        None if complete => found.shape(format_args!("{path}.owner"), "the owner is missing"),
+        None if complete => found.constraint(format_args!("{path}.owner"), "the owner is missing"),
         owner => one_of(owner.as_deref(), owners, format_args!("{path}.owner"), found),
     }
     match &id.version {
-        None if complete => found.shape(format_args!("{path}.version"), "the version is missing"),
+        None if complete => found.constraint(format_args!("{path}.version"), "the version is missing"),
         Some(version) if !consists_of(version, 1..=9, b"_-") => {
-            found.shape(format_args!("{path}.version"), "the version must have 1 to 9 letters, digits, _ and -");
+            found.constraint(format_args!("{path}.version"), "the version must have 1 to 9 letters, digits, _ and -");
         }
         _ => {}
     }
@@ -131,7 +131,7 @@ fn variables(declaration: &Declaration, found: &mut Findings) {
     count(declaration.variables.as_ref().map(Vec::len), 0..=limits::VARIABLES, "variables", found);
     for (v, variable) in declaration.variables.iter().flatten().enumerate() {
         if !is_key(&variable.name) {
-            found.shape(
+            found.constraint(
                 format_args!("variables[{v}].name"),
                 "a variable's name must have 1 to 128 letters, digits, @, - and _",
             );
@@ -183,7 +183,7 @@ pub(super) fn texts(
 
 pub(super) fn one_of(value: Option<&str>, allowed: &[&str], path: impl Display, found: &mut Findings) {
     if let Some(value) = value.filter(|value| !allowed.contains(value)) {
-        found.shape(path, format!("{:?} is not one of {}", super::shown(value), allowed.join(", ")));
+        found.constraint(path, format!("{:?} is not one of {}", super::shown(value), allowed.join(", ")));
     }
 }
 
@@ -191,18 +191,24 @@ pub(super) fn one_of(value: Option<&str>, allowed: &[&str], path: impl Display, 
 pub(super) fn length(text: Option<&str>, allowed: RangeInclusive<usize>, path: impl Display, found: &mut Findings) {
     let Some(length) = text.map(|text| text.chars().count()) else { return };
     if !allowed.contains(&length) {
-        found.shape(path, format!("has {length} characters, and {} to {} are allowed", allowed.start(), allowed.end()));
+        found.constraint(
+            path,
+            format!("has {length} characters, and {} to {} are allowed", allowed.start(), allowed.end()),
+        );
     }
 }
 
 pub(super) fn count(length: Option<usize>, allowed: RangeInclusive<usize>, path: impl Display, found: &mut Findings) {
     if let Some(length) = length.filter(|length| !allowed.contains(length)) {
-        found.shape(path, format!("has {length} entries, and {} to {} are allowed", allowed.start(), allowed.end()));
+        found.constraint(
+            path,
+            format!("has {length} entries, and {} to {} are allowed", allowed.start(), allowed.end()),
+        );
     }
 }
 
 pub(super) fn within(value: Option<u32>, allowed: RangeInclusive<u32>, path: impl Display, found: &mut Findings) {
     if let Some(value) = value.filter(|value| !allowed.contains(value)) {
-        found.shape(path, format!("is {value}, and {} to {} are allowed", allowed.start(), allowed.end()));
+        found.constraint(path, format!("is {value}, and {} to {} are allowed", allowed.start(), allowed.end()));
     }
 }

@@ -13,7 +13,7 @@ use pipeline::catalogue::{self, Property};
 use pipeline::custom::{Counts, DefinedProperty, Definition, Executor, ExecutorKind, Urls};
 use wire::ApiError;
 
-use crate::{actions, shape};
+use crate::{actions, convert};
 
 /// A custom type as it is created.
 pub fn custom(input: CreateCustomActionTypeInput) -> Result<Definition, ApiError> {
@@ -62,12 +62,12 @@ pub fn id(
             provider,
             version: Some(version),
         }),
-        _ => Err(shape::invalid("category, provider and version are needed")),
+        _ => Err(convert::invalid("category, provider and version are needed")),
     }
 }
 
 fn counted(least: i32, most: i32) -> Result<Counts, ApiError> {
-    let count = |count: i32| u8::try_from(count).map_err(shape::invalid);
+    let count = |count: i32| u8::try_from(count).map_err(convert::invalid);
     Ok(Counts { least: count(least)?, most: count(most)? })
 }
 
@@ -83,7 +83,7 @@ pub fn shown(definition: &Definition) -> Result<ActionType, ApiError> {
             .set_description(property.description.clone())
             .set_type(property.kind.as_deref().map(ActionConfigurationPropertyType::from))
             .build()
-            .map_err(shape::incomplete)
+            .map_err(convert::incomplete)
     };
     let properties = definition.properties.iter().flatten().map(property).collect::<Result<_, _>>()?;
     let urls = definition.urls.clone();
@@ -115,7 +115,7 @@ pub fn built_in(known: &catalogue::ActionType) -> Result<ActionType, ApiError> {
             .secret(property.secret)
             .queryable(property.queryable)
             .build()
-            .map_err(shape::incomplete)
+            .map_err(convert::incomplete)
     };
     let properties = known.configuration.iter().map(property).collect::<Result<_, _>>()?;
     Ok(ActionType::builder()
@@ -133,7 +133,7 @@ fn artifacts(least: usize, most: usize) -> ArtifactDetails {
 
 /// A type as its provider declares it, in the newer form.
 pub fn declared(declaration: ActionTypeDeclaration) -> Result<Definition, ApiError> {
-    let missing = |what: &str| shape::invalid(format!("actionType.{what} is missing"));
+    let missing = |what: &str| convert::invalid(format!("actionType.{what} is missing"));
     let id = declaration.id.ok_or_else(|| missing("id"))?;
     let executor = declaration.executor.ok_or_else(|| missing("executor"))?;
     let property = |property: ActionTypeProperty| DefinedProperty {
@@ -182,16 +182,16 @@ fn executing(executor: ActionTypeExecutor) -> Result<Executor, ApiError> {
         }
         (kind, ..) => {
             let kind = kind.as_str();
-            return Err(shape::invalid(format!(
+            return Err(convert::invalid(format!(
                 "an executor of type {kind} needs the configuration of that type only"
             )));
         }
     };
     let policy = executor.policy_statements_template;
     if policy.as_ref().is_some_and(|policy| serde_json::from_str::<serde_json::Value>(policy).is_err()) {
-        return Err(shape::invalid("executor.policyStatementsTemplate is not JSON"));
+        return Err(convert::invalid("executor.policyStatementsTemplate is not JSON"));
     }
-    let job_timeout = executor.job_timeout.map(u32::try_from).transpose().map_err(shape::invalid)?;
+    let job_timeout = executor.job_timeout.map(u32::try_from).transpose().map_err(convert::invalid)?;
     Ok(Executor { kind, policy, job_timeout })
 }
 
@@ -206,7 +206,7 @@ pub fn declaration(definition: Definition) -> Result<ActionTypeDeclaration, ApiE
             .queryable(property.queryable)
             .set_description(property.description)
             .build()
-            .map_err(shape::incomplete)
+            .map_err(convert::incomplete)
     };
     let properties = definition.properties.map(|all| all.into_iter().map(property).collect::<Result<Vec<_>, _>>());
     let details = |counts: Counts| {
@@ -227,14 +227,14 @@ pub fn declaration(definition: Definition) -> Result<ActionTypeDeclaration, ApiE
         .allowed_accounts
         .map(|accounts| ActionTypePermissions::builder().set_allowed_accounts(Some(accounts)).build())
         .transpose()
-        .map_err(shape::incomplete)?;
+        .map_err(convert::incomplete)?;
     let id = ActionTypeIdentifier::builder()
         .category(ActionCategory::from(definition.id.category.as_str()))
         .owner(definition.id.owner.unwrap_or_default())
         .provider(definition.id.provider)
         .version(definition.id.version.unwrap_or_default())
         .build()
-        .map_err(shape::incomplete)?;
+        .map_err(convert::incomplete)?;
     Ok(ActionTypeDeclaration::builder()
         .set_description(definition.description)
         .set_executor(definition.executor.map(executor).transpose()?)
@@ -251,7 +251,7 @@ fn executor(executor: Executor) -> Result<ActionTypeExecutor, ApiError> {
     let (kind, configuration) = match executor.kind {
         ExecutorKind::Lambda { function } => {
             let lambda = LambdaExecutorConfiguration::builder().lambda_function_arn(function).build();
-            let lambda = lambda.map_err(shape::incomplete)?;
+            let lambda = lambda.map_err(convert::incomplete)?;
             (ExecutorType::Lambda, ExecutorConfiguration::builder().lambda_executor_configuration(lambda))
         }
         ExecutorKind::JobWorker { accounts, principals } => {
@@ -268,5 +268,5 @@ fn executor(executor: Executor) -> Result<ActionTypeExecutor, ApiError> {
         .set_policy_statements_template(executor.policy)
         .set_job_timeout(executor.job_timeout.and_then(|seconds| i32::try_from(seconds).ok()))
         .build()
-        .map_err(shape::incomplete)
+        .map_err(convert::incomplete)
 }

@@ -9,7 +9,7 @@ use store::Entity;
 use wire::{ApiError, Operation};
 
 use crate::app::App;
-use crate::{control, page, shape};
+use crate::{control, convert, page};
 
 /// Entries on a page at most, and by default. Source: CodePipeline API, `ListActionExecutions`, `ListRuleExecutions`.
 const MOST: usize = 100;
@@ -57,12 +57,12 @@ struct Position {
 /// `ValidationException` for two executions.
 pub async fn list<T>(app: &App, query: Query, shown: Shown<'_, T>) -> Result<(Vec<T>, Option<String>), ApiError> {
     let operation = query.operation;
-    let name = shape::pipeline_name(query.pipeline)?;
+    let name = convert::pipeline_name(query.pipeline)?;
     let (only, latest) = match (query.execution, query.latest) {
         (only, None) => (only, false),
         (None, Some(filter)) => (Some(filter.pipeline_execution_id), filter.start_time_range == StartTimeRange::Latest),
         (Some(_), Some(_)) => {
-            return Err(shape::invalid(
+            return Err(convert::invalid(
                 "filter has a pipelineExecutionId of its own and one in latestInPipelineExecution: give one of them",
             ));
         }

@@ -10,41 +10,41 @@ use std::collections::BTreeSet;
 use pipeline::{ExecutionMode, Pipeline, StageName};
 
 use crate::id::ExecutionId;
-use crate::state::{Chore, Lane, Lanes, Waiting};
+use crate::state::{OutboxTask, StageLock, StageLocks, Waiting};
 use crate::time::{Policy, Timestamp};
 
-impl Lanes {
-    /// The lane of a stage, made when it is first needed.
-    pub(crate) fn lane(&mut self, stage: &StageName) -> &mut Lane {
-        self.lanes.entry(stage.clone()).or_default()
+impl StageLocks {
+    /// The lock of a stage, made when it is first needed.
+    pub(crate) fn lock(&mut self, stage: &StageName) -> &mut StageLock {
+        self.stages.entry(stage.clone()).or_default()
     }
 
     /// The executions that run or wait.
     pub fn active(&self) -> BTreeSet<ExecutionId> {
         let in_lanes = self
-            .lanes
+            .stages
             .values()
-            .flat_map(|lane| lane.holder.into_iter().chain(lane.waiting.iter().map(|waiting| waiting.execution)));
+            .flat_map(|lock| lock.holder.into_iter().chain(lock.waiting.iter().map(|waiting| waiting.execution)));
         in_lanes.chain(self.running.iter().copied()).collect()
     }
 
     /// Forgets the stages that a new version of the pipeline does not have, where nobody is in them or in front of them.
     pub fn forget_unused(&mut self, after: &Pipeline) {
-        self.lanes.retain(|name, lane| {
-            let used = lane.holder.is_some() || !lane.waiting.is_empty();
+        self.stages.retain(|name, lock| {
+            let used = lock.holder.is_some() || !lock.waiting.is_empty();
             used || after.stage_index(name.as_str()).is_some()
         });
     }
 
     /// Puts an execution in front of a stage. Answers whether it may enter at once.
     pub(crate) fn arrive(&mut self, stage: &StageName, me: Waiting) -> bool {
-        let lane = self.lanes.entry(stage.clone()).or_default();
-        let overtaken = arrivals(lane, me.clone());
+        let lock = self.stages.entry(stage.clone()).or_default();
+        let overtaken = arrivals(lock, me.clone());
         let overtakes = overtaken.iter().all(|loser| *loser != me.execution);
         // Who overtook: the newest of those in front of the stage.
-        let newest = lane.waiting.iter().rev().find(|waiting| waiting.mode == ExecutionMode::Superseded);
+        let newest = lock.waiting.iter().rev().find(|waiting| waiting.mode == ExecutionMode::Superseded);
         let by = newest.map_or(me.execution, |newest| newest.execution);
-        self.chores.extend(overtaken.into_iter().map(|execution| Chore::Supersede { execution, by }));
+        self.outbox.extend(overtaken.into_iter().map(|execution| OutboxTask::Supersede { execution, by }));
         if overtakes && self.admits(stage) == Some(me.execution) {
             self.give(stage, me.execution);
             return true;
@@ -54,66 +54,66 @@ impl Lanes {
 
     /// Who may enter a stage now: the first that waits, if the stage is free and its transition open.
     fn admits(&self, stage: &StageName) -> Option<ExecutionId> {
-        let lane = self.lanes.get(stage)?;
-        if lane.holder.is_some() || lane.transition.disabled || self.deleted {
+        let lock = self.stages.get(stage)?;
+        if lock.holder.is_some() || lock.transition.disabled || self.deleted {
             return None;
         }
-        lane.waiting.first().map(|waiting| waiting.execution)
+        lock.waiting.first().map(|waiting| waiting.execution)
     }
 
     /// Makes an execution the holder of a stage.
     pub(crate) fn give(&mut self, stage: &StageName, execution: ExecutionId) {
-        let lane = self.lane(stage);
-        lane.waiting.retain(|waiting| waiting.execution != execution);
-        lane.holder = Some(execution);
+        let lock = self.lock(stage);
+        lock.waiting.retain(|waiting| waiting.execution != execution);
+        lock.holder = Some(execution);
     }
 
-    /// Lets the next one in, by a chore: its own items are not at hand.
+    /// Lets the next one in, by a task: its own items are not at hand.
     pub(crate) fn admit_next(&mut self, stage: &StageName) {
         if let Some(execution) = self.admits(stage) {
             self.give(stage, execution);
-            self.chores.push(Chore::Enter { execution, stage: stage.clone() });
+            self.outbox.push(OutboxTask::Enter { execution, stage: stage.clone() });
         }
     }
 
     /// Takes an execution out of a stage and from in front of it, and lets the next one in.
     pub(crate) fn release(&mut self, stage: &StageName, execution: ExecutionId) {
-        let lane = self.lane(stage);
-        lane.waiting.retain(|waiting| waiting.execution != execution);
-        if lane.holder == Some(execution) {
-            lane.holder = None;
+        let lock = self.lock(stage);
+        lock.waiting.retain(|waiting| waiting.execution != execution);
+        if lock.holder == Some(execution) {
+            lock.holder = None;
         }
         self.admit_next(stage);
     }
 
-    /// The chore is done, or has become pointless.
-    pub(crate) fn done(&mut self, is: impl Fn(&Chore) -> bool) -> bool {
-        let before = self.chores.len();
-        self.chores.retain(|chore| !is(chore));
-        self.chores.len() != before
+    /// The task is done, or has become pointless.
+    pub(crate) fn done(&mut self, is: impl Fn(&OutboxTask) -> bool) -> bool {
+        let before = self.outbox.len();
+        self.outbox.retain(|task| !is(task));
+        self.outbox.len() != before
     }
 
-    /// Sets when the sweeper must look for chores. A later change does not put it off: in a busy pipeline the sweep
-    /// for a lost chore would never come.
+    /// Sets when the sweeper must look for outbox. A later change does not put it off: in a busy pipeline the sweep
+    /// for a lost task would never come.
     pub(crate) fn plan_sweep(&mut self, now: Timestamp, policy: &Policy) {
         let due = now.plus(policy.grace);
-        self.due = (!self.chores.is_empty()).then(|| self.due.map_or(due, |before| before.min(due)));
+        self.due = (!self.outbox.is_empty()).then(|| self.due.map_or(due, |before| before.min(due)));
     }
 }
 
 /// Adds an arrival to those who wait, in the order of their starts; answers who is overtaken by it (perhaps the arrival
 /// itself): of mode SUPERSEDED only the newest stays.
-fn arrivals(lane: &mut Lane, me: Waiting) -> Vec<ExecutionId> {
+fn arrivals(lock: &mut StageLock, me: Waiting) -> Vec<ExecutionId> {
     let overtakes = me.mode == ExecutionMode::Superseded;
-    lane.waiting.push(me);
-    lane.waiting.sort_by_key(|waiting| waiting.number);
+    lock.waiting.push(me);
+    lock.waiting.sort_by_key(|waiting| waiting.number);
     if !overtakes {
         return Vec::new();
     }
     let superseded = |waiting: &Waiting| waiting.mode == ExecutionMode::Superseded;
-    let newest = lane.waiting.iter().filter(|waiting| superseded(waiting)).map(|waiting| waiting.number).max();
+    let newest = lock.waiting.iter().filter(|waiting| superseded(waiting)).map(|waiting| waiting.number).max();
     let stays = |waiting: &Waiting| !superseded(waiting) || Some(waiting.number) == newest;
-    let overtaken = lane.waiting.iter().filter(|waiting| !stays(waiting)).map(|waiting| waiting.execution).collect();
-    lane.waiting.retain(stays);
+    let overtaken = lock.waiting.iter().filter(|waiting| !stays(waiting)).map(|waiting| waiting.execution).collect();
+    lock.waiting.retain(stays);
     overtaken
 }

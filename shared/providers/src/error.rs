@@ -18,11 +18,11 @@ pub(crate) const REVISION_UNAVAILABLE: &str = "RevisionUnavailable";
 
 /// An attempt that came to nothing.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Fault {
+pub(crate) enum ProviderError {
     /// The same call may succeed later.
-    Retry(String),
+    Retryable(String),
     /// It stays wrong until somebody changes something.
-    Final {
+    Failed {
         /// One of the `FailureType`s above.
         code: &'static str,
         /// The words of the service, with what they are about.
@@ -32,13 +32,13 @@ pub(crate) enum Fault {
     },
 }
 
-impl Fault {
+impl ProviderError {
     pub(crate) fn configuration(message: impl Into<String>) -> Self {
-        Self::last(CONFIGURATION_ERROR, message)
+        Self::failed(CONFIGURATION_ERROR, message)
     }
 
-    pub(crate) fn last(code: &'static str, message: impl Into<String>) -> Self {
-        Self::Final { code, message: message.into(), report: Progress::default() }
+    pub(crate) fn failed(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Failed { code, message: message.into(), report: Progress::default() }
     }
 
     /// What a service's SDK reports: `operation` about `resource`.
@@ -63,29 +63,29 @@ impl Fault {
             SdkError::DispatchFailure(failure) => !failure.is_user(),
             _ => false,
         };
-        if passes { Self::Retry(message) } else { Self::last(kind(error.code(), status), message) }
+        if passes { Self::Retryable(message) } else { Self::failed(kind(error.code(), status), message) }
     }
 
     /// What [`ActionError`] and report an action ends with; the text alone when it is worth repeating.
     pub(crate) fn into_failure(self) -> Result<(ActionError, Progress), String> {
         match self {
-            Self::Retry(message) => Err(message),
-            Self::Final { code, message, report } => Ok((ActionError { code: code.to_owned(), message }, report)),
+            Self::Retryable(message) => Err(message),
+            Self::Failed { code, message, report } => Ok((ActionError { code: code.to_owned(), message }, report)),
         }
     }
 }
 
-impl From<artifacts::Error> for Fault {
+impl From<artifacts::Error> for ProviderError {
     fn from(error: artifacts::Error) -> Self {
         let message = error.to_string();
         if error.is_retryable() {
-            Self::Retry(message)
+            Self::Retryable(message)
         } else if error.is_denied() {
-            Self::last(PERMISSION_ERROR, message)
+            Self::failed(PERMISSION_ERROR, message)
         } else if error.is_not_found() {
-            Self::last(CONFIGURATION_ERROR, message)
+            Self::failed(CONFIGURATION_ERROR, message)
         } else {
-            Self::last(JOB_FAILED, message)
+            Self::failed(JOB_FAILED, message)
         }
     }
 }
