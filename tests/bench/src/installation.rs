@@ -13,7 +13,7 @@ use store::DynamoStore;
 
 use crate::pipelines::{Places, SOURCE_KEY};
 
-/// The bucket for the floor's function, and its key there.
+/// The bucket for the bench's own functions, and their key there.
 const CODE: &str = "bench-floor";
 const TEMPLATE: &str = include_str!("../template.yaml");
 /// The functions that write on an action's behalf.
@@ -27,6 +27,12 @@ pub(crate) struct Installation {
     /// The floor's bus and log group.
     pub bus: String,
     pub floor_log: String,
+    /// The bench's own table.
+    pub table: String,
+    /// A client that does not know that it is answered by a function which does nothing.
+    pub empty: aws_sdk_codepipeline::Client,
+    /// The role of state machines.
+    pub states_role: String,
     /// The worker's log group.
     pub worker_log: String,
     /// The publisher's.
@@ -37,7 +43,7 @@ pub(crate) struct Installation {
 }
 
 impl Installation {
-    /// `name` tells this one from others on the same emulator; `program` is the function of the floor.
+    /// `name` tells this one from others on the same emulator; `program` is the bench's own.
     pub async fn up(emulator: Emulator, name: &str, program: &Path) -> Result<Self> {
         let options = Options {
             name: Some(format!("{name}-{}", emulator.name())),
@@ -56,9 +62,10 @@ impl Installation {
         s3.put_object().bucket(CODE).key(CODE).body(package.into()).send().await.context("cannot put the program")?;
         let parameters = [
             ("CodeBucket", CODE),
-            ("FloorCode", CODE),
+            ("FunctionCode", CODE),
             ("Architecture", ARCHITECTURE),
             ("EndpointUrl", &stack.endpoint),
+            ("CodePipelineUrl", &stack.api_url),
         ];
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let outputs = stack.deploy(HOME, "bench", TEMPLATE, BTreeMap::from(parameters)).await?;
@@ -71,6 +78,7 @@ impl Installation {
             source: output("SourceBucket")?,
             target: output("TargetBucket")?,
             state_machine: output("StateMachineArn")?,
+            function: output("TaskFunctionArn")?,
         };
         let source = zipped("index.html", b"<!DOCTYPE html><title>bench</title>")?;
         let put = s3.put_object().bucket(&places.source).key(SOURCE_KEY).body(source.into());
@@ -79,6 +87,11 @@ impl Installation {
         Ok(Self {
             bus: output("BusName")?,
             floor_log: output("FloorLogGroup")?,
+            table: output("TableName")?,
+            empty: aws_sdk_codepipeline::Client::from_conf(
+                aws_sdk_codepipeline::config::Builder::from(&sdk).endpoint_url(output("EmptyApiUrl")?).build(),
+            ),
+            states_role: output("StatesRoleArn")?,
             worker_log: format!("/aws/lambda/{}", stack.function_name("worker")),
             publisher_log: format!("/aws/lambda/{}", stack.function_name("publisher")),
             logs: aws_sdk_cloudwatchlogs::Client::new(&sdk),

@@ -1,8 +1,11 @@
 //! The bench: the figures for which the design has budgets, as ratios in one run on the local stack.
 //!
 //! The *floor* is one event, one function, one conditional put on the same emulator: the time from before `PutEvents`
-//! until the put has been answered, as the function ([`floor`]; the bench's own program, deployed) logs it. The *gap* is the time from the end of
-//! one action's provider work to the beginning of the next one's, as the worker logs them around the provider's calls.
+//! until the put has been answered, as the function logs it ([`function`]: the bench's own program, deployed). The *gap*
+//! is the time from the end of one action's provider work to the beginning of the next one's, as the worker logs them
+//! around the provider's calls. Lambda actions race the same functions as the tasks of a Step Functions state machine;
+//! calls of the API race a function behind such an API that does nothing.
+//!
 //! Write requests are counted by a proxy before the emulator's DynamoDB, as the difference between a pipeline and one
 //! twice as long. All programs are of the profile `dev`, the floor's function too.
 //!
@@ -19,7 +22,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-pub mod floor;
+pub mod function;
 mod installation;
 mod lines;
 mod measure;
@@ -27,6 +30,7 @@ mod past;
 mod pipelines;
 mod proxy;
 mod report;
+mod state_machine;
 mod statistics;
 
 pub use measure::{Effort, measure};

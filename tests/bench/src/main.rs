@@ -1,6 +1,6 @@
 //! `cargo run -p bench`: measures, prints a table, writes JSON under `target/bench`.
 //!
-//! Deployed as a Lambda function, the same program is the function of the floor.
+//! Deployed as a Lambda function, the same program is one of the functions that Millrace's are measured beside.
 #![allow(clippy::print_stdout)]
 
 use std::path::PathBuf;
@@ -27,8 +27,8 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
-    if bench::floor::is_wanted() {
-        return bench::floor::serve().await.map(|()| ExitCode::SUCCESS);
+    if bench::function::is_wanted() {
+        return bench::function::serve().await.map(|()| ExitCode::SUCCESS);
     }
     let arguments = Arguments::parse();
     let effort = Effort { repeat: arguments.repeat, ..Effort::default() };

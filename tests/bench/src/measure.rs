@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use futures::{StreamExt, TryStreamExt};
 use local::{Emulator, FUNCTIONS, HOME};
@@ -15,6 +16,7 @@ use crate::past;
 use crate::pipelines::{self, Kind, Step, name};
 use crate::proxy::Proxy;
 use crate::report::{Report, Row};
+use crate::state_machine::{self, Order};
 use crate::statistics::median;
 
 /// Actions of one kind: its name, the groups of a pipeline with so many of them side by side, and its budget.
@@ -28,6 +30,9 @@ const PAST_CHAIN: i32 = 20;
 const PAST_CALLS: u32 = 10;
 /// Events before the floor is measured: the function's process has to start.
 const WARM_UP: usize = 5;
+/// Conditional writes that are measured, and the size of what they write: about that of a stage in work.
+const WRITES: usize = 60;
+const WRITTEN: usize = 4_000;
 /// Between two events, so that each finds the function idle.
 const PAUSE: Duration = Duration::from_millis(150);
 
@@ -48,6 +53,8 @@ pub struct Effort {
     pub counted: usize,
     /// Parallel actions whose end is measured; no more than 50 fit into a stage.
     pub parallel: usize,
+    /// Lambda actions one after another that race a state machine; as many as `parallel` race one side by side.
+    pub race: usize,
     /// Sizes of pipelines, in actions one after another, between which the gap may not grow; the smallest first. With its
     /// source a pipeline has 500 at most.
     pub sizes: Vec<usize>,
@@ -69,6 +76,7 @@ impl Default for Effort {
             groups: vec![5, 10],
             counted: 10,
             parallel: 50,
+            race: 20,
             sizes: vec![5, 50, 499],
             past: vec![10, 1_000, 10_000],
             at_once: 100,
@@ -83,14 +91,17 @@ impl Default for Effort {
 /// When anything fails; figures are never made up.
 pub async fn measure(emulator: Emulator, effort: &Effort, program: &Path) -> Result<Report> {
     let installation = Installation::up(emulator, effort.name, program).await?;
-    let mut bench = Bench { installation, repeat: effort.repeat, floor: 0.0, rows: Vec::new() };
+    let mut bench = Bench { installation, repeat: effort.repeat, floor: 0.0, write: 0.0, rows: Vec::new() };
     bench.floor(effort).await?;
+    bench.conditional_write().await?;
     bench.chain(effort.chain).await?;
     for group in &effort.groups {
         bench.fan_out(*group).await?;
     }
     bench.after_asynchronous().await?;
     bench.parallel(effort.parallel).await?;
+    bench.race(effort.race, Order::Chain, 1.6).await?;
+    bench.race(effort.parallel, Order::Parallel, 1.5).await?;
     bench.growth(&effort.sizes).await?;
     bench.past(&effort.past).await?;
     bench.at_once(effort.at_once).await?;
@@ -106,6 +117,8 @@ struct Bench {
     repeat: u32,
     /// Milliseconds.
     floor: f64,
+    /// Milliseconds of one conditional write.
+    write: f64,
     rows: Vec<Row>,
 }
 
@@ -151,6 +164,31 @@ impl Bench {
             self.gap(format!("(floor, {size} events at once: median)"), &each.median, None)?;
             self.gap(format!("(floor, {size} events at once: last)"), &each.last, None)?;
         }
+        Ok(())
+    }
+
+    /// One conditional write of an item, as often as needed for a median: the least that a step of a pipeline costs.
+    async fn conditional_write(&mut self) -> Result<()> {
+        let client = aws_sdk_dynamodb::Client::new(&self.installation.stack.sdk(HOME));
+        let content = AttributeValue::S("x".repeat(WRITTEN));
+        let mut times = Vec::new();
+        for number in 0..WARM_UP + WRITES {
+            let revision = |number: usize| AttributeValue::N(number.to_string());
+            let write = client
+                .update_item()
+                .table_name(&self.installation.table)
+                .key("pk", AttributeValue::S("conditional write".into()))
+                .update_expression("SET content = :content, revision = :new")
+                .condition_expression("attribute_not_exists(pk) OR revision = :old")
+                .expression_attribute_values(":content", content.clone())
+                .expression_attribute_values(":new", revision(number + 1))
+                .expression_attribute_values(":old", revision(number));
+            let began = Instant::now();
+            write.send().await.context("a conditional write was refused")?;
+            times.push(began.elapsed().as_secs_f64() * 1_000.0);
+        }
+        self.write = median(&times[WARM_UP..]).context("nothing was written")?;
+        self.row("(one conditional write)".into(), self.write, "ms", Some(self.write / self.floor), None);
         Ok(())
     }
 
@@ -203,7 +241,7 @@ impl Bench {
         let one_stage = vec![(1..).take(actions).map(|order| (order, Kind::Synchronous)).collect::<Vec<_>>()];
         let many_stages = vec![vec![(1, Kind::Synchronous)]; actions];
         for (figure, pipeline, stages, budget) in [
-            ("gap, one action after another", "chain", one_stage, Some(0.3)),
+            ("gap, one action after another", "chain", one_stage, Some(0.10)),
             ("(gap, from stage to stage)", "stages", many_stages, None),
         ] {
             let mut gaps = Vec::new();
@@ -211,6 +249,11 @@ impl Bench {
                 gaps.extend(self.gaps(&execution, &stages).await?);
             }
             self.gap(figure.into(), &gaps, budget)?;
+            if budget.is_some() {
+                let gap = median(&gaps).context("nothing was run")?;
+                let figure = format!("{figure}, beside one conditional write");
+                self.row(figure, gap, "ms", Some(gap / self.write), Some(1.3));
+            }
         }
         Ok(())
     }
@@ -229,7 +272,7 @@ impl Bench {
         }
         self.gap(format!("(gap, fan-out to {actions}: first)"), &each.first, None)?;
         self.gap(format!("(gap, fan-out to {actions}: median)"), &each.median, None)?;
-        self.gap(format!("gap, fan-out to {actions}: last"), &each.last, Some(1.3))
+        self.gap(format!("gap, fan-out to {actions}: last"), &each.last, Some(0.4))
     }
 
     /// The gap after an action whose end is told by the provider: from the state machine's stop to the next action.
@@ -244,13 +287,49 @@ impl Bench {
             let stopped = stopped.stop_date().context("the state machine stopped")?.as_secs_f64() * 1_000.0;
             gaps.push(self.calls(&execution, &stages).await?[&name(0, 1)].start - stopped);
         }
-        self.gap("(gap, state machine's end to the next action)".into(), &gaps, None)
+        self.gap("gap, state machine's end to the next action".into(), &gaps, Some(1.2))
+    }
+
+    /// Lambda actions beside the same functions as tasks of a state machine: from the first one's request to the last
+    /// one's end, divided by the tasks of a chain.
+    async fn race(&mut self, tasks: usize, order: Order, budget: f64) -> Result<()> {
+        let stages: Vec<Vec<Step>> = match order {
+            Order::Chain => vec![(1..).take(tasks).map(|order| (order, Kind::Function)).collect()],
+            Order::Parallel => vec![vec![(1, Kind::Function); tasks]],
+        };
+        let pipeline = format!("race-{order:?}-{tasks}");
+        let mut took = Vec::new();
+        for execution in self.runs(&pipeline, &stages).await? {
+            took.push(self.took(&pipeline, &execution, tasks).await?);
+        }
+        let client = aws_sdk_sfn::Client::new(&self.installation.stack.sdk(HOME));
+        let Installation { states_role, places, .. } = &self.installation;
+        let race = state_machine::race(&client, states_role, &places.function, (tasks, order), self.repeat);
+        let (machine, ours) = (median(&race.await?), median(&took));
+        let (machine, ours) = machine.zip(ours).context("nothing was run")?;
+        let (word, each) = match order {
+            Order::Chain => ("one after another, each", tasks as f64),
+            Order::Parallel => ("in parallel", 1.0),
+        };
+        self.row(format!("({tasks} tasks of a state machine {word})"), machine / each, "ms", None, None);
+        let figure = format!("{tasks} Lambda actions {word}");
+        self.row(figure, ours / each, "ms", Some(ours / machine), Some(budget));
+        Ok(())
+    }
+
+    /// From the request of an execution's first action behind the source to the end of its last one, in milliseconds.
+    async fn took(&self, pipeline: &str, execution: &str, actions: usize) -> Result<f64> {
+        let ran = pipelines::actions(&self.installation.codepipeline, pipeline, execution).await?;
+        ensure!(ran.len() == actions, "{} of {actions} actions are listed", ran.len());
+        let begin = ran.iter().map(|(_, it)| it.requested).fold(f64::INFINITY, f64::min);
+        let end = ran.iter().map(|(_, it)| it.ended).fold(0.0, f64::max);
+        Ok(end - begin)
     }
 
     /// How long parallel actions take, from the request to the last one's end, beside one alone.
     async fn parallel(&mut self, actions: usize) -> Result<()> {
         for (kind, word, budget) in
-            [(Kind::Asynchronous, "Step Functions, 1 s", Some(3.0)), (Kind::Synchronous, "S3 deploy", None)]
+            [(Kind::Asynchronous, "Step Functions, 1 s", Some(2.5)), (Kind::Synchronous, "S3 deploy", None)]
         {
             let mut times = Vec::new();
             for count in [1, actions] {
@@ -258,11 +337,7 @@ impl Bench {
                 let pipeline = format!("parallel-{kind:?}-{count}");
                 let mut took = Vec::new();
                 for execution in self.runs(&pipeline, &stages).await? {
-                    let ran = pipelines::actions(&self.installation.codepipeline, &pipeline, &execution).await?;
-                    ensure!(ran.len() == count, "{} of {count} actions are listed", ran.len());
-                    let begin = ran.iter().map(|(_, it)| it.requested).fold(f64::INFINITY, f64::min);
-                    let end = ran.iter().map(|(_, it)| it.ended).fold(0.0, f64::max);
-                    took.push(end - begin);
+                    took.push(self.took(&pipeline, &execution, count).await?);
                 }
                 times.push(median(&took).context("nothing was run")?);
             }
@@ -368,9 +443,9 @@ impl Bench {
         futures::future::try_join_all(all).await?;
         let many = began.elapsed().as_secs_f64() * 1_000.0;
         self.row("(one execution of mode PARALLEL, from its start)".into(), one, "ms", Some(one / self.floor), None);
-        let figure = format!("({executions} at once: time an execution)");
+        let figure = format!("{executions} at once: time an execution");
         let each = many / executions as f64;
-        self.row(figure, each, "ms", Some(each / self.floor), None);
+        self.row(figure, each, "ms", Some(each / self.floor), Some(2.0));
         Ok(())
     }
 
@@ -378,16 +453,27 @@ impl Bench {
     async fn operations(&mut self, calls: usize) -> Result<()> {
         let client = self.installation.codepipeline.clone();
         pipelines::create(&client, &self.installation.places, "started", &[vec![(1, Kind::Synchronous)]]).await?;
+        let empty = self.installation.empty.clone();
+        let nothing = || async { empty.get_pipeline_state().name("any").send().await.map(|_| ()).map_err(Into::into) };
+        let least = self.rate("(a function that does nothing behind such an API)", calls, None, nothing).await?;
         let state = || async { client.get_pipeline_state().name("chain").send().await.map(|_| ()).map_err(Into::into) };
-        self.rate("GetPipelineState", calls, state).await?;
+        self.rate("GetPipelineState", calls, Some((least, 1.2)), state).await?;
         let start =
             || async { client.start_pipeline_execution().name("started").send().await.map(|_| ()).map_err(Into::into) };
-        self.rate("StartPipelineExecution", calls, start).await?;
+        self.rate("StartPipelineExecution", calls, Some((least, 1.3)), start).await?;
         // What was started must not disturb what is measured next.
         pipelines::rest(&client, "started").await
     }
 
-    async fn rate<F>(&mut self, operation: &str, calls: usize, call: impl Fn() -> F) -> Result<()>
+    /// How long a call takes, beside `least` where its budget is given, and how many are answered in a second; returns
+    /// its median in milliseconds.
+    async fn rate<F>(
+        &mut self,
+        operation: &str,
+        calls: usize,
+        least: Option<(f64, f64)>,
+        call: impl Fn() -> F,
+    ) -> Result<f64>
     where
         F: Future<Output = Result<()>>,
     {
@@ -397,15 +483,20 @@ impl Bench {
             call().await?;
             times.push(began.elapsed().as_secs_f64() * 1_000.0);
         }
-        self.gap(format!("({operation})"), &times, None)?;
+        let time = median(&times).context("nothing was called")?;
+        match least {
+            Some((least, budget)) => self.row(operation.into(), time, "ms", Some(time / least), Some(budget)),
+            None => self.row(operation.into(), time, "ms", Some(time / self.floor), None),
+        }
         let began = Instant::now();
         let all = futures::stream::iter(0..calls).map(|_| call()).buffer_unordered(8);
         all.try_collect::<Vec<()>>().await?;
         let rate = calls as f64 / began.elapsed().as_secs_f64();
         // In the time of the floor.
         let share = rate * self.floor / 1_000.0;
-        self.row(format!("({operation}, 8 at a time)"), rate, "/s", Some(share), None);
-        Ok(())
+        let figure = format!("({}, 8 at a time)", operation.trim_matches(['(', ')']));
+        self.row(figure, rate, "/s", Some(share), None);
+        Ok(time)
     }
 
     /// Write requests an action: what a pipeline of twice as many actions needs more, by a proxy before DynamoDB.

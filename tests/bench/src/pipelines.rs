@@ -24,6 +24,8 @@ pub enum Kind {
     Synchronous,
     /// Step Functions: started, and told of later. The state machine waits a second.
     Asynchronous,
+    /// Lambda: a function that reports at once.
+    Function,
 }
 
 /// An action of the bench: its run order and what it does.
@@ -44,6 +46,8 @@ pub struct Places {
     pub target: String,
     /// What Step Functions runs.
     pub state_machine: String,
+    /// The ARN of the function that Lambda actions and tasks of state machines run.
+    pub function: String,
 }
 
 /// An action that has been run.
@@ -94,6 +98,9 @@ fn declaration(places: &Places, pipeline: &str, stages: &[Vec<Step>]) -> Result<
                     .build()?,
                 Kind::Asynchronous => action(&name, *order, ActionCategory::Invoke, "StepFunctions")?
                     .configuration("StateMachineArn", &places.state_machine)
+                    .build()?,
+                Kind::Function => action(&name, *order, ActionCategory::Invoke, "Lambda")?
+                    .configuration("FunctionName", &places.function)
                     .build()?,
             });
         }
