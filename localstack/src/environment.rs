@@ -17,7 +17,6 @@ const FROM_HOME: &[(&str, &str)] = &[
     ("MILLRACE_BUS", "BusName"),
     ("MILLRACE_POLL_QUEUE_URL", "PollQueueUrl"),
     ("MILLRACE_HMAC_KEY", "HmacKeyArn"),
-    ("MILLRACE_EXTERNAL_ID", "ExternalId"),
     ("MILLRACE_WORKER_ROLE", "WorkerRoleArn"),
     ("MILLRACE_REPLICATOR_ROLE", "ReplicatorRoleArn"),
 ];

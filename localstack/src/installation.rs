@@ -53,7 +53,7 @@ pub(crate) async fn deploy(
         said.push(format!("{REGION_STACK} in {region} {outcome}"));
     }
 
-    let parameters = given(&["WorkerRoleArn", "ReplicatorRoleArn", "ApiRoleArn", "ExternalId"])?;
+    let parameters = given(&["WorkerRoleArn", "ReplicatorRoleArn", "ApiRoleArn"])?;
     let (outcome, _) =
         target.apply(HOME, &Deployment { name: ROLE_STACK, template: &role_template, parameters }).await?;
     said.push(format!("{ROLE_STACK} {outcome}"));

@@ -202,12 +202,29 @@ fn no_role_may_do_everything_anywhere() {
                         "{role}: {actions}"
                     );
                     if actions.contains("sts:AssumeRole") {
-                        assert!(statement["Condition"]["StringEquals"].get("sts:ExternalId").is_some());
+                        let external_id = statement["Condition"]["StringLike"]["sts:ExternalId"]["Fn::Sub"].as_str();
+                        assert!(external_id.unwrap().ends_with(":codepipeline:${AWS::Region}:${AWS::AccountId}:*"));
+                        let roles = statement["Resource"]["Fn::Sub"].as_str().unwrap();
+                        assert!(roles.ends_with(":role/${RoleNames}"), "{role} may assume {roles}");
                     }
                 }
             }
         }
     }
+}
+
+#[test]
+fn on_aws_callers_are_always_asked_about_when_they_pass_roles() {
+    let home = home();
+    let environment = &home.resources["ApiFunction"]["Properties"]["Environment"]["Variables"];
+    let chosen: Vec<_> = environment["MILLRACE_PASS_ROLE"]["Fn::If"]
+        .as_sequence()
+        .unwrap()
+        .iter()
+        .map(|it| it.as_str().unwrap())
+        .collect();
+    assert_eq!(chosen, ["OnEmulator", "unchecked", "checked"]);
+    assert_eq!(environment["MILLRACE_ROLE_NAMES"]["Ref"], "RoleNames");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use lambda_http::http::HeaderValue;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
 use pipeline::PipelineName;
-use runtime::Roles;
+use runtime::{PassRole, Roles};
 use uuid::Uuid;
 use wire::{ApiError, Input, Operation, Protocol};
 
@@ -24,14 +24,16 @@ pub struct App {
     pub account: String,
     /// The roles of pipelines, for the credentials of jobs.
     pub roles: Roles,
+    /// Whether callers may give pipelines their roles.
+    pub pass_role: PassRole,
     /// The emulator's address, where there is no AWS.
     endpoint: Option<String>,
 }
 
 impl App {
-    /// The API over this driver, in this account, with these roles.
-    pub fn new(driver: Driver, account: &str, roles: Roles) -> Self {
-        Self { driver, account: account.to_owned(), roles, endpoint: None }
+    /// The API over this driver, in this account, with these roles, and this to ask who may pass them.
+    pub fn new(driver: Driver, account: &str, roles: Roles, pass_role: PassRole) -> Self {
+        Self { driver, account: account.to_owned(), roles, pass_role, endpoint: None }
     }
 
     /// The same behind an emulator's address instead of AWS's, if there is one.
@@ -120,7 +122,7 @@ async fn dispatch(app: &App, call: wire::Call, origin: &Origin, body: &[u8]) -> 
     match call.operation {
         Operation::CreatePipeline => run(call, body, |input| pipelines::create(app, caller, input)).await,
         Operation::GetPipeline => run(call, body, |input| pipelines::get(app, input)).await,
-        Operation::UpdatePipeline => run(call, body, |input| pipelines::update(app, input)).await,
+        Operation::UpdatePipeline => run(call, body, |input| pipelines::update(app, caller, input)).await,
         Operation::DeletePipeline => run(call, body, |input| pipelines::delete(app, input)).await,
         Operation::ListPipelines => run(call, body, |input| pipelines::list(app, input)).await,
         Operation::StartPipelineExecution => run(call, body, |input| executions::start(app, caller, input)).await,

@@ -5,7 +5,10 @@ async fn main() -> anyhow::Result<()> {
     let settings = runtime::Settings::from_environment()?;
     let clients = runtime::Clients::new(&settings).await;
     let driver = runtime::driver(&settings, &clients)?;
-    let app = api::App::new(driver, settings.account()?, clients.roles().clone()).on(settings.endpoint_url());
+    let account = settings.account()?;
+    let roles = runtime::Roles::new(clients.config(), account);
+    let pass_role = runtime::PassRole::new(&settings, &clients)?;
+    let app = api::App::new(driver, account, roles, pass_role).on(settings.endpoint_url());
     let app = &app;
     runtime::run_http(|request| async move { Ok(api::handle(app, request).await) }).await
 }

@@ -9,6 +9,7 @@ use aws_sdk_codepipeline::types::{PipelineDeclaration, PipelineMetadata, Pipelin
 use driver::PipelineRecord;
 use engine::{Head, Trigger};
 use pipeline::Declaration;
+use runtime::PassRoleError;
 use store::Entity;
 use wire::{ApiError, Exception, Operation};
 
@@ -23,6 +24,7 @@ pub async fn create(app: &App, caller: &str, input: CreatePipelineInput) -> Resu
     let operation = Operation::CreatePipeline;
     let tags = tags::checked(input.tags.unwrap_or_default())?;
     let declaration = declared(input.pipeline)?;
+    may_pass_roles(app, caller, &declaration).await?;
     let trigger = Trigger { kind: "CreatePipeline".to_owned(), detail: caller.to_owned() };
     let record = app.driver.create_pipeline(declaration, tags, trigger).await.map_err(app.refusal(operation))?;
     Ok(CreatePipelineOutput::builder()
@@ -45,8 +47,9 @@ pub async fn get(app: &App, input: GetPipelineInput) -> Result<GetPipelineOutput
 }
 
 /// Stores the next version.
-pub async fn update(app: &App, input: UpdatePipelineInput) -> Result<UpdatePipelineOutput, ApiError> {
+pub async fn update(app: &App, caller: &str, input: UpdatePipelineInput) -> Result<UpdatePipelineOutput, ApiError> {
     let declaration = declared(input.pipeline)?;
+    may_pass_roles(app, caller, &declaration).await?;
     let record = app.driver.update_pipeline(declaration).await.map_err(app.refusal(Operation::UpdatePipeline))?;
     Ok(UpdatePipelineOutput::builder().pipeline(shown(&record)?).build())
 }
@@ -91,6 +94,18 @@ fn declared(declaration: Option<PipelineDeclaration>) -> Result<Declaration, Api
     // Versions are assigned here; what a client read and sends back may say an old one.
     declaration.version = None;
     Ok(declaration)
+}
+
+/// Refuses a caller who may not pass every role that the declaration names.
+async fn may_pass_roles(app: &App, caller: &str, declaration: &Declaration) -> Result<(), ApiError> {
+    app.pass_role.check(caller, &declaration.roles()).await.map_err(|error| match &error {
+        PassRoleError::Denied { .. } => Exception::AccessDeniedException.because(error.to_string()),
+        PassRoleError::Unavailable { .. } => {
+            tracing::error!(%error, "roles cannot be checked");
+            Exception::InternalFailure
+                .because("IAM could not say whether you may pass the pipeline's roles: try again.")
+        }
+    })
 }
 
 /// A declaration as answers show it: secrets masked, and with the values that AWS fills in where none were given.

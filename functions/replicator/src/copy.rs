@@ -4,7 +4,7 @@ use artifacts::{Bucket, CopyOutcome, Encryption};
 use engine::Artifact;
 use futures::future::join_all;
 use pipeline::{Pipeline, Region};
-use runtime::{Identity, Roles, session_name};
+use runtime::{Identity, Roles};
 
 /// Why an artifact is not in a region.
 struct CopyError {
@@ -61,7 +61,7 @@ async fn to(
     let identity = Identity {
         pipeline_role: pipeline.role_arn().to_string(),
         action_role: None,
-        session: session_name(pipeline.name().as_str()),
+        pipeline: pipeline.name().to_string(),
     };
     let from = bucket(roles, &identity, &artifact.region, &artifact.bucket).await?;
     let to = bucket(roles, &identity, region, &store.location).await?;
@@ -81,12 +81,10 @@ async fn bucket(roles: &Roles, identity: &Identity, region: &str, name: &str) ->
 
 #[cfg(test)]
 mod tests {
-    use pipeline::ArtifactName;
-    use pipeline::declaration::{ArtifactStore, EncryptionKey};
-    use runtime::Clients;
-
     use super::*;
     use crate::aws::Aws;
+    use pipeline::ArtifactName;
+    use pipeline::declaration::{ArtifactStore, EncryptionKey};
 
     const HOME: &str = "eu-west-1";
 
@@ -123,7 +121,7 @@ mod tests {
     }
 
     async fn replicate(aws: &Aws) -> anyhow::Result<()> {
-        let roles = Clients::from_config(aws.config(), Some("external")).roles().clone();
+        let roles = Roles::new(&aws.config(), "111122223333");
         let regions = pipeline().copy_regions(&artifact().name, HOME);
         everywhere(&roles, &pipeline(), HOME, &artifact(), &regions).await
     }

@@ -11,7 +11,7 @@ mod aws;
 mod copy;
 
 use driver::{DriveError, Message};
-use runtime::{Clients, Settings};
+use runtime::{Clients, Roles, Settings};
 use serde::Deserialize;
 use tracing::Instrument;
 
@@ -26,7 +26,8 @@ async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
     let clients = Clients::new(&settings).await;
     let driver = runtime::driver(&settings, &clients)?;
-    let (driver, roles) = (&driver, clients.roles());
+    let roles = Roles::new(clients.config(), settings.account()?);
+    let (driver, roles) = (&driver, &roles);
     runtime::run(|event: Event, _| async move {
         let Message::Replicate { action, artifact, regions } = event.detail else {
             tracing::warn!("a message that is not for the replicator");

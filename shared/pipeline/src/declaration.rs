@@ -1,9 +1,11 @@
 //! The declaration of a pipeline as its author writes it: the members and JSON names of CodePipeline's
 //! `PipelineDeclaration`, nothing checked yet. [`crate::Pipeline`] is the checked form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+
+use crate::names::RoleArn;
 
 /// A pipeline as declared. Source: CodePipeline API, `PipelineDeclaration`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,6 +41,26 @@ pub struct Declaration {
     /// Triggers with filters (V2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triggers: Option<Vec<TriggerDeclaration>>,
+}
+
+impl Declaration {
+    /// Every role that the declaration names: the pipeline's, those of actions and of rules. What is no role's ARN is
+    /// left out; such a declaration is not valid.
+    pub fn roles(&self) -> BTreeSet<RoleArn> {
+        let actions = self.stages.iter().flat_map(|stage| &stage.actions).filter_map(|it| it.role_arn.as_deref());
+        let rules = self.stages.iter().flat_map(StageDeclaration::rules).filter_map(|it| it.role_arn.as_deref());
+        let arns = [self.role_arn.as_str()].into_iter().chain(actions).chain(rules);
+        arns.filter_map(|arn| RoleArn::new(arn).ok()).collect()
+    }
+}
+
+impl StageDeclaration {
+    /// The rules of all its conditions.
+    fn rules(&self) -> impl Iterator<Item = &RuleDeclaration> {
+        let around = self.before_entry.iter().chain(&self.on_success).flat_map(|it| &it.conditions);
+        let failure = self.on_failure.iter().flat_map(|it| it.conditions.iter().flatten());
+        around.chain(failure).flat_map(|condition| condition.rules.iter().flatten())
+    }
 }
 
 /// Where artifacts of one region are kept.
@@ -348,4 +370,29 @@ pub struct Patterns {
     /// None may match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excludes: Option<Vec<String>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_roles_of_the_pipeline_its_actions_and_its_rules_are_found() {
+        let role = |name: &str| format!("arn:aws:iam::111122223333:role/{name}");
+        let rule = |name: &str| Condition {
+            result: None,
+            rules: Some(vec![RuleDeclaration { role_arn: Some(role(name)), ..RuleDeclaration::default() }]),
+        };
+        let conditions = |name| Some(Conditions { conditions: vec![rule(name)] });
+        let mut declaration = crate::testing::example();
+        declaration.role_arn = role("pipeline");
+        declaration.stages[0].actions[0].role_arn = Some(role("action"));
+        declaration.stages[1].before_entry = conditions("entry");
+        declaration.stages[1].on_success = conditions("success");
+        let failure = FailureConditions { conditions: Some(vec![rule("failure")]), ..FailureConditions::default() };
+        declaration.stages[1].on_failure = Some(failure);
+        declaration.stages[1].actions[0].role_arn = Some("no role".into());
+        let found: Vec<String> = declaration.roles().iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["action", "entry", "failure", "pipeline", "success"].map(role));
+    }
 }

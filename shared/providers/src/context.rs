@@ -4,7 +4,7 @@ use artifacts::Bucket;
 use driver::Task;
 use engine::Timestamp;
 use pipeline::Region;
-use runtime::{Identity, RoleError, Roles, Session, session_name};
+use runtime::{Identity, RoleError, Roles, Session};
 
 use crate::error::{PERMISSION_ERROR, ProviderError};
 
@@ -22,7 +22,7 @@ impl ActionContext<'_> {
         Identity {
             pipeline_role: self.task.pipeline_role.clone(),
             action_role: None,
-            session: session_name(self.task.pipeline.as_str()),
+            pipeline: self.task.pipeline.to_string(),
         }
     }
 

@@ -36,10 +36,11 @@ impl Registry {
     /// with the function's own context.
     ///
     /// # Errors
-    /// [`SettingError::Missing`] for the key of those links, or the address to which they lead.
+    /// [`SettingError::Missing`] for the account, the key of those links, or the address to which they lead.
     pub fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
         let approval = Approval::new(settings, clients)?;
-        Ok(Self { roles: clients.roles().clone(), approval, clock: Arc::new(SystemClock) })
+        let roles = Roles::new(clients.config(), settings.account()?);
+        Ok(Self { roles, approval, clock: Arc::new(SystemClock) })
     }
 
     /// The same with another clock than the machine's.

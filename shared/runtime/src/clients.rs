@@ -9,7 +9,6 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 
-use crate::roles::Roles;
 use crate::settings::Settings;
 
 /// Tries of a request in all, with back-off between them, for throttling and passing faults.
@@ -29,9 +28,9 @@ pub struct Clients {
 #[derive(Debug)]
 struct Inner {
     config: SdkConfig,
-    roles: Roles,
     dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
     eventbridge: OnceLock<aws_sdk_eventbridge::Client>,
+    iam: OnceLock<aws_sdk_iam::Client>,
     kms: OnceLock<aws_sdk_kms::Client>,
     sqs: OnceLock<aws_sdk_sqs::Client>,
 }
@@ -54,16 +53,16 @@ impl Clients {
             .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(OPERATION).build())
             .load()
             .await;
-        Self::from_config(config, settings.external_id())
+        Self::from_config(config)
     }
 
     /// Clients over a configuration made elsewhere, for tools and tests.
-    pub fn from_config(config: SdkConfig, external_id: Option<&str>) -> Self {
+    pub fn from_config(config: SdkConfig) -> Self {
         let inner = Inner {
-            roles: Roles::new(config.clone(), external_id.map(str::to_owned)),
             config,
             dynamodb: OnceLock::new(),
             eventbridge: OnceLock::new(),
+            iam: OnceLock::new(),
             kms: OnceLock::new(),
             sqs: OnceLock::new(),
         };
@@ -75,11 +74,6 @@ impl Clients {
         &self.inner.config
     }
 
-    /// Sessions under the roles of pipelines and actions.
-    pub fn roles(&self) -> &Roles {
-        &self.inner.roles
-    }
-
     /// DynamoDB.
     pub fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
         self.inner.dynamodb.get_or_init(|| aws_sdk_dynamodb::Client::new(&self.inner.config))
@@ -88,6 +82,11 @@ impl Clients {
     /// EventBridge.
     pub fn eventbridge(&self) -> &aws_sdk_eventbridge::Client {
         self.inner.eventbridge.get_or_init(|| aws_sdk_eventbridge::Client::new(&self.inner.config))
+    }
+
+    /// IAM.
+    pub fn iam(&self) -> &aws_sdk_iam::Client {
+        self.inner.iam.get_or_init(|| aws_sdk_iam::Client::new(&self.inner.config))
     }
 
     /// KMS.

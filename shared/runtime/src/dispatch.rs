@@ -144,7 +144,7 @@ mod tests {
             "MILLRACE_POLL_QUEUE_URL" => Some("https://sqs.eu-west-1.amazonaws.com/123456789012/poll".into()),
             _ => None,
         });
-        EventDispatch::new(&settings.unwrap(), &Clients::from_config(stub.config(), None)).unwrap()
+        EventDispatch::new(&settings.unwrap(), &Clients::from_config(stub.config())).unwrap()
     }
 
     fn accepting() -> Stub {

@@ -7,7 +7,7 @@ use driver::Task;
 use serde_json::{Value, json};
 
 use crate::arn;
-use crate::roles::{Identity, RoleError, Roles, session_name};
+use crate::roles::{Identity, RoleError, Roles};
 
 /// How long a job's credentials hold: the most that a role assumed by a role can have. Source: STS API, `AssumeRole`.
 const HOLD: Duration = Duration::from_secs(3_600);
@@ -21,7 +21,7 @@ impl Roles {
         let identity = Identity {
             pipeline_role: task.pipeline_role.clone(),
             action_role: None,
-            session: session_name(task.pipeline.as_str()),
+            pipeline: task.pipeline.to_string(),
         };
         self.limited(&identity, &session_policy(task).to_string(), HOLD).await
     }

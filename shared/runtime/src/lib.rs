@@ -2,12 +2,13 @@
 //!
 //! - [`Settings`]: the environment, read once, each error naming its variable.
 //! - [`Clients`]: the function's own AWS clients, each made when first used, over one HTTPS client.
-//! - [`Roles`]: sessions under a pipeline's role or an action's, assumed with an external id. Functions hold no rights
-//!   at providers; whatever an action does, it does in such a [`Session`].
+//! - [`Roles`]: sessions under a pipeline's role or an action's, assumed with the pipeline's ARN as external id. Functions
+//!   hold no rights at providers; whatever an action does, it does in such a [`Session`].
+//! - [`PassRole`]: whether a caller may give a role to a pipeline.
 //! - [`EventDispatch`] and [`SystemClock`]: the driver's ports on AWS; [`driver`] puts them together.
 //! - [`run`] and [`run_http`]: the loop around a handler, with logging.
 //!
-//! May touch STS for itself; of the other services it only makes clients (and sends the driver's messages).
+//! May touch STS and IAM for itself; of the other services it only makes clients (and sends the driver's messages).
 //!
 //! ```no_run
 //! # async fn handle(_: &driver::Driver, _: serde_json::Value) -> anyhow::Result<serde_json::Value> { todo!() }
@@ -28,6 +29,7 @@ mod clock;
 mod dispatch;
 mod handler;
 mod job;
+mod pass_role;
 mod roles;
 mod session;
 mod settings;
@@ -39,7 +41,8 @@ pub use clients::Clients;
 pub use clock::SystemClock;
 pub use dispatch::EventDispatch;
 pub use handler::{run, run_http, start_logging, time_left};
-pub use roles::{Identity, RoleError, Roles, session_name};
+pub use pass_role::{PassRole, PassRoleError};
+pub use roles::{Identity, RoleError, Roles};
 pub use session::Session;
 pub use settings::{SettingError, Settings};
 pub use wiring::driver;

@@ -14,6 +14,7 @@ use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use engine::ActionError;
 
+use crate::arn;
 use crate::session::Session;
 
 /// Credentials are renewed this long before they expire.
@@ -30,8 +31,9 @@ pub struct Identity {
     pub pipeline_role: String,
     /// The action's own role, assumed from the pipeline's.
     pub action_role: Option<String>,
-    /// What CloudTrail shows as the session's name; see [`session_name`].
-    pub session: String,
+    /// The name of the pipeline. CloudTrail shows it as the session's name, and its ARN is the external id, so that a
+    /// role's trust policy can name the one pipeline that may use it.
+    pub pipeline: String,
 }
 
 impl Identity {
@@ -50,7 +52,7 @@ impl Identity {
 }
 
 /// Makes a session name of any text: letters, digits and `_+=,.@-`, 2 to 64 characters. Source: STS API, `AssumeRole`.
-pub fn session_name(text: &str) -> String {
+fn session_name(text: &str) -> String {
     let mut name: String = text
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || "_+=,.@-".contains(c) { c } else { '-' })
@@ -120,7 +122,8 @@ impl RoleError {
 
 type Slot = Arc<tokio::sync::Mutex<Option<Credentials>>>;
 
-/// Assumes roles with the external id, and remembers their credentials until shortly before they expire.
+/// Assumes roles with the pipeline's ARN as the external id, and remembers their credentials until shortly before they
+/// expire.
 #[derive(Clone)]
 pub struct Roles {
     inner: Arc<Inner>,
@@ -128,7 +131,8 @@ pub struct Roles {
 
 struct Inner {
     config: SdkConfig,
-    external_id: Option<String>,
+    home: String,
+    account: String,
     slots: Mutex<HashMap<Identity, Slot>>,
 }
 
@@ -139,8 +143,12 @@ impl fmt::Debug for Roles {
 }
 
 impl Roles {
-    pub(crate) fn new(config: SdkConfig, external_id: Option<String>) -> Self {
-        Self { inner: Arc::new(Inner { config, external_id, slots: Mutex::default() }) }
+    /// Sessions for the pipelines of this account and of the configuration's region, made with the configuration's
+    /// credentials.
+    pub fn new(config: &SdkConfig, account: &str) -> Self {
+        let home = config.region().map_or_else(String::new, ToString::to_string);
+        let inner = Inner { config: config.clone(), home, account: account.to_owned(), slots: Mutex::default() };
+        Self { inner: Arc::new(inner) }
     }
 
     /// A session in a region. Its role has been assumed when this returns.
@@ -189,7 +197,7 @@ impl Roles {
             None => self.inner.config.clone(),
             Some(_) => self.with(self.credentials(&identity.of_the_pipeline()).await?),
         };
-        self.assume(&base, identity.role(), &identity.session, Some((policy, duration))).await
+        self.assume(&base, identity.role(), &identity.pipeline, Some((policy, duration))).await
     }
 
     fn with(&self, credentials: Credentials) -> SdkConfig {
@@ -203,7 +211,7 @@ impl Roles {
         if let Some(credentials) = known.as_ref().filter(|credentials| fresh(credentials)) {
             return Ok(credentials.clone());
         }
-        let credentials = self.assume(base, role, &identity.session, None).await?;
+        let credentials = self.assume(base, role, &identity.pipeline, None).await?;
         *known = Some(credentials.clone());
         Ok(credentials)
     }
@@ -222,14 +230,14 @@ impl Roles {
         &self,
         base: &SdkConfig,
         role: &str,
-        session: &str,
+        pipeline: &str,
         limits: Option<(&str, Duration)>,
     ) -> Result<Credentials, RoleError> {
         let mut request = aws_sdk_sts::Client::new(base)
             .assume_role()
             .role_arn(role)
-            .role_session_name(session_name(session))
-            .set_external_id(self.inner.external_id.clone());
+            .role_session_name(session_name(pipeline))
+            .external_id(arn::pipeline(&self.inner.home, &self.inner.account, pipeline));
         if let Some((policy, duration)) = limits {
             let seconds = i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
             request = request.policy(policy).duration_seconds(seconds);
@@ -279,6 +287,7 @@ mod tests {
     use super::*;
     use crate::testing::{Answer, Stub};
 
+    const ACCOUNT: &str = "123456789012";
     const PIPELINE: &str = "arn:aws:iam::123456789012:role/pipeline";
     const ACTION: &str = "arn:aws:iam::123456789012:role/action";
 
@@ -286,7 +295,7 @@ mod tests {
         Identity {
             pipeline_role: PIPELINE.to_owned(),
             action_role: action.map(str::to_owned),
-            session: "shop/1".to_owned(),
+            pipeline: "shop".to_owned(),
         }
     }
 
@@ -314,9 +323,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_action_s_role_is_assumed_from_the_pipeline_s() {
+    async fn the_action_s_role_is_assumed_from_the_pipeline_s_each_with_the_pipeline_s_arn() {
         let stub = sts("2999-01-01T00:00:00Z");
-        let roles = Roles::new(stub.config(), Some("external".to_owned()));
+        let roles = Roles::new(&stub.config(), ACCOUNT);
         let credentials = roles.credentials(&identity(Some(ACTION))).await.unwrap();
         assert_eq!(credentials.access_key_id(), "ACTION");
         let requests = stub.requests();
@@ -324,26 +333,27 @@ mod tests {
         assert!(requests[0].header("authorization").contains("Credential=FUNCTION/"), "{:?}", requests[0]);
         assert!(requests[1].header("authorization").contains("Credential=PIPELINE/"), "{:?}", requests[1]);
         for request in &requests {
-            assert!(request.body.contains("ExternalId=external"), "{}", request.body);
-            assert!(request.body.contains("RoleSessionName=shop-1"), "{}", request.body);
+            // Only this pipeline's ARN opens a role that demands it.
+            let external_id = "ExternalId=arn%3Aaws%3Acodepipeline%3Aeu-west-1%3A123456789012%3Ashop";
+            assert!(request.body.contains(external_id), "{}", request.body);
+            assert!(request.body.contains("RoleSessionName=shop&"), "{}", request.body);
         }
     }
 
     #[tokio::test]
     async fn credentials_are_remembered_until_shortly_before_they_expire() {
         let lasting = sts("2999-01-01T00:00:00Z");
-        let roles = Roles::new(lasting.config(), None);
+        let roles = Roles::new(&lasting.config(), ACCOUNT);
         roles.credentials(&identity(None)).await.unwrap();
         roles.credentials(&identity(None)).await.unwrap();
         roles.credentials(&identity(Some(PIPELINE))).await.unwrap();
         assert_eq!(lasting.requests().len(), 1, "the same role is not chained to itself");
-        assert!(!lasting.requests()[0].body.contains("ExternalId"));
-        let other = Identity { session: "other".to_owned(), ..identity(None) };
+        let other = Identity { pipeline: "other".to_owned(), ..identity(None) };
         roles.credentials(&other).await.unwrap();
-        assert_eq!(lasting.requests().len(), 2, "another session is another matter");
+        assert_eq!(lasting.requests().len(), 2, "another pipeline has another external id");
 
         let expiring = sts("2020-01-01T00:00:00Z");
-        let roles = Roles::new(expiring.config(), None);
+        let roles = Roles::new(&expiring.config(), ACCOUNT);
         roles.credentials(&identity(None)).await.unwrap();
         roles.credentials(&identity(None)).await.unwrap();
         assert_eq!(expiring.requests().len(), 2);
@@ -352,7 +362,7 @@ mod tests {
     #[tokio::test]
     async fn many_at_once_assume_a_role_once() {
         let stub = sts("2999-01-01T00:00:00Z");
-        let roles = Roles::new(stub.config(), None);
+        let roles = Roles::new(&stub.config(), ACCOUNT);
         let tasks: Vec<_> = (0..20)
             .map(|_| {
                 let roles = roles.clone();
@@ -368,7 +378,7 @@ mod tests {
     #[tokio::test]
     async fn a_session_signs_for_its_region_with_its_role() {
         let stub = sts("2999-01-01T00:00:00Z");
-        let roles = Roles::new(stub.config(), None);
+        let roles = Roles::new(&stub.config(), ACCOUNT);
         let session = roles.session(&identity(None), "us-west-2").await.unwrap();
         // The stub's answer makes no sense to SNS; only the request matters.
         let _ = session.sns().publish().topic_arn("arn").message("m").send().await;
@@ -380,7 +390,7 @@ mod tests {
     #[tokio::test]
     async fn limited_credentials_carry_the_policy_and_are_not_shared() {
         let stub = sts("2999-01-01T00:00:00Z");
-        let roles = Roles::new(stub.config(), None);
+        let roles = Roles::new(&stub.config(), ACCOUNT);
         let policy = r#"{"Version":"2012-10-17","Statement":[]}"#;
         roles.limited(&identity(Some(ACTION)), policy, Duration::from_secs(900)).await.unwrap();
         let requests = stub.requests();
@@ -392,13 +402,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_names_the_role_and_fails_the_action() {
-        let roles = Roles::new(refusal(403, "AccessDenied").config(), None);
+        let roles = Roles::new(&refusal(403, "AccessDenied").config(), ACCOUNT);
         let error = roles.credentials(&identity(None)).await.unwrap_err();
         let failure = error.action_error().unwrap();
         assert_eq!(failure.code, "PermissionError");
         assert!(failure.message.contains(PIPELINE) && failure.message.contains("the words of STS"), "{failure:?}");
 
-        let roles = Roles::new(refusal(400, "ValidationError").config(), None);
+        let roles = Roles::new(&refusal(400, "ValidationError").config(), ACCOUNT);
         let error = roles.credentials(&identity(None)).await.unwrap_err();
         assert_eq!(error.action_error().unwrap().code, "ConfigurationError");
     }
@@ -407,7 +417,7 @@ mod tests {
     async fn what_passes_is_worth_trying_again() {
         for stub in [refusal(500, "InternalFailure"), refusal(400, "Throttling"), refusal(403, "ExpiredTokenException")]
         {
-            let roles = Roles::new(stub.config(), None);
+            let roles = Roles::new(&stub.config(), ACCOUNT);
             let error = roles.credentials(&identity(None)).await.unwrap_err();
             assert!(matches!(&error, RoleError::Unavailable { role, .. } if role == PIPELINE), "{error:?}");
             assert_eq!(error.action_error(), None);

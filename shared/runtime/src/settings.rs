@@ -34,7 +34,8 @@ pub struct Settings {
     poll_queue_url: Option<String>,
     hmac_key: Option<String>,
     approval_url: Option<String>,
-    external_id: Option<String>,
+    role_names: String,
+    check_pass_role: bool,
     account: Option<String>,
     region: String,
     endpoint_url: Option<String>,
@@ -72,7 +73,18 @@ impl Settings {
             poll_queue_url: text("MILLRACE_POLL_QUEUE_URL"),
             hmac_key: text("MILLRACE_HMAC_KEY"),
             approval_url: text("MILLRACE_APPROVAL_URL"),
-            external_id: text("MILLRACE_EXTERNAL_ID"),
+            role_names: text("MILLRACE_ROLE_NAMES").unwrap_or_else(|| "*".to_owned()),
+            check_pass_role: match text("MILLRACE_PASS_ROLE").as_deref() {
+                None | Some("checked") => true,
+                Some("unchecked") => false,
+                Some(value) => {
+                    return Err(SettingError::Invalid {
+                        variable: "MILLRACE_PASS_ROLE",
+                        value: value.to_owned(),
+                        expected: "checked or unchecked",
+                    });
+                }
+            },
             account: text("MILLRACE_ACCOUNT"),
             region: text("AWS_REGION")
                 .or_else(|| text("AWS_DEFAULT_REGION"))
@@ -129,9 +141,16 @@ impl Settings {
         needed(&self.approval_url, "MILLRACE_APPROVAL_URL")
     }
 
-    /// `MILLRACE_EXTERNAL_ID`: what roles ask for when they are assumed; none: they are assumed without.
-    pub fn external_id(&self) -> Option<&str> {
-        self.external_id.as_deref()
+    /// `MILLRACE_ROLE_NAMES`: the pattern that the path and name of every role of a pipeline must match; see
+    /// [`crate::PassRole`]. Any role where nothing is set.
+    pub fn role_names(&self) -> &str {
+        &self.role_names
+    }
+
+    /// `MILLRACE_PASS_ROLE`: whether callers must be allowed to pass the roles that they give to a pipeline. Always, but
+    /// on an emulator, which has no policies to ask about.
+    pub fn check_pass_role(&self) -> bool {
+        self.check_pass_role
     }
 
     /// `MILLRACE_ACCOUNT`: the account's id, for ARNs.
@@ -187,7 +206,8 @@ mod tests {
         let settings = read(&[("AWS_REGION", "eu-west-1")]).unwrap();
         assert_eq!(settings.policy(), Policy::default());
         assert_eq!(settings.event_bus(), "default");
-        assert_eq!(settings.external_id(), None);
+        assert_eq!(settings.role_names(), "*");
+        assert!(settings.check_pass_role(), "a function that is told nothing checks");
         assert_eq!(settings.region(), "eu-west-1");
     }
 
@@ -197,6 +217,14 @@ mod tests {
         assert_eq!(settings.table().unwrap_err().to_string(), "the environment variable MILLRACE_TABLE is not set");
         assert_eq!(settings.bus(), Err(SettingError::Missing("MILLRACE_BUS")));
         assert_eq!(read(&[]).unwrap_err(), SettingError::Missing("AWS_REGION"));
+    }
+
+    #[test]
+    fn only_the_word_itself_switches_the_check_of_passed_roles_off() {
+        let read = |value| read(&[("AWS_REGION", "eu-west-1"), ("MILLRACE_PASS_ROLE", value)]);
+        assert!(read("checked").unwrap().check_pass_role());
+        assert!(!read("unchecked").unwrap().check_pass_role());
+        assert!(read("no").unwrap_err().to_string().contains("checked or unchecked"));
     }
 
     #[test]

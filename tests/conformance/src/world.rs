@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use driver::{ActionExecutor, Clock, Dispatch, DispatchError, Driver, ExecutorError, Message, Outcome, Setup, Task};
 use engine::{ActionError, Policy, Progress, Revision, Success, Timestamp};
 use lambda_http::{Body, IntoResponse};
-use runtime::{Clients, Roles};
+use runtime::{Clients, PassRole, Roles, Settings};
 use serde_json::{Value, json};
 use store::MemoryStore;
 use uuid::Uuid;
@@ -48,13 +48,20 @@ const ASSUMED: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><Acces
     <SecretAccessKey>job-secret</SecretAccessKey><SessionToken>job-token</SessionToken>\
     <Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
 
-/// The roles of pipelines, for the credentials of jobs.
-fn roles() -> Roles {
+/// The roles of pipelines, for the credentials of jobs, and nobody to ask about those who pass them.
+fn roles() -> (Roles, PassRole) {
     let sts = Stub::new(|request| {
         assert!(request.body.contains("Action=AssumeRole"), "{}", request.body);
         testing::Answer::ok(ASSUMED)
     });
-    Clients::from_config(sts.config(), None).roles().clone()
+    let settings = Settings::read(|name| match name {
+        "AWS_REGION" => Some(REGION.into()),
+        "MILLRACE_ACCOUNT" => Some(ACCOUNT.into()),
+        "MILLRACE_PASS_ROLE" => Some("unchecked".into()),
+        _ => None,
+    });
+    let pass_role = PassRole::new(&settings.unwrap(), &Clients::from_config(sts.config())).unwrap();
+    (Roles::new(&sts.config(), ACCOUNT), pass_role)
 }
 
 impl Default for World {
@@ -74,7 +81,8 @@ impl World {
             policy: Policy::default(),
             home: REGION.into(),
         });
-        Self { app: App::new(driver, ACCOUNT, roles()), outbox }
+        let (roles, pass_role) = roles();
+        Self { app: App::new(driver, ACCOUNT, roles, pass_role), outbox }
     }
 
     /// Calls an operation as API Gateway passes the call on.

@@ -86,7 +86,8 @@ async fn a_worker_polls_takes_and_reports_its_job() {
         assert!(input.starts_with("artifacts-bucket/release/App/") && output.contains("/Built/"), "{input} {output}");
         assert_eq!(data.artifact_credentials().unwrap().access_key_id(), "JOB");
         let asked = world.sts.asked().pop().unwrap();
-        assert!(asked.contains(&input) && asked.contains(&output) && asked.contains("ExternalId=external"), "{asked}");
+        let external_id = "ExternalId=arn:aws:codepipeline:eu-west-1:111122223333:release";
+        assert!(asked.contains(&input) && asked.contains(&output) && asked.contains(external_id), "{asked}");
         assert!(poll(&client).await.is_none(), "it is offered to one worker at a time");
 
         assert_eq!(acknowledge(&client, &job).await, Some(JobStatus::InProgress));

@@ -33,7 +33,7 @@ use aws_smithy_types::body::SdkBody;
 use driver::{ActionExecutor, Clock, Dispatch, DispatchError, Driver, ExecutorError, Message, Outcome, Setup, Task};
 use engine::{ActionError, External, Policy, Progress, Revision, Success, Timestamp};
 use lambda_http::{Body, IntoResponse};
-use runtime::{Clients, Roles};
+use runtime::{Clients, PassRole, Roles, Settings};
 use serde_json::{Value, json};
 use store::MemoryStore;
 use uuid::Uuid;
@@ -140,7 +140,7 @@ impl World {
             policy: Policy::default(),
             home: "eu-west-1".into(),
         });
-        Self { app: Arc::new(App::new(driver, ACCOUNT, sts.roles())), sts, clock, outbox }
+        Self { app: Arc::new(App::new(driver, ACCOUNT, sts.roles(), sts.pass_role())), sts, clock, outbox }
     }
 
     /// A client of the API by AWS JSON 1.1.
@@ -175,40 +175,68 @@ impl World {
     }
 }
 
-/// STS, which gives every role its credentials, or refuses them all.
+/// STS, which gives every role its credentials, or refuses them all; and IAM, which says who may pass a role.
 #[derive(Clone, Debug, Default)]
-pub struct Sts(Arc<Mutex<(Vec<String>, bool)>>);
+pub struct Sts(Arc<Mutex<StsState>>);
+
+#[derive(Debug, Default)]
+struct StsState {
+    asked: Vec<String>,
+    refuses: bool,
+    not_passed: Vec<String>,
+}
 
 impl Sts {
     fn roles(&self) -> Roles {
+        Roles::new(&self.config(), ACCOUNT)
+    }
+
+    fn pass_role(&self) -> PassRole {
+        let settings = Settings::read(|name| match name {
+            "AWS_REGION" => Some("eu-west-1".into()),
+            "MILLRACE_ACCOUNT" => Some(ACCOUNT.into()),
+            _ => None,
+        });
+        PassRole::new(&settings.unwrap(), &Clients::from_config(self.config())).unwrap()
+    }
+
+    fn config(&self) -> SdkConfig {
         let connector = SharedHttpConnector::new(self.clone());
-        let config = SdkConfig::builder()
+        SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-1"))
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new("FUNCTION", "s", None, None, "test")))
             .retry_config(RetryConfig::disabled())
             .http_client(http_client_fn(move |_, _| connector.clone()))
-            .build();
-        Clients::from_config(config, Some("external")).roles().clone()
+            .build()
+    }
+
+    /// From now on nobody may pass this role.
+    pub fn nobody_passes(&self, role: &str) {
+        self.0.lock().unwrap().not_passed.push(role.to_owned());
     }
 
     /// From now on no role may be assumed.
     pub fn refuse(&self) {
-        self.0.lock().unwrap().1 = true;
+        self.0.lock().unwrap().refuses = true;
     }
 
-    /// What was asked, decoded.
+    /// For which roles credentials were asked, decoded.
     pub fn asked(&self) -> Vec<String> {
-        self.0.lock().unwrap().0.clone()
+        self.0.lock().unwrap().asked.clone()
     }
 }
 
 impl HttpConnector for Sts {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let body = String::from_utf8_lossy(request.body().bytes().unwrap()).replace("%22", "\"").replace("%2F", "/");
+        let body = body.replace("%3A", ":");
         let mut sts = self.0.lock().unwrap();
-        sts.0.push(body.replace("%3A", ":"));
-        let (status, answer) = if sts.1 {
+        if body.contains("Action=SimulatePrincipalPolicy") {
+            return HttpConnectorFuture::ready(Ok(simulated(&body, &sts.not_passed)));
+        }
+        sts.asked.push(body);
+        let (status, answer) = if sts.refuses {
             (403, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>")
         } else {
             (
@@ -220,6 +248,26 @@ impl HttpConnector for Sts {
         };
         HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(answer))))
     }
+}
+
+/// What IAM decides about each role of a request.
+fn simulated(body: &str, not_passed: &[String]) -> HttpResponse {
+    let roles =
+        body.split('&').filter(|part| part.starts_with("ResourceArns.")).filter_map(|part| part.split('=').nth(1));
+    let results: String = roles
+        .map(|role| {
+            let decision = if not_passed.iter().any(|it| it == role) { "implicitDeny" } else { "allowed" };
+            format!(
+                "<member><EvalActionName>iam:PassRole</EvalActionName><EvalResourceName>{role}</EvalResourceName>\
+                 <EvalDecision>{decision}</EvalDecision></member>"
+            )
+        })
+        .collect();
+    let answer = format!(
+        "<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult><EvaluationResults>{results}\
+         </EvaluationResults></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"
+    );
+    HttpResponse::new(200.try_into().unwrap(), SdkBody::from(answer))
 }
 
 /// Runs a test once in each protocol, each time in a world of its own.

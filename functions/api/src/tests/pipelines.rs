@@ -280,3 +280,39 @@ async fn a_start_takes_variables_revisions_and_a_token() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_may_not_pass_a_role_creates_and_changes_nothing() {
+    in_both(|world, client| async move {
+        client.create_pipeline().pipeline(release("mine", &[])).send().await.unwrap();
+        let role = "arn:aws:iam::111122223333:role/admin";
+        world.sts.nobody_passes(role);
+        for place in ["/roleArn", "/stages/3/actions/0/roleArn"] {
+            let declared = |name| release(name, &[(place, json!(role))]);
+            let expected = format!(
+                "User: {CALLER} is not authorized to perform: iam:PassRole on resource: {role} because no identity-based \
+                 policy allows the iam:PassRole action"
+            );
+            let refusal = ("AccessDeniedException".to_owned(), expected);
+            assert_eq!(refused!(client.create_pipeline().pipeline(declared("other"))), refusal);
+            assert_eq!(refused!(client.update_pipeline().pipeline(declared("mine"))), refusal);
+        }
+        let (code, _) = refused!(client.get_pipeline().name("other"));
+        assert_eq!(code, "PipelineNotFoundException");
+        let mine = client.get_pipeline().name("mine").send().await.unwrap();
+        assert_eq!(mine.pipeline().unwrap().version(), Some(1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_may_not_pass_the_role_that_a_pipeline_has_does_not_change_what_is_done_under_it() {
+    in_both(|world, client| async move {
+        client.create_pipeline().pipeline(release("mine", &[])).send().await.unwrap();
+        world.sts.nobody_passes("arn:aws:iam::111122223333:role/release");
+        let changed = release("mine", &[("/stages/2/actions/0/configuration/FunctionName", json!("grant-me-all"))]);
+        let (code, _) = refused!(client.update_pipeline().pipeline(changed));
+        assert_eq!(code, "AccessDeniedException");
+    })
+    .await;
+}

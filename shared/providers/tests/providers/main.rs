@@ -37,11 +37,12 @@ pub fn located(name: &str) -> Value {
 pub fn registry(aws: &Aws) -> Registry {
     let settings = Settings::read(|name| match name {
         "AWS_REGION" => Some(REGION.to_owned()),
+        "MILLRACE_ACCOUNT" => Some("111122223333".to_owned()),
         "MILLRACE_HMAC_KEY" => Some("hmac-key".to_owned()),
         "MILLRACE_APPROVAL_URL" => Some("https://gate.example/approve".to_owned()),
         _ => None,
     });
-    Registry::new(&settings.unwrap(), &Clients::from_config(aws.config(), Some("external"))).unwrap()
+    Registry::new(&settings.unwrap(), &Clients::from_config(aws.config())).unwrap()
 }
 
 pub fn artifact(name: &str) -> Artifact {

@@ -120,7 +120,7 @@ async fn an_action_with_its_own_role_uses_it() {
     task.action_role = Some("arn:aws:iam::444455556666:role/reader".into());
     succeeded(&registry(&aws), &task).await;
     let roles = aws.calls("AssumeRole");
-    assert!(roles[0].text().contains("ExternalId=external"));
+    assert!(roles[0].text().contains("ExternalId=arn%3Aaws%3Acodepipeline%3Aeu-west-1%3A111122223333%3Ashop"));
     assert_eq!((roles[0].role.as_str(), roles[1].role.as_str()), ("FUNCTION", "pipeline"));
     assert!(aws.calls("CopyObject").iter().chain(&aws.calls("HeadObject")).all(|call| call.role == "reader"));
 }
