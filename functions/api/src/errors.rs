@@ -81,7 +81,12 @@ pub fn violation(violation: &Violation) -> ApiError {
 /// That the account has no such pipeline, in AWS's words.
 pub fn no_pipeline(account: &str, operation: Operation, name: &str) -> ApiError {
     let name: String = name.chars().take(100).collect();
-    no_such_pipeline(operation).because(format!("Account '{account}' does not have a pipeline with name '{name}'"))
+    no_such_pipeline(operation).because(match operation {
+        Operation::StartPipelineExecution => {
+            format!("Pipeline with name {name} does not exist in account {account}.")
+        }
+        _ => format!("The account with id '{account}' does not include a pipeline with the name '{name}'"),
+    })
 }
 
 /// A fault of ours. The caller learns that there is one, the log what it is.
@@ -259,10 +264,11 @@ mod tests {
         for kind in
             [Kind::Validation, Kind::InvalidStructure, Kind::InvalidStageDeclaration, Kind::InvalidActionDeclaration]
         {
-            let found = Violation { path: "stages[1].name".into(), kind, message: "It is taken.".into() };
+            let found =
+                Violation { path: "pipeline.stages.2.member.name".into(), kind, message: "It is taken.".into() };
             let error = violation(&found);
             assert_eq!(error.exception.name(), kind.exception());
-            assert_eq!(error.message, "It is taken. (at stages[1].name)");
+            assert_eq!(error.message, "It is taken. (at pipeline.stages.2.member.name)");
         }
     }
 

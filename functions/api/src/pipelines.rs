@@ -116,6 +116,7 @@ fn shown(record: &PipelineRecord) -> Result<PipelineDeclaration, ApiError> {
     declaration.execution_mode.get_or_insert_with(|| mode.as_str().to_owned());
     let kind = convert::kind(record.pipeline.kind());
     declaration.pipeline_type.get_or_insert_with(|| kind.as_str().to_owned());
+    declaration.triggers = Some(record.pipeline.triggers()).filter(|triggers| !triggers.is_empty());
     for action in declaration.stages.iter_mut().flat_map(|stage| &mut stage.actions) {
         action.run_order.get_or_insert(1);
         action.configuration.get_or_insert_default();

@@ -31,7 +31,7 @@ fn shown(known: &rules::RuleType) -> Result<RuleType, ApiError> {
             .key(true)
             .secret(false)
             .queryable(false)
-            .r#type(RuleConfigurationPropertyType::from(known.kind_of_value(property.name)))
+            .r#type(RuleConfigurationPropertyType::from(property.kind.api_name()))
             .build()
             .map_err(convert::incomplete)
     });

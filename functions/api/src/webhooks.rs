@@ -90,7 +90,7 @@ fn defined(webhook: Option<WebhookDefinition>) -> Result<Webhook, ApiError> {
     let filter = |(index, given): (usize, WebhookFilterRule)| match JsonPath::new(given.json_path) {
         Ok(json_path) => Ok(Filter { json_path, match_equals: given.match_equals }),
         Err(error) => Err(Exception::InvalidWebhookFilterPatternException
-            .because(format!("{error} (at webhook.filters[{index}].jsonPath)"))),
+            .because(format!("{error} (at webhook.filters.{}.member.jsonPath)", index + 1))),
     };
     Ok(Webhook {
         name: WebhookName::new(given.name).map_err(convert::invalid)?,

@@ -44,12 +44,13 @@ pub fn s3_source(bucket: &str, key: &str) -> String {
     format!("s3/{bucket}/{key}")
 }
 
-/// What a pipeline's source actions watch.
+/// What a pipeline's source actions watch; those that are not to find changes by themselves watch nothing.
 fn sources(pipeline: &Pipeline) -> Vec<Source> {
     pipeline.stages()[0]
         .actions
         .iter()
         .filter(|action| action.type_id.provider == "S3" && action.type_id.owner.as_deref() == Some("AWS"))
+        .filter(|action| action.detects_changes())
         .filter_map(|action| {
             let watched = s3_source(action.configuration.get("S3Bucket")?, action.configuration.get("S3ObjectKey")?);
             Some(Source {

@@ -8,6 +8,9 @@ use crate::declaration::TypeId;
 
 pub mod rules;
 mod table;
+mod value;
+
+pub use value::ValueKind;
 
 /// Artifact counts of an action type that the catalogue does not know, read and made: a custom action's upper limits.
 /// Source: CodePipeline user guide, 'Valid input and output artifacts for each action type'.
@@ -37,6 +40,8 @@ pub struct ActionType {
     pub outputs: RangeInclusive<usize>,
     /// The keys of its configuration.
     pub configuration: &'static [Property],
+    /// What some values of these keys need besides.
+    pub needs: &'static [Need],
     /// Whether keys that `configuration` does not have pass. They do where the list is not known to be complete: no
     /// type that is built, and most of those that are not yet.
     pub other_keys: bool,
@@ -67,6 +72,35 @@ pub struct Property {
     /// Longest value in characters, as declared. What variables make of it is bounded by
     /// [`crate::variables::check_configuration`].
     pub max_length: usize,
+    /// What its value may be.
+    pub kind: ValueKind,
+}
+
+impl Property {
+    /// The same key with values of this kind.
+    pub(crate) const fn of(self, kind: ValueKind) -> Self {
+        Self { kind, ..self }
+    }
+}
+
+/// What an action needs when one of its configuration keys has a certain value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The key.
+    pub key: &'static str,
+    /// Its value, in any case.
+    pub value: &'static str,
+    /// What must be there.
+    pub needed: Needed,
+}
+
+/// See [`Need`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needed {
+    /// Another configuration key.
+    Key(&'static str),
+    /// An input artifact.
+    InputArtifact,
 }
 
 /// The output variables of an action type.

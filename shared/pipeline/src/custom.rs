@@ -160,7 +160,10 @@ impl Definition {
                     ));
                 }
                 if !property.required || property.secret {
-                    return invalid(format!("the queryable property {name} must be required and not secret"));
+                    return invalid(format!(
+                        "Invalid queryable property '{name}'. Queryable configuration properties must be required and \
+                         non-secret."
+                    ));
                 }
             }
         }

@@ -30,7 +30,8 @@ impl Kind {
 /// One broken rule. Never holds the value of a configuration key, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Where, as a path into the declaration's JSON: `stages[1].actions[0].runOrder`.
+    /// Where, in the notation of AWS's own messages, which counts from 1:
+    /// `pipeline.stages.2.member.actions.1.member.runOrder`.
     pub path: String,
     /// Which exception.
     pub kind: Kind,

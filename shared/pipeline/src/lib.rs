@@ -2,7 +2,8 @@
 //!
 //! A [`Declaration`] is what an author writes: CodePipeline's `PipelineDeclaration`, nothing checked. A [`Pipeline`]
 //! is what everything else works with: it exists only if the declaration keeps every rule, and otherwise [`Invalid`]
-//! lists all that is wrong, each with its place in the JSON and the exception with which AWS answers. The
+//! lists all that is wrong, each with its place in the notation of AWS's own messages and the exception with which
+//! AWS answers. The
 //! [`catalogue`] knows CodePipeline's own action types, [`variables`] resolves `#{namespace.key}`, and a declaration
 //! can hide its secrets ([`Declaration::masked`]) and get them back ([`Declaration::unmask_from`]).
 //!
@@ -14,7 +15,7 @@
 //! let declaration: Declaration = serde_json::from_str(r#"{"name": "release", "stages": []}"#)?;
 //! let invalid = Pipeline::try_from(declaration).expect_err("it has no stages, no role and no artifact store");
 //! assert_eq!(invalid.first().kind.exception(), "ValidationException");
-//! assert!(invalid.violations().any(|violation| violation.path == "stages"));
+//! assert!(invalid.violations().any(|violation| violation.path == "pipeline.stages"));
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout))]
@@ -28,6 +29,7 @@ pub mod limits;
 mod names;
 #[allow(clippy::module_inception)]
 mod pipeline;
+pub mod schedule;
 mod secrets;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

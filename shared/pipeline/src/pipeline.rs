@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use crate::catalogue::{self, ActionType, rules};
 use crate::custom::{Terms, Types};
-use crate::declaration::{ArtifactStore, Declaration, TypeId};
+use crate::declaration::{ArtifactStore, Declaration, GitConfiguration, TriggerDeclaration, TypeId};
 use crate::names::{ActionName, ArtifactName, Namespace, PipelineName, Region, RoleArn, StageName};
+
+/// The provider of source actions that read a repository through a connection.
+pub(crate) const CONNECTION: &str = "CodeStarSourceConnection";
 
 /// How executions of one pipeline share its stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -192,6 +195,25 @@ impl Pipeline {
     pub fn masked(&self) -> Declaration {
         self.declaration.masked(&self.types)
     }
+    /// The triggers: those that are declared. Where none are, a pipeline of type V2 has one without filters for each source
+    /// action that detects changes through a connection. Source: CodePipeline user guide, 'CodeStarSourceConnection';
+    /// what AWS was seen to answer.
+    pub fn triggers(&self) -> Vec<TriggerDeclaration> {
+        let declared = self.declaration.triggers.as_deref().unwrap_or_default();
+        if !declared.is_empty() || self.kind == PipelineType::V1 {
+            return declared.to_vec();
+        }
+        let sources = self.stages.first().into_iter().flat_map(|stage| &stage.actions);
+        let connected = sources.filter(|action| action.type_id.provider == CONNECTION && action.detects_changes());
+        let trigger = |action: &Action| TriggerDeclaration {
+            provider_type: CONNECTION.to_owned(),
+            git_configuration: GitConfiguration {
+                source_action_name: action.name.to_string(),
+                ..GitConfiguration::default()
+            },
+        };
+        connected.map(trigger).collect()
+    }
     /// The position of a stage by its name.
     pub fn stage_index(&self, name: &str) -> Option<usize> {
         self.stages.iter().position(|stage| stage.name.as_str() == name)
@@ -273,6 +295,14 @@ impl Action {
     /// What the catalogue says about its type; none for custom types.
     pub fn action_type(&self) -> Option<&'static ActionType> {
         catalogue::find(&self.type_id)
+    }
+
+    /// Whether a source action is to find changes by itself: unless `DetectChanges` or `PollForSourceChanges` is false.
+    /// Source: CodePipeline user guide, 'CodeStarSourceConnection' and 'Default settings for the PollForSourceChanges
+    /// parameter'.
+    pub fn detects_changes(&self) -> bool {
+        let off = |key: &str| self.configuration.get(key).is_some_and(|value| value.eq_ignore_ascii_case("false"));
+        !off("DetectChanges") && !off("PollForSourceChanges")
     }
 
     /// Whether the value of a configuration key is shown to job workers only.

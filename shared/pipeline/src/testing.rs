@@ -17,7 +17,7 @@ pub fn example() -> Declaration {
                 "name": "Fetch",
                 "actionTypeId": {"category": "Source", "owner": "AWS", "provider": "S3", "version": "1"},
                 "namespace": "Source",
-                "configuration": {"S3Bucket": "source-bucket", "S3ObjectKey": "app.zip", "PollForSourceChanges": "false"},
+                "configuration": {"S3Bucket": "source-bucket", "S3ObjectKey": "app.zip"},
                 "outputArtifacts": [{"name": "App"}]
             }]},
             {"name": "Deploy", "actions": [{

@@ -83,7 +83,7 @@ struct Findings(Vec<Violation>);
 
 impl Findings {
     fn add(&mut self, kind: Kind, path: impl Display, message: impl Into<String>) {
-        self.0.push(Violation { path: path.to_string(), kind, message: message.into() });
+        self.0.push(Violation { path: format!("pipeline.{path}"), kind, message: message.into() });
     }
 
     /// A violation of a shape's constraint.
@@ -112,13 +112,46 @@ fn mode(declaration: &Declaration) -> ExecutionMode {
     }
 }
 
-/// The type that the declaration asks for; anything unknown is reported by `constraints`.
+/// The type that the declaration asks for; anything unknown is reported by `constraints`. One that asks for none is of
+/// type V2 if it has a part that only this type can have. Source: CodePipeline API, `PipelineDeclaration`.
 fn pipeline_type(declaration: &Declaration) -> PipelineType {
-    if declaration.pipeline_type.as_deref() == Some("V2") { PipelineType::V2 } else { PipelineType::V1 }
+    match declaration.pipeline_type.as_deref() {
+        Some("V2") => PipelineType::V2,
+        None if structure::has_parts_of_v2(declaration) => PipelineType::V2,
+        _ => PipelineType::V1,
+    }
 }
 
 fn run_order(action: &ActionDeclaration) -> u32 {
     action.run_order.unwrap_or(1)
+}
+
+/// The place of an action in the declaration, of these indices.
+fn place(stage: usize, action: usize) -> String {
+    format!("stages.{}.member.actions.{}.member", stage + 1, action + 1)
+}
+
+/// What AWS says of an action whose type it does not know, without the region that it adds.
+fn unavailable(action: &ActionDeclaration) -> String {
+    let id = &action.action_type_id;
+    format!(
+        "ActionType (Category: '{}', Provider: '{}', Owner: '{}', Version: '{}') in action '{}' is not available",
+        shown(&id.category),
+        shown(&id.provider),
+        shown(id.owner.as_deref().unwrap_or_default()),
+        shown(id.version.as_deref().unwrap_or_default()),
+        shown(&action.name)
+    )
+}
+
+/// What AWS says of a configuration without a key that it must have.
+fn missing_key(action: &str, key: &str) -> String {
+    format!("Action configuration for action '{action}' is missing required configuration '{key}'")
+}
+
+/// What AWS says of a configuration with a key that its type does not have.
+fn unknown_key(action: &str, key: &str) -> String {
+    format!("Action configuration for action '{action}' contains unknown configuration '{}'", shown(key))
 }
 
 /// Every action with its stage's index and its own.
@@ -134,7 +167,7 @@ fn actions(declaration: &Declaration) -> impl Iterator<Item = (usize, usize, &Ac
 /// declaration would be refused here.
 fn build(declaration: Declaration, types: Types) -> Result<Pipeline, Invalid> {
     let (name, role_arn, stages) = parts(&declaration, &types).map_err(|invalid| {
-        Invalid::from(Violation { path: String::new(), kind: Kind::Validation, message: invalid.to_string() })
+        Invalid::from(Violation { path: "pipeline".to_owned(), kind: Kind::Validation, message: invalid.to_string() })
     })?;
     let (mode, kind) = (mode(&declaration), pipeline_type(&declaration));
     Ok(Pipeline { declaration, name, role_arn, stages, mode, kind, types })

@@ -97,7 +97,7 @@ pub struct InvalidAuthentication(String);
 
 /// Why a filter cannot be applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message} (at webhook.filters[{index}].matchEquals)")]
+#[error("{message} (at webhook.filters.{}.member.matchEquals)", index + 1)]
 pub struct InvalidFilter {
     /// Which filter, from 0.
     pub index: usize,
@@ -109,7 +109,7 @@ pub struct InvalidFilter {
 pub enum InvalidTarget {
     /// The first stage has no action of that name.
     #[error(
-        "the first stage of pipeline '{pipeline}' has no action '{action}': a webhook needs a source action (at webhook.targetAction)"
+        "Webhook Action with name {action} was not found in the first stage of the pipeline {pipeline} (at webhook.targetAction)"
     )]
     Action {
         /// The pipeline.

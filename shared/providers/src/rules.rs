@@ -12,10 +12,8 @@ use driver::Task;
 use pipeline::ConditionKind;
 
 mod cloudwatch_alarm;
-mod cron;
 mod deployment_window;
 mod variable_check;
-mod zone;
 
 pub(crate) use cloudwatch_alarm::CloudWatchAlarm;
 pub(crate) use deployment_window::DeploymentWindow;

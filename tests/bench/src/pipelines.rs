@@ -77,7 +77,6 @@ fn declaration(places: &Places, pipeline: &str, stages: &[Vec<Step>]) -> Result<
     let source = action("Source", 1, ActionCategory::Source, "S3")?
         .configuration("S3Bucket", &places.source)
         .configuration("S3ObjectKey", SOURCE_KEY)
-        .configuration("PollForSourceChanges", "false")
         .output_artifacts(OutputArtifact::builder().name("App").build()?)
         .build()?;
     let mut declaration = PipelineDeclaration::builder()

@@ -36,7 +36,7 @@ impl Action {
     #[must_use]
     pub fn s3_source(bucket: &str) -> Self {
         let action = Self::new("Fetch", "Source", "S3").set("S3Bucket", bucket).set("S3ObjectKey", SOURCE_KEY);
-        action.set("PollForSourceChanges", "false").output(ARTIFACT)
+        action.output(ARTIFACT)
     }
 
     /// Unpacks the artifact into a bucket.

@@ -42,11 +42,11 @@ async fn a_declaration_that_breaks_a_rule_is_refused_with_its_place() {
             |changes: &[(&str, serde_json::Value)]| client.create_pipeline().pipeline(release("release", changes));
         let (code, message) = refused!(create(&[("/stages/1/name", json!("Source"))]));
         assert_eq!(code, "InvalidStageDeclarationException", "{message}");
-        assert!(message.contains("stages[1]"), "{message}");
+        assert!(message.contains("pipeline.stages.2.member"), "{message}");
 
         let (code, message) = refused!(create(&[("/stages/3/actions/0/inputArtifacts", json!([{"name": "Lost"}]))]));
         assert_eq!(code, "InvalidActionDeclarationException", "{message}");
-        assert!(message.contains("stages[3].actions[0]") && message.contains("Lost"), "{message}");
+        assert!(message.contains("pipeline.stages.4.member.actions.1.member") && message.contains("Lost"), "{message}");
 
         let (code, message) = refused!(create(&[("/stages", json!([]))]));
         assert!(code.starts_with("Invalid") || code == "ValidationException", "{code}: {message}");
@@ -75,6 +75,37 @@ async fn modes_other_than_superseded_need_a_v2_pipeline() {
             assert_eq!(updated.execution_mode().unwrap().as_str(), mode);
         }
         drop(world);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_shows_its_default_trigger_until_it_detects_no_changes() {
+    in_both(|_world, client| async move {
+        let source = |configuration: serde_json::Value| {
+            let mut source = json!({
+                "name": "Git",
+                "actionTypeId":
+                    {"category": "Source", "owner": "AWS", "provider": "CodeStarSourceConnection", "version": "1"},
+                "configuration": {"ConnectionArn": "arn", "FullRepositoryId": "us/app", "BranchName": "main"},
+                "outputArtifacts": [{"name": "App"}],
+            });
+            let given = configuration.as_object().unwrap().clone();
+            source["configuration"].as_object_mut().unwrap().extend(given);
+            let key = ("/stages/3/actions/0/configuration/ObjectKey", json!("app.zip"));
+            release("release", &[("/stages/0/actions", json!([source])), key])
+        };
+        let made = client.create_pipeline().pipeline(source(json!({}))).send().await.unwrap().pipeline.unwrap();
+        let [trigger] = made.triggers() else { panic!("one trigger: {made:?}") };
+        assert_eq!(trigger.provider_type().as_str(), "CodeStarSourceConnection");
+        let git = trigger.git_configuration().unwrap();
+        assert_eq!(git.source_action_name(), "Git");
+        assert!(git.push().is_empty() && git.pull_request().is_empty());
+        let update = |declared| client.update_pipeline().pipeline(declared);
+        let again = update(source(json!({}))).send().await.unwrap().pipeline.unwrap();
+        assert_eq!(again.triggers(), made.triggers(), "an update that leaves it out");
+        let off = update(source(json!({"DetectChanges": "false"}))).send().await.unwrap().pipeline.unwrap();
+        assert!(off.triggers().is_empty());
     })
     .await;
 }
@@ -116,7 +147,7 @@ async fn updating_what_is_not_there_is_refused() {
     let world = World::new();
     let (code, message) = refused!(world.client().update_pipeline().pipeline(release("gone", &[])));
     assert_eq!(code, "InvalidStructureException");
-    assert!(message.contains("does not have a pipeline with name 'gone'"), "{message}");
+    assert!(message.contains("does not include a pipeline with the name 'gone'"), "{message}");
 }
 
 #[tokio::test]
@@ -161,11 +192,13 @@ async fn a_deleted_pipeline_is_gone_and_may_be_deleted_again() {
         client.create_pipeline().pipeline(release("release", &[])).send().await.unwrap();
         client.delete_pipeline().name("release").send().await.unwrap();
         client.delete_pipeline().name("release").send().await.unwrap();
-        let missing = "Account '111122223333' does not have a pipeline with name 'release'".to_owned();
-        let expected = ("PipelineNotFoundException".to_owned(), missing);
+        let missing = "The account with id '111122223333' does not include a pipeline with the name 'release'";
+        let expected = ("PipelineNotFoundException".to_owned(), missing.to_owned());
         assert_eq!(refused!(client.get_pipeline().name("release")), expected);
         assert_eq!(refused!(client.get_pipeline_state().name("release")), expected);
-        assert_eq!(refused!(client.start_pipeline_execution().name("release")), expected);
+        let missing = "Pipeline with name release does not exist in account 111122223333.";
+        let started = refused!(client.start_pipeline_execution().name("release"));
+        assert_eq!(started, ("PipelineNotFoundException".to_owned(), missing.to_owned()));
         assert_eq!(refused!(client.list_pipeline_executions().pipeline_name("release")), expected);
         assert_eq!(refused!(client.list_action_executions().pipeline_name("release")), expected);
     })

@@ -46,6 +46,26 @@ fn put(client: &Client, revision: &str) -> PutActionRevisionFluentBuilder {
 }
 
 #[tokio::test]
+async fn an_object_starts_a_pipeline_unless_its_source_says_false_to_polling() {
+    let world = World::new();
+    let client = world.client();
+    let poll = "/stages/0/actions/0/configuration/PollForSourceChanges";
+    client.create_pipeline().pipeline(release("release", &[])).send().await.unwrap();
+    let watchers = async || {
+        let declared = world.app.driver.pipeline(&pipeline::PipelineName::new("release").unwrap(), None).await.unwrap();
+        let source = declared.pipeline.stages()[0].actions[0].configuration.clone();
+        let watched = driver::s3_source(&source["S3Bucket"], &source["S3ObjectKey"]);
+        world.app.driver.watchers(&watched).await.unwrap().len()
+    };
+    assert_eq!(watchers().await, 1, "left out means true");
+    for (said, count) in [("false", 0), ("true", 1), ("False", 0)] {
+        let declared = release("release", &[(poll, json!(said))]);
+        client.update_pipeline().pipeline(declared).send().await.unwrap();
+        assert_eq!(watchers().await, count, "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_new_revision_starts_an_execution_and_the_same_one_does_not() {
     in_both(|_world, client| async move {
         client.create_pipeline().pipeline(reported("release")).send().await.unwrap();

@@ -140,10 +140,10 @@ async fn webhooks_that_are_refused() {
             assert!(message.contains("authenticationConfiguration") && !message.contains("hunter3"), "{message}");
         }
         for (filters, place) in [
-            (vec![filter("ref", "main")], "filters[0].jsonPath"),
-            (vec![filter("$.ref", "main"), filter("$.ref[", "main")], "filters[1].jsonPath"),
+            (vec![filter("ref", "main")], "filters.1.member.jsonPath"),
+            (vec![filter("$.ref", "main"), filter("$.ref[", "main")], "filters.2.member.jsonPath"),
             (vec![filter("$.commits[?(@.id)]", "main")], "not offered"),
-            (vec![filter("$.ref", "{Folder}")], "filters[0].matchEquals"),
+            (vec![filter("$.ref", "{Folder}")], "filters.1.member.matchEquals"),
             (vec![filter("$.ref", "{OAuthToken}")], "secret"),
         ] {
             let wrong = definition("push", "release", |it| it.set_filters(Some(filters)));

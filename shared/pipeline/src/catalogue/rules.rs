@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::Property;
+use super::{Property, ValueKind};
 use crate::declaration::TypeId;
 
 /// The category of every rule type.
@@ -48,7 +48,14 @@ pub struct RuleType {
 }
 
 const fn optional(name: &'static str) -> Property {
-    Property { name, required: false, secret: false, queryable: false, max_length: MAX_VALUE_LENGTH }
+    Property {
+        name,
+        required: false,
+        secret: false,
+        queryable: false,
+        max_length: MAX_VALUE_LENGTH,
+        kind: ValueKind::Text,
+    }
 }
 
 const fn required(name: &'static str) -> Property {
@@ -72,7 +79,11 @@ static TYPES: &[RuleType] = &[
     RuleType {
         provider: "CloudWatchAlarm",
         entity_url: Some("https://console.aws.amazon.com/cloudwatch/home#alarmsV2:alarm/{Config:AlarmName}"),
-        configuration: &[required("AlarmName"), optional("AlarmStates"), optional("WaitTime")],
+        configuration: &[
+            required("AlarmName"),
+            optional("AlarmStates").of(ValueKind::SomeOf(&["ALARM", "INSUFFICIENT_DATA", "OK"])),
+            optional("WaitTime").of(ValueKind::Number),
+        ],
         // It waits for as long as its own `WaitTime` says.
         default_timeout_minutes: DAY,
         ..RULE
@@ -84,8 +95,8 @@ static TYPES: &[RuleType] = &[
         configuration: &[
             required("ProjectName"),
             optional("PrimarySource"),
-            optional("BatchEnabled"),
-            optional("CombineArtifacts"),
+            optional("BatchEnabled").of(ValueKind::Boolean),
+            optional("CombineArtifacts").of(ValueKind::Boolean),
             optional("EnvironmentVariables"),
         ],
         default_timeout_minutes: 36 * HOUR,
@@ -102,7 +113,7 @@ static TYPES: &[RuleType] = &[
     },
     RuleType {
         provider: "DeploymentWindow",
-        configuration: &[required("Cron"), optional("TimeZone")],
+        configuration: &[required("Cron").of(ValueKind::Cron), optional("TimeZone").of(ValueKind::TimeZone)],
         // An hour would not outlast a night, let alone a weekend: as long as an approval waits.
         default_timeout_minutes: 7 * DAY,
         ..RULE
@@ -119,7 +130,11 @@ static TYPES: &[RuleType] = &[
     },
     RuleType {
         provider: "VariableCheck",
-        configuration: &[required("Variable"), required("Value"), required("Operator")],
+        configuration: &[
+            required("Variable"),
+            required("Value"),
+            required("Operator").of(ValueKind::OneOf(&["EQ", "NE", "CONTAINS", "MATCHES"])),
+        ],
         can_skip: true,
         ..RULE
     },
@@ -133,16 +148,6 @@ impl RuleType {
             owner: Some(OWNER.to_owned()),
             provider: self.provider.to_owned(),
             version: Some(VERSION.to_owned()),
-        }
-    }
-
-    /// What the values of a configuration key are: `String`, `Number` or `Boolean`. Source: CodePipeline API,
-    /// `RuleConfigurationPropertyType`.
-    pub fn kind_of_value(&self, key: &str) -> &'static str {
-        match key {
-            "WaitTime" => "Number",
-            "BatchEnabled" | "CombineArtifacts" => "Boolean",
-            _ => "String",
         }
     }
 

@@ -2,7 +2,7 @@
 //! structure reference'; minutes are its 'Quotas' page, where every type not named there has one hour. The order is
 //! that of the guide's 'Valid action providers'.
 
-use super::{ActionType, MAX_VALUE_LENGTH, OutputVariables, Property};
+use super::{ActionType, MAX_VALUE_LENGTH, Need, Needed, OutputVariables, Property, ValueKind};
 use OutputVariables::{Fixed, Open};
 
 const HOUR: u32 = 60;
@@ -12,7 +12,14 @@ const DAY: u32 = 24 * HOUR;
 const CODEBUILD: u32 = 36 * HOUR;
 
 const fn optional(name: &'static str) -> Property {
-    Property { name, required: false, secret: false, queryable: false, max_length: MAX_VALUE_LENGTH }
+    Property {
+        name,
+        required: false,
+        secret: false,
+        queryable: false,
+        max_length: MAX_VALUE_LENGTH,
+        kind: ValueKind::Text,
+    }
 }
 
 const fn required(name: &'static str) -> Property {
@@ -23,6 +30,24 @@ const fn secret(name: &'static str) -> Property {
     Property { secret: true, ..required(name) }
 }
 
+const fn flag(name: &'static str) -> Property {
+    optional(name).of(ValueKind::Boolean)
+}
+
+/// The canned ACLs of objects. Source: Amazon S3 user guide, 'Canned ACL'.
+const CANNED_ACLS: &[&str] = &[
+    "private",
+    "public-read",
+    "public-read-write",
+    "authenticated-read",
+    "aws-exec-read",
+    "bucket-owner-read",
+    "bucket-owner-full-control",
+];
+
+/// How a source hands over a repository.
+const OUTPUT_FORMAT: ValueKind = ValueKind::OneOf(&["CODE_ZIP", "CODEBUILD_CLONE_REF"]);
+
 /// What most types have in common; each entry says what is its own.
 const AWS: ActionType = ActionType {
     category: "",
@@ -32,6 +57,7 @@ const AWS: ActionType = ActionType {
     inputs: 0..=0,
     outputs: 0..=0,
     configuration: &[],
+    needs: &[],
     other_keys: false,
     variables: Fixed(&[]),
     default_timeout_minutes: HOUR,
@@ -48,8 +74,8 @@ pub(super) static TYPES: &[ActionType] = &[
         configuration: &[
             required("S3Bucket"),
             required("S3ObjectKey"),
-            optional("PollForSourceChanges"),
-            optional("AllowOverrideForS3ObjectKey"),
+            flag("PollForSourceChanges"),
+            flag("AllowOverrideForS3ObjectKey"),
         ],
         variables: Fixed(&["BucketName", "ETag", "ObjectKey", "VersionId"]),
         built: true,
@@ -70,8 +96,8 @@ pub(super) static TYPES: &[ActionType] = &[
         configuration: &[
             required("RepositoryName"),
             required("BranchName"),
-            optional("PollForSourceChanges"),
-            optional("OutputArtifactFormat"),
+            flag("PollForSourceChanges"),
+            optional("OutputArtifactFormat").of(OUTPUT_FORMAT),
         ],
         variables: Fixed(&["AuthorDate", "BranchName", "CommitId", "CommitMessage", "CommitterDate", "RepositoryName"]),
         ..AWS
@@ -84,8 +110,8 @@ pub(super) static TYPES: &[ActionType] = &[
             required("ConnectionArn"),
             required("FullRepositoryId"),
             required("BranchName"),
-            optional("OutputArtifactFormat"),
-            optional("DetectChanges"),
+            optional("OutputArtifactFormat").of(OUTPUT_FORMAT),
+            flag("DetectChanges"),
         ],
         other_keys: true,
         variables: Fixed(&[
@@ -112,7 +138,7 @@ pub(super) static TYPES: &[ActionType] = &[
             required("Repo"),
             required("Branch"),
             secret("OAuthToken"),
-            optional("PollForSourceChanges"),
+            flag("PollForSourceChanges"),
         ],
         variables: Fixed(&[
             "AuthorDate",
@@ -133,9 +159,9 @@ pub(super) static TYPES: &[ActionType] = &[
         configuration: &[
             required("ProjectName"),
             optional("PrimarySource"),
-            optional("BatchEnabled"),
+            flag("BatchEnabled"),
             optional("BuildspecOverride"),
-            optional("CombineArtifacts"),
+            flag("CombineArtifacts"),
             optional("EnvironmentVariables"),
         ],
         other_keys: true,
@@ -151,9 +177,9 @@ pub(super) static TYPES: &[ActionType] = &[
         configuration: &[
             required("ProjectName"),
             optional("PrimarySource"),
-            optional("BatchEnabled"),
+            flag("BatchEnabled"),
             optional("BuildspecOverride"),
-            optional("CombineArtifacts"),
+            flag("CombineArtifacts"),
             optional("EnvironmentVariables"),
         ],
         other_keys: true,
@@ -241,12 +267,13 @@ pub(super) static TYPES: &[ActionType] = &[
         inputs: 1..=1,
         configuration: &[
             required("BucketName"),
-            required("Extract"),
+            required("Extract").of(ValueKind::Boolean),
             optional("ObjectKey"),
             optional("KMSEncryptionKeyARN"),
-            optional("CannedACL"),
+            optional("CannedACL").of(ValueKind::OneOf(CANNED_ACLS)),
             optional("CacheControl"),
         ],
+        needs: &[Need { key: "Extract", value: "false", needed: Needed::Key("ObjectKey") }],
         default_timeout_minutes: 90,
         built: true,
         ..AWS
@@ -498,8 +525,12 @@ pub(super) static TYPES: &[ActionType] = &[
         configuration: &[
             required("StateMachineArn"),
             optional("ExecutionNamePrefix"),
-            optional("InputType"),
+            optional("InputType").of(ValueKind::OneOf(&["Literal", "FilePath"])),
             optional("Input"),
+        ],
+        needs: &[
+            Need { key: "InputType", value: "FilePath", needed: Needed::Key("Input") },
+            Need { key: "InputType", value: "FilePath", needed: Needed::InputArtifact },
         ],
         variables: Fixed(&["ExecutionArn", "StateMachineArn"]),
         default_timeout_minutes: 7 * DAY,

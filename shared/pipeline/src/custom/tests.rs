@@ -58,7 +58,7 @@ fn types() -> Types {
 
 fn broken(declaration: Declaration) -> Vec<(Kind, String)> {
     let invalid = Pipeline::with_types(declaration, &types()).expect_err("it breaks a rule");
-    invalid.violations().map(|it| (it.kind, it.path.rsplit_once("].").unwrap().1.to_owned())).collect()
+    invalid.violations().map(|it| (it.kind, it.path.rsplit_once(".member.").unwrap().1.to_owned())).collect()
 }
 
 #[test]
@@ -77,8 +77,8 @@ fn a_definition_keeps_its_rules() {
     refused(&|it| properties(it, twice()), "more than one property has the name A");
     let two = || vec![property("A", true, false, true), property("B", true, false, true)];
     refused(&|it| properties(it, two()), "only one property may be queryable");
-    refused(&|it| properties(it, vec![property("A", false, false, true)]), "required and not secret");
-    refused(&|it| properties(it, vec![property("A", true, true, true)]), "required and not secret");
+    refused(&|it| properties(it, vec![property("A", false, false, true)]), "must be required and non-secret");
+    refused(&|it| properties(it, vec![property("A", true, true, true)]), "must be required and non-secret");
     refused(&|it| it.urls.revision = Some("javascript:alert(1)".into()), "https://");
     for name in ["Password", "Nothing"] {
         refused(&|it| it.urls.revision = Some(format!("https://example.com/{{Config:{name}}}")), name);

@@ -3,8 +3,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Findings, pipeline_type, shown};
-use crate::catalogue::{self, ActionType, CUSTOM_ARTIFACTS};
+use super::{Findings, missing_key, pipeline_type, place, shown, unavailable, unknown_key};
+use crate::catalogue::{self, ActionType, CUSTOM_ARTIFACTS, Needed};
 use crate::custom::Types;
 use crate::declaration::{ActionDeclaration, Declaration};
 use crate::invalid::Kind;
@@ -15,22 +15,13 @@ use crate::secrets::MASK;
 pub(super) fn check(declaration: &Declaration, types: Option<&Types>, found: &mut Findings) {
     let v1 = pipeline_type(declaration) == PipelineType::V1;
     for (s, a, action) in super::actions(declaration) {
-        let path = format!("stages[{s}].actions[{a}]");
+        let path = place(s, a);
         let known = catalogue::find(&action.action_type_id);
         if known.is_none() && !may_be_unknown(action) {
-            let id = &action.action_type_id;
-            let message = format!(
-                "there is no action type of category {}, owner {}, provider {} and version {} for action {}",
-                shown(&id.category),
-                shown(id.owner.as_deref().unwrap_or_default()),
-                shown(&id.provider),
-                shown(id.version.as_deref().unwrap_or_default()),
-                shown(&action.name)
-            );
-            found.add(Kind::InvalidActionDeclaration, format_args!("{path}.actionTypeId"), message);
+            found.add(Kind::InvalidActionDeclaration, format_args!("{path}.actionTypeId"), unavailable(action));
         }
         if let Some(known) = known.filter(|known| known.v2_only && v1) {
-            let message = format!("{} actions need a pipeline of type V2", known.provider);
+            let message = format!("{} Action can only be used with V2 pipelines.", known.provider);
             found.add(Kind::InvalidActionDeclaration, format_args!("{path}.actionTypeId"), message);
         }
         if types.is_none_or(|types| types.find(&action.action_type_id).is_none()) {
@@ -80,13 +71,17 @@ fn configuration(action: &ActionDeclaration, known: Option<&ActionType>, path: &
         }
         let property = known.and_then(|known| known.property(key));
         if known.is_some_and(|known| !known.other_keys) && property.is_none() {
-            let message = format!("the configuration of action {name} has the unknown key {}", shown(key));
-            found.add(Kind::InvalidActionDeclaration, at, message);
+            found.add(Kind::InvalidActionDeclaration, at, unknown_key(&name, key));
         }
         let most = property.map_or(catalogue::MAX_VALUE_LENGTH, |property| property.max_length);
         let length = value.chars().count();
         if length == 0 || length > most {
             found.constraint(at, format!("has {length} characters, and 1 to {most} are allowed"));
+        }
+        // A value without characters has been reported.
+        if let Some(Err(expected)) = property.filter(|_| length > 0).map(|property| property.kind.check(value)) {
+            let message = format!("the value of {} of action {name} {expected}", shown(key));
+            found.add(Kind::InvalidActionDeclaration, at, message);
         }
         if property.is_some_and(|property| property.secret) && value == MASK {
             let message = format!("the configuration of action {name} has {MASK} for a secret that is not known yet");
@@ -95,9 +90,30 @@ fn configuration(action: &ActionDeclaration, known: Option<&ActionType>, path: &
     }
     for property in known.into_iter().flat_map(|known| known.configuration).filter(|property| property.required) {
         if !action.configuration.as_ref().is_some_and(|configuration| configuration.contains_key(property.name)) {
-            let message = format!("the configuration of action {name} lacks the key {}", property.name);
+            let message = missing_key(&name, property.name);
             found.add(Kind::InvalidActionDeclaration, format_args!("{path}.configuration"), message);
         }
+    }
+    needs(action, known, path, found);
+}
+
+/// What values of the configuration need besides. A variable may turn out to be such a value; only the run shows it.
+fn needs(action: &ActionDeclaration, known: Option<&ActionType>, path: &str, found: &mut Findings) {
+    let name = shown(&action.name);
+    let value = |key: &str| action.configuration.as_ref().and_then(|all| all.get(key));
+    for need in known.into_iter().flat_map(|known| known.needs) {
+        if !value(need.key).is_some_and(|value| value.eq_ignore_ascii_case(need.value)) {
+            continue;
+        }
+        let (member, message) = match need.needed {
+            Needed::Key(key) if value(key).is_none() => ("configuration", missing_key(&name, key)),
+            Needed::InputArtifact if action.input_artifacts.as_ref().is_none_or(Vec::is_empty) => {
+                ("inputArtifacts", format!("action {name} has no input artifact"))
+            }
+            Needed::Key(_) | Needed::InputArtifact => continue,
+        };
+        let message = format!("{message}, which the value {} of {} needs", need.value, need.key);
+        found.add(Kind::InvalidActionDeclaration, format_args!("{path}.{member}"), message);
     }
 }
 
@@ -119,7 +135,7 @@ fn members(action: &ActionDeclaration, path: &str, found: &mut Findings) {
     only_for_commands("commands", action.commands.is_some());
     only_for_commands("outputVariables", action.output_variables.is_some());
     for (o, artifact) in action.output_artifacts.iter().flatten().enumerate() {
-        only_for_commands(&format!("outputArtifacts[{o}].files"), artifact.files.is_some());
+        only_for_commands(&format!("outputArtifacts.{o}.member.files", o = o + 1), artifact.files.is_some());
     }
     if commands && action.commands.is_none() {
         let message = format!("action {name} has no commands");

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::{Findings, run_order, shown};
+use super::{Findings, place, run_order, shown};
 use crate::declaration::Declaration;
 use crate::invalid::Kind;
 
@@ -15,7 +15,7 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
             match made.entry(&artifact.name) {
                 Entry::Vacant(free) => _ = free.insert((s, run_order(action))),
                 Entry::Occupied(_) => {
-                    let path = format_args!("stages[{s}].actions[{a}].outputArtifacts[{o}].name");
+                    let path = format_args!("{}.outputArtifacts.{o}.member.name", place(s, a), o = o + 1);
                     let message = format!("the output artifact {} is made more than once", shown(&artifact.name));
                     found.add(Kind::InvalidActionDeclaration, path, message);
                 }
@@ -27,7 +27,7 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
             // Lexicographic: an earlier stage, or the same stage and a lower run order.
             let before = made.get(artifact.name.as_str()).is_some_and(|producer| *producer < (s, run_order(action)));
             if !before {
-                let path = format_args!("stages[{s}].actions[{a}].inputArtifacts[{i}].name");
+                let path = format_args!("{}.inputArtifacts.{i}.member.name", place(s, a), i = i + 1);
                 let message = format!(
                     "the input artifact {} of action {} is not an output artifact of an action before it",
                     shown(&artifact.name),

@@ -66,7 +66,13 @@ pub(super) fn placed(declaration: &Declaration) -> impl Iterator<Item = Placed<'
             conditions.iter().enumerate().flat_map(move |(c, condition)| {
                 condition.rules.iter().flatten().enumerate().map(move |(r, rule)| Placed {
                     run: s + usize::from(moment != Moment::BeforeEntry),
-                    path: format!("stages[{s}].{}.conditions[{c}].rules[{r}]", moment.name()),
+                    path: format!(
+                        "stages.{s}.member.{}.conditions.{c}.member.rules.{r}.member",
+                        moment.name(),
+                        s = s + 1,
+                        c = c + 1,
+                        r = r + 1
+                    ),
                     rule,
                 })
             })
@@ -78,14 +84,14 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
     let v2 = pipeline_type(declaration) == PipelineType::V2;
     let parallel = mode(declaration) == ExecutionMode::Parallel;
     for (s, stage) in declaration.stages.iter().enumerate() {
-        let path = format!("stages[{s}]");
+        let path = format!("stages.{s}.member", s = s + 1);
         let declared = [
             ("beforeEntry", stage.before_entry.is_some()),
             ("onSuccess", stage.on_success.is_some()),
             ("onFailure", stage.on_failure.is_some()),
         ];
         for (name, _) in declared.iter().filter(|(_, declared)| *declared && !v2) {
-            let message = format!("{name} of stage {} needs a pipeline of type V2", shown(&stage.name));
+            let message = "Stage level conditions can only be used with V2 pipelines.";
             found.add(Kind::InvalidStageDeclaration, format_args!("{path}.{name}"), message);
         }
         failure(stage, &format!("{path}.onFailure"), found);
@@ -93,7 +99,7 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
             let path = format!("{path}.{}", moment.name());
             count(Some(all.len()), 1..=1, format_args!("{path}.conditions"), found);
             for (c, condition) in all.iter().enumerate() {
-                let path = format!("{path}.conditions[{c}]");
+                let path = format!("{path}.conditions.{c}.member", c = c + 1);
                 result(condition.result.as_deref(), moment.results(), moment, &path, found);
                 rules_of(condition, &path, found);
             }
@@ -101,7 +107,12 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
         for moment in
             [Moment::OnSuccess, Moment::OnFailure].into_iter().filter(|moment| parallel && rolls_back(stage, *moment))
         {
-            let message = format!("stage {} cannot roll back in a pipeline of mode PARALLEL", shown(&stage.name));
+            let message = match moment {
+                Moment::OnFailure => {
+                    "Failure conditions with rollback result type cannot be added to a PARALLEL pipeline.".to_owned()
+                }
+                _ => format!("stage {} cannot roll back in a pipeline of mode PARALLEL", shown(&stage.name)),
+            };
             found.add(Kind::InvalidStageDeclaration, format_args!("{path}.{}", moment.name()), message);
         }
     }
@@ -127,8 +138,11 @@ fn failure(stage: &StageDeclaration, path: &str, found: &mut Findings) {
         }
     }
     if failure.result.is_some() && failure.conditions.is_some() {
-        let message =
-            format!("onFailure of stage {} has a result and conditions, and only one of both goes", shown(&stage.name));
+        let message = format!(
+            "The following stage cannot have a failure exit gate configured with both top level result and conditions: \
+             '{}'",
+            shown(&stage.name)
+        );
         found.add(Kind::InvalidStageDeclaration, path, message);
     }
 }
@@ -146,7 +160,7 @@ fn rules_of(condition: &Condition, path: &str, found: &mut Findings) {
     let skips = condition.result.as_deref() == Some("SKIP");
     let mut names = HashSet::new();
     for (r, rule) in condition.rules.iter().flatten().enumerate() {
-        let path = format!("{path}.rules[{r}]");
+        let path = format!("{path}.rules.{r}.member", r = r + 1);
         constraints(rule, &path, found);
         let known = rules::find(&rule.rule_type_id);
         against_catalogue(rule, known, &path, found);
@@ -180,7 +194,10 @@ fn constraints(rule: &RuleDeclaration, path: &str, found: &mut Findings) {
     }
     texts(rule.commands.as_deref(), 1..=50, 1..=1000, &format!("{path}.commands"), found);
     for (i, artifact) in rule.input_artifacts.iter().flatten().enumerate() {
-        found.name(ArtifactName::new(artifact.name.as_str()), format_args!("{path}.inputArtifacts[{i}].name"));
+        found.name(
+            ArtifactName::new(artifact.name.as_str()),
+            format_args!("{path}.inputArtifacts.{i}.member.name", i = i + 1),
+        );
     }
     if let Some(role) = &rule.role_arn {
         found.name(RoleArn::new(role.as_str()), format_args!("{path}.roleArn"));
@@ -209,11 +226,16 @@ fn against_catalogue(rule: &RuleDeclaration, known: Option<&RuleType>, path: &st
         }
         return;
     };
-    for key in rule.configuration.iter().flatten().map(|(key, _)| key) {
-        if known.property(key).is_none() {
-            let message = format!("the configuration of rule {name} has the unknown key {}", shown(key));
-            wrong(&format!("configuration.{}", shown(key)), message);
-        }
+    for (key, value) in rule.configuration.iter().flatten() {
+        let message = match known.property(key) {
+            None => format!("the configuration of rule {name} has the unknown key {}", shown(key)),
+            // A value without characters has been reported.
+            Some(property) => match property.kind.check(value) {
+                Err(expected) if !value.is_empty() => format!("the value of {} of rule {name} {expected}", shown(key)),
+                _ => continue,
+            },
+        };
+        wrong(&format!("configuration.{}", shown(key)), message);
     }
     let has = |key| rule.configuration.as_ref().is_some_and(|configuration| configuration.contains_key(key));
     for property in known.configuration.iter().filter(|property| property.required && !has(property.name)) {
@@ -245,7 +267,7 @@ fn inputs(declaration: &Declaration, found: &mut Findings) {
                     shown(&artifact.name),
                     shown(&rule.name)
                 );
-                let path = format_args!("{path}.inputArtifacts[{i}].name");
+                let path = format_args!("{path}.inputArtifacts.{i}.member.name", i = i + 1);
                 found.add(Kind::InvalidStageDeclaration, path, message);
             }
         }

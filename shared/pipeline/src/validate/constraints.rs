@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::Findings;
+use super::{Findings, place};
 use crate::declaration::{ActionDeclaration, ArtifactStore, Declaration, Patterns, TriggerDeclaration, TypeId};
 use crate::limits;
 use crate::names::{ActionName, ArtifactName, Namespace, PipelineName, Region, RoleArn, StageName, consists_of};
@@ -20,22 +20,22 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
     }
     for (region, artifact_store) in declaration.artifact_stores.iter().flatten() {
         found.name(Region::new(region.as_str()), "artifactStores");
-        store(artifact_store, &format!("artifactStores.{}", super::shown(region)), found);
+        store(artifact_store, &format!("artifactStores.{}.member", super::shown(region)), found);
     }
     for (s, stage) in declaration.stages.iter().enumerate() {
-        found.name(StageName::new(stage.name.as_str()), format_args!("stages[{s}].name"));
+        found.name(StageName::new(stage.name.as_str()), format_args!("stages.{s}.member.name", s = s + 1));
         for (a, declared) in stage.actions.iter().enumerate() {
-            action(declared, &format!("stages[{s}].actions[{a}]"), found);
+            action(declared, &place(s, a), found);
         }
     }
     variables(declaration, found);
     count(declaration.triggers.as_ref().map(Vec::len), 0..=limits::VARIABLES, "triggers", found);
     for (t, declared) in declaration.triggers.iter().flatten().enumerate() {
-        trigger(declared, &format!("triggers[{t}].gitConfiguration"), found);
+        trigger(declared, &format!("triggers.{t}.member.gitConfiguration", t = t + 1), found);
         one_of(
             Some(&declared.provider_type),
             &["CodeStarSourceConnection"],
-            format_args!("triggers[{t}].providerType"),
+            format_args!("triggers.{t}.member.providerType", t = t + 1),
             found,
         );
     }
@@ -78,18 +78,30 @@ fn action(action: &ActionDeclaration, path: &str, found: &mut Findings) {
         found.name(Namespace::new(namespace.as_str()), format_args!("{path}.namespace"));
     }
     for (i, artifact) in action.input_artifacts.iter().flatten().enumerate() {
-        found.name(ArtifactName::new(artifact.name.as_str()), format_args!("{path}.inputArtifacts[{i}].name"));
+        found.name(
+            ArtifactName::new(artifact.name.as_str()),
+            format_args!("{path}.inputArtifacts.{i}.member.name", i = i + 1),
+        );
     }
     for (o, artifact) in action.output_artifacts.iter().flatten().enumerate() {
-        found.name(ArtifactName::new(artifact.name.as_str()), format_args!("{path}.outputArtifacts[{o}].name"));
-        texts(artifact.files.as_deref(), 1..=10, 1..=128, &format!("{path}.outputArtifacts[{o}].files"), found);
+        found.name(
+            ArtifactName::new(artifact.name.as_str()),
+            format_args!("{path}.outputArtifacts.{o}.member.name", o = o + 1),
+        );
+        texts(
+            artifact.files.as_deref(),
+            1..=10,
+            1..=128,
+            &format!("{path}.outputArtifacts.{o}.member.files", o = o + 1),
+            found,
+        );
     }
     texts(action.commands.as_deref(), 1..=50, 1..=1000, &format!("{path}.commands"), found);
     texts(action.output_variables.as_deref(), 1..=15, 1..=128, &format!("{path}.outputVariables"), found);
     let environment = action.environment_variables.as_ref();
     count(environment.map(Vec::len), 1..=10, format_args!("{path}.environmentVariables"), found);
     for (v, variable) in environment.into_iter().flatten().enumerate() {
-        let path = format!("{path}.environmentVariables[{v}]");
+        let path = format!("{path}.environmentVariables.{v}.member", v = v + 1);
         if !consists_of(&variable.name, 1..=128, b"_") {
             found.constraint(
                 format_args!("{path}.name"),
@@ -132,12 +144,22 @@ fn variables(declaration: &Declaration, found: &mut Findings) {
     for (v, variable) in declaration.variables.iter().flatten().enumerate() {
         if !is_key(&variable.name) {
             found.constraint(
-                format_args!("variables[{v}].name"),
+                format_args!("variables.{v}.member.name", v = v + 1),
                 "a variable's name must have 1 to 128 letters, digits, @, - and _",
             );
         }
-        length(variable.default_value.as_deref(), 1..=1000, format_args!("variables[{v}].defaultValue"), found);
-        length(variable.description.as_deref(), 0..=200, format_args!("variables[{v}].description"), found);
+        length(
+            variable.default_value.as_deref(),
+            1..=1000,
+            format_args!("variables.{v}.member.defaultValue", v = v + 1),
+            found,
+        );
+        length(
+            variable.description.as_deref(),
+            0..=200,
+            format_args!("variables.{v}.member.description", v = v + 1),
+            found,
+        );
     }
 }
 
@@ -146,17 +168,19 @@ fn trigger(trigger: &TriggerDeclaration, path: &str, found: &mut Findings) {
     found.name(ActionName::new(git.source_action_name.as_str()), format_args!("{path}.sourceActionName"));
     count(git.push.as_ref().map(Vec::len), 1..=3, format_args!("{path}.push"), found);
     for (p, push) in git.push.iter().flatten().enumerate() {
-        patterns(push.tags.as_ref(), &format!("{path}.push[{p}].tags"), found);
-        patterns(push.branches.as_ref(), &format!("{path}.push[{p}].branches"), found);
-        patterns(push.file_paths.as_ref(), &format!("{path}.push[{p}].filePaths"), found);
+        let path = format!("{path}.push.{p}.member", p = p + 1);
+        patterns(push.tags.as_ref(), &format!("{path}.tags"), found);
+        patterns(push.branches.as_ref(), &format!("{path}.branches"), found);
+        patterns(push.file_paths.as_ref(), &format!("{path}.filePaths"), found);
     }
     count(git.pull_request.as_ref().map(Vec::len), 1..=3, format_args!("{path}.pullRequest"), found);
     for (p, request) in git.pull_request.iter().flatten().enumerate() {
-        patterns(request.branches.as_ref(), &format!("{path}.pullRequest[{p}].branches"), found);
-        patterns(request.file_paths.as_ref(), &format!("{path}.pullRequest[{p}].filePaths"), found);
-        count(request.events.as_ref().map(Vec::len), 1..=3, format_args!("{path}.pullRequest[{p}].events"), found);
+        let path = format!("{path}.pullRequest.{p}.member", p = p + 1);
+        patterns(request.branches.as_ref(), &format!("{path}.branches"), found);
+        patterns(request.file_paths.as_ref(), &format!("{path}.filePaths"), found);
+        count(request.events.as_ref().map(Vec::len), 1..=3, format_args!("{path}.events"), found);
         for (e, event) in request.events.iter().flatten().enumerate() {
-            let path = format_args!("{path}.pullRequest[{p}].events[{e}]");
+            let path = format_args!("{path}.events.{e}.member", e = e + 1);
             one_of(Some(event), &["OPEN", "UPDATED", "CLOSED"], path, found);
         }
     }
@@ -177,7 +201,7 @@ pub(super) fn texts(
 ) {
     count(list.map(<[String]>::len), items, path, found);
     for (n, text) in list.into_iter().flatten().enumerate() {
-        length(Some(text), characters.clone(), format_args!("{path}[{n}]"), found);
+        length(Some(text), characters.clone(), format_args!("{path}.{n}.member", n = n + 1), found);
     }
 }
 

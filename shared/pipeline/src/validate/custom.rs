@@ -1,7 +1,7 @@
 //! Actions of the account's own types, and of third parties', against their definitions. Source: CodePipeline API,
 //! `CreateCustomActionType`, `ActionConfigurationProperty`, `ArtifactDetails`.
 
-use super::{Findings, shown};
+use super::{Findings, missing_key, place, shown, unavailable, unknown_key};
 use crate::catalogue;
 use crate::custom::{Counts, Terms, Types};
 use crate::declaration::{ActionDeclaration, Declaration};
@@ -20,22 +20,14 @@ pub(super) fn check(declaration: &Declaration, types: &Types, found: &mut Findin
         if !theirs {
             continue;
         }
-        let path = format!("stages[{s}].actions[{a}]");
+        let path = place(s, a);
         match types.find(id) {
             Some(terms) => {
                 artifacts(action, terms, &path, found);
                 configuration(action, terms, &path, found);
             }
             None => {
-                let message = format!(
-                    "ActionType (Category: '{}', Provider: '{}', Owner: '{}', Version: '{}') in action '{}' is not available",
-                    shown(&id.category),
-                    shown(&id.provider),
-                    shown(id.owner.as_deref().unwrap_or_default()),
-                    shown(id.version.as_deref().unwrap_or_default()),
-                    shown(&action.name)
-                );
-                found.add(Kind::InvalidActionDeclaration, format_args!("{path}.actionTypeId"), message);
+                found.add(Kind::InvalidActionDeclaration, format_args!("{path}.actionTypeId"), unavailable(action));
             }
         }
     }
@@ -59,8 +51,7 @@ fn configuration(action: &ActionDeclaration, terms: &Terms, path: &str, found: &
         let at = format_args!("{path}.configuration.{}", shown(key));
         let term = terms.properties.iter().find(|term| term.name == *key);
         if term.is_none() && !is_client(terms, key) {
-            let message = format!("the configuration of action {name} has the unknown key {}", shown(key));
-            found.add(Kind::InvalidActionDeclaration, at, message);
+            found.add(Kind::InvalidActionDeclaration, at, unknown_key(&name, key));
         }
         if terms.is_secret(key) && value == MASK {
             let message = format!("the configuration of action {name} has {MASK} for a secret that is not known yet");
@@ -76,7 +67,7 @@ fn configuration(action: &ActionDeclaration, terms: &Terms, path: &str, found: &
     }
     for term in terms.properties.iter().filter(|term| term.required) {
         if !action.configuration.as_ref().is_some_and(|configuration| configuration.contains_key(&term.name)) {
-            let message = format!("the configuration of action {name} lacks the key {}", shown(&term.name));
+            let message = missing_key(&name, &shown(&term.name));
             found.add(Kind::InvalidActionDeclaration, format_args!("{path}.configuration"), message);
         }
     }

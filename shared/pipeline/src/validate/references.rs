@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::conditions::{self, Placed};
-use super::{Findings, run_order, shown};
+use super::{Findings, place, run_order, shown};
 use crate::declaration::Declaration;
 use crate::invalid::Kind;
 use crate::variables::{CODEPIPELINE, VARIABLES, references};
@@ -17,26 +17,39 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
     for (s, a, action) in super::actions(declaration) {
         for (key, value) in action.configuration.iter().flatten() {
             for reference in references(value) {
-                let wrong = match reference.namespace.as_str() {
-                    CODEPIPELINE => None,
+                let refers = |why: &str| format!("action {} refers to {reference}: {why}", shown(&action.name));
+                let (kind, message) = match reference.namespace.as_str() {
+                    CODEPIPELINE => continue,
                     VARIABLES if s == 0 => {
-                        Some((Kind::InvalidStructure, "source actions cannot use pipeline-level variables"))
+                        (Kind::InvalidStructure, refers("source actions cannot use pipeline-level variables"))
                     }
-                    VARIABLES if variables.contains(reference.key.as_str()) => None,
-                    VARIABLES => Some((Kind::InvalidStructure, "the pipeline declares no such variable")),
+                    VARIABLES if variables.contains(reference.key.as_str()) => continue,
+                    VARIABLES => (Kind::InvalidStructure, refers("the pipeline declares no such variable")),
                     namespace => match namespaces.get(namespace) {
-                        None => Some((Kind::InvalidActionDeclaration, "no action has this namespace")),
-                        Some(owner) if *owner < (s, run_order(action)) => None,
+                        Some(owner) if *owner < (s, run_order(action)) => continue,
                         Some(_) => {
-                            Some((Kind::InvalidActionDeclaration, "the action with this namespace does not run before"))
+                            let why = "the action with this namespace does not run before";
+                            (Kind::InvalidActionDeclaration, refers(why))
+                        }
+                        None => {
+                            let stage = &declaration.stages[s].name;
+                            let message = format!(
+                                "Valid format for a pipeline execution variable reference is a namespace and a key \
+                                 separated by a period (.). The following pipeline execution variables are referencing a \
+                                 namespace that does not exist. StageName=[{}], ActionName=[{}], \
+                                 ActionConfigurationKey=[{}], VariableReferenceText=[{}.{}]",
+                                shown(stage),
+                                shown(&action.name),
+                                shown(key),
+                                reference.namespace,
+                                reference.key
+                            );
+                            (Kind::InvalidActionDeclaration, message)
                         }
                     },
                 };
-                if let Some((kind, why)) = wrong {
-                    let message = format!("action {} refers to {}: {why}", shown(&action.name), reference);
-                    let path = format_args!("stages[{s}].actions[{a}].configuration.{}", shown(key));
-                    found.add(kind, path, message);
-                }
+                let path = format_args!("{}.configuration.{}", place(s, a), shown(key));
+                found.add(kind, path, message);
             }
         }
     }
@@ -80,19 +93,25 @@ fn namespaces<'a>(declaration: &'a Declaration, found: &mut Findings) -> HashMap
     let mut owners = HashMap::new();
     for (s, a, action) in super::actions(declaration) {
         let Some(namespace) = action.namespace.as_deref() else { continue };
-        let mut wrong = |why: &str| {
+        let reserved = namespace == CODEPIPELINE || namespace == VARIABLES;
+        let taken = [(reserved, "is reserved"), (artifacts.contains(namespace), "is the name of an artifact")];
+        for (_, why) in taken.iter().filter(|(wrong, _)| *wrong) {
             let message = format!("the namespace {} of action {} {why}", shown(namespace), shown(&action.name));
-            found.add(Kind::InvalidActionDeclaration, format_args!("stages[{s}].actions[{a}].namespace"), message);
-        };
-        if namespace == CODEPIPELINE || namespace == VARIABLES {
-            wrong("is reserved");
-        }
-        if artifacts.contains(namespace) {
-            wrong("is the name of an artifact");
+            found.add(Kind::InvalidActionDeclaration, format_args!("{}.namespace", place(s, a)), message);
         }
         match owners.entry(namespace) {
             Entry::Vacant(free) => _ = free.insert((s, run_order(action))),
-            Entry::Occupied(_) => wrong("belongs to another action as well"),
+            Entry::Occupied(_) => {
+                let stage = &declaration.stages[s].name;
+                let message = format!(
+                    "Namespaces must be unique across the pipeline definition. The following occur more than once in the \
+                     pipeline. StageName=[{}], ActionName=[{}], Namespace=[{}]",
+                    shown(stage),
+                    shown(&action.name),
+                    shown(namespace)
+                );
+                found.add(Kind::InvalidActionDeclaration, format_args!("{}.namespace", place(s, a)), message);
+            }
         }
     }
     owners

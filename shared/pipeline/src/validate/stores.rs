@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Findings, conditions, shown};
+use super::{Findings, conditions, place, shown};
 use crate::declaration::Declaration;
 use crate::invalid::Kind;
 
@@ -25,11 +25,17 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
     }
 }
 
-const SEVERAL_REGIONS: &str =
-    "actions in more than one region need artifactStores, with a store for each region, in place of artifactStore";
+const SEVERAL_REGIONS: &str = "Your pipeline contains actions in more than one region. Use 'pipeline.artifactStores' instead of \
+     'pipeline.artifactStore' to declare an artifact store, such as an artifact bucket, for each region where you have an \
+     action.";
 
 fn missing(region: &str, found: &mut Findings) {
-    found.constraint("artifactStores", format!("there is no artifact store for the region {}", shown(region)));
+    let message = format!(
+        "Your pipeline must have an artifact store, such as an artifact bucket, for each region where you have an action. \
+         The following region is missing in 'pipeline.artifactStores': {}.",
+        shown(region)
+    );
+    found.constraint("artifactStores", message);
 }
 
 /// The regions that need a store: those of actions, and those of rules that read artifacts.
@@ -57,7 +63,7 @@ pub(super) fn check_home(declaration: &Declaration, home: &str, found: &mut Find
                 "action {} cannot run in another region: source actions, third-party and custom actions run in the pipeline's",
                 shown(&action.name)
             );
-            found.add(Kind::InvalidActionDeclaration, format_args!("stages[{s}].actions[{a}].region"), message);
+            found.add(Kind::InvalidActionDeclaration, format_args!("{}.region", place(s, a)), message);
         }
     }
 }

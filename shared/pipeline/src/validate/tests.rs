@@ -27,11 +27,16 @@ fn changed(changes: &[(&str, Value)]) -> Declaration {
     serde_json::from_value(json).unwrap()
 }
 
+/// Where a violation is, in the pipeline.
+fn place(violation: &Violation) -> String {
+    violation.path.strip_prefix("pipeline.").unwrap().to_owned()
+}
+
 #[track_caller]
 fn found(changes: &[(&str, Value)]) -> Vec<(Kind, String)> {
     let invalid = Pipeline::try_from(changed(changes)).expect_err("this breaks a rule");
-    let found: Vec<_> = invalid.violations().map(|violation| (violation.kind, violation.path.clone())).collect();
-    assert_eq!(found[0], (invalid.first().kind, invalid.first().path.clone()));
+    let found: Vec<_> = invalid.violations().map(|violation| (violation.kind, place(violation))).collect();
+    assert_eq!(found[0], (invalid.first().kind, place(invalid.first())));
     for violation in invalid.violations() {
         assert!(violation.message.len() > 10, "{violation}");
         assert!(
@@ -42,7 +47,7 @@ fn found(changes: &[(&str, Value)]) -> Vec<(Kind, String)> {
     found
 }
 
-/// Exactly one violation, of this kind, at this place.
+/// Exactly one violation, of this kind, at this place of the pipeline.
 #[track_caller]
 fn refused(kind: Kind, path: &str, changes: &[(&str, Value)]) {
     assert_eq!(found(changes), [(kind, path.to_owned())]);
@@ -97,7 +102,7 @@ fn the_example_is_valid_and_round_trips() {
 fn an_empty_declaration_reports_everything() {
     let invalid = Pipeline::try_from(Declaration::default()).unwrap_err();
     let paths: Vec<_> = invalid.violations().map(|violation| violation.path.as_str()).collect();
-    assert_eq!(paths, ["name", "roleArn", "stages", "artifactStore"]);
+    assert_eq!(paths, ["pipeline.name", "pipeline.roleArn", "pipeline.stages", "pipeline.artifactStore"]);
 }
 
 #[test]
@@ -113,10 +118,10 @@ fn several_errors_are_all_reported() {
         paths,
         [
             "name",
-            "stages[1].actions[0].runOrder",
-            "stages[1].actions[0].configuration.Nonsense",
-            "stages[0].actions[0].namespace",
-            "stages[1].actions[0].configuration.ObjectKey"
+            "stages.2.member.actions.1.member.runOrder",
+            "stages.2.member.actions.1.member.configuration.Nonsense",
+            "stages.1.member.actions.1.member.namespace",
+            "stages.2.member.actions.1.member.configuration.ObjectKey"
         ]
     );
 }
@@ -132,31 +137,35 @@ fn the_version_is_ignored() {
 fn names_have_their_patterns() {
     refused(Validation, "name", &[("/name", json!("with space"))]);
     refused(Validation, "name", &[("/name", json!("x".repeat(101)))]);
-    refused(Validation, "stages[1].name", &[("/stages/1/name", json!("a/b"))]);
-    refused(Validation, "stages[1].actions[0].name", &[(&at(DEPLOY, "name"), json!(""))]);
+    refused(Validation, "stages.2.member.name", &[("/stages/1/name", json!("a/b"))]);
+    refused(Validation, "stages.2.member.actions.1.member.name", &[(&at(DEPLOY, "name"), json!(""))]);
     let unnamed = json!([{"name": "a.b"}]);
     let mut action = lambda("Check", 1);
     action["outputArtifacts"] = unnamed;
-    refused(Validation, "stages[1].actions[1].outputArtifacts[0].name", &[("/stages/1/actions/-", action)]);
+    refused(
+        Validation,
+        "stages.2.member.actions.2.member.outputArtifacts.1.member.name",
+        &[("/stages/1/actions/-", action)],
+    );
 }
 
 #[test]
 fn an_input_artifact_has_its_pattern() {
     let all = found(&[(&at(DEPLOY, "inputArtifacts/0/name"), json!("a b"))]);
-    assert_eq!(all[0], (Validation, "stages[1].actions[0].inputArtifacts[0].name".to_owned()));
+    assert_eq!(all[0], (Validation, "stages.2.member.actions.1.member.inputArtifacts.1.member.name".to_owned()));
 }
 
 #[test]
 fn role_arns_have_their_form() {
     refused(Validation, "roleArn", &[("/roleArn", json!("arn:aws:iam::1:role/x"))]);
-    refused(Validation, "stages[1].actions[0].roleArn", &[(&at(DEPLOY, "roleArn"), json!("role"))]);
+    refused(Validation, "stages.2.member.actions.1.member.roleArn", &[(&at(DEPLOY, "roleArn"), json!("role"))]);
     accepted(&[(&at(DEPLOY, "roleArn"), json!("arn:aws-cn:iam::111122223333:role/a/b"))]);
 }
 
 #[test]
 fn run_order_is_1_to_999() {
-    refused(Validation, "stages[0].actions[0].runOrder", &[(&at(SOURCE, "runOrder"), json!(0))]);
-    refused(Validation, "stages[0].actions[0].runOrder", &[(&at(SOURCE, "runOrder"), json!(1000))]);
+    refused(Validation, "stages.1.member.actions.1.member.runOrder", &[(&at(SOURCE, "runOrder"), json!(0))]);
+    refused(Validation, "stages.1.member.actions.1.member.runOrder", &[(&at(SOURCE, "runOrder"), json!(1000))]);
     accepted(&[(&at(SOURCE, "runOrder"), json!(999)), (&at(DEPLOY, "runOrder"), json!(1))]);
 }
 
@@ -172,7 +181,7 @@ fn an_action_type_has_four_parts() {
     let mut without = id("Deploy", "AWS", "S3", "1");
     without.as_object_mut().unwrap().remove("owner");
     let all = found(&[(&at(DEPLOY, "actionTypeId"), without)]);
-    assert_eq!(all[0], (Validation, "stages[1].actions[0].actionTypeId.owner".to_owned()));
+    assert_eq!(all[0], (Validation, "stages.2.member.actions.1.member.actionTypeId.owner".to_owned()));
     let all = found(&[(&at(DEPLOY, "actionTypeId"), id("Deploy", "Me", "S 3", "1.0"))]);
     let paths: Vec<_> = all.iter().map(|(_, path)| path.rsplit('.').next().unwrap()).collect();
     assert_eq!(paths[..3], ["provider", "owner", "version"]);
@@ -196,17 +205,21 @@ fn a_pipeline_has_50_stages_at_most() {
 
 #[test]
 fn a_stage_has_1_to_50_actions() {
-    refused(InvalidStageDeclaration, "stages[1].actions", &[("/stages/1/actions", json!([]))]);
+    refused(InvalidStageDeclaration, "stages.2.member.actions", &[("/stages/1/actions", json!([]))]);
     let action = |n: usize| json!({"name": format!("A{n}"), "actionTypeId": id("Approval", "AWS", "Manual", "1")});
     let mut changes: Vec<(&str, Value)> = (0..49).map(|n| ("/stages/1/actions/-", action(n))).collect();
     accepted(&changes);
     changes.push(("/stages/1/actions/-", action(49)));
-    refused(InvalidStageDeclaration, "stages[1].actions", &changes);
+    refused(InvalidStageDeclaration, "stages.2.member.actions", &changes);
 }
 
 #[test]
 fn the_first_stage_holds_sources_only() {
-    refused(InvalidStructure, "stages[0].actions[1].actionTypeId.category", &[("/stages/0/actions/-", approval())]);
+    refused(
+        InvalidStructure,
+        "stages.1.member.actions.2.member.actionTypeId.category",
+        &[("/stages/0/actions/-", approval())],
+    );
 }
 
 #[test]
@@ -214,19 +227,23 @@ fn other_stages_hold_no_sources() {
     let mut source = serde_json::to_value(example()).unwrap()["stages"][0]["actions"][0].clone();
     source["outputArtifacts"][0]["name"] = json!("Other");
     source["namespace"] = json!("Other2");
-    refused(InvalidStructure, "stages[1].actions[1].actionTypeId.category", &[("/stages/1/actions/-", source)]);
+    refused(
+        InvalidStructure,
+        "stages.2.member.actions.2.member.actionTypeId.category",
+        &[("/stages/1/actions/-", source)],
+    );
 }
 
 #[test]
 fn stage_names_are_unique() {
-    refused(InvalidStageDeclaration, "stages[1].name", &[("/stages/1/name", json!("Source"))]);
+    refused(InvalidStageDeclaration, "stages.2.member.name", &[("/stages/1/name", json!("Source"))]);
 }
 
 #[test]
 fn action_names_are_unique_in_their_stage_only() {
     refused(
         InvalidActionDeclaration,
-        "stages[1].actions[2].name",
+        "stages.2.member.actions.3.member.name",
         &[("/stages/1/actions/-", approval()), ("/stages/1/actions/-", approval())],
     );
     accepted(&[(&at(DEPLOY, "name"), json!("Fetch"))]);
@@ -240,17 +257,12 @@ fn modes_variables_and_conditions_need_v2() {
     accepted(std::slice::from_ref(&v1));
     accepted(&[("/pipelineType", Value::Null)]);
     refused(InvalidStructure, "executionMode", &[v1.clone(), ("/executionMode", json!("QUEUED"))]);
-    refused(
-        InvalidStructure,
-        "executionMode",
-        &[("/pipelineType", Value::Null), ("/executionMode", json!("PARALLEL"))],
-    );
     refused(InvalidStructure, "variables", &[v1.clone(), ("/variables", json!([{"name": "a"}]))]);
     for condition in ["onFailure", "onSuccess", "beforeEntry"] {
         let rules = json!({"conditions": [{"result": "FAIL", "rules": []}]});
         let value = if condition == "onFailure" { json!({"result": "ROLLBACK"}) } else { rules };
         let all = found(&[v1.clone(), (&format!("/stages/1/{condition}"), value)]);
-        assert!(all.contains(&(InvalidStageDeclaration, format!("stages[1].{condition}"))), "{all:?}");
+        assert!(all.contains(&(InvalidStageDeclaration, format!("stages.2.member.{condition}"))), "{all:?}");
     }
     let all = found(&[
         v1,
@@ -263,12 +275,33 @@ fn modes_variables_and_conditions_need_v2() {
 }
 
 #[test]
+fn a_declaration_without_a_type_is_of_v2_by_its_parts() {
+    let untyped = ("/pipelineType", Value::Null);
+    assert_eq!(accepted(std::slice::from_ref(&untyped)).kind(), PipelineType::V1);
+    let invoke = json!({"name": "Next", "actionTypeId": id("Invoke", "AWS", "CodePipeline", "1"),
+        "configuration": {"PipelineName": "next"}});
+    for part in [
+        ("/executionMode", json!("QUEUED")),
+        ("/executionMode", json!("PARALLEL")),
+        ("/variables", json!([{"name": "a"}])),
+        ("/stages/1/onFailure", json!({"result": "ROLLBACK"})),
+        ("/stages/1/actions/-", invoke),
+    ] {
+        assert_eq!(accepted(&[untyped.clone(), part.clone()]).kind(), PipelineType::V2, "{part:?}");
+    }
+    accepted(&[untyped.clone(), ("/executionMode", json!("SUPERSEDED")), ("/variables", json!([]))]);
+    let (source, trigger) = (connection(), push(json!({"tags": {"includes": ["v*"]}})));
+    let pipeline = accepted(&[untyped, ("/stages/0/actions/-", source), ("/triggers", json!([trigger]))]);
+    assert_eq!(pipeline.kind(), PipelineType::V2);
+}
+
+#[test]
 fn some_action_types_need_v2() {
     let invoke = json!({"name": "Next", "actionTypeId": id("Invoke", "AWS", "CodePipeline", "1"), "configuration": {"PipelineName": "next"}});
     accepted(&[("/stages/1/actions/-", invoke.clone())]);
     refused(
         InvalidActionDeclaration,
-        "stages[1].actions[1].actionTypeId",
+        "stages.2.member.actions.2.member.actionTypeId",
         &[("/pipelineType", json!("V1")), ("/stages/1/actions/-", invoke)],
     );
 }
@@ -285,7 +318,11 @@ fn a_trigger_names_a_connection() {
         json!([{"providerType": "CodeStarSourceConnection", "gitConfiguration": {"sourceActionName": action,
             "push": [{"branches": {"includes": ["main"]}}]}}])
     };
-    refused(InvalidStructure, "triggers[0].gitConfiguration.sourceActionName", &[("/triggers", trigger("Fetch"))]);
+    refused(
+        InvalidStructure,
+        "triggers.1.member.gitConfiguration.sourceActionName",
+        &[("/triggers", trigger("Fetch"))],
+    );
     let source = json!({"name": "Git", "actionTypeId": id("Source", "AWS", "CodeStarSourceConnection", "1"),
         "configuration": {"ConnectionArn": "arn", "FullRepositoryId": "a/b", "BranchName": "main"},
         "outputArtifacts": [{"name": "Code"}]});
@@ -294,18 +331,180 @@ fn a_trigger_names_a_connection() {
     wide[0]["gitConfiguration"]["push"][0]["branches"]["includes"] = json!(vec!["x"; 9]);
     refused(
         Validation,
-        "triggers[0].gitConfiguration.push[0].branches.includes",
+        "triggers.1.member.gitConfiguration.push.1.member.branches.includes",
         &[("/stages/0/actions/-", source), ("/triggers", wide)],
     );
+}
+
+/// A source action that reads a repository through a connection.
+fn connection() -> Value {
+    json!({"name": "Git", "actionTypeId": id("Source", "AWS", "CodeStarSourceConnection", "1"),
+        "configuration": {"ConnectionArn": "arn", "FullRepositoryId": "a/b", "BranchName": "main"},
+        "outputArtifacts": [{"name": "Code"}]})
+}
+
+/// A trigger of it with one filter on pushes.
+fn push(filter: Value) -> Value {
+    json!({"providerType": "CodeStarSourceConnection",
+        "gitConfiguration": {"sourceActionName": "Git", "push": [filter]}})
+}
+
+#[test]
+fn a_push_filter_on_tags_stands_alone() {
+    let patterns = json!({"includes": ["main"]});
+    let with = |filter: Value| [("/stages/0/actions/-", connection()), ("/triggers", json!([push(filter)]))];
+    for mixed in [
+        json!({"tags": patterns, "branches": patterns}),
+        json!({"tags": patterns, "filePaths": patterns}),
+        json!({"tags": patterns, "branches": patterns, "filePaths": patterns}),
+    ] {
+        let invalid = Pipeline::try_from(changed(&with(mixed.clone()))).unwrap_err();
+        assert_eq!(invalid.first().kind, InvalidStructure);
+        assert_eq!(invalid.first().path, "pipeline.triggers.1.member.gitConfiguration.push.1.member");
+        assert!(invalid.first().message.ends_with("Make sure to choose valid filter combinations."));
+        let mut requests = push(mixed);
+        requests["gitConfiguration"]["pullRequest"] = json!([{"branches": patterns}]);
+        accepted(&[("/stages/0/actions/-", connection()), ("/triggers", json!([requests]))]);
+    }
+    for alone in [json!({"tags": patterns}), json!({"branches": patterns, "filePaths": patterns})] {
+        accepted(&with(alone));
+    }
+}
+
+#[test]
+fn a_source_action_has_one_trigger() {
+    let filter = json!({"branches": {"includes": ["main"]}});
+    refused(
+        InvalidStructure,
+        "triggers.2.member.gitConfiguration.sourceActionName",
+        &[("/stages/0/actions/-", connection()), ("/triggers", json!([push(filter.clone()), push(filter)]))],
+    );
+}
+
+#[test]
+fn a_connection_that_detects_changes_has_a_trigger_by_default() {
+    let source = |detect: Option<&str>| {
+        let mut source = connection();
+        if let Some(detect) = detect {
+            source["configuration"]["DetectChanges"] = json!(detect);
+        }
+        ("/stages/0/actions/-", source)
+    };
+    for detect in [None, Some("true")] {
+        let triggers = accepted(&[source(detect)]).triggers();
+        let shown =
+            json!([{"providerType": "CodeStarSourceConnection", "gitConfiguration": {"sourceActionName": "Git"}}]);
+        assert_eq!(serde_json::to_value(triggers).unwrap(), shown);
+        let v1 = accepted(&[("/pipelineType", json!("V1")), source(detect)]);
+        assert_eq!(v1.triggers(), []);
+    }
+    assert_eq!(accepted(&[source(Some("false"))]).triggers(), []);
+    assert_eq!(accepted(&[]).triggers(), [], "an S3 source has none");
+    let declared = json!([push(json!({"branches": {"includes": ["main"]}}))]);
+    let own = accepted(&[source(None), ("/triggers", declared.clone())]);
+    assert_eq!(serde_json::to_value(own.triggers()).unwrap(), declared);
 }
 
 // Actions and the catalogue.
 
 #[test]
+fn what_a_declaration_shows_to_be_wrong_is_refused_with_it() {
+    let configuration = |action: &str, key: &str| at(action, &format!("configuration/{key}"));
+    refused(
+        InvalidActionDeclaration,
+        "stages.2.member.actions.1.member.configuration.Extract",
+        &[(&configuration(DEPLOY, "Extract"), json!("maybe"))],
+    );
+    refused(
+        InvalidActionDeclaration,
+        "stages.2.member.actions.1.member.configuration.CannedACL",
+        &[(&configuration(DEPLOY, "CannedACL"), json!("everybody"))],
+    );
+    refused(
+        InvalidActionDeclaration,
+        "stages.1.member.actions.1.member.configuration.PollForSourceChanges",
+        &[(&configuration(SOURCE, "PollForSourceChanges"), json!("never"))],
+    );
+    accepted(&[(&configuration(DEPLOY, "Extract"), json!("False"))]);
+    accepted(&[(&configuration(DEPLOY, "Extract"), json!("#{Source.ETag}"))]);
+}
+
+#[test]
+fn an_object_that_is_not_extracted_needs_a_key() {
+    let key = at(DEPLOY, "configuration/ObjectKey");
+    let extract = at(DEPLOY, "configuration/Extract");
+    refused(InvalidActionDeclaration, "stages.2.member.actions.1.member.configuration", &[(&key, Value::Null)]);
+    accepted(&[(&key, Value::Null), (&extract, json!("true"))]);
+    accepted(&[(&key, Value::Null), (&extract, json!("#{Source.ETag}"))]);
+}
+
+#[test]
+fn an_input_from_a_file_needs_its_path_and_an_artifact() {
+    let step = |configuration: Value, inputs: Value| {
+        json!({"name": "Load", "actionTypeId": id("Invoke", "AWS", "StepFunctions", "1"),
+            "configuration": configuration, "inputArtifacts": inputs})
+    };
+    let app = json!([{"name": "App"}]);
+    let file = json!({"StateMachineArn": "arn", "InputType": "FilePath", "Input": "a.json"});
+    accepted(&[("/stages/1/actions/-", step(file.clone(), app.clone()))]);
+    let place = "stages.2.member.actions.2.member";
+    refused(
+        InvalidActionDeclaration,
+        &format!("{place}.inputArtifacts"),
+        &[("/stages/1/actions/-", step(file, json!([])))],
+    );
+    let pathless = json!({"StateMachineArn": "arn", "InputType": "FilePath"});
+    refused(
+        InvalidActionDeclaration,
+        &format!("{place}.configuration"),
+        &[("/stages/1/actions/-", step(pathless, app))],
+    );
+    let other = json!({"StateMachineArn": "arn", "InputType": "Url"});
+    refused(
+        InvalidActionDeclaration,
+        &format!("{place}.configuration.InputType"),
+        &[("/stages/1/actions/-", step(other, json!([])))],
+    );
+}
+
+#[test]
+fn messages_that_tools_match_are_aws_s() {
+    let message = |changes: &[(&str, Value)]| Pipeline::try_from(changed(changes)).unwrap_err().first().message.clone();
+    let key = at(DEPLOY, "configuration/BucketName");
+    assert_eq!(
+        message(&[(&key, Value::Null)]),
+        "Action configuration for action 'Publish' is missing required configuration 'BucketName'"
+    );
+    let unknown = at(DEPLOY, "configuration/Nonsense");
+    assert_eq!(
+        message(&[(&unknown, json!("1"))]),
+        "Action configuration for action 'Publish' contains unknown configuration 'Nonsense'"
+    );
+    assert!(message(&[(&at(DEPLOY, "actionTypeId"), id("Deploy", "AWS", "Nonsense", "1"))]).starts_with(
+        "ActionType (Category: 'Deploy', Provider: 'Nonsense', Owner: 'AWS', Version: '1') in action 'Publish' is not \
+             available"
+    ));
+    let v1 = ("/pipelineType", json!("V1"));
+    let variables = ("/variables", json!([{"name": "a"}]));
+    assert_eq!(message(&[v1, variables]), "Pipeline variable can only be used with V2 pipelines");
+    assert_eq!(message(&[("/stages/1/name", json!("Source"))]), "Stage name 'Source' is used more than once");
+    assert_eq!(
+        message(&[(&at(DEPLOY, "configuration/ObjectKey"), json!("#{Later.Key}"))]),
+        "Valid format for a pipeline execution variable reference is a namespace and a key separated by a period (.). The \
+         following pipeline execution variables are referencing a namespace that does not exist. StageName=[Deploy], \
+         ActionName=[Publish], ActionConfigurationKey=[ObjectKey], VariableReferenceText=[Later.Key]"
+    );
+}
+
+#[test]
 fn an_unknown_aws_provider_is_refused() {
     let kind = |category: &str, provider: &str, version: &str| json!({"name": "X", "actionTypeId": id(category, "AWS", provider, version)});
     for wrong in [kind("Deploy", "Nonsense", "1"), kind("Build", "S3", "1"), kind("Approval", "Manual", "2")] {
-        refused(InvalidActionDeclaration, "stages[1].actions[1].actionTypeId", &[("/stages/1/actions/-", wrong)]);
+        refused(
+            InvalidActionDeclaration,
+            "stages.2.member.actions.2.member.actionTypeId",
+            &[("/stages/1/actions/-", wrong)],
+        );
     }
 }
 
@@ -325,37 +524,45 @@ fn custom_types_are_accepted_with_0_to_5_artifacts() {
     };
     let pipeline = accepted(&[("/stages/1/actions/-", custom(5))]);
     assert_eq!(pipeline.stages()[1].actions[1].timeout_minutes(), 24 * 60);
-    refused(InvalidActionDeclaration, "stages[1].actions[1].inputArtifacts", &[("/stages/1/actions/-", custom(6))]);
+    refused(
+        InvalidActionDeclaration,
+        "stages.2.member.actions.2.member.inputArtifacts",
+        &[("/stages/1/actions/-", custom(6))],
+    );
 }
 
 #[test]
 fn a_partner_does_not_own_an_aws_provider() {
     let partner = |provider: &str| json!({"name": "P", "actionTypeId": id("Test", "ThirdParty", provider, "1")});
     accepted(&[("/stages/1/actions/-", partner("Somebody"))]);
-    refused(InvalidActionDeclaration, "stages[1].actions[1].actionTypeId", &[("/stages/1/actions/-", partner("S3"))]);
+    refused(
+        InvalidActionDeclaration,
+        "stages.2.member.actions.2.member.actionTypeId",
+        &[("/stages/1/actions/-", partner("S3"))],
+    );
 }
 
 #[test]
 fn artifact_counts_are_the_providers() {
     refused(
         InvalidActionDeclaration,
-        "stages[1].actions[0].inputArtifacts",
+        "stages.2.member.actions.1.member.inputArtifacts",
         &[(&at(DEPLOY, "inputArtifacts"), json!([]))],
     );
     refused(
         InvalidActionDeclaration,
-        "stages[1].actions[0].outputArtifacts",
+        "stages.2.member.actions.1.member.outputArtifacts",
         &[(&at(DEPLOY, "outputArtifacts"), json!([{"name": "Out"}]))],
     );
     let all = found(&[(&at(SOURCE, "outputArtifacts"), Value::Null)]);
-    assert_eq!(all[0], (InvalidActionDeclaration, "stages[0].actions[0].outputArtifacts".to_owned()));
+    assert_eq!(all[0], (InvalidActionDeclaration, "stages.1.member.actions.1.member.outputArtifacts".to_owned()));
 }
 
 #[test]
 fn an_unknown_configuration_key_is_refused() {
     refused(
         InvalidActionDeclaration,
-        "stages[0].actions[0].configuration.Bucket",
+        "stages.1.member.actions.1.member.configuration.Bucket",
         &[(&at(SOURCE, "configuration/Bucket"), json!("x"))],
     );
 }
@@ -364,10 +571,10 @@ fn an_unknown_configuration_key_is_refused() {
 fn a_required_configuration_key_must_be_there() {
     let all = [(SOURCE, "S3Bucket"), (SOURCE, "S3ObjectKey"), (DEPLOY, "BucketName"), (DEPLOY, "Extract")];
     for (action, key) in all {
-        let stage = usize::from(action == DEPLOY);
+        let stage = 1 + usize::from(action == DEPLOY);
         refused(
             InvalidActionDeclaration,
-            &format!("stages[{stage}].actions[0].configuration"),
+            &format!("stages.{stage}.member.actions.1.member.configuration"),
             &[(&at(action, &format!("configuration/{key}")), Value::Null)],
         );
     }
@@ -377,7 +584,7 @@ fn a_required_configuration_key_must_be_there() {
 
 #[test]
 fn configuration_values_have_1_to_1000_characters() {
-    let path = "stages[1].actions[0].configuration.CacheControl";
+    let path = "stages.2.member.actions.1.member.configuration.CacheControl";
     let key = at(DEPLOY, "configuration/CacheControl");
     refused(Validation, path, &[(&key, json!(""))]);
     refused(Validation, path, &[(&key, json!("x".repeat(1001)))]);
@@ -389,9 +596,13 @@ fn configuration_has_50_keys_of_50_characters_at_most() {
     let custom = |configuration: &Value| json!({"name": "Own", "actionTypeId": id("Test", "Custom", "Mine", "1"), "configuration": configuration});
     let keys = |n: usize| Value::Object((0..n).map(|n| (format!("K{n}"), json!("v"))).collect());
     accepted(&[("/stages/1/actions/-", custom(&keys(50)))]);
-    refused(Validation, "stages[1].actions[1].configuration", &[("/stages/1/actions/-", custom(&keys(51)))]);
+    refused(
+        Validation,
+        "stages.2.member.actions.2.member.configuration",
+        &[("/stages/1/actions/-", custom(&keys(51)))],
+    );
     let long = "k".repeat(51);
-    let path = format!("stages[1].actions[1].configuration.{long}");
+    let path = format!("stages.2.member.actions.2.member.configuration.{long}");
     refused(Validation, &path, &[("/stages/1/actions/-", custom(&json!({long.as_str(): "v"})))]);
 }
 
@@ -407,12 +618,16 @@ fn only_approvals_have_a_time_out_of_5_to_86400_minutes() {
         assert_eq!(pipeline.stages()[1].actions[1].timeout_minutes(), minutes);
     }
     for minutes in [4, 86_401] {
-        refused(Validation, "stages[1].actions[1].timeoutInMinutes", &[("/stages/1/actions/-", with(minutes))]);
+        refused(
+            Validation,
+            "stages.2.member.actions.2.member.timeoutInMinutes",
+            &[("/stages/1/actions/-", with(minutes))],
+        );
     }
     assert_eq!(accepted(&[("/stages/1/actions/-", approval())]).stages()[1].actions[1].timeout_minutes(), 7 * 24 * 60);
     refused(
         InvalidActionDeclaration,
-        "stages[1].actions[0].timeoutInMinutes",
+        "stages.2.member.actions.1.member.timeoutInMinutes",
         &[(&at(DEPLOY, "timeoutInMinutes"), json!(10))],
     );
 }
@@ -427,16 +642,24 @@ fn an_approval_notifies_an_sns_topic() {
     accepted(&with("arn:aws:sns:eu-west-1:111122223333:approvals"));
     accepted(&with("#{Source.VersionId}"));
     for wrong in ["approvals", "arn:aws:sqs:eu-west-1:111122223333:approvals", "arn:aws:sns:eu-west-1::approvals"] {
-        refused(InvalidActionDeclaration, "stages[1].actions[1].configuration.NotificationArn", &with(wrong));
+        refused(
+            InvalidActionDeclaration,
+            "stages.2.member.actions.2.member.configuration.NotificationArn",
+            &with(wrong),
+        );
     }
 }
 
 #[test]
 fn commands_are_for_commands_actions() {
-    refused(InvalidActionDeclaration, "stages[1].actions[0].commands", &[(&at(DEPLOY, "commands"), json!(["ls"]))]);
     refused(
         InvalidActionDeclaration,
-        "stages[0].actions[0].outputArtifacts[0].files",
+        "stages.2.member.actions.1.member.commands",
+        &[(&at(DEPLOY, "commands"), json!(["ls"]))],
+    );
+    refused(
+        InvalidActionDeclaration,
+        "stages.1.member.actions.1.member.outputArtifacts.1.member.files",
         &[(&at(SOURCE, "outputArtifacts/0/files"), json!(["a"]))],
     );
     let commands = |list: Value| {
@@ -446,10 +669,14 @@ fn commands_are_for_commands_actions() {
     accepted(&[("/stages/1/actions/-", commands(json!(["ls"])))]);
     refused(
         InvalidActionDeclaration,
-        "stages[1].actions[1].commands",
+        "stages.2.member.actions.2.member.commands",
         &[("/stages/1/actions/-", commands(Value::Null))],
     );
-    refused(Validation, "stages[1].actions[1].commands", &[("/stages/1/actions/-", commands(json!(vec!["ls"; 51])))]);
+    refused(
+        Validation,
+        "stages.2.member.actions.2.member.commands",
+        &[("/stages/1/actions/-", commands(json!(vec!["ls"; 51])))],
+    );
 }
 
 // Artifacts.
@@ -460,14 +687,14 @@ fn an_artifact_is_made_once() {
     again["outputArtifacts"] = json!([{"name": "App"}]);
     refused(
         InvalidActionDeclaration,
-        "stages[1].actions[1].outputArtifacts[0].name",
+        "stages.2.member.actions.2.member.outputArtifacts.1.member.name",
         &[("/stages/1/actions/-", again)],
     );
 }
 
 #[test]
 fn an_artifact_is_made_before_it_is_read() {
-    let path = "stages[1].actions[0].inputArtifacts[0].name";
+    let path = "stages.2.member.actions.1.member.inputArtifacts.1.member.name";
     refused(InvalidActionDeclaration, path, &[(&at(DEPLOY, "inputArtifacts/0/name"), json!("Nobodys"))]);
     let mut maker = lambda("Make", 2);
     maker["outputArtifacts"] = json!([{"name": "Made"}]);
@@ -534,10 +761,10 @@ fn the_home_region_has_a_store() {
     one.check_home("eu-west-1").unwrap();
     let away = accepted(&[(&at(DEPLOY, "region"), json!("us-west-2"))]);
     away.check_home("us-west-2").unwrap();
-    assert_eq!(away.check_home("eu-west-1").unwrap_err().first().path, "artifactStore");
+    assert_eq!(away.check_home("eu-west-1").unwrap_err().first().path, "pipeline.artifactStore");
     let several = accepted(&[("/artifactStore", Value::Null), ("/artifactStores", json!({"us-west-2": store()}))]);
     several.check_home("us-west-2").unwrap();
-    assert_eq!(several.check_home("eu-west-1").unwrap_err().first().path, "artifactStores");
+    assert_eq!(several.check_home("eu-west-1").unwrap_err().first().path, "pipeline.artifactStores");
 }
 
 #[test]
@@ -548,7 +775,10 @@ fn custom_and_partner_actions_run_at_home() {
         accepted(&[("/artifactStore", Value::Null), ("/artifactStores", stores), ("/stages/1/actions/-", action)])
     };
     for owner in ["Custom", "ThirdParty"] {
-        assert_eq!(away(owner).check_home("eu-west-1").unwrap_err().first().path, "stages[1].actions[1].region");
+        assert_eq!(
+            away(owner).check_home("eu-west-1").unwrap_err().first().path,
+            "pipeline.stages.2.member.actions.2.member.region"
+        );
         away(owner).check_home("us-west-2").unwrap();
     }
     let deploy = accepted(&[
@@ -567,7 +797,7 @@ fn sources_run_at_home() {
         (&at(SOURCE, "region"), json!("us-west-2")),
     ]);
     let invalid = pipeline.check_home("eu-west-1").unwrap_err();
-    assert_eq!(invalid.first().path, "stages[0].actions[0].region");
+    assert_eq!(invalid.first().path, "pipeline.stages.1.member.actions.1.member.region");
     assert_eq!(invalid.first().kind, InvalidActionDeclaration);
 }
 
@@ -578,7 +808,11 @@ fn namespaces_are_unique_and_not_reserved() {
     let mut second = lambda("Check", 1);
     for namespace in ["Source", "codepipeline", "variables", "App"] {
         second["namespace"] = json!(namespace);
-        refused(InvalidActionDeclaration, "stages[1].actions[1].namespace", &[("/stages/1/actions/-", second.clone())]);
+        refused(
+            InvalidActionDeclaration,
+            "stages.2.member.actions.2.member.namespace",
+            &[("/stages/1/actions/-", second.clone())],
+        );
     }
     second["namespace"] = json!("source");
     accepted(&[("/stages/1/actions/-", second)]);
@@ -587,7 +821,7 @@ fn namespaces_are_unique_and_not_reserved() {
 #[test]
 fn a_variable_is_of_an_action_before() {
     let key = at(DEPLOY, "configuration/ObjectKey");
-    let path = "stages[1].actions[0].configuration.ObjectKey";
+    let path = "stages.2.member.actions.1.member.configuration.ObjectKey";
     refused(InvalidActionDeclaration, path, &[(&key, json!("#{Nobody.x}"))]);
     let mut check = lambda("Check", 1);
     check["namespace"] = json!("Check");
@@ -601,11 +835,15 @@ fn a_variable_is_of_an_action_before() {
 fn a_pipeline_variable_is_declared_and_not_for_sources() {
     let key = at(DEPLOY, "configuration/ObjectKey");
     let variables = ("/variables", json!([{"name": "target", "defaultValue": "x"}]));
-    refused(InvalidStructure, "stages[1].actions[0].configuration.ObjectKey", &[(&key, json!("#{variables.target}"))]);
+    refused(
+        InvalidStructure,
+        "stages.2.member.actions.1.member.configuration.ObjectKey",
+        &[(&key, json!("#{variables.target}"))],
+    );
     accepted(&[variables.clone(), (&key, json!("#{variables.target}"))]);
     refused(
         InvalidStructure,
-        "stages[0].actions[0].configuration.S3ObjectKey",
+        "stages.1.member.actions.1.member.configuration.S3ObjectKey",
         &[variables, (&at(SOURCE, "configuration/S3ObjectKey"), json!("#{variables.target}"))],
     );
 }
@@ -615,17 +853,21 @@ fn pipeline_variables_are_unique_50_and_have_their_form() {
     let variables = |n: usize| json!((0..n).map(|n| json!({"name": format!("v{n}")})).collect::<Vec<_>>());
     accepted(&[("/variables", variables(50))]);
     refused(Validation, "variables", &[("/variables", variables(51))]);
-    refused(InvalidStructure, "variables[1].name", &[("/variables", json!([{"name": "a"}, {"name": "a"}]))]);
-    refused(Validation, "variables[0].name", &[("/variables", json!([{"name": "a.b"}]))]);
-    refused(Validation, "variables[0].defaultValue", &[("/variables", json!([{"name": "a", "defaultValue": ""}]))]);
+    refused(InvalidStructure, "variables.2.member.name", &[("/variables", json!([{"name": "a"}, {"name": "a"}]))]);
+    refused(Validation, "variables.1.member.name", &[("/variables", json!([{"name": "a.b"}]))]);
     refused(
         Validation,
-        "variables[0].defaultValue",
+        "variables.1.member.defaultValue",
+        &[("/variables", json!([{"name": "a", "defaultValue": ""}]))],
+    );
+    refused(
+        Validation,
+        "variables.1.member.defaultValue",
         &[("/variables", json!([{"name": "a", "defaultValue": "x".repeat(1001)}]))],
     );
     refused(
         Validation,
-        "variables[0].description",
+        "variables.1.member.description",
         &[("/variables", json!([{"name": "a", "description": "x".repeat(201)}]))],
     );
 }
@@ -639,10 +881,10 @@ fn a_mask_without_a_known_secret_is_refused_and_no_secret_is_in_a_message() {
             "configuration": {"Owner": "o", "Repo": "r", "Branch": "b", "OAuthToken": token}})
     };
     accepted(&[("/stages/0/actions/-", github("token"))]);
-    let path = "stages[0].actions[1].configuration.OAuthToken";
+    let path = "stages.1.member.actions.2.member.configuration.OAuthToken";
     refused(InvalidActionDeclaration, path, &[("/stages/0/actions/-", github("****"))]);
     let long = "s3cr3t".repeat(200);
     let invalid = Pipeline::try_from(changed(&[("/stages/0/actions/-", github(&long))])).unwrap_err();
-    assert_eq!(invalid.first().path, path);
+    assert_eq!(place(invalid.first()), path);
     assert!(!invalid.to_string().contains("s3cr3t"));
 }

@@ -109,7 +109,7 @@ fn placeholders_are_keys_of_the_action_that_are_no_secrets() {
     }
     for (text, word) in [("{branch}", "no configuration key"), ("{Owner}{X}", "{X}"), ("{OAuthToken}", "secret")] {
         let error = check(text).unwrap_err().to_string();
-        assert!(error.contains(word) && error.contains("filters[1]"), "{error}");
+        assert!(error.contains(word) && error.contains("filters.2.member"), "{error}");
     }
 }
 

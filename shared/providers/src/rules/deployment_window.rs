@@ -7,9 +7,8 @@ use async_trait::async_trait;
 use driver::{Outcome, Task};
 use engine::{Progress, Success, Timestamp};
 use jiff::ZonedDateTime;
+use pipeline::schedule::{Cron, time_zone};
 
-use super::cron::Cron;
-use super::zone;
 use crate::configuration::{optional, requested, required};
 use crate::context::ActionContext;
 use crate::error::{JOB_FAILED, ProviderError};
@@ -36,7 +35,7 @@ fn look(task: &Task, now: Timestamp) -> Result<Outcome, ProviderError> {
     let cron = Cron::parse(text).map_err(|why| ProviderError::configuration(format!("Cron is {text:?}: {why}")))?;
     let name = optional(task, "TimeZone").unwrap_or("UTC");
     let zone =
-        zone::find(name).ok_or_else(|| ProviderError::configuration(format!("TimeZone {name:?} is no time zone")))?;
+        time_zone(name).ok_or_else(|| ProviderError::configuration(format!("TimeZone {name:?} is no time zone")))?;
     let from = requested(task).unwrap_or(now).max(now.plus(-LATE)).min(now);
     let from = jiff::Timestamp::from_millisecond(from.0)
         .map_err(|error| ProviderError::failed(JOB_FAILED, error.to_string()))?

@@ -233,7 +233,10 @@ pub async fn refusals_of_operations(case: &Arc<Case>) -> Result<()> {
     assert_eq!(exception!(create(with(&unknown)?)), "InvalidActionDeclarationException");
     let unmade = |it: &mut Value| it["stages"][1]["actions"][0]["inputArtifacts"] = json!([{"name": "Unmade"}]);
     let answer = create(with(&unmade)?).send().await.err().context("an artifact that nobody makes")?;
-    assert!(answer.message().is_some_and(|message| message.contains("stages[1].actions[0]")), "{answer:?}");
+    assert!(
+        answer.message().is_some_and(|message| message.contains("pipeline.stages.2.member.actions.1.member")),
+        "{answer:?}"
+    );
     let nowhere = |it: &mut Value| it["roleArn"] = "arn:aws:s3:::no-role".into();
     assert_eq!(exception!(create(with(&nowhere)?)), "ValidationException");
     let update = api.update_pipeline().pipeline(with(&|it| it["name"] = absent.into())?);

@@ -1,16 +1,21 @@
 //! Conditions and failure results of stages.
 
 use super::*;
-use crate::catalogue::rules;
+use crate::catalogue::{Property, ValueKind, rules};
 
-const RULE: &str = "conditions[0].rules[0]";
+const RULE: &str = "conditions.1.member.rules.1.member";
 
 /// A valid rule of a type, with the artifact that it needs.
 fn rule(provider: &str) -> Value {
     let known = rules::all().iter().find(|known| known.provider == provider).unwrap();
     let keys = known.configuration.iter().filter(|property| property.required);
+    let value = |property: &Property| match property.kind {
+        ValueKind::Cron => json!("0 0 9-17 ? * MON-FRI *"),
+        ValueKind::OneOf(words) => json!(words[0]),
+        _ => json!("1"),
+    };
     let configuration: Value =
-        keys.map(|property| (property.name.to_owned(), json!("1"))).collect::<serde_json::Map<_, _>>().into();
+        keys.map(|property| (property.name.to_owned(), value(property))).collect::<serde_json::Map<_, _>>().into();
     let mut rule = json!({"name": provider, "ruleTypeId": known.id(), "configuration": configuration});
     if known.commands {
         rule["commands"] = json!(["ls"]);
@@ -39,7 +44,7 @@ fn with(mut rule: Value, member: &str, value: Value) -> Value {
 #[track_caller]
 fn wrong(moment: &str, rule: Value, member: &str) {
     let place = format!("/stages/1/{moment}");
-    let path = format!("stages[1].{moment}.{RULE}.{member}");
+    let path = format!("stages.2.member.{moment}.{RULE}.{member}");
     refused(InvalidStageDeclaration, &path, &[(&place, conditions("FAIL", &[rule]))]);
 }
 
@@ -48,10 +53,10 @@ fn conditions_have_their_shape() {
     let entry = "/stages/1/beforeEntry";
     accepted(&[(entry, conditions("FAIL", &[rule("CloudWatchAlarm")]))]);
     let hasty = with(rule("VariableCheck"), "timeoutInMinutes", json!(4));
-    let path = format!("stages[1].beforeEntry.{RULE}.timeoutInMinutes");
+    let path = format!("stages.2.member.beforeEntry.{RULE}.timeoutInMinutes");
     refused(Validation, &path, &[(entry, conditions("FAIL", &[hasty]))]);
-    refused(Validation, "stages[1].onSuccess.conditions", &[("/stages/1/onSuccess", json!({"conditions": []}))]);
-    refused(Validation, "stages[1].onFailure.result", &[("/stages/1/onFailure", json!({"result": "WAIT"}))]);
+    refused(Validation, "stages.2.member.onSuccess.conditions", &[("/stages/1/onSuccess", json!({"conditions": []}))]);
+    refused(Validation, "stages.2.member.onFailure.result", &[("/stages/1/onFailure", json!({"result": "WAIT"}))]);
 }
 
 #[test]
@@ -78,7 +83,11 @@ fn each_condition_has_its_results() {
             if allowed.contains(&result) {
                 accepted(&change);
             } else {
-                refused(InvalidStageDeclaration, &format!("stages[1].{moment}.conditions[0].result"), &change);
+                refused(
+                    InvalidStageDeclaration,
+                    &format!("stages.2.member.{moment}.conditions.1.member.result"),
+                    &change,
+                );
             }
         }
         accepted(&[(&place, json!({"conditions": [{"rules": [rule("LambdaInvoke")]}]}))]);
@@ -87,7 +96,7 @@ fn each_condition_has_its_results() {
     for result in ["ROLLBACK", "RETRY", "FAIL"] {
         accepted(&[(failure, json!({"result": result}))]);
     }
-    refused(InvalidStageDeclaration, "stages[1].onFailure.result", &[(failure, json!({"result": "SKIP"}))]);
+    refused(InvalidStageDeclaration, "stages.2.member.onFailure.result", &[(failure, json!({"result": "SKIP"}))]);
 }
 
 #[test]
@@ -97,7 +106,7 @@ fn only_what_decides_at_once_can_skip_a_stage() {
         if ["LambdaInvoke", "VariableCheck"].contains(&known.provider) {
             accepted(&change);
         } else {
-            let path = format!("stages[1].beforeEntry.{RULE}.ruleTypeId.provider");
+            let path = format!("stages.2.member.beforeEntry.{RULE}.ruleTypeId.provider");
             refused(InvalidStageDeclaration, &path, &change);
         }
     }
@@ -108,13 +117,13 @@ fn a_failure_has_a_result_or_conditions() {
     let failure = "/stages/1/onFailure";
     refused(
         InvalidStageDeclaration,
-        "stages[1].onFailure",
+        "stages.2.member.onFailure",
         &[(failure, json!({"result": "FAIL", "conditions": [{"result": "FAIL"}]}))],
     );
     accepted(&[(failure, json!({"result": "RETRY", "retryConfiguration": {"retryMode": "FAILED_ACTIONS"}}))]);
     refused(
         InvalidStageDeclaration,
-        "stages[1].onFailure.retryConfiguration",
+        "stages.2.member.onFailure.retryConfiguration",
         &[(failure, json!({"result": "ROLLBACK", "retryConfiguration": {"retryMode": "FAILED_ACTIONS"}}))],
     );
 }
@@ -128,7 +137,7 @@ fn a_parallel_pipeline_does_not_roll_back() {
     {
         let change = (format!("/stages/1/{moment}"), value);
         let change = (change.0.as_str(), change.1);
-        refused(InvalidStageDeclaration, &format!("stages[1].{moment}"), &[parallel.clone(), change.clone()]);
+        refused(InvalidStageDeclaration, &format!("stages.2.member.{moment}"), &[parallel.clone(), change.clone()]);
         accepted(&[("/executionMode", json!("QUEUED")), change]);
     }
     accepted(&[parallel, ("/stages/1/onFailure", json!({"result": "RETRY"}))]);
@@ -140,7 +149,7 @@ fn a_rule_is_of_a_known_type() {
     wrong("beforeEntry", of(id("Rule", "AWS", "Weather", "1")), "ruleTypeId");
     wrong("onSuccess", of(id("Rule", "AWS", "VariableCheck", "2")), "ruleTypeId");
     let category = of(id("Invoke", "AWS", "Lambda", "1"));
-    let path = format!("stages[1].onFailure.{RULE}.ruleTypeId.category");
+    let path = format!("stages.2.member.onFailure.{RULE}.ruleTypeId.category");
     refused(Validation, &path, &[("/stages/1/onFailure", conditions("FAIL", &[category]))]);
 }
 
@@ -172,7 +181,7 @@ fn commands_are_for_commands() {
 #[test]
 fn a_condition_s_rules_have_names_of_their_own() {
     let change = [("/stages/1/beforeEntry", conditions("FAIL", &[rule("LambdaInvoke"), rule("LambdaInvoke")]))];
-    refused(InvalidStageDeclaration, "stages[1].beforeEntry.conditions[0].rules[1].name", &change);
+    refused(InvalidStageDeclaration, "stages.2.member.beforeEntry.conditions.1.member.rules.2.member.name", &change);
     accepted(&[
         ("/stages/1/beforeEntry", conditions("FAIL", &[rule("LambdaInvoke")])),
         ("/stages/1/onSuccess", conditions("FAIL", &[rule("LambdaInvoke")])),
@@ -215,7 +224,7 @@ fn what_a_rule_reads_is_made_before_it_runs() {
     ] {
         for (name, namespace, there) in [("Late", "Later", late), ("App", "Source", early), ("None", "None", false)] {
             for (rule, member) in [
-                (artifact(name), "inputArtifacts[0].name"),
+                (artifact(name), "inputArtifacts.1.member.name"),
                 (variable(&format!("#{{{namespace}.Key}}")), "configuration.FunctionName"),
             ] {
                 let at = place(stage, moment);
@@ -223,7 +232,7 @@ fn what_a_rule_reads_is_made_before_it_runs() {
                 if there {
                     accepted(&change);
                 } else {
-                    let path = format!("stages[{stage}].{moment}.{RULE}.{member}");
+                    let path = format!("stages.{}.member.{moment}.{RULE}.{member}", stage + 1);
                     refused(InvalidStageDeclaration, &path, &change);
                 }
             }
@@ -240,7 +249,7 @@ fn a_rule_may_use_pipeline_level_variables_and_the_execution_s_id() {
     let declared = ("/variables", json!([{"name": "Target"}]));
     accepted(&[declared.clone(), ("/stages/1/beforeEntry", check("#{variables.Target}"))]);
     accepted(&[("/stages/0/beforeEntry", check("#{codepipeline.PipelineExecutionId}"))]);
-    let path = format!("stages[1].beforeEntry.{RULE}.configuration.Variable");
+    let path = format!("stages.2.member.beforeEntry.{RULE}.configuration.Variable");
     refused(InvalidStageDeclaration, &path, &[declared, ("/stages/1/beforeEntry", check("#{variables.Other}"))]);
 }
 
@@ -263,4 +272,27 @@ fn a_rule_that_reads_artifacts_elsewhere_needs_a_store_there() {
     assert!(one_store.check_home("eu-west-1").is_err());
     assert!(one_store.check_home("us-west-2").is_ok());
     assert!(accepted(&[elsewhere(rule("CloudWatchAlarm"))]).check_home("eu-west-1").is_ok());
+}
+
+#[test]
+fn what_a_rule_s_declaration_shows_to_be_wrong_is_refused_with_it() {
+    let window = |key: &str, value: &str| {
+        let mut rule = rule("DeploymentWindow");
+        rule["configuration"][key] = json!(value);
+        rule
+    };
+    wrong("beforeEntry", window("Cron", "every day"), "configuration.Cron");
+    wrong("beforeEntry", window("TimeZone", "Mars/Base"), "configuration.TimeZone");
+    let alarm = |key: &str, value: &str| {
+        let mut rule = rule("CloudWatchAlarm");
+        rule["configuration"][key] = json!(value);
+        rule
+    };
+    wrong("onSuccess", alarm("WaitTime", "soon"), "configuration.WaitTime");
+    wrong("onSuccess", alarm("AlarmStates", "ok"), "configuration.AlarmStates");
+    let mut check = rule("VariableCheck");
+    check["configuration"]["Operator"] = json!("GT");
+    wrong("beforeEntry", check, "configuration.Operator");
+    let later = window("TimeZone", "#{codepipeline.PipelineExecutionId}");
+    accepted(&[("/stages/1/beforeEntry", conditions("FAIL", &[later]))]);
 }

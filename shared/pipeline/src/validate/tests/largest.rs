@@ -63,5 +63,5 @@ fn a_pipeline_has_500_actions_at_most() {
     declaration.stages[49].actions.push(extra);
     let invalid = Pipeline::try_from(declaration).unwrap_err();
     let found: Vec<_> = invalid.violations().map(|violation| (violation.kind, violation.path.as_str())).collect();
-    assert_eq!(found, [(InvalidStructure, "stages")]);
+    assert_eq!(found, [(InvalidStructure, "pipeline.stages")]);
 }

@@ -36,13 +36,10 @@ fn rich() -> Declaration {
     ])
 }
 
-/// `/stages/1/name` as `stages[1].name`.
+/// `/stages/1/name` as `stages.2.member.name`.
 fn path(pointer: &str) -> String {
-    pointer[1..]
-        .split('/')
-        .map(|part| if part.parse::<usize>().is_ok() { format!("[{part}]") } else { format!(".{part}") })
-        .collect::<String>()[1..]
-        .to_owned()
+    let part = |part: &str| part.parse::<usize>().map_or_else(|_| part.to_owned(), |n| format!("{}.member", n + 1));
+    pointer[1..].split('/').map(part).collect::<Vec<_>>().join(".")
 }
 
 #[track_caller]
@@ -51,7 +48,7 @@ fn violations(pointer: &str, value: Value) -> Vec<(Kind, String)> {
     *json.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer} is there")) = value;
     match Pipeline::try_from(serde_json::from_value::<Declaration>(json).unwrap()) {
         Ok(_) => Vec::new(),
-        Err(invalid) => invalid.violations().map(|violation| (violation.kind, violation.path.clone())).collect(),
+        Err(invalid) => invalid.violations().map(|violation| (violation.kind, place(violation))).collect(),
     }
 }
 
@@ -130,7 +127,7 @@ fn lists_have_their_sizes() {
         }
         for length in [least - 1, most + 1] {
             let expected = [(Validation, path(&pointer))];
-            assert_eq!(violations(&pointer, json!(vec![&item; length])), expected, "{length} in {pointer}");
+            assert_eq!(shapes(&pointer, json!(vec![&item; length])), expected, "{length} in {pointer}");
         }
     }
     let rules = "/stages/1/onSuccess/conditions/0/rules";
@@ -143,8 +140,8 @@ fn lists_have_their_sizes() {
         assert_eq!(violations(rules, (0..count).map(named).collect()), expected, "{count} rules");
     }
     let trigger = serde_json::to_value(rich()).unwrap()["triggers"][0].clone();
-    assert_eq!(violations("/triggers", json!(vec![&trigger; 50])), []);
-    assert_eq!(violations("/triggers", json!(vec![&trigger; 51])), [(Validation, "triggers".to_owned())]);
+    assert_eq!(shapes("/triggers", json!(vec![&trigger; 50])), []);
+    assert_eq!(shapes("/triggers", json!(vec![&trigger; 51])), [(Validation, "triggers".to_owned())]);
 }
 
 #[test]
@@ -171,9 +168,9 @@ fn enumerations_and_forms_hold() {
         assert_eq!(violations(&pointer, wrong), expected, "{pointer}");
     }
     let unknown = violations("/stages/1/actions/1/actionTypeId/category", json!("Cook"));
-    assert_eq!(unknown[0], (Validation, "stages[1].actions[1].actionTypeId.category".to_owned()));
+    assert_eq!(unknown[0], (Validation, "stages.2.member.actions.2.member.actionTypeId.category".to_owned()));
     let nameless = violations("/triggers/0/gitConfiguration/sourceActionName", json!("a b"));
-    assert_eq!(nameless[0], (Validation, "triggers[0].gitConfiguration.sourceActionName".to_owned()));
+    assert_eq!(nameless[0], (Validation, "triggers.1.member.gitConfiguration.sourceActionName".to_owned()));
     let long = "k".repeat(51);
     let key = shapes(&format!("{rule}/configuration"), json!({long.as_str(): "v"}));
     assert_eq!(key, [(Validation, format!("{}.configuration.{long}", path(rule)))]);

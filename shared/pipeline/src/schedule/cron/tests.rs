@@ -2,7 +2,7 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::*;
-use crate::rules::zone;
+use crate::schedule::time_zone;
 
 fn cron(text: &str) -> Cron {
     Cron::parse(text).unwrap_or_else(|why| panic!("{text}: {why}"))
@@ -143,7 +143,7 @@ fn a_wrong_expression_says_which_field() {
 
 #[test]
 fn a_window_is_in_the_time_of_its_zone() {
-    let zone = zone::find("America/New_York").unwrap();
+    let zone = time_zone("America/New_York").unwrap();
     let window = cron("* * 9-16 ? * MON-FRI");
     let opening = |from: &str| window.next(&time(from, &zone)).unwrap().timestamp().to_string();
     assert_eq!(opening("2026-11-24T08:59:59"), "2026-11-24T14:00:00Z");
@@ -152,7 +152,7 @@ fn a_window_is_in_the_time_of_its_zone() {
 
 #[test]
 fn clocks_that_are_put_forward_or_back_open_no_window_that_they_do_not_show() {
-    let zone = zone::find("America/New_York").unwrap();
+    let zone = time_zone("America/New_York").unwrap();
     // 2:30 does not exist on 8 March 2026, and 1:30 comes twice on 1 November.
     let opening = |expression: &str, from: &str| {
         cron(expression).next(&time(from, &zone)).unwrap().strftime("%Y-%m-%d %H:%M %:z").to_string()
@@ -203,7 +203,7 @@ proptest! {
     #[test]
     fn the_next_opening_is_the_first(expression in any_expression(), from in 1_760_000_000_i64..1_800_000_000) {
         let Ok(window) = Cron::parse(&expression) else { return Ok(()) };
-        let from = jiff::Timestamp::from_second(from).unwrap().to_zoned_datetime(zone::find("Europe/Berlin").unwrap());
+        let from = jiff::Timestamp::from_second(from).unwrap().to_zoned_datetime(time_zone("Europe/Berlin").unwrap());
         let open = |at: &ZonedDateTime| window.on(at.date()) && window.at(at.time());
         let opening = window.next(&from);
         let mut at = from.checked_sub(i64::from(from.second()).seconds()).unwrap();

@@ -18,7 +18,7 @@ const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 /// An expression that is none: which field, and what about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct InvalidCron(String);
+pub struct InvalidCron(String);
 
 impl fmt::Display for InvalidCron {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,7 +28,7 @@ impl fmt::Display for InvalidCron {
 
 /// The minutes in which a window is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cron {
+pub struct Cron {
     minutes: Set,
     hours: Set,
     days: Vec<Day>,
@@ -82,7 +82,7 @@ struct Field<'a> {
 
 impl Cron {
     /// Reads an expression of six or seven fields.
-    pub(super) fn parse(text: &str) -> Result<Self, InvalidCron> {
+    pub fn parse(text: &str) -> Result<Self, InvalidCron> {
         if text.chars().count() > LONGEST {
             return Err(InvalidCron(format!("it has more than {LONGEST} characters")));
         }
@@ -123,7 +123,7 @@ impl Cron {
     }
 
     /// The first minute of the window that has not ended at this time; none when the window never opens again.
-    pub(super) fn next(&self, from: &ZonedDateTime) -> Option<ZonedDateTime> {
+    pub fn next(&self, from: &ZonedDateTime) -> Option<ZonedDateTime> {
         let minute = ZonedDateTimeRound::new().smallest(Unit::Minute).mode(RoundMode::Trunc);
         let mut at = from.round(minute).ok()?;
         let mut date = at.date();

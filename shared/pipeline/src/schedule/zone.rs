@@ -40,7 +40,7 @@ const SHORT: &[(&str, &str)] = &[
 const MOST_HOURS: i8 = 18;
 
 /// The zone of this name, if there is one.
-pub(super) fn find(name: &str) -> Option<TimeZone> {
+pub fn time_zone(name: &str) -> Option<TimeZone> {
     let name = SHORT.iter().find(|(short, _)| *short == name).map_or(name, |(_, zone)| zone);
     match name.strip_prefix("UTC") {
         Some("") => Some(TimeZone::UTC),
@@ -86,7 +86,7 @@ mod tests {
             ("GMT", "2026-01-01T00:00:00+00:00"),
         ] {
             let new_year: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-            let local = new_year.to_zoned_datetime(find(name).unwrap_or_else(|| panic!("{name}")));
+            let local = new_year.to_zoned_datetime(time_zone(name).unwrap_or_else(|| panic!("{name}")));
             assert_eq!(local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(), at_new_year, "{name}");
         }
     }
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn every_abbreviation_is_known() {
         for (short, _) in SHORT {
-            assert!(find(short).is_some(), "{short}");
+            assert!(time_zone(short).is_some(), "{short}");
         }
     }
 
@@ -103,7 +103,7 @@ mod tests {
         for name in
             ["", "XYZ", "Mars/Base", "UTC+5", "UTC+05", "UTC+05:60", "UTC+19:00", "UTC 01:00", "UTC+é1:00", "+01:00"]
         {
-            assert!(find(name).is_none(), "{name}");
+            assert!(time_zone(name).is_none(), "{name}");
         }
     }
 }
