@@ -80,6 +80,8 @@ async fn parameters(
             ("SweepSeconds", "2"),
             ("PollSeconds", "1"),
             ("LogRetentionDays", "1"),
+            // What the aws CLI and boto3 call.
+            ("JsonOnRoot", "true"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned())),
     );

@@ -9,7 +9,7 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use pipeline::PipelineName;
 use runtime::{PassRole, Roles};
 use uuid::Uuid;
-use wire::{ApiError, Input, Operation, Protocol};
+use wire::{ApiError, Exception, Input, Operation, Path, Protocol};
 
 use crate::{
     action_types, actions, approvals, conditions, control, errors, executions, jobs, links, pipelines, revisions,
@@ -28,18 +28,26 @@ pub struct App {
     pub pass_role: PassRole,
     /// The emulator's address, where there is no AWS.
     endpoint: Option<String>,
+    /// Whether `/` is served, on which AWS JSON 1.1 names the operation in a header only.
+    root: bool,
 }
 
 impl App {
     /// The API over this driver, in this account, with these roles, and this to ask who may pass them.
     pub fn new(driver: Driver, account: &str, roles: Roles, pass_role: PassRole) -> Self {
-        Self { driver, account: account.to_owned(), roles, pass_role, endpoint: None }
+        Self { driver, account: account.to_owned(), roles, pass_role, endpoint: None, root: false }
     }
 
     /// The same behind an emulator's address instead of AWS's, if there is one.
     #[must_use]
     pub fn on(self, endpoint: Option<&str>) -> Self {
         Self { endpoint: endpoint.map(ToOwned::to_owned), ..self }
+    }
+
+    /// The same with `/` served or not. There, a policy cannot tell one operation from another.
+    #[must_use]
+    pub fn with_root(self, root: bool) -> Self {
+        Self { root, ..self }
     }
 
     /// The ARN of a pipeline.
@@ -117,7 +125,13 @@ fn delivered(answer: wire::Response, protocol: Protocol, id: &str) -> Response<B
     Response::from_parts(parts, body)
 }
 
-async fn dispatch(app: &App, call: wire::Call, origin: &Origin, body: &[u8]) -> Result<wire::Response, ApiError> {
+async fn dispatch(app: &App, call: wire::Call<'_>, origin: &Origin, body: &[u8]) -> Result<wire::Response, ApiError> {
+    if call.path == Path::Root && !app.root {
+        return Err(Exception::UnknownOperationException.because(
+            "This installation does not serve AWS JSON 1.1 on '/': call the operation on \
+             /service/CodePipeline_20150709/operation/, or set the template's parameter JsonOnRoot.",
+        ));
+    }
     let Origin { caller, base, .. } = origin;
     match call.operation {
         Operation::CreatePipeline => run(call, body, |input| pipelines::create(app, caller, input)).await,
@@ -171,10 +185,13 @@ async fn dispatch(app: &App, call: wire::Call, origin: &Origin, body: &[u8]) -> 
 
 /// Decodes the input, runs the operation, encodes the output.
 async fn run<I: Input, F: Future<Output = Result<I::Output, ApiError>>>(
-    call: wire::Call,
+    call: wire::Call<'_>,
     body: &[u8],
     operation: impl FnOnce(I) -> F,
 ) -> Result<wire::Response, ApiError> {
     let input = wire::decode(call.protocol, body)?;
+    if let Path::Pipeline(pipeline) = call.path {
+        wire::check_pipeline(pipeline, &input)?;
+    }
     Ok(wire::encode(call.protocol, &operation(input).await?))
 }

@@ -36,6 +36,7 @@ pub struct Settings {
     approval_url: Option<String>,
     role_names: String,
     check_pass_role: bool,
+    json_on_root: bool,
     account: Option<String>,
     region: String,
     endpoint_url: Option<String>,
@@ -66,6 +67,13 @@ impl Settings {
                 _ => Err(SettingError::Invalid { variable: name, value, expected }),
             },
         };
+        // Whether a variable has the first of two values; that is what it has where nothing is set.
+        let choice = |name, [first, second]: [&str; 2], expected| match text(name) {
+            None => Ok(true),
+            Some(value) if value == first => Ok(true),
+            Some(value) if value == second => Ok(false),
+            Some(value) => Err(SettingError::Invalid { variable: name, value, expected }),
+        };
         Ok(Self {
             table: text("MILLRACE_TABLE"),
             bus: text("MILLRACE_BUS"),
@@ -74,17 +82,8 @@ impl Settings {
             hmac_key: text("MILLRACE_HMAC_KEY"),
             approval_url: text("MILLRACE_APPROVAL_URL"),
             role_names: text("MILLRACE_ROLE_NAMES").unwrap_or_else(|| "*".to_owned()),
-            check_pass_role: match text("MILLRACE_PASS_ROLE").as_deref() {
-                None | Some("checked") => true,
-                Some("unchecked") => false,
-                Some(value) => {
-                    return Err(SettingError::Invalid {
-                        variable: "MILLRACE_PASS_ROLE",
-                        value: value.to_owned(),
-                        expected: "checked or unchecked",
-                    });
-                }
-            },
+            check_pass_role: choice("MILLRACE_PASS_ROLE", ["checked", "unchecked"], "checked or unchecked")?,
+            json_on_root: !choice("MILLRACE_JSON_ON_ROOT", ["false", "true"], "true or false")?,
             account: text("MILLRACE_ACCOUNT"),
             region: text("AWS_REGION")
                 .or_else(|| text("AWS_DEFAULT_REGION"))
@@ -153,6 +152,12 @@ impl Settings {
         self.check_pass_role
     }
 
+    /// `MILLRACE_JSON_ON_ROOT`: whether the API serves AWS JSON 1.1 on `/`, where a policy cannot tell one operation from
+    /// another.
+    pub fn json_on_root(&self) -> bool {
+        self.json_on_root
+    }
+
     /// `MILLRACE_ACCOUNT`: the account's id, for ARNs.
     ///
     /// # Errors
@@ -208,6 +213,7 @@ mod tests {
         assert_eq!(settings.event_bus(), "default");
         assert_eq!(settings.role_names(), "*");
         assert!(settings.check_pass_role(), "a function that is told nothing checks");
+        assert!(!settings.json_on_root());
         assert_eq!(settings.region(), "eu-west-1");
     }
 

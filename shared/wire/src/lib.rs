@@ -40,12 +40,14 @@ mod json;
 #[macro_use]
 mod operation;
 pub mod page;
+mod pipeline_path;
 mod protocol;
 
 pub use codec::{decode, encode, from_json, to_json};
 pub use error::{ApiError, Exception, allowed};
 pub use operation::{Input, NoSuchOperation, Operation, Shape};
-pub use protocol::{Call, Protocol, route};
+pub use pipeline_path::check_pipeline;
+pub use protocol::{Call, Path, Protocol, route};
 
 /// A whole answer: status, headers, body.
 pub type Response = http::Response<Vec<u8>>;

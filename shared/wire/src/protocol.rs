@@ -15,9 +15,9 @@ const CBOR_TYPE: &str = "application/cbor";
 /// One of the two protocols that the public model names for CodePipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
-    /// AWS JSON 1.1: `X-Amz-Target: CodePipeline_20150709.{Operation}` on `/`, or on the operation's own path.
+    /// AWS JSON 1.1: `X-Amz-Target: CodePipeline_20150709.{Operation}` on `/`, or on a path that names the operation.
     AwsJson11,
-    /// Smithy RPC v2 CBOR on `/service/CodePipeline_20150709/operation/{Operation}`.
+    /// Smithy RPC v2 CBOR on a path that names the operation.
     RpcV2Cbor,
 }
 
@@ -49,13 +49,26 @@ impl Protocol {
     }
 }
 
+/// What a request's path names. Policies allow requests by path, so a path is held against what the request does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path<'a> {
+    /// `/`: nothing. A header names the operation.
+    Root,
+    /// `/service/CodePipeline_20150709/operation/{Operation}`, which Smithy RPC v2 prescribes.
+    Operation,
+    /// `/pipelines/{pipeline}/{Operation}`: the pipeline as well. See [`crate::check_pipeline`].
+    Pipeline(&'a str),
+}
+
 /// What a request calls, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Call {
+pub struct Call<'a> {
     /// How its body is encoded, and how the answer must be.
     pub protocol: Protocol,
     /// What it calls.
     pub operation: Operation,
+    /// What its path names.
+    pub path: Path<'a>,
 }
 
 /// Finds what a request calls. Only the tail of `path` counts, as a stage of API Gateway may stand before it.
@@ -66,12 +79,12 @@ pub struct Call {
 /// # Errors
 /// `UnknownOperationException` when method, path or target name no operation, `UnsupportedMediaTypeException` when the
 /// content type is not the protocol's. Encode them with [`Protocol::of`].
-pub fn route(method: &http::Method, path: &str, headers: &HeaderMap) -> Result<Call, ApiError> {
+pub fn route<'a>(method: &http::Method, path: &'a str, headers: &HeaderMap) -> Result<Call<'a>, ApiError> {
     let unknown = |why: &str| Err(Exception::UnknownOperationException.because(why));
     if method != http::Method::POST {
         return unknown("Operations are called with POST.");
     }
-    let named = operation_in(path)?;
+    let (path, named) = named_in(path)?;
     let protocol = Protocol::of(headers);
     let expected = match protocol {
         Protocol::AwsJson11 => JSON_TYPE,
@@ -107,22 +120,21 @@ pub fn route(method: &http::Method, path: &str, headers: &HeaderMap) -> Result<C
             }
         }
     };
-    Ok(Call { protocol, operation })
+    Ok(Call { protocol, operation, path })
 }
 
-/// The operation that the tail of `path` names, or `None` for a path like `/` or a bare stage, where only a target names
-/// one.
-fn operation_in(path: &str) -> Result<Option<Operation>, ApiError> {
+/// What the tail of `path` names, with the operation, if it names one; none for a path like `/` or a bare stage.
+fn named_in(path: &str) -> Result<(Path<'_>, Option<Operation>), ApiError> {
     let mut tail = path.rsplit('/');
-    let (name, operation, service, word) = (tail.next(), tail.next(), tail.next(), tail.next());
-    if (operation, service, word) == (Some("operation"), Some(SERVICE), Some("service")) {
-        if let Some(Ok(operation)) = name.map(str::parse) {
-            return Ok(Some(operation));
+    let operation = tail.next().unwrap_or_default().parse().ok();
+    match (tail.next(), tail.next(), tail.next(), operation) {
+        (Some("operation"), Some(SERVICE), Some("service"), Some(_)) => Ok((Path::Operation, operation)),
+        (Some(pipeline), Some("pipelines"), Some(_), Some(_)) => Ok((Path::Pipeline(pipeline), operation)),
+        _ if ["/operation/", "/pipelines/"].iter().any(|word| path.contains(word)) => {
+            Err(Exception::UnknownOperationException.because("The path names no operation of CodePipeline_20150709."))
         }
-    } else if !path.contains("/operation/") {
-        return Ok(None);
+        _ => Ok((Path::Root, None)),
     }
-    Err(Exception::UnknownOperationException.because("The path names no operation of CodePipeline_20150709."))
 }
 
 /// The content type without its parameters, when it is one that we know; names are compared without regard to case.
@@ -162,17 +174,20 @@ mod tests {
     fn every_operation_is_found_in_each_form_and_behind_any_stage() {
         for &operation in Operation::ALL {
             let target = json(&format!("CodePipeline_20150709.{operation}"));
-            let by_target = Call { protocol: Protocol::AwsJson11, operation };
+            let by_target = Call { protocol: Protocol::AwsJson11, operation, path: Path::Root };
             for root in ["", "/", "/prod", "/restapis/abc123/prod/_user_request_/", "/_aws/execute-api/abc123/prod/"] {
                 assert_eq!(route(&Method::POST, root, &target), Ok(by_target), "{root}");
             }
             for prefix in ["", "/prod", "/restapis/abc123/prod/_user_request_"] {
                 let path = format!("{prefix}{PATH}{operation}");
-                let by_path = Call { protocol: Protocol::RpcV2Cbor, operation };
-                assert_eq!(route(&Method::POST, &path, &cbor()), Ok(by_path), "{path}");
-                assert_eq!(route(&Method::POST, &path, &target), Ok(by_target), "{path}");
-                let bare = headers(&[("content-type", "Application/X-Amz-Json-1.1; charset=utf-8")]);
-                assert_eq!(route(&Method::POST, &path, &bare), Ok(by_target), "{path}");
+                let of_a_pipeline = format!("{prefix}/pipelines/release/{operation}");
+                for (path, named) in [(path, Path::Operation), (of_a_pipeline, Path::Pipeline("release"))] {
+                    let call = |protocol| Ok(Call { protocol, operation, path: named });
+                    assert_eq!(route(&Method::POST, &path, &cbor()), call(Protocol::RpcV2Cbor), "{path}");
+                    assert_eq!(route(&Method::POST, &path, &target), call(Protocol::AwsJson11), "{path}");
+                    let bare = headers(&[("content-type", "Application/X-Amz-Json-1.1; charset=utf-8")]);
+                    assert_eq!(route(&Method::POST, &path, &bare), call(Protocol::AwsJson11), "{path}");
+                }
             }
         }
     }
@@ -180,7 +195,9 @@ mod tests {
     #[test]
     fn a_target_cannot_get_round_the_path() {
         let target = json("CodePipeline_20150709.DeletePipeline");
-        assert_eq!(refusal(&format!("{PATH}ListPipelines"), &target), Exception::UnknownOperationException);
+        for path in [format!("{PATH}ListPipelines"), "/live/pipelines/release/GetPipeline".to_owned()] {
+            assert_eq!(refusal(&path, &target), Exception::UnknownOperationException);
+        }
     }
 
     #[test]
@@ -195,6 +212,9 @@ mod tests {
             ("/service/CodePipeline_20150709/operation/MakePipeline", cbor()),
             ("/service/CodePipeline_20150709/operation/ListPipelines/", cbor()),
             ("/service/CodeBuild_20161006/operation/ListPipelines", json("CodePipeline_20150709.ListPipelines")),
+            ("/pipelines/release", json("CodePipeline_20150709.ListPipelines")),
+            ("/pipelines/release/MakePipeline", json("CodePipeline_20150709.ListPipelines")),
+            ("/pipelines/release/x/GetPipeline", json("CodePipeline_20150709.GetPipeline")),
             ("/service/CodePipeline_20150709/operation/ListPipelines", headers(&[("content-type", CBOR_TYPE)])),
             (
                 "/service/CodePipeline_20150709/operation/ListPipelines",

@@ -82,7 +82,7 @@ impl World {
             home: REGION.into(),
         });
         let (roles, pass_role) = roles();
-        Self { app: App::new(driver, ACCOUNT, roles, pass_role), outbox }
+        Self { app: App::new(driver, ACCOUNT, roles, pass_role).with_root(true), outbox }
     }
 
     /// Calls an operation as API Gateway passes the call on.

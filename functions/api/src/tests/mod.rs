@@ -140,7 +140,12 @@ impl World {
             policy: Policy::default(),
             home: "eu-west-1".into(),
         });
-        Self { app: Arc::new(App::new(driver, ACCOUNT, sts.roles(), sts.pass_role())), sts, clock, outbox }
+        Self {
+            app: Arc::new(App::new(driver, ACCOUNT, sts.roles(), sts.pass_role()).with_root(true)),
+            sts,
+            clock,
+            outbox,
+        }
     }
 
     /// A client of the API by AWS JSON 1.1.

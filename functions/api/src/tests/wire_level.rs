@@ -98,3 +98,95 @@ async fn unknown_members_are_ignored_as_aws_does() {
     let (status, _) = in_json(&world, "ListPipelines", r#"{"maxResults": 3, "color": "blue"}"#).await;
     assert_eq!(status, 200);
 }
+
+/// Calls an operation on a pipeline's path, in each protocol, and answers the two statuses and the last body as text.
+async fn on_pipeline_path(world: &World, pipeline: &str, operation: &str, body: &Value) -> ([u16; 2], String) {
+    let path = format!("/pipelines/{pipeline}/{operation}");
+    let (json, ..) = deliver(&world.app, &path, &json_headers(operation), body.to_string().as_bytes()).await;
+    let encoded = in_cbor(body);
+    let (cbor, _, answer) = deliver(&world.app, &path, &cbor_headers(), &encoded).await;
+    ([json, cbor], String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// A flat map of texts in CBOR.
+fn in_cbor(body: &Value) -> Vec<u8> {
+    let mut encoder = aws_smithy_cbor::Encoder::new(Vec::new());
+    encoder.begin_map();
+    for (name, value) in body.as_object().unwrap() {
+        encoder.str(name).str(value.as_str().unwrap());
+    }
+    encoder.end();
+    encoder.into_writer()
+}
+
+#[tokio::test]
+async fn a_pipeline_s_path_reaches_that_pipeline_and_no_other() {
+    let world = World::new();
+    for name in ["release", "other"] {
+        world.client().create_pipeline().pipeline(super::release(name, &[])).send().await.unwrap();
+    }
+    for (operation, member) in [("GetPipeline", "name"), ("ListPipelineExecutions", "pipelineName")] {
+        let (statuses, _) = on_pipeline_path(&world, "release", operation, &json!({ member: "release" })).await;
+        assert_eq!(statuses, [200, 200], "{operation}");
+    }
+    for (operation, body) in [
+        ("DeletePipeline", json!({"name": "other"})),
+        ("StartPipelineExecution", json!({"name": "other"})),
+        ("ListPipelineExecutions", json!({"pipelineName": "other"})),
+        ("DeleteWebhook", json!({"name": "release"})),
+        ("ListPipelines", json!({})),
+    ] {
+        let (statuses, answer) = on_pipeline_path(&world, "release", operation, &body).await;
+        assert_eq!(statuses, [400, 400], "{operation}");
+        assert!(answer.contains("ValidationException") && answer.contains("path"), "{operation}: {answer}");
+    }
+    let client = world.client();
+    assert_eq!(client.list_pipelines().send().await.unwrap().pipelines().len(), 2);
+    let runs = client.list_pipeline_executions().pipeline_name("other").send().await.unwrap();
+    assert_eq!(runs.pipeline_execution_summaries().len(), 1, "only the one of its creation");
+}
+
+#[tokio::test]
+async fn an_execution_of_another_pipeline_is_not_reached_through_a_pipeline_s_path() {
+    let world = World::new();
+    let client = world.client();
+    for name in ["release", "other"] {
+        client.create_pipeline().pipeline(super::release(name, &[])).send().await.unwrap();
+    }
+    let runs = client.list_pipeline_executions().pipeline_name("other").send().await.unwrap();
+    let foreign = runs.pipeline_execution_summaries()[0].pipeline_execution_id().unwrap().to_owned();
+    let body = |more: Value| {
+        let mut body = json!({"pipelineName": "release", "pipelineExecutionId": foreign});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    for (operation, body) in [
+        ("GetPipelineExecution", body(json!({}))),
+        ("StopPipelineExecution", body(json!({}))),
+        ("RetryStageExecution", body(json!({"stageName": "Source", "retryMode": "ALL_ACTIONS"}))),
+        ("OverrideStageCondition", body(json!({"stageName": "Source", "conditionType": "BEFORE_ENTRY"}))),
+        (
+            "RollbackStage",
+            json!({"pipelineName": "release", "stageName": "Source", "targetPipelineExecutionId": foreign}),
+        ),
+    ] {
+        let (statuses, answer) = on_pipeline_path(&world, "release", operation, &body).await;
+        assert_eq!(statuses, [400, 400], "{operation}: {answer}");
+    }
+    let found = client.get_pipeline_execution().pipeline_name("other").pipeline_execution_id(&foreign).send().await;
+    let status = found.unwrap().pipeline_execution.unwrap().status;
+    assert_eq!(status, Some(aws_sdk_codepipeline::types::PipelineExecutionStatus::InProgress));
+}
+
+#[tokio::test]
+async fn the_root_is_served_only_where_the_installation_says_so() {
+    let World { app, .. } = World::new();
+    let app = std::sync::Arc::into_inner(app).unwrap().with_root(false);
+    let headers = json_headers("ListPipelines");
+    let (status, _, body) = deliver(&app, "/", &headers, b"{}").await;
+    let body = String::from_utf8_lossy(&body).into_owned();
+    assert_eq!(status, 400);
+    assert!(body.contains("UnknownOperationException") && body.contains("JsonOnRoot"), "{body}");
+    let (status, ..) = deliver(&app, &cbor_path("ListPipelines"), &headers, b"{}").await;
+    assert_eq!(status, 200, "AWS JSON 1.1 on the operation's own path");
+}

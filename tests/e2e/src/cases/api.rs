@@ -88,6 +88,15 @@ pub async fn refusals_in_json(case: &Arc<Case>) -> Result<()> {
     let answer = http::signed(case, "/", &[JSON, ("x-amz-target", &name)], twice.as_bytes()).await?;
     assert!(answer.status == 400 && !answer.text().contains("'a'"), "{}", answer.text());
 
+    // A path that names a pipeline is for that pipeline only.
+    let place = "/pipelines/no-such-pipeline/GetPipeline";
+    for (body, exception) in [
+        (r#"{"name": "no-such-pipeline"}"#, "PipelineNotFoundException"),
+        (r#"{"name": "another"}"#, "ValidationException"),
+    ] {
+        refused(&http::signed(case, place, &[JSON, ("x-amz-target", &name)], body.as_bytes()).await?, 400, exception)?;
+    }
+
     let elsewhere = target("DeletePipeline");
     let unknown: [Wrong<'_>; 5] = [
         ("/", &[JSON, ("x-amz-target", "CodePipeline_20150709.MakePipeline")], 400, "UnknownOperationException"),
