@@ -1,7 +1,7 @@
 """A Lambda runtime executor for LocalStack 4 that needs no container (LAMBDA_RUNTIME_EXECUTOR=process).
 
-One execution environment is one process: the function's own `bootstrap`, as it would run on AWS. It gets its work from
-a Lambda Runtime API of its own, a small HTTP server in this process. It handles one invocation at a time; LocalStack
+One execution environment is one process: the function's own `bootstrap`, as it would run on AWS, or for a Python
+function AWS's runtime interface client under this process's Python. It gets its work from a Lambda Runtime API of its own, a small HTTP server in this process. It handles one invocation at a time; LocalStack
 makes more environments when more are needed. A process that has died while it was idle is replaced without a word.
 """
 
@@ -10,6 +10,7 @@ import json
 import os
 import queue
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -107,8 +108,7 @@ class ProcessExecutor(RuntimeExecutor):
         # Made anew with each process: what still waits for the work of a dead one must not take its successor's.
         self.work, self.ready = queue.Queue(), threading.Event()
         folder = str(self.function_version.config.code.get_unzipped_code_location())
-        bootstrap = os.path.join(folder, "bootstrap")
-        os.chmod(bootstrap, 0o755)
+        command = self.command(folder)
         self.api = RuntimeApi(self)
         environment = {name: str(value) for name, value in env_vars.items()} | {
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self.api.server_port}",
@@ -116,13 +116,22 @@ class ProcessExecutor(RuntimeExecutor):
             "PATH": os.environ["PATH"],
         }
         self.process = subprocess.Popen(
-            [bootstrap], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
         threading.Thread(target=self.follow, args=(self.process, self.ready), daemon=True).start()
         if not self.ready.wait(SECONDS_TO_START) or self.process.poll() is not None:
             self.stop()
-            raise RuntimeError(f"bootstrap ended, or asked for no work within {SECONDS_TO_START} s: {self.get_logs()}")
+            raise RuntimeError(f"{command[0]} ended, or asked for no work within {SECONDS_TO_START} s: {self.get_logs()}")
+
+    def command(self, folder):
+        """What starts the function: its own bootstrap, or AWS's runtime for a handler in Python."""
+        version = self.function_version.config
+        if (version.runtime or "").startswith("python"):
+            return [sys.executable, "-m", "awslambdaric", version.handler]
+        bootstrap = os.path.join(folder, "bootstrap")
+        os.chmod(bootstrap, 0o755)
+        return [bootstrap]
 
     def invoke(self, payload):
         if self.process.poll() is not None:

@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use crate::paths::Paths;
 
+mod dynamodb_local;
 mod localstack;
 mod ministack;
 mod python;
@@ -37,8 +38,8 @@ impl Emulator {
     /// When something is missing on this machine or cannot be installed; the message says what to do.
     pub(crate) fn install(self, paths: &Paths, say: fn(&str)) -> Result<Program> {
         match self {
-            Self::Ministack => ministack::install(paths, say),
-            Self::Localstack => localstack::install(paths, say),
+            Self::Ministack => ministack::program(paths, say),
+            Self::Localstack => localstack::program(paths, say),
         }
     }
 
@@ -49,6 +50,23 @@ impl Emulator {
             Self::Localstack => Duration::from_secs(120),
         }
     }
+}
+
+/// Installs MiniStack under `target/local` unless it is there, and returns the Python that runs it with `-m ministack`: for
+/// tests that need a service of the emulator and no stack.
+///
+/// # Errors
+/// When something is missing on this machine or cannot be installed; the message says what to do.
+pub fn install_ministack() -> Result<PathBuf> {
+    ministack::install(&Paths::new(), |line| eprintln!("{line}"))
+}
+
+/// Installs Amazon's DynamoDB Local under `target/local` unless it is there, and returns the folder of its jar.
+///
+/// # Errors
+/// When something is missing on this machine or cannot be installed; the message says what to do.
+pub fn install_dynamodb_local() -> Result<PathBuf> {
+    dynamodb_local::install(&Paths::new(), |line| eprintln!("{line}"))
 }
 
 /// What to run for an emulator, apart from the instance's own port and folder.

@@ -37,7 +37,7 @@ mod shell;
 mod stack;
 mod trouble;
 
-pub use emulator::Emulator;
+pub use emulator::{Emulator, install_dynamodb_local, install_ministack};
 pub use installation::ARCHITECTURE;
 pub use package::FUNCTIONS;
 pub use sdk::{ACCOUNT, AWAY, HOME, REGIONS};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Paths {
     /// The workspace.
     pub root: PathBuf,
-    /// This crate: plug-in, samples.
+    /// This crate's folder: plug-in, samples, requirements.
     pub source: PathBuf,
     /// `target/local`: everything that `local` makes.
     pub state: PathBuf,
@@ -25,6 +25,11 @@ impl Paths {
     /// The virtual environment of an emulator; all its instances share it.
     pub fn venv(&self, emulator: &str) -> PathBuf {
         self.state.join(format!("venv-{emulator}"))
+    }
+
+    /// The packages of a virtual environment: exact versions with their hashes.
+    pub fn requirements(&self, name: &str) -> PathBuf {
+        self.source.join("requirements").join(format!("{name}.txt"))
     }
 
     /// The folder of one running emulator.

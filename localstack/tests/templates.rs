@@ -287,6 +287,7 @@ fn state_and_artifacts_are_kept_encrypted_and_recoverable() {
     let (_, table) = home.of_type("DynamoDB::Table").next().unwrap();
     assert_eq!(table["SSESpecification"]["SSEEnabled"], true);
     assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
+    assert_eq!(table["DeletionProtectionEnabled"], true);
     let region = region();
     let (name, bucket) = region.of_type("S3::Bucket").next().unwrap();
     let encryption =
@@ -295,8 +296,42 @@ fn state_and_artifacts_are_kept_encrypted_and_recoverable() {
     assert_eq!(target(&encryption["KMSMasterKeyID"]), Some("ArtifactKey"));
     assert!(bucket["PublicAccessBlockConfiguration"].as_mapping().unwrap().values().all(|it| *it == true));
     assert_eq!(bucket["VersioningConfiguration"]["Status"], "Enabled");
-    for kept in [&home.resources["Table"], &region.resources[name], &region.resources["ArtifactKey"]] {
-        assert_eq!(kept["DeletionPolicy"], "Retain");
-        assert_eq!(kept["UpdateReplacePolicy"], "Retain");
+    let keys = [&home, &region]
+        .into_iter()
+        .flat_map(|template| template.of_type("KMS::Key").map(|(key, _)| &template.resources[key]).collect::<Vec<_>>());
+    let kept: Vec<_> = [&home.resources["Table"], &region.resources[name]].into_iter().chain(keys).collect();
+    assert!(kept.len() >= 4, "the table, the bucket and both keys");
+    for resource in kept {
+        assert_eq!(resource["DeletionPolicy"], "Retain");
+        assert_eq!(resource["UpdateReplacePolicy"], "Retain");
+    }
+}
+
+#[test]
+fn queues_and_buckets_are_reached_by_tls_only() {
+    for template in [home(), region()] {
+        for (kind, policy, list) in
+            [("SQS::Queue", "SQS::QueuePolicy", "Queues"), ("S3::Bucket", "S3::BucketPolicy", "Bucket")]
+        {
+            for (name, _) in template.of_type(kind) {
+                let policies: Vec<_> = template
+                    .of_type(policy)
+                    .filter(|(_, it)| match &it[list] {
+                        Value::Sequence(all) => all.iter().any(|each| target(each) == Some(name)),
+                        one => target(one) == Some(name),
+                    })
+                    .collect();
+                // Of two policies of one queue, AWS keeps the last.
+                assert_eq!(policies.len(), 1, "{name} has {} policies", policies.len());
+                let denied = policies[0].1["PolicyDocument"]["Statement"].as_sequence().unwrap().iter().any(|it| {
+                    let resource = it["Resource"].as_sequence().map_or(&it["Resource"], |all| &all[0]);
+                    it["Effect"] == "Deny"
+                        && it["Principal"] == "*"
+                        && it["Condition"]["Bool"]["aws:SecureTransport"] == "false"
+                        && target(resource) == Some(name)
+                });
+                assert!(denied, "{name} takes requests without TLS");
+            }
+        }
     }
 }

@@ -1,18 +1,20 @@
 //! MiniStack, from PyPI, in a virtual environment of the project's own.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use super::{Program, python, scratch};
 use crate::paths::Paths;
 
-/// Behaviour differs between releases; this one is what the tests have seen.
-/// CloudWatch's SDK speaks CBOR, which MiniStack reads with a package that it does not install itself.
-const PINS: &[&str] = &["ministack==1.5.33", "cbor2==6.3.0"];
+/// Installs MiniStack unless it is there; returns the Python that has it.
+pub(super) fn install(paths: &Paths, say: fn(&str)) -> Result<PathBuf> {
+    python::environment(&paths.venv("ministack"), &[paths.requirements("ministack")], None, say)
+}
 
-pub(super) fn install(paths: &Paths, say: fn(&str)) -> Result<Program> {
-    let python = python::environment(&paths.venv("ministack"), PINS, None, say)?;
+pub(super) fn program(paths: &Paths, say: fn(&str)) -> Result<Program> {
     Ok(Program {
-        command: vec![python.into(), "-m".into(), "ministack".into()],
+        command: vec![install(paths, say)?.into(), "-m".into(), "ministack".into()],
         environment: Vec::new(),
         per_instance: |port, folder| {
             vec![

