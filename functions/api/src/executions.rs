@@ -13,7 +13,7 @@ use aws_sdk_codepipeline::types::{
     ArtifactRevision, PipelineExecution, PipelineExecutionStatus, PipelineExecutionSummary, PipelineRollbackMetadata,
     PipelineVariable, ResolvedPipelineVariable, SourceRevision, SourceRevisionOverride, StopExecutionTrigger,
 };
-use driver::StartRequest;
+use driver::{DriveError, StartRequest};
 use engine::{Execution, ExecutionStatus, RevisionOverride, Trigger};
 use pipeline::{ActionName, PipelineName};
 use store::Entity;
@@ -70,12 +70,21 @@ pub async fn get(app: &App, input: GetPipelineExecutionInput) -> Result<GetPipel
     let name = convert::pipeline_name(input.pipeline_name)?;
     let id = control::execution(app, Operation::GetPipelineExecution, &name, input.pipeline_execution_id).await?;
     let execution = app.driver.execution(&name, id).await.map_err(&refusal)?;
+    let summary = summaries(app, &[&execution]).await.map_err(&refusal)?.pop().flatten();
     let mut shown = shown(&execution);
-    // While it goes on, its summary says what it waits for.
-    if execution.status.is_open() {
-        shown.status_summary = Some(app.driver.why(&execution).await.map_err(&refusal)?.join(" "));
-    }
+    shown.status_summary = summary;
     Ok(GetPipelineExecutionOutput::builder().pipeline_execution(shown).build())
+}
+
+/// The status summaries of executions: what those that go on wait for, how the others ended.
+async fn summaries(app: &App, executions: &[&Execution]) -> Result<Vec<Option<String>>, DriveError> {
+    let open: Vec<&Execution> = executions.iter().copied().filter(|execution| execution.status.is_open()).collect();
+    let mut why = if open.is_empty() { Vec::new() } else { app.driver.why(&open).await? }.into_iter();
+    let summary = |execution: &&Execution| match execution.status.is_open() {
+        true => why.next().map(|sentences| sentences.join(" ")),
+        false => execution.summary.clone(),
+    };
+    Ok(executions.iter().map(summary).collect())
 }
 
 fn shown(execution: &Execution) -> PipelineExecution {
@@ -97,7 +106,6 @@ fn shown(execution: &Execution) -> PipelineExecution {
         .pipeline_version(i32::try_from(execution.version).unwrap_or(i32::MAX))
         .pipeline_execution_id(execution.id.to_string())
         .status(status(execution.status))
-        .set_status_summary(execution.summary.clone())
         .set_artifact_revisions(Some(revisions.collect()))
         .set_variables(Some(variables.collect()))
         .trigger(convert::trigger(&execution.trigger))
@@ -137,17 +145,22 @@ pub async fn list(app: &App, input: ListPipelineExecutionsInput) -> Result<ListP
     let after: Option<String> = page::position(operation, &scope, input.next_token.as_deref())?;
     let size = page::size(input.max_results, MOST);
     let found = app.driver.executions(&name, after.as_deref(), size).await.map_err(app.refusal(operation))?;
-    let mut summaries = Vec::with_capacity(found.entities.len());
-    for entity in &found.entities {
-        if let Entity::Execution(execution) = entity {
-            summaries.push(summary(execution)?);
-        }
-    }
+    let executions = found.entities.iter().filter_map(|entity| match entity {
+        Entity::Execution(execution) => Some(execution),
+        _ => None,
+    });
+    let listed = listed(app, &executions.collect::<Vec<_>>()).await?;
     let next = found.next.as_ref().map(|next| page::token(operation, &scope, next)).transpose()?;
     Ok(ListPipelineExecutionsOutput::builder()
-        .set_pipeline_execution_summaries(Some(summaries))
+        .set_pipeline_execution_summaries(Some(listed))
         .set_next_token(next)
         .build())
+}
+
+/// Executions as a page shows them.
+async fn listed(app: &App, executions: &[&Execution]) -> Result<Vec<PipelineExecutionSummary>, ApiError> {
+    let summaries = summaries(app, executions).await.map_err(app.refusal(Operation::ListPipelineExecutions))?;
+    executions.iter().zip(summaries).map(|(execution, said)| summary(execution, said)).collect()
 }
 
 /// A page of those that succeeded in a stage; it may be short, or empty, and have a token all the same.
@@ -163,15 +176,15 @@ async fn succeeded(
     let from = page::position(operation, &scope, token)?;
     let found =
         app.driver.succeeded(name, stage, from, page::size(size, MOST)).await.map_err(app.refusal(operation))?;
-    let summaries = found.executions.iter().map(summary).collect::<Result<_, _>>()?;
+    let listed = listed(app, &found.executions.iter().collect::<Vec<_>>()).await?;
     let next = found.next.as_ref().map(|next| page::token(operation, &scope, next)).transpose()?;
     Ok(ListPipelineExecutionsOutput::builder()
-        .set_pipeline_execution_summaries(Some(summaries))
+        .set_pipeline_execution_summaries(Some(listed))
         .set_next_token(next)
         .build())
 }
 
-fn summary(execution: &Execution) -> Result<PipelineExecutionSummary, ApiError> {
+fn summary(execution: &Execution, said: Option<String>) -> Result<PipelineExecutionSummary, ApiError> {
     let revisions = execution.revisions.iter().map(|found| {
         SourceRevision::builder()
             .action_name(found.action.as_str())
@@ -184,7 +197,7 @@ fn summary(execution: &Execution) -> Result<PipelineExecutionSummary, ApiError> 
     Ok(PipelineExecutionSummary::builder()
         .pipeline_execution_id(execution.id.to_string())
         .status(status(execution.status))
-        .set_status_summary(execution.summary.clone())
+        .set_status_summary(said)
         .start_time(convert::time(execution.started))
         .last_update_time(convert::time(execution.updated))
         .set_source_revisions(Some(revisions.collect::<Result<_, _>>()?))

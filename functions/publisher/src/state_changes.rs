@@ -55,7 +55,7 @@ impl EventReader {
         match record.entities()? {
             Some((old, Entity::Execution(new))) => {
                 let old = old.and_then(|old| if let Entity::Execution(it) = old { Some(it) } else { None });
-                self.execution(&new, &changes::of_execution(old.as_ref(), &new), reads).await
+                Ok(self.execution(&new, &changes::of_execution(old.as_ref(), &new)))
             }
             Some((old, Entity::Stage(new))) => {
                 let old = old.and_then(|old| if let Entity::Stage(it) = old { Some(it) } else { None });
@@ -65,23 +65,15 @@ impl EventReader {
         }
     }
 
-    async fn execution(
-        &self,
-        execution: &Execution,
-        states: &[State],
-        reads: &mut Reads,
-    ) -> anyhow::Result<Vec<StateChange>> {
-        let entered = if states.contains(&State::Failed) { last_stage(execution) } else { None };
-        let found = reads.load(&*self.store, entered.as_slice()).await?.pop();
+    fn execution(&self, execution: &Execution, states: &[State]) -> Vec<StateChange> {
         let builder = EventBuilder {
             execution,
             pipeline: None,
             arn: &self.arn(execution),
             home: &self.home,
             artifacts: &BTreeMap::new(),
-            failed: found.as_deref().and_then(stage_run),
         };
-        Ok(states.iter().map(|state| builder.of_execution(*state)).collect())
+        states.iter().map(|state| builder.of_execution(*state)).collect()
     }
 
     async fn stage(
@@ -105,7 +97,6 @@ impl EventReader {
             arn: &self.arn(execution),
             home: &self.home,
             artifacts: &artifacts,
-            failed: Some(run),
         };
         Ok(changes.iter().map(|change| builder.of_stage(run, change)).collect())
     }
@@ -135,7 +126,7 @@ impl EventReader {
         Ok(pipeline)
     }
 
-    /// Where the inputs of the actions that changed are stored.
+    /// Where the inputs of the actions that began or succeeded are stored: only those events name them.
     async fn artifacts(
         &self,
         pipeline: &Pipeline,
@@ -144,7 +135,8 @@ impl EventReader {
         changes: &[StageChange],
         reads: &mut Reads,
     ) -> anyhow::Result<BTreeMap<ArtifactName, Artifact>> {
-        let changed = |index: usize| changes.iter().any(|it| matches!(it, StageChange::Action(of, _) if *of == index));
+        let named = |change: &StageChange, index: usize| matches!(change, StageChange::Action(of, State::Started | State::Succeeded) if *of == index);
+        let changed = |index: usize| changes.iter().any(|change| named(change, index));
         let declared = pipeline.stages().get(run.stage).map_or(&[][..], |stage| &stage.actions);
         let inputs = declared.iter().enumerate().filter(|(index, _)| changed(*index)).flat_map(|(_, it)| &it.inputs);
         let mut makers: Vec<usize> =
@@ -164,12 +156,6 @@ impl EventReader {
             .flat_map(|action| &action.outputs);
         Ok(made.map(|artifact| (artifact.name.clone(), artifact.clone())).collect())
     }
-}
-
-/// The stage attempt that the execution entered last.
-fn last_stage(execution: &Execution) -> Option<Key> {
-    let mut entered = execution.attempts.iter().enumerate().rev().filter(|(_, attempt)| **attempt > 0);
-    entered.next().map(|(index, attempt)| Key::Stage(execution.id, index, *attempt))
 }
 
 fn stage_run(entity: &Entity) -> Option<&StageRun> {

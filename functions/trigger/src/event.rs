@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use engine::RevisionOverride;
+use pipeline::{ActionName, PipelineName};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -22,9 +24,11 @@ pub enum StartSignal {
     /// Start a pipeline by its name.
     Named {
         /// The pipeline.
-        pipeline: String,
+        pipeline: PipelineName,
         /// Values of its variables.
         variables: BTreeMap<String, String>,
+        /// Revisions of its source actions.
+        overrides: Vec<RevisionOverride>,
         /// Names the event; none: its [`Delivery`] names it.
         token: Option<String>,
         /// What people see as the trigger's detail.
@@ -37,20 +41,18 @@ pub enum StartSignal {
 pub struct Delivery {
     /// The queue's id of the message; of an event that came by itself, the invocation's.
     pub name: String,
-    /// The event.
-    pub event: Value,
+    /// The event as it came.
+    pub body: String,
 }
 
 /// What an invocation brings: messages of the queue, each with an event, or an event by itself.
-pub fn deliveries(invocation: &str, event: Value) -> Vec<Delivery> {
+pub fn deliveries(invocation: &str, event: &Value) -> Vec<Delivery> {
     let Some(records) = event.get("Records").and_then(Value::as_array) else {
-        return vec![Delivery { name: invocation.to_owned(), event }];
+        return vec![Delivery { name: invocation.to_owned(), body: event.to_string() }];
     };
     let delivery = |record: &Value| {
-        let text = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default();
-        // What is no JSON asks for nothing, and is said so when it is read.
-        let event = serde_json::from_str(text("body")).unwrap_or_default();
-        Delivery { name: text("messageId").to_owned(), event }
+        let text = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Delivery { name: text("messageId"), body: text("body") }
     };
     records.iter().map(delivery).collect()
 }
@@ -81,26 +83,40 @@ struct Object {
     sequencer: Option<String>,
 }
 
-/// `{"pipeline": "name", "variables": [{"name": "...", "value": "..."}]}`: the detail of a `Start Pipeline` event, or the
-/// input that a rule of the user's own gives to this function.
+/// The detail of a `Start Pipeline` event, or the input that a rule of the user's own gives to this function. `variables`
+/// and `sourceRevisions` are `StartPipelineExecution`'s own members, which a rule gives to a pipeline as its target on AWS.
+/// Others are refused: one that is misspelled would be lost without anybody knowing.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StartPipeline {
-    pipeline: String,
+    pipeline: PipelineName,
     #[serde(default)]
     variables: Vec<Variable>,
+    #[serde(default)]
+    source_revisions: Vec<SourceRevision>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Variable {
     name: String,
     value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SourceRevision {
+    action_name: ActionName,
+    revision_type: String,
+    revision_value: String,
 }
 
 /// Reads an event.
 ///
 /// # Errors
 /// [`NotUnderstood`], which says what is missing.
-pub fn read(event: &Value) -> Result<StartSignal, NotUnderstood> {
+pub fn read(body: &str) -> Result<StartSignal, NotUnderstood> {
+    let event: Value = serde_json::from_str(body).map_err(|error| NotUnderstood(error.to_string()))?;
     let text = |name: &str| event.get(name).and_then(Value::as_str);
     let detail = || event.get("detail").cloned().unwrap_or_default();
     if text("source") == Some("aws.s3") && text("detail-type") == Some("Object Created") {
@@ -123,9 +139,14 @@ pub fn read(event: &Value) -> Result<StartSignal, NotUnderstood> {
     Ok(StartSignal::Named {
         pipeline: start.pipeline,
         variables: start.variables.into_iter().map(|variable| (variable.name, variable.value)).collect(),
+        overrides: start.source_revisions.into_iter().map(revision).collect(),
         token: text("id").map(|id| format!("event#{id}")),
         detail: source,
     })
+}
+
+fn revision(given: SourceRevision) -> RevisionOverride {
+    RevisionOverride { action: given.action_name, kind: given.revision_type, value: given.revision_value }
 }
 
 #[cfg(test)]
@@ -138,10 +159,10 @@ mod tests {
         let event = json!({"id": "e", "source": "aws.s3"});
         let records = json!({"Records": [
             {"messageId": "m1", "body": event.to_string()}, {"messageId": "m2", "body": "nonsense"}]});
-        let expected =
-            [Delivery { name: "m1".into(), event: event.clone() }, Delivery { name: "m2".into(), event: Value::Null }];
-        assert_eq!(deliveries("i", records), expected);
-        assert_eq!(deliveries("i", event.clone()), [Delivery { name: "i".into(), event }]);
+        let delivery = |name: &str, body: String| Delivery { name: name.into(), body };
+        let expected = [delivery("m1", event.to_string()), delivery("m2", "nonsense".into())];
+        assert_eq!(deliveries("i", &records), expected);
+        assert_eq!(deliveries("i", &event), [delivery("i", event.to_string())]);
     }
 
     #[test]
@@ -149,7 +170,7 @@ mod tests {
         let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": {
             "bucket": {"name": "b"}, "object": {"key": "a/b c.zip", "size": 3, "version-id": "v1", "sequencer": "0"}}});
         assert_eq!(
-            read(&event).unwrap(),
+            read(&event.to_string()).unwrap(),
             StartSignal::Object {
                 bucket: "b".into(),
                 key: "a/b c.zip".into(),
@@ -163,7 +184,7 @@ mod tests {
     fn the_version_is_found_in_an_emulator_s_spelling_too() {
         let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": {
             "bucket": {"name": "b"}, "object": {"key": "k", "versionId": "v2", "sequencer": "17"}}});
-        let StartSignal::Object { version, token, .. } = read(&event).unwrap() else { panic!("an object") };
+        let StartSignal::Object { version, token, .. } = read(&event.to_string()).unwrap() else { panic!("an object") };
         assert_eq!((version.as_deref(), token.as_str()), (Some("v2"), "s3#v2"));
     }
 
@@ -171,31 +192,46 @@ mod tests {
     fn without_versions_the_sequencer_tells_changes_apart() {
         let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": {
             "bucket": {"name": "b"}, "object": {"key": "k", "sequencer": "17"}}});
-        let StartSignal::Object { version, token, .. } = read(&event).unwrap() else { panic!("an object") };
+        let StartSignal::Object { version, token, .. } = read(&event.to_string()).unwrap() else { panic!("an object") };
         assert_eq!((version, token.as_str()), (None, "s3#17"));
     }
 
     #[test]
     fn a_pipeline_is_started_by_name() {
         let event = json!({"id": "e1", "source": "mine", "detail-type": "Start Pipeline", "detail": {
-            "pipeline": "p", "variables": [{"name": "Stage", "value": "beta"}]}});
+            "pipeline": "p", "variables": [{"name": "Stage", "value": "beta"}],
+            "sourceRevisions": [
+                {"actionName": "Fetch", "revisionType": "S3_OBJECT_VERSION_ID", "revisionValue": "v1"}]}});
         let named = StartSignal::Named {
-            pipeline: "p".into(),
+            pipeline: PipelineName::new("p").unwrap(),
             variables: BTreeMap::from([("Stage".into(), "beta".into())]),
+            overrides: vec![RevisionOverride {
+                action: ActionName::new("Fetch").unwrap(),
+                kind: "S3_OBJECT_VERSION_ID".into(),
+                value: "v1".into(),
+            }],
             token: Some("event#e1".into()),
             detail: "mine".into(),
         };
-        assert_eq!(read(&event).unwrap(), named);
-        let input = read(&json!({"pipeline": "p"})).unwrap();
+        assert_eq!(read(&event.to_string()).unwrap(), named);
+        let input = read(&json!({"pipeline": "p"}).to_string()).unwrap();
         assert!(matches!(input, StartSignal::Named { token: None, .. }));
     }
 
     #[test]
-    fn anything_else_is_not_understood() {
-        for event in
-            [json!({}), json!(null), json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {}})]
-        {
-            assert!(read(&event).is_err(), "{event}");
+    fn anything_else_is_not_understood_and_the_reason_names_the_member() {
+        for (event, reason) in [
+            (json!({}), "missing field `pipeline`"),
+            (json!(null), "null"),
+            (json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {}}), "missing field `bucket`"),
+            (json!({"name": "p"}), "unknown field `name`, expected one of `pipeline`"),
+            (json!({"pipeline": "p", "variable": []}), "unknown field `variable`"),
+            (json!({"pipeline": "p", "variables": [{"name": "a"}]}), "missing field `value`"),
+            (json!({"pipeline": "no spaces"}), "pipeline name"),
+        ] {
+            let error = read(&event.to_string()).unwrap_err().to_string();
+            assert!(error.contains(reason), "{event}: {error}");
         }
+        assert!(read("nonsense").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! From what was signal to executions.
+//! From a signal to executions.
 
 use std::collections::BTreeMap;
 
@@ -8,44 +8,45 @@ use pipeline::{ActionName, PipelineName};
 
 use crate::event::StartSignal;
 
-/// Starts what was signal for; an event that comes twice, with the same id or `delivery`, starts nothing again. Answers how
-/// many executions are new.
+/// What came of a signal.
+#[derive(Debug, Default, PartialEq)]
+pub struct Starts {
+    /// How many executions are new.
+    pub new: usize,
+    /// Why others could not be started; another delivery would not help.
+    pub refused: Vec<String>,
+}
+
+/// Starts what a signal asks for; an event that comes twice, with the same id or `delivery`, starts nothing again.
 ///
 /// # Errors
-/// The store's, for which the event is to be delivered again. A pipeline that is not there, or cannot be started with
-/// these variables, is logged: another delivery would not help.
-pub async fn start(driver: &Driver, signal: StartSignal, delivery: &str) -> Result<usize, DriveError> {
-    let mut started = 0;
+/// The store's, for which the event is to be delivered again.
+pub async fn start(driver: &Driver, signal: StartSignal, delivery: &str) -> Result<Starts, DriveError> {
+    let mut starts = Starts::default();
     for request in requests(driver, signal, delivery).await? {
         let pipeline = request.pipeline.clone();
         match driver.start(request).await {
             Ok(it) => {
-                started += usize::from(it.new);
+                starts.new += usize::from(it.new);
                 tracing::info!(%pipeline, execution = %it.execution, new = it.new, "started");
             }
             Err(error @ DriveError::Store(_)) => return Err(error),
-            Err(error) => tracing::error!(%pipeline, %error, "not started"),
+            Err(error) => starts.refused.push(format!("the pipeline {pipeline} was not started: {error}")),
         }
     }
-    Ok(started)
+    Ok(starts)
 }
 
 async fn requests(driver: &Driver, signal: StartSignal, delivery: &str) -> Result<Vec<StartRequest>, DriveError> {
     let trigger = |detail: String| Trigger { kind: "CloudWatchEvent".into(), detail };
     match signal {
-        StartSignal::Named { pipeline, variables, token, detail } => {
-            let Ok(pipeline) = PipelineName::new(pipeline.as_str()) else {
-                tracing::error!(pipeline, "no pipeline can have this name");
-                return Ok(Vec::new());
-            };
-            Ok(vec![StartRequest {
-                pipeline,
-                trigger: trigger(detail),
-                variables,
-                overrides: Vec::new(),
-                client_token: Some(token.unwrap_or_else(|| format!("delivery#{delivery}"))),
-            }])
-        }
+        StartSignal::Named { pipeline, variables, overrides, token, detail } => Ok(vec![StartRequest {
+            pipeline,
+            trigger: trigger(detail),
+            variables,
+            overrides,
+            client_token: Some(token.unwrap_or_else(|| format!("delivery#{delivery}"))),
+        }]),
         StartSignal::Object { bucket, key, version, token } => {
             let mut watchers: BTreeMap<PipelineName, Vec<ActionName>> = BTreeMap::new();
             for (pipeline, action) in driver.watchers(&s3_source(&bucket, &key)).await? {

@@ -370,7 +370,7 @@ pub enum Refusal {
     #[error("the pipeline execution {0} is already being stopped")]
     AlreadyStopping(ExecutionId),
     /// The execution has ended.
-    #[error("the pipeline execution {execution} is {status} and cannot be stopped")]
+    #[error("the pipeline execution {execution} has ended ({status}) and cannot be stopped")]
     NotStoppable {
         /// Which execution.
         execution: ExecutionId,

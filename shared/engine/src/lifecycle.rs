@@ -10,6 +10,7 @@ use crate::state::{
     StageStatus, Waiting,
 };
 use crate::step::Step;
+use crate::why;
 
 /// The stage's last action succeeded, and what must hold then does.
 pub(crate) fn leave_succeeded(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
@@ -31,11 +32,14 @@ pub(crate) fn leave_skipped(step: &mut Step<'_, '_>, next_worker: Option<WorkerI
     go_on(step, &name, next_worker)
 }
 
-/// The execution ends in the stage, which failed.
-pub(crate) fn leave_failed(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
+/// The execution ends in the stage, which failed. `besides` says why nothing else came of the failure, where the
+/// declaration asks for something else.
+pub(crate) fn leave_failed(step: &mut Step<'_, '_>, besides: Option<&str>) -> Result<(), Refusal> {
     let (_, name) = end_stage(step, StageStatus::Failed)?;
     record_revisions(step);
-    end(step, ExecutionStatus::Failed, None, &name)
+    let cause = step.stage().map(why::failure);
+    let summary = cause.into_iter().chain(besides.map(str::to_owned)).collect::<Vec<_>>().join(" ");
+    end(step, ExecutionStatus::Failed, Some(summary), &name)
 }
 
 fn go_on(step: &mut Step<'_, '_>, name: &StageName, next_worker: Option<WorkerId>) -> Result<(), Refusal> {

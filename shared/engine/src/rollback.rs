@@ -15,6 +15,7 @@ use crate::state::{
     Execution, ExecutionStatus, Head, OutboxTask, Position, RollbackTarget, StageLocks, StageRun, StageStatus, Trigger,
 };
 use crate::step::Step;
+use crate::why;
 
 /// What a rollback asks for.
 #[derive(Clone, Debug)]
@@ -140,12 +141,28 @@ pub fn give_up_rollback(
 pub(crate) fn after_failure(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
     let stage = step.stage_cloned()?;
     let (id, version) = (step.execution().id, step.execution().version);
-    if lifecycle::parallel(step) || stage.stage == 0 || step.locks()?.deleted {
-        return lifecycle::leave_failed(step);
-    }
-    let last = step.locks()?.stages.get(&stage.name).and_then(|lock| lock.succeeded);
-    let Some(target) = last.filter(|last| last.version == version && last.execution != id) else {
-        return lifecycle::leave_failed(step);
+    let target = if lifecycle::parallel(step) {
+        Err("executions of mode PARALLEL cannot be rolled back".to_owned())
+    } else if stage.stage == 0 {
+        Err("it is the source stage".to_owned())
+    } else if step.locks()?.deleted {
+        Err("the pipeline has been deleted".to_owned())
+    } else {
+        match step.locks()?.stages.get(&stage.name).and_then(|lock| lock.succeeded) {
+            None => Err("no execution has succeeded in it before".to_owned()),
+            Some(last) if last.execution == id => Err("this execution is the last that succeeded in it".to_owned()),
+            Some(last) if last.version != version => Err(format!(
+                "the last execution that succeeded in it, {}, ran version {} of the pipeline, and this one version {version}",
+                last.execution, last.version
+            )),
+            Some(last) => Ok(last),
+        }
+    };
+    let target = match target {
+        Ok(target) => target,
+        Err(reason) => {
+            return lifecycle::leave_failed(step, Some(&format!("The stage was not rolled back: {reason}.")));
+        }
     };
     let rollback = ExecutionId::from_random(step.random());
     lifecycle::end_stage(step, StageStatus::Failed)?;
@@ -159,7 +176,7 @@ pub(crate) fn after_failure(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
             failed: id,
         });
     })?;
-    let summary = format!("Stage {} failed and goes back to execution {}.", stage.name, target.execution);
+    let summary = format!("{} The stage goes back to execution {}.", why::failure(&stage), target.execution);
     lifecycle::ended(step, ExecutionStatus::Failed, Some(summary));
     Ok(())
 }

@@ -66,7 +66,10 @@ pub(crate) fn after_condition(
     match (kind, met) {
         (ConditionKind::BeforeEntry, true) => after_actions(step, next_worker),
         (ConditionKind::OnSuccess, true) => lifecycle::leave_succeeded(step, next_worker),
-        (ConditionKind::OnFailure, false) => lifecycle::leave_failed(step),
+        (ConditionKind::OnFailure, false) => {
+            let besides = "The failure condition is not met, so its result does not take effect.";
+            lifecycle::leave_failed(step, Some(besides))
+        }
         _ => {
             let pipeline = step.pipeline.clone();
             let result =
@@ -108,7 +111,7 @@ fn retry(
     next_worker: Option<WorkerId>,
 ) -> Result<(), Refusal> {
     if !lifecycle::parallel(step) && step.locks()?.deleted {
-        return lifecycle::leave_failed(step);
+        return lifecycle::leave_failed(step, Some("The stage was not retried: the pipeline has been deleted."));
     }
     if let Some(stage) = step.stage_mut() {
         stage.status = StageStatus::Failed;
@@ -124,7 +127,11 @@ fn failed(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) -> Result<(), 
     let pipeline = step.pipeline.clone();
     let failure = declared(&pipeline, step).and_then(|stage| stage.on_failure.as_ref());
     match failure.filter(|_| step.execution().rollback.is_none()) {
-        None => lifecycle::leave_failed(step),
+        None => {
+            // The declaration asks for something that a rollback does not do.
+            let besides = "Nothing followed by itself: this execution is a rollback.";
+            lifecycle::leave_failed(step, failure.map(|_| besides))
+        }
         Some(failure) => match &failure.condition {
             None => engage(step, failure.result, next_worker),
             Some(condition) => {
@@ -140,7 +147,7 @@ fn failed(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) -> Result<(), 
 /// A result takes effect.
 fn engage(step: &mut Step<'_, '_>, result: StageResult, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
     match result {
-        StageResult::Fail => lifecycle::leave_failed(step),
+        StageResult::Fail => lifecycle::leave_failed(step, None),
         StageResult::Skip => lifecycle::leave_skipped(step, next_worker),
         StageResult::Rollback => rollback::after_failure(step),
         StageResult::Retry => {
@@ -150,7 +157,10 @@ fn engage(step: &mut Step<'_, '_>, result: StageResult, next_worker: Option<Work
             let first = step.stage().is_some_and(|stage| stage.retries.automatic == 0);
             match failure.map(|failure| failure.retry).filter(|_| first) {
                 Some(mode) => retry(step, mode, RetryTrigger::Automatic, next_worker),
-                None => lifecycle::leave_failed(step),
+                None => lifecycle::leave_failed(
+                    step,
+                    Some("The stage was not retried again: one automatic retry is allowed."),
+                ),
             }
         }
     }

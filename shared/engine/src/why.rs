@@ -1,4 +1,4 @@
-//! Why something waits, in words for people.
+//! Why something waits, and why something failed, in words for people.
 
 use jiff::Timestamp as Time;
 use pipeline::{ConditionKind, Pipeline};
@@ -77,14 +77,52 @@ fn in_front(execution: &Execution, pipeline: &Pipeline, locks: &StageLocks, inde
     }
 }
 
-fn of_run(pipeline: &Pipeline, stage: &StageRun, place: u8, run: &ActionRun) -> String {
-    let declared = pipeline.action(stage.stage, place);
-    let what = match ConditionKind::at(place) {
+/// Which of several failures are named in the summary of an execution; of the others it says how many there are.
+const NAMED: usize = 3;
+/// How much of a failure's message the summary of an execution shows, in characters.
+const LONGEST_CAUSE: usize = 500;
+
+/// Why a stage failed: what failed in it, each with its cause.
+pub(crate) fn failure(stage: &StageRun) -> String {
+    let failed: Vec<(u8, &ActionRun)> = stage.runs().filter(|(_, run)| run.status == ActionStatus::Failed).collect();
+    let mut sentences: Vec<String> =
+        failed.iter().take(NAMED).map(|(place, run)| failed_run(stage, *place, run)).collect();
+    let more = failed.len().saturating_sub(NAMED);
+    if more > 0 {
+        sentences.push(format!("{more} more failed."));
+    }
+    if sentences.is_empty() {
+        sentences.push(format!("Stage {} failed.", stage.name));
+    }
+    sentences.join(" ")
+}
+
+fn failed_run(stage: &StageRun, place: u8, run: &ActionRun) -> String {
+    let what = what(stage, place, run);
+    let message = run.error.as_ref().map(|error| error.message.trim_end_matches('.')).unwrap_or_default();
+    if message.is_empty() {
+        return format!("{what} failed.");
+    }
+    let mut shown: String = message.chars().take(LONGEST_CAUSE).collect();
+    if shown.len() < message.len() {
+        shown.push('…');
+    }
+    format!("{what} failed: {shown}.")
+}
+
+/// How sentences call an action or a rule.
+fn what(stage: &StageRun, place: u8, run: &ActionRun) -> String {
+    match ConditionKind::at(place) {
         Some((ConditionKind::BeforeEntry, _)) => format!("Before stage {} is entered, rule {}", stage.name, run.name),
         Some((ConditionKind::OnSuccess, _)) => format!("Before stage {} is left, rule {}", stage.name, run.name),
         Some((ConditionKind::OnFailure, _)) => format!("After the failure of stage {}, rule {}", stage.name, run.name),
         None => format!("Action {} in stage {}", run.name, stage.name),
-    };
+    }
+}
+
+fn of_run(pipeline: &Pipeline, stage: &StageRun, place: u8, run: &ActionRun) -> String {
+    let declared = pipeline.action(stage.stage, place);
+    let what = what(stage, place, run);
     let until =
         run.deadline.map(|deadline| format!("; it fails at {} at the latest", at(deadline))).unwrap_or_default();
     let news = run.summary.as_ref().map(|summary| format!(" ({summary})")).unwrap_or_default();

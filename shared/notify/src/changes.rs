@@ -70,15 +70,24 @@ pub fn of_execution(old: Option<&Execution>, new: &Execution) -> Vec<State> {
         ExecutionStatus::Stopping => State::Stopping,
         ExecutionStatus::Stopped => State::Stopped,
     };
-    // An execution can begin and end in one write.
-    if before.is_none() { vec![State::Started, now] } else { vec![now] }
+    // An execution can begin and end in one write, and what is abandoned stops in one.
+    let started = before.is_none().then_some(State::Started);
+    let stopping = (now == State::Stopped && before != Some(ExecutionStatus::Stopping)).then_some(State::Stopping);
+    started.into_iter().chain(stopping).chain([now]).collect()
 }
 
-/// What happened in a stage attempt, the beginning of the stage before that of its actions, its end after theirs.
+/// What happened in a stage attempt, the beginning of the stage before that of its actions, its end after theirs. A stage
+/// begins with its first action, not with the rules that let the execution enter: of one that is skipped nobody is told, as
+/// CodePipeline's events have no word for it.
 pub fn of_stage(old: Option<&StageRun>, new: &StageRun) -> Vec<StageChange> {
     let mut changes = Vec::new();
-    if old.is_none() {
+    if begun(new) && !old.is_some_and(begun) {
         changes.push(StageChange::Stage(if new.attempt > 1 { State::Resumed } else { State::Started }));
+    }
+    let stopped_at_once = new.status == StageStatus::Stopped
+        && old.is_none_or(|old| !matches!(old.status, StageStatus::Stopping | StageStatus::Stopped));
+    if stopped_at_once {
+        changes.push(StageChange::Stage(State::Stopping));
     }
     for (index, run) in new.actions.iter().enumerate() {
         let before = old.and_then(|old| old.actions.get(index));
@@ -96,13 +105,18 @@ pub fn of_stage(old: Option<&StageRun>, new: &StageRun) -> Vec<StageChange> {
         StageStatus::Cancelled => Some(State::Canceled),
         StageStatus::Stopping => Some(State::Stopping),
         StageStatus::Stopped => Some(State::Stopped),
-        // CodePipeline's events have no word for it.
         StageStatus::Skipped => None,
     };
     if old.is_none_or(|old| old.status != new.status) {
         changes.extend(ended.map(StageChange::Stage));
     }
     changes
+}
+
+/// Whether the attempt has come to its actions, or to an end without them that CodePipeline tells of.
+fn begun(run: &StageRun) -> bool {
+    let waits = matches!(run.status, StageStatus::InProgress | StageStatus::Skipped);
+    !waits || run.actions.iter().any(|action| action.requested.is_some())
 }
 
 fn of_action(old: Option<&ActionRun>, new: &ActionRun, stage: StageStatus) -> Vec<State> {
@@ -141,6 +155,7 @@ mod tests {
             (ExecutionStatus::Failed, State::Failed),
             (ExecutionStatus::Superseded, State::Superseded),
             (ExecutionStatus::Cancelled, State::Canceled),
+            (ExecutionStatus::Stopping, State::Stopping),
         ] {
             let ended = Execution { status, ..new.clone() };
             assert_eq!(of_execution(Some(&new), &ended), [state]);
@@ -148,6 +163,48 @@ mod tests {
             assert_eq!(of_execution(Some(&ended), &ended), []);
             assert_eq!(of_execution(Some(&ended), &new), [State::Resumed]);
         }
+    }
+
+    #[test]
+    fn what_is_abandoned_stops_and_has_stopped_in_one_write() {
+        let running = execution();
+        let stopped = Execution { status: ExecutionStatus::Stopped, ..running.clone() };
+        assert_eq!(of_execution(Some(&running), &stopped), [State::Stopping, State::Stopped]);
+        let stopping = Execution { status: ExecutionStatus::Stopping, ..running };
+        assert_eq!(of_execution(Some(&stopping), &stopped), [State::Stopped]);
+
+        let mut busy = stage();
+        busy.status = StageStatus::InProgress;
+        busy.actions[0].status = ActionStatus::Running;
+        let mut abandoned = busy.clone();
+        abandoned.status = StageStatus::Stopped;
+        abandoned.actions[0].status = ActionStatus::Abandoned;
+        let expected = [
+            StageChange::Stage(State::Stopping),
+            StageChange::Action(0, State::Abandoned),
+            StageChange::Stage(State::Stopped),
+        ];
+        assert_eq!(of_stage(Some(&busy), &abandoned), expected);
+        assert_eq!(of_stage(Some(&abandoned), &abandoned), []);
+    }
+
+    #[test]
+    fn a_stage_begins_with_its_first_action_and_one_that_is_skipped_sends_nothing() {
+        let mut asked = stage();
+        asked.status = StageStatus::InProgress;
+        asked.actions[0].status = ActionStatus::Pending;
+        asked.actions[0].requested = None;
+        assert_eq!(of_stage(None, &asked), [], "its entry condition is asked");
+        let skipped = StageRun { status: StageStatus::Skipped, ..asked.clone() };
+        assert_eq!(of_stage(Some(&asked), &skipped), []);
+        let refused = StageRun { status: StageStatus::Failed, ..asked.clone() };
+        let both = [StageChange::Stage(State::Started), StageChange::Stage(State::Failed)];
+        assert_eq!(of_stage(Some(&asked), &refused), both);
+        let mut entered = asked.clone();
+        entered.actions[0].status = ActionStatus::Requested;
+        entered.actions[0].requested = Some(Timestamp(5));
+        let both = [StageChange::Stage(State::Started), StageChange::Action(0, State::Started)];
+        assert_eq!(of_stage(Some(&asked), &entered), both);
     }
 
     #[test]
@@ -189,9 +246,9 @@ mod tests {
         pending.status = StageStatus::InProgress;
         pending.actions[0].status = ActionStatus::Pending;
         pending.actions[0].requested = None;
-        assert_eq!(of_stage(None, &pending), [StageChange::Stage(State::Started)]);
         let cancelled = StageRun { status: StageStatus::Cancelled, ..pending.clone() };
-        assert_eq!(of_stage(Some(&pending), &cancelled), [StageChange::Stage(State::Canceled)]);
+        let stage_only = [StageChange::Stage(State::Started), StageChange::Stage(State::Canceled)];
+        assert_eq!(of_stage(Some(&pending), &cancelled), stage_only, "nothing of its action");
     }
 
     #[test]

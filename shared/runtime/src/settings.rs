@@ -32,6 +32,7 @@ pub struct Settings {
     bus: Option<String>,
     event_bus: String,
     poll_queue_url: Option<String>,
+    dead_letters_url: Option<String>,
     hmac_key: Option<String>,
     approval_url: Option<String>,
     role_names: String,
@@ -79,6 +80,7 @@ impl Settings {
             bus: text("MILLRACE_BUS"),
             event_bus: text("MILLRACE_EVENT_BUS").unwrap_or_else(|| "default".to_owned()),
             poll_queue_url: text("MILLRACE_POLL_QUEUE_URL"),
+            dead_letters_url: text("MILLRACE_DEAD_LETTERS_URL"),
             hmac_key: text("MILLRACE_HMAC_KEY"),
             approval_url: text("MILLRACE_APPROVAL_URL"),
             role_names: text("MILLRACE_ROLE_NAMES").unwrap_or_else(|| "*".to_owned()),
@@ -122,6 +124,14 @@ impl Settings {
     /// [`SettingError::Missing`].
     pub fn poll_queue_url(&self) -> Result<&str, SettingError> {
         needed(&self.poll_queue_url, "MILLRACE_POLL_QUEUE_URL")
+    }
+
+    /// `MILLRACE_DEAD_LETTERS_URL`: the queue for events that ask for something that cannot be done.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn dead_letters_url(&self) -> Result<&str, SettingError> {
+        needed(&self.dead_letters_url, "MILLRACE_DEAD_LETTERS_URL")
     }
 
     /// `MILLRACE_HMAC_KEY`: the KMS key that signs approval links.

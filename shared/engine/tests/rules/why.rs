@@ -93,3 +93,66 @@ fn a_rule_and_an_end() {
     holds(&one(&env, id), &["waits for nothing", "was stopped", "enough"]);
     assert!(env.apply(id, Command::Sweep).is_err());
 }
+
+/// The summary of an execution that ended.
+fn summary(env: &TestEnvironment, id: engine::ExecutionId) -> String {
+    env.executions[&id].summary.clone().expect("it says how it ended")
+}
+
+#[test]
+fn a_failure_names_stage_action_and_cause() {
+    let actions = &[("A", "StepFunctions", 1), ("B", "StepFunctions", 1)];
+    let mut env = TestEnvironment::new(pipeline(&[("Prod", actions)]));
+    let id = env.start();
+    env.succeed(id, "Fetch");
+    env.fail(id, "A");
+    env.fail(id, "B");
+    let cause = env.run(id, "A").error.as_ref().unwrap().message.clone();
+    holds(&summary(&env, id), &["Action A in stage Prod failed", &cause, "Action B in stage Prod failed"]);
+    holds(&one(&env, id), &["failed at", "Action A in stage Prod failed"]);
+}
+
+#[test]
+fn a_failure_names_the_rule_that_did_not_hold() {
+    let rule = json!({"name": "Check", "configuration": {"FunctionName": "f"},
+        "ruleTypeId": {"category": "Rule", "provider": "LambdaInvoke"}});
+    let mut env = TestEnvironment::new(declared(&[("Test", &[("T", "StepFunctions", 1)])], |it| {
+        it["stages"][1]["beforeEntry"] = json!({"conditions": [{"result": "FAIL", "rules": [rule]}]});
+    }));
+    let id = env.start();
+    env.succeed(id, "Fetch");
+    env.rule(id, "Test", ConditionKind::BeforeEntry, 0, false);
+    holds(&summary(&env, id), &["Before stage Test is entered, rule Check failed"]);
+}
+
+#[test]
+fn a_rollback_that_does_not_follow_says_why() {
+    let mut env = TestEnvironment::new(declared(&[("Test", &[("T", "StepFunctions", 1)])], |it| {
+        it["stages"][1]["onFailure"] = json!({"result": "ROLLBACK"});
+    }));
+    let first = env.start();
+    env.succeed(first, "Fetch");
+    env.fail(first, "T");
+    let expected = "The stage was not rolled back: no execution has succeeded in it before.";
+    holds(&summary(&env, first), &["Action T in stage Test failed", expected]);
+    let good = env.start();
+    env.succeed(good, "Fetch");
+    env.succeed(good, "T");
+    env.head.version = 2;
+    let other = env.start();
+    env.succeed(other, "Fetch");
+    env.fail(other, "T");
+    holds(&summary(&env, other), &["not rolled back", &good.to_string(), "ran version 1"]);
+}
+
+#[test]
+fn a_second_automatic_retry_that_does_not_follow_says_why() {
+    let mut env = TestEnvironment::new(declared(&[("Test", &[("T", "StepFunctions", 1)])], |it| {
+        it["stages"][1]["onFailure"] = json!({"result": "RETRY"});
+    }));
+    let id = env.start();
+    env.succeed(id, "Fetch");
+    env.fail(id, "T");
+    env.fail(id, "T");
+    holds(&summary(&env, id), &["Action T in stage Test failed", "not retried again", "one automatic retry"]);
+}

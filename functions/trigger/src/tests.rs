@@ -1,0 +1,96 @@
+//! What comes of events, over a real driver and the in-memory store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use driver::{Clock, Dispatch, DispatchError, Message, Setup};
+use engine::{Policy, Timestamp, Trigger};
+use pipeline::PipelineName;
+use store::MemoryStore;
+use uuid::Uuid;
+
+use super::*;
+
+struct Still;
+
+#[async_trait]
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp(1_700_000_000_000)
+    }
+
+    fn random(&self) -> Uuid {
+        Uuid::new_v4()
+    }
+
+    async fn sleep(&self, _: Duration) {}
+}
+
+struct Nobody;
+
+#[async_trait]
+impl Dispatch for Nobody {
+    async fn dispatch(&self, _: Vec<(Message, Duration)>) -> Result<(), DispatchError> {
+        Ok(())
+    }
+}
+
+/// A driver that knows the pipeline `release` of the domain's example.
+async fn driver() -> Driver {
+    let driver = Driver::new(Setup {
+        store: Arc::new(MemoryStore::new()),
+        dispatch: Arc::new(Nobody),
+        clock: Arc::new(Still),
+        policy: Policy::default(),
+        home: "eu-west-1".into(),
+    });
+    let trigger = Trigger { kind: "CreatePipeline".into(), detail: String::new() };
+    driver.create_pipeline(pipeline::testing::example(), [].into(), trigger).await.unwrap();
+    driver
+}
+
+fn queued(body: &Value) -> Value {
+    json!({"Records": [{"messageId": "m1", "body": body.to_string()}]})
+}
+
+#[tokio::test]
+async fn a_rule_gives_its_pipeline_source_revisions() {
+    let driver = driver().await;
+    let event = json!({"pipeline": "release", "sourceRevisions": [
+        {"actionName": "Fetch", "revisionType": "S3_OBJECT_VERSION_ID", "revisionValue": "v7"}]});
+    assert_eq!(handle(&driver, &event, "i1").await.unwrap(), Handled { started: 1, refused: vec![] });
+    assert_eq!(handle(&driver, &event, "i1").await.unwrap().started, 0, "the same invocation again");
+    let name = PipelineName::new("release").unwrap();
+    let newest = driver.executions(&name, None, 1).await.unwrap().entities.pop().unwrap();
+    let store::Entity::Execution(execution) = newest else { panic!("{newest:?}") };
+    assert_eq!(execution.overrides[0].value, "v7");
+    assert_eq!(execution.trigger.kind, "CloudWatchEvent");
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_is_refused_with_its_reason() {
+    let driver = driver().await;
+    for (body, reason) in [
+        (json!({"name": "release"}), "unknown field `name`"),
+        (json!({"pipeline": "gone"}), "the pipeline gone was not started"),
+        (json!({"pipeline": "release", "variables": [{"name": "Nothing", "value": "x"}]}), "'Nothing'"),
+        (
+            json!({"pipeline": "release", "sourceRevisions": [
+                {"actionName": "Other", "revisionType": "COMMIT_ID", "revisionValue": "1"}]}),
+            "'Other'",
+        ),
+    ] {
+        let handled = handle(&driver, &queued(&body), "i").await.unwrap();
+        let [refused] = handled.refused.as_slice() else { panic!("{body}: {handled:?}") };
+        assert_eq!((handled.started, refused.body.as_str()), (0, body.to_string().as_str()));
+        assert!(refused.reason.contains(reason), "{}", refused.reason);
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_nobody_watches_is_nothing_to_speak_of() {
+    let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": {
+        "bucket": {"name": "other"}, "object": {"key": "app.zip", "version-id": "v1"}}});
+    assert_eq!(handle(&driver().await, &queued(&event), "i").await.unwrap(), Handled::default());
+}
