@@ -10,9 +10,6 @@ mod handler;
 mod page;
 mod reply;
 #[cfg(test)]
-#[path = "../../../shared/runtime/src/testing.rs"]
-mod testing;
-#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

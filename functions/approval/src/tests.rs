@@ -17,11 +17,11 @@ use notify::{Links, Ticket};
 use pipeline::{Declaration, PipelineName};
 use serde_json::{Value, json};
 use store::{Entity, MemoryStore};
+use testkit::{Answer, Stub};
 use url::Url;
 use uuid::Uuid;
 
 use crate::handler::ApprovalHandler;
-use crate::testing::{Answer, Stub};
 
 const BASE: &str = "https://abc.execute-api.eu-west-1.amazonaws.com/live/approve";
 const EVIL: &str = "<script>alert('x')</script>\"><img src=x onerror=y>";

@@ -7,9 +7,6 @@
 
 mod record;
 mod state_changes;
-#[cfg(test)]
-#[path = "../../../shared/runtime/src/testing.rs"]
-mod testing;
 
 use std::sync::Arc;
 
@@ -65,11 +62,11 @@ mod tests {
     };
     use serde_json::{Value, json};
     use store::{Entity, Expect, Key, Listing, MemoryStore, Page, Store, StoreError, Versioned, Write};
+    use testkit::{Answer as Reply, Stub};
     use uuid::Uuid;
 
     use super::*;
     use crate::state_changes::tests::{declaration, execution, source_run, stage_run};
-    use crate::testing::{Answer as Reply, Stub};
 
     fn image(entity: &Entity) -> Value {
         let body = entity.to_json().unwrap();

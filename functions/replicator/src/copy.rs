@@ -81,10 +81,11 @@ async fn bucket(roles: &Roles, identity: &Identity, region: &str, name: &str) ->
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::aws::Aws;
     use pipeline::ArtifactName;
     use pipeline::declaration::{ArtifactStore, EncryptionKey};
+    use testkit::Aws;
+
+    use super::*;
 
     const HOME: &str = "eu-west-1";
 

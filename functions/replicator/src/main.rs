@@ -4,10 +4,6 @@
 //! copies it itself, so what is lost here is made up for there, and what fails for good is told there.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-#[cfg(test)]
-#[allow(dead_code, reason = "shared with the tests of the providers, which ask for more")]
-#[path = "../../../shared/providers/tests/providers/aws.rs"]
-mod aws;
 mod copy;
 
 use driver::{DriveError, Message};

@@ -159,10 +159,10 @@ impl ApprovalMessage {
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
+    use testkit::{Answer, Stub};
     use uuid::Uuid;
 
     use super::*;
-    use crate::testing::{Answer, Stub};
 
     fn message() -> ApprovalMessage {
         ApprovalMessage {

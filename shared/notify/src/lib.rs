@@ -21,9 +21,6 @@ pub mod changes;
 mod event;
 mod link;
 mod publish;
-#[cfg(test)]
-#[path = "../../runtime/src/testing.rs"]
-mod testing;
 mod time;
 
 pub use approval::{ApprovalMessage, SendError};

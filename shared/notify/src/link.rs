@@ -205,9 +205,9 @@ mod tests {
     use base64::prelude::BASE64_STANDARD;
     use engine::ExecutionId;
     use serde_json::{Value, json};
+    use testkit::{Answer, Stub};
 
     use super::*;
-    use crate::testing::{Answer, Stub};
 
     const BASE: &str = "https://abc.execute-api.eu-west-1.amazonaws.com/live/approve";
     const NOW: Timestamp = Timestamp(1_795_441_779_208);

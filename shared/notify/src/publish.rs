@@ -134,9 +134,9 @@ fn batches(entries: Vec<(usize, PutEventsRequestEntry)>) -> Vec<Vec<(usize, PutE
 mod tests {
     use engine::Timestamp;
     use serde_json::{Value, json};
+    use testkit::{Answer, Stub};
 
     use super::*;
-    use crate::testing::{Answer, Stub};
 
     fn events(count: usize, size: usize) -> Vec<StateChange> {
         let event = |index| StateChange {

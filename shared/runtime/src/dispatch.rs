@@ -120,10 +120,10 @@ fn seconds(delay: Duration) -> i32 {
 mod tests {
     use engine::{ActionId, Artifact, ExecutionId};
     use serde_json::Value;
+    use testkit::{Answer, Stub};
     use uuid::Uuid;
 
     use super::*;
-    use crate::testing::{Answer, Stub};
 
     fn action(index: usize) -> ActionId {
         ExecutionId::from_random(Uuid::from_u128(7)).action(0, index, 1)

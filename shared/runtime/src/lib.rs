@@ -33,8 +33,6 @@ mod pass_role;
 mod roles;
 mod session;
 mod settings;
-#[cfg(test)]
-mod testing;
 mod wiring;
 
 pub use clients::Clients;

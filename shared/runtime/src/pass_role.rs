@@ -241,8 +241,9 @@ fn matches(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use testkit::{Answer, Request, Stub};
+
     use super::*;
-    use crate::testing::{Answer, Request, Stub};
 
     const ACCOUNT: &str = "111122223333";
     const ADA: &str = "arn:aws:iam::111122223333:user/people/ada";

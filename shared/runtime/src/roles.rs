@@ -284,8 +284,9 @@ impl ProvideCredentials for AssumedRole {
 
 #[cfg(test)]
 mod tests {
+    use testkit::{Answer, Stub};
+
     use super::*;
-    use crate::testing::{Answer, Stub};
 
     const ACCOUNT: &str = "123456789012";
     const PIPELINE: &str = "arn:aws:iam::123456789012:role/pipeline";

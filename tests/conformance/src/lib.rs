@@ -16,6 +16,4 @@ pub mod page;
 pub mod protocol;
 pub mod sample;
 pub mod table;
-#[path = "../../../shared/runtime/src/testing.rs"]
-mod testing;
 pub mod world;

@@ -13,11 +13,11 @@ use lambda_http::{Body, IntoResponse};
 use runtime::{Clients, PassRole, Roles, Settings};
 use serde_json::{Value, json};
 use store::MemoryStore;
+use testkit::Stub;
 use uuid::Uuid;
 use wire::{Operation, Protocol};
 
 use crate::protocol;
-use crate::testing::{self, Stub};
 
 /// The account of every world.
 pub const ACCOUNT: &str = "111122223333";
@@ -52,7 +52,7 @@ const ASSUMED: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><Acces
 fn roles() -> (Roles, PassRole) {
     let sts = Stub::new(|request| {
         assert!(request.body.contains("Action=AssumeRole"), "{}", request.body);
-        testing::Answer::ok(ASSUMED)
+        testkit::Answer::ok(ASSUMED)
     });
     let settings = Settings::read(|name| match name {
         "AWS_REGION" => Some(REGION.into()),

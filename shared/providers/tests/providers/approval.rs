@@ -1,9 +1,9 @@
 use driver::{ActionExecutor, Outcome, Task};
 use engine::{ApprovalToken, Progress, Revision};
 use serde_json::Value;
+use testkit::Aws;
 use uuid::Uuid;
 
-use crate::aws::Aws;
 use crate::{failed, put_off, registry, task};
 
 const TOPIC: &str = "arn:aws:sns:us-west-2:111122223333:approvers";

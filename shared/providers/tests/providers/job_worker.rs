@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use driver::{ActionExecutor, Outcome, Task};
 use pipeline::custom::Terms;
+use testkit::Aws;
 
-use crate::aws::Aws;
 use crate::{failed, registry, task};
 
 fn of(owner: &str, configuration: &[(&str, &str)]) -> Task {

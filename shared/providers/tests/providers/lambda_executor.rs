@@ -3,8 +3,8 @@ use std::sync::Arc;
 use driver::{ActionExecutor, Outcome, Task};
 use pipeline::custom::Terms;
 use serde_json::{Value, json};
+use testkit::Aws;
 
-use crate::aws::Aws;
 use crate::{artifact, failed, input, located, put_off, registry, task};
 
 const FUNCTION: &str = "arn:aws:lambda:us-east-1:444455556666:function:partner";

@@ -1,7 +1,7 @@
 use driver::{ActionExecutor, Outcome, Task};
 use serde_json::{Value, json};
+use testkit::Aws;
 
-use crate::aws::Aws;
 use crate::{artifact, failed, input, located, put_off, registry, task};
 
 fn invoke() -> Task {

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod approval;
-mod aws;
 mod job_worker;
 mod lambda_executor;
 mod lambda_invoke;
@@ -15,13 +14,13 @@ mod step_functions;
 
 use std::collections::BTreeMap;
 
-use aws::Aws;
 use driver::{ActionExecutor, Outcome, Task, TaskInput};
 use engine::{ActionError, Artifact, ExecutionId, Success, Timestamp};
 use pipeline::{Action, ActionName, ArtifactName, PipelineName, StageName, TypeId};
 use providers::Registry;
 use runtime::{Clients, Settings};
 use serde_json::{Value, json};
+use testkit::Aws;
 use uuid::Uuid;
 
 pub const REGION: &str = "eu-west-1";

@@ -1,6 +1,6 @@
 use driver::ActionExecutor;
+use testkit::Aws;
 
-use crate::aws::Aws;
 use crate::{failed, input, registry, task};
 
 #[tokio::test]

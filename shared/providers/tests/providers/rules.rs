@@ -7,9 +7,9 @@ use driver::{ActionExecutor, Clock, Outcome, Task};
 use engine::{ActionError, Timestamp};
 use pipeline::catalogue;
 use providers::Registry;
+use testkit::Aws;
 use uuid::Uuid;
 
-use crate::aws::Aws;
 use crate::{failed, input, put_off, succeeded};
 
 /// 2026-11-24T08:59:30Z, a Tuesday.

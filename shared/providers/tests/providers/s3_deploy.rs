@@ -1,7 +1,7 @@
 use artifacts::write_zip;
 use driver::Task;
+use testkit::Aws;
 
-use crate::aws::Aws;
 use crate::{failed, input, put_off, registry, succeeded, task};
 
 const INPUT: &str = "store-eu/shop/App/abcdefghijklmnop";

@@ -1,7 +1,7 @@
 use driver::Task;
 use engine::{RevisionOverride, Timestamp};
+use testkit::Aws;
 
-use crate::aws::Aws;
 use crate::{artifact, failed, put_off, registry, succeeded, task};
 
 fn source() -> Task {

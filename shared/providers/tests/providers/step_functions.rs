@@ -2,8 +2,8 @@ use artifacts::write_zip;
 use driver::{ActionExecutor, Outcome, Task};
 use engine::External;
 use serde_json::json;
+use testkit::Aws;
 
-use crate::aws::Aws;
 use crate::{artifact, failed, input, put_off, registry, succeeded, task};
 
 const MACHINE: &str = "arn:aws:states:eu-west-1:111122223333:stateMachine:load";

@@ -1,47 +1,55 @@
-//! AWS as the providers see it: S3 in memory, and answers that a test prepares, under the SDK's real clients.
+//! AWS as actions see it: S3 in memory, and answers that a test prepares, under the SDK's real clients.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use aws_config::retry::RetryConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_config::SdkConfig;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
+
+use crate::config;
 
 /// A request as AWS saw it.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// By its name.
     pub operation: String,
+    /// For which it was signed.
     pub region: String,
     /// The name of the role whose credentials signed it.
     pub role: String,
     /// Still encoded, without the slash in front.
     pub path: String,
+    /// Their names in small letters.
     pub headers: BTreeMap<String, String>,
+    /// As it was sent, but in one piece.
     pub body: Vec<u8>,
 }
 
 impl Call {
+    /// A header's value, or nothing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 
+    /// The body as JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
+    /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8(self.body.clone()).unwrap()
     }
 }
 
+/// An object of S3.
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
+    /// Its content.
     pub data: Vec<u8>,
     /// `x-amz-version-id`, metadata and the like.
     pub headers: BTreeMap<String, String>,
@@ -55,6 +63,7 @@ struct State {
     answers: HashMap<String, (u16, Vec<u8>)>,
 }
 
+/// S3 in memory, STS, and prepared answers. It remembers what it was asked.
 #[derive(Clone, Default)]
 pub struct Aws(Arc<Mutex<State>>);
 
@@ -84,10 +93,12 @@ impl Aws {
         self.0.lock().unwrap().objects.insert(path.to_owned(), Stored { data: data.to_vec(), headers });
     }
 
+    /// An object that must be there, by `bucket/key`.
     pub fn stored(&self, path: &str) -> Stored {
         self.0.lock().unwrap().objects.get(path).cloned().unwrap_or_else(|| panic!("{path} is not there"))
     }
 
+    /// The keys of a bucket, in their order.
     pub fn paths(&self, bucket: &str) -> Vec<String> {
         let state = self.0.lock().unwrap();
         state.objects.keys().filter_map(|path| path.strip_prefix(&format!("{bucket}/"))).map(str::to_owned).collect()
@@ -104,25 +115,19 @@ impl Aws {
         self.on(operation, status, body.to_string());
     }
 
+    /// The calls of an operation so far.
     pub fn calls(&self, operation: &str) -> Vec<Call> {
         self.0.lock().unwrap().calls.iter().filter(|call| call.operation == operation).cloned().collect()
     }
 
+    /// The names of all operations called so far.
     pub fn operations(&self) -> Vec<String> {
         self.0.lock().unwrap().calls.iter().map(|call| call.operation.clone()).collect()
     }
 
+    /// What clients that talk to it are made from. Nothing is tried twice.
     pub fn config(&self) -> SdkConfig {
-        let connector = SharedHttpConnector::new(self.clone());
-        let own = Credentials::new("FUNCTION", "secret", None, None, "test");
-        SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("eu-west-1"))
-            .endpoint_url("http://aws.test")
-            .retry_config(RetryConfig::disabled())
-            .credentials_provider(SharedCredentialsProvider::new(own))
-            .http_client(http_client_fn(move |_, _| connector.clone()))
-            .build()
+        config::of(self.clone(), Some("http://aws.test"))
     }
 }
 

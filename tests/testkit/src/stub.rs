@@ -1,20 +1,20 @@
-//! AWS as tests see it: a function from requests to answers, under the SDK's real clients.
+//! One AWS service: a function from requests to answers, under the SDK's real clients.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use aws_config::retry::RetryConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+use aws_config::SdkConfig;
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 
+use crate::config;
+
 /// A request as it was sent.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
+pub struct Request {
     headers: Vec<(String, String)>,
+    /// As text.
     pub body: String,
 }
 
@@ -25,7 +25,6 @@ impl Request {
     }
 
     /// The operation in `X-Amz-Target`.
-    #[allow(dead_code, reason = "not every crate that includes this file asks")]
     pub fn operation(&self) -> &str {
         self.header("x-amz-target").rsplit('.').next().unwrap_or_default()
     }
@@ -33,12 +32,15 @@ impl Request {
 
 /// What the service answers.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
+    /// The HTTP status.
     pub status: u16,
+    /// As the service encodes it.
     pub body: String,
 }
 
 impl Answer {
+    /// With status 200.
     pub fn ok(body: impl Into<String>) -> Self {
         Self { status: 200, body: body.into() }
     }
@@ -48,7 +50,7 @@ type Reply = dyn Fn(&Request) -> Answer + Send + Sync;
 
 /// A service that answers by a function and remembers what it was asked.
 #[derive(Clone)]
-pub(crate) struct Stub {
+pub struct Stub {
     reply: Arc<Reply>,
     requests: Arc<Mutex<Vec<Request>>>,
 }
@@ -60,28 +62,19 @@ impl fmt::Debug for Stub {
 }
 
 impl Stub {
+    /// A service that has not been asked yet.
     pub fn new(reply: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         Self { reply: Arc::new(reply), requests: Arc::default() }
     }
 
     /// Everything asked so far.
-    #[allow(dead_code, reason = "not every crate that includes this file looks at requests")]
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 
     /// What clients that talk to the stub are made from; the function's own key is `FUNCTION`. Nothing is tried twice.
     pub fn config(&self) -> SdkConfig {
-        let connector = SharedHttpConnector::new(self.clone());
-        SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("eu-west-1"))
-            .retry_config(RetryConfig::disabled())
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
-                "FUNCTION", "secret", None, None, "test",
-            )))
-            .http_client(http_client_fn(move |_, _| connector.clone()))
-            .build()
+        config::of(self.clone(), None)
     }
 }
 
