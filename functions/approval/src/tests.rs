@@ -1,101 +1,46 @@
 //! The page over the real driver, an in-memory store and a stubbed KMS; requests as API Gateway sends them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use driver::{ActionExecutor, Clock, Dispatch, DispatchError, Driver, ExecutorError, Message, Outcome, Setup, Task};
+use driver::{Driver, Outcome, Setup, Task};
 use engine::{
     ActionId, ApprovalToken, ExecutionId, ExecutionStatus, Policy, Progress, Revision, Success, Timestamp, Trigger,
 };
 use lambda_http::{Body, Response};
 use notify::{Links, Ticket};
 use pipeline::{Declaration, PipelineName};
-use serde_json::{Value, json};
+use serde_json::json;
 use store::{Entity, MemoryStore};
-use testkit::{Answer, Stub};
+use testkit::{Answer, Outbox, Stub, TestClock, TestExecutor, kms};
 use url::Url;
 use uuid::Uuid;
 
 use crate::handler::ApprovalHandler;
 
 const BASE: &str = "https://abc.execute-api.eu-west-1.amazonaws.com/live/approve";
+const NOW: Timestamp = Timestamp(1_795_441_779_208);
 const EVIL: &str = "<script>alert('x')</script>\"><img src=x onerror=y>";
 const FORM: &str = "name=Ada+Lovelace&comment=Looks+good&decision=approve";
 
-#[derive(Default)]
-struct Outside {
-    now: AtomicI64,
-    random: Mutex<u128>,
-    messages: Mutex<Vec<Message>>,
-}
-
-#[async_trait]
-impl Clock for Outside {
-    fn now(&self) -> Timestamp {
-        Timestamp(1_795_441_779_208 + self.now.load(Ordering::SeqCst))
+/// The source finds a version that says more than it should; everything else waits.
+fn start(task: &Task) -> Outcome {
+    if task.action.type_id.category != "Source" {
+        return Outcome::Running { report: Progress::default(), poll: false };
     }
-    fn random(&self) -> Uuid {
-        let mut random = self.random.lock().unwrap();
-        *random += 1 << 64 | 1;
-        Uuid::from_u128(*random)
-    }
-    async fn sleep(&self, _: Duration) {}
-}
-
-#[async_trait]
-impl Dispatch for Outside {
-    async fn dispatch(&self, messages: Vec<(Message, Duration)>) -> Result<(), DispatchError> {
-        self.messages.lock().unwrap().extend(messages.into_iter().map(|(message, _)| message));
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl ActionExecutor for Outside {
-    async fn start(&self, task: &Task) -> Result<Outcome, ExecutorError> {
-        if task.action.type_id.category != "Source" {
-            return Ok(Outcome::Running { report: Progress::default(), poll: false });
-        }
-        let revision = Revision {
-            id: "version-9".into(),
-            summary: Some(EVIL.into()),
-            url: Some("javascript:alert(1)".into()),
-            created: None,
-        };
-        Ok(Outcome::Succeeded(Success {
-            outputs: task.outputs.clone(),
-            revision: Some(revision),
-            variables: BTreeMap::from([("VersionId".to_owned(), "v".to_owned())]),
-            ..Success::default()
-        }))
-    }
-    async fn poll(&self, _: &Task) -> Result<Outcome, ExecutorError> {
-        Err(ExecutorError("nothing to poll".into()))
-    }
-    async fn cancel(&self, _: &Task) -> Result<(), ExecutorError> {
-        Ok(())
-    }
-}
-
-/// KMS: a checksum in four places, as good as a signature here.
-fn kms() -> Stub {
-    Stub::new(|request| {
-        let body: Value = serde_json::from_str(&request.body).unwrap();
-        let message = BASE64_STANDARD.decode(body["Message"].as_str().unwrap()).unwrap();
-        let sum = message
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
-        let mac = BASE64_STANDARD.encode(sum.to_be_bytes().repeat(4));
-        match request.operation() {
-            "GenerateMac" => Answer::ok(json!({"Mac": mac}).to_string()),
-            _ if body["Mac"] == mac => Answer::ok(json!({"MacValid": true}).to_string()),
-            _ => Answer { status: 400, body: json!({"__type": "KMSInvalidMacException"}).to_string() },
-        }
+    let revision = Revision {
+        id: "version-9".into(),
+        summary: Some(EVIL.into()),
+        url: Some("javascript:alert(1)".into()),
+        created: None,
+    };
+    Outcome::Succeeded(Success {
+        outputs: task.outputs.clone(),
+        revision: Some(revision),
+        variables: BTreeMap::from([("VersionId".to_owned(), "v".to_owned())]),
+        ..Success::default()
     })
 }
 
@@ -111,7 +56,8 @@ fn declaration() -> Declaration {
 }
 
 struct World {
-    outside: Arc<Outside>,
+    clock: Arc<TestClock>,
+    outbox: Arc<Outbox>,
     store: Arc<MemoryStore>,
     handler: ApprovalHandler,
     links: Links,
@@ -122,34 +68,33 @@ struct World {
 impl World {
     /// A release that waits in its approval.
     async fn waiting() -> Self {
-        let outside = Arc::new(Outside::default());
+        let (clock, outbox) = (Arc::new(TestClock::standing(NOW)), Arc::new(Outbox::default()));
         let store = Arc::new(MemoryStore::default());
         let links = Links::new(aws_sdk_kms::Client::new(&kms().config()), "key-1");
-        let handler = ApprovalHandler::new(driver(&store, &outside), links.clone(), outside.clone());
-        let driver = driver(&store, &outside);
+        let handler = ApprovalHandler::new(driver(&store, &clock, &outbox), links.clone(), clock.clone());
+        let driver = driver(&store, &clock, &outbox);
         let trigger = Trigger { kind: "CreatePipeline".into(), detail: "me".into() };
         let record = driver.create_pipeline(declaration(), BTreeMap::new(), trigger).await.unwrap();
         let page = driver.executions(&record.head.pipeline, None, 1).await.unwrap();
         let Some(Entity::Execution(execution)) = page.entities.first() else { panic!("it starts by itself") };
         let execution = execution.id;
-        let world = Self { outside, store, handler, links, execution, action: execution.action(1, 0, 1) };
+        let world = Self { clock, outbox, store, handler, links, execution, action: execution.action(1, 0, 1) };
         world.work().await;
         world
     }
 
     /// Does all work that was dispatched.
     async fn work(&self) {
-        let driver = driver(&self.store, &self.outside);
-        loop {
-            let message = self.outside.messages.lock().unwrap().pop();
-            let Some(message) = message else { return };
-            let until = self.outside.now().plus(60_000);
-            driver.work(message, self.outside.as_ref(), until).await.unwrap();
-        }
+        self.outbox.work(&self.driver(), &TestExecutor::new(start)).await;
+    }
+
+    /// A driver that has not seen anything yet.
+    fn driver(&self) -> Driver {
+        driver(&self.store, &self.clock, &self.outbox)
     }
 
     async fn link(&self) -> String {
-        let view = driver(&self.store, &self.outside).approval(self.action).await.unwrap();
+        let view = self.driver().approval(self.action).await.unwrap();
         self.link_for(Ticket {
             action_id: self.action,
             token: view.run.token.unwrap(),
@@ -167,7 +112,7 @@ impl World {
 
     async fn status(&self) -> ExecutionStatus {
         let name = PipelineName::new("release").unwrap();
-        driver(&self.store, &self.outside).execution(&name, self.execution).await.unwrap().status
+        self.driver().execution(&name, self.execution).await.unwrap().status
     }
 
     async fn get(&self, link: &str) -> (u16, String) {
@@ -179,11 +124,11 @@ impl World {
     }
 }
 
-fn driver(store: &Arc<MemoryStore>, outside: &Arc<Outside>) -> Driver {
+fn driver(store: &Arc<MemoryStore>, clock: &Arc<TestClock>, outbox: &Arc<Outbox>) -> Driver {
     Driver::new(Setup {
         store: store.clone(),
-        dispatch: outside.clone(),
-        clock: outside.clone(),
+        dispatch: outbox.clone(),
+        clock: clock.clone(),
         policy: Policy::default(),
         home: "eu-west-1".into(),
     })
@@ -232,8 +177,8 @@ async fn the_page_shows_what_is_asked_and_changes_nothing() {
     let head = world.handler.open(&event("HEAD", &link, None)).await.unwrap();
     assert_eq!(shown(&head), (200, String::new()));
     assert_eq!(world.status().await, ExecutionStatus::InProgress);
-    assert!(world.outside.messages.lock().unwrap().is_empty());
-    let view = driver(&world.store, &world.outside).approval(world.action).await.unwrap();
+    assert_eq!(world.outbox.waiting(), 0);
+    let view = world.driver().approval(world.action).await.unwrap();
     assert!(view.run.status.in_flight());
 }
 
@@ -280,15 +225,15 @@ async fn an_approval_goes_on_once() {
     let (status, body) = world.post(&link, FORM).await;
     assert_eq!(status, 200);
     assert!(body.contains("Approved"), "{body}");
-    let view = driver(&world.store, &world.outside).approval(world.action).await.unwrap();
+    let view = world.driver().approval(world.action).await.unwrap();
     assert_eq!(view.run.summary.as_deref(), Some("Looks good"));
     assert_eq!(view.run.updated_by.as_deref(), Some("Ada Lovelace (by approval link)"));
-    assert_eq!(world.outside.messages.lock().unwrap().len(), 1, "the deploy action is requested");
+    assert_eq!(world.outbox.waiting(), 1, "the deploy action is requested");
     for again in [world.post(&link, &FORM.replace("approve", "reject")).await, world.get(&link).await] {
         assert_eq!(again.0, 410);
         assert!(again.1.contains("has been answered") && again.1.contains("Ada Lovelace"), "{}", again.1);
     }
-    assert_eq!(world.outside.messages.lock().unwrap().len(), 1, "nothing is requested twice");
+    assert_eq!(world.outbox.waiting(), 1, "nothing is requested twice");
     assert_eq!(world.status().await, ExecutionStatus::InProgress);
 }
 
@@ -307,7 +252,7 @@ async fn an_execution_that_is_being_stopped_waits_for_the_answer_and_takes_it() 
     let world = World::waiting().await;
     let link = world.link().await;
     let name = PipelineName::new("release").unwrap();
-    driver(&world.store, &world.outside).stop(&name, world.execution, false, None).await.unwrap();
+    world.driver().stop(&name, world.execution, false, None).await.unwrap();
     assert_eq!(world.status().await, ExecutionStatus::Stopping);
     let (status, body) = world.post(&link, FORM).await;
     assert_eq!(status, 200);
@@ -316,7 +261,7 @@ async fn an_execution_that_is_being_stopped_waits_for_the_answer_and_takes_it() 
 
     let world = World::waiting().await;
     let link = world.link().await;
-    driver(&world.store, &world.outside).stop(&name, world.execution, true, None).await.unwrap();
+    world.driver().stop(&name, world.execution, true, None).await.unwrap();
     let (status, body) = world.get(&link).await;
     assert_ne!(status, 200, "what was given up is not request any more: {body}");
     assert_eq!(world.status().await, ExecutionStatus::Stopped);
@@ -361,7 +306,7 @@ async fn bad_links_have_pages_of_their_own() {
 async fn an_expired_link_says_so() {
     let world = World::waiting().await;
     let link = world.link().await;
-    world.outside.now.store(7 * 24 * 3_600_000 + 1, Ordering::SeqCst);
+    world.clock.pass(7 * 24 * 3_600_000 + 1);
     for (status, body) in [world.get(&link).await, world.post(&link, FORM).await] {
         assert_eq!(status, 410);
         assert!(body.contains("has expired") && body.contains("Monday 30 November 2026"), "{body}");
@@ -372,7 +317,7 @@ async fn an_expired_link_says_so() {
 #[tokio::test]
 async fn a_link_to_another_attempt_is_superseded() {
     let world = World::waiting().await;
-    let view = driver(&world.store, &world.outside).approval(world.action).await.unwrap();
+    let view = world.driver().approval(world.action).await.unwrap();
     let mut ticket = Ticket {
         action_id: world.action,
         token: ApprovalToken(Uuid::from_u128(5)),
@@ -401,7 +346,7 @@ async fn a_fault_of_kms_changes_nothing() {
     let link = world.link().await;
     let down = Stub::new(|_| Answer { status: 500, body: "{}".into() });
     let links = Links::new(aws_sdk_kms::Client::new(&down.config()), "key-1");
-    let handler = ApprovalHandler::new(driver(&world.store, &world.outside), links, world.outside.clone());
+    let handler = ApprovalHandler::new(world.driver(), links, world.clock.clone());
     let (status, body) = shown(&handler.open(&event("POST", &link, Some(FORM))).await.unwrap());
     assert_eq!(status, 503);
     assert!(body.contains("Nothing was changed"), "{body}");

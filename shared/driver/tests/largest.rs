@@ -2,13 +2,10 @@
 //! items of more than 400 KB, commits of too many writes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use driver::{ActionExecutor, Clock, Dispatch, DispatchError, Driver, ExecutorError, Message, Outcome, Setup, Task};
+use driver::{Driver, Outcome, Setup, Task};
 use engine::{
     ActionError, ExecutionStatus, External, Policy, Progress, Revision, StageStatus, Success, Timestamp, Trigger,
 };
@@ -16,42 +13,11 @@ use futures::executor::block_on;
 use pipeline::{Declaration, PipelineName};
 use serde_json::{Value, json};
 use store::{Entity, MemoryStore};
-use uuid::Uuid;
+use testkit::{Outbox, TestClock, TestExecutor};
 
 const HOME: &str = "eu-west-1";
 /// Bytes of the names and values of an action's output variables together.
 const OUTPUTS: usize = 122_880;
-
-#[derive(Default)]
-struct Time {
-    now: AtomicI64,
-    drawn: AtomicU64,
-}
-
-#[async_trait]
-impl Clock for Time {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.now.fetch_add(1, Ordering::Relaxed))
-    }
-    fn random(&self) -> Uuid {
-        let drawn = u128::from(self.drawn.fetch_add(1, Ordering::Relaxed)) + 1;
-        Uuid::from_u128(drawn << 64 | drawn)
-    }
-    async fn sleep(&self, duration: Duration) {
-        self.now.fetch_add(duration.as_millis() as i64, Ordering::Relaxed);
-    }
-}
-
-#[derive(Default)]
-struct Mail(Mutex<VecDeque<Message>>);
-
-#[async_trait]
-impl Dispatch for Mail {
-    async fn dispatch(&self, messages: Vec<(Message, Duration)>) -> Result<(), DispatchError> {
-        self.0.lock().unwrap().extend(messages.into_iter().map(|(message, _)| message));
-        Ok(())
-    }
-}
 
 /// Every action leaves as much as it may.
 struct Most {
@@ -73,16 +39,13 @@ impl Most {
             percent: Some(100),
         }
     }
-}
 
-#[async_trait]
-impl ActionExecutor for Most {
-    async fn start(&self, task: &Task) -> Result<Outcome, ExecutorError> {
+    fn start(&self, task: &Task) -> Outcome {
         let source = task.action.type_id.category == "Source";
         let report = self.report();
         if self.fails && !source {
             let error = ActionError { code: "JobFailed".into(), message: self.text(5_000) };
-            return Ok(Outcome::Failed { error, report });
+            return Outcome::Failed { error, report };
         }
         assert!(task.configuration.values().all(|value| value.len() <= 1_000), "resolved");
         // A short one to be referred to, and the rest of what is allowed.
@@ -94,15 +57,7 @@ impl ActionExecutor for Most {
             url: Some("u".repeat(2_048)),
             created: Some(Timestamp(0)),
         });
-        Ok(Outcome::Succeeded(Success { report, outputs: task.outputs.clone(), variables, revision }))
-    }
-
-    async fn poll(&self, _: &Task) -> Result<Outcome, ExecutorError> {
-        Err(ExecutorError("nothing is polled".into()))
-    }
-
-    async fn cancel(&self, _: &Task) -> Result<(), ExecutorError> {
-        Ok(())
+        Outcome::Succeeded(Success { report, outputs: task.outputs.clone(), variables, revision })
     }
 }
 
@@ -156,17 +111,17 @@ fn largest() -> Declaration {
 struct World {
     driver: Driver,
     store: Arc<MemoryStore>,
-    mail: Arc<Mail>,
-    time: Arc<Time>,
+    outbox: Arc<Outbox>,
+    clock: Arc<TestClock>,
     name: PipelineName,
 }
 
 impl World {
-    fn driver(store: &Arc<MemoryStore>, mail: &Arc<Mail>, time: &Arc<Time>) -> Driver {
+    fn driver(store: &Arc<MemoryStore>, outbox: &Arc<Outbox>, clock: &Arc<TestClock>) -> Driver {
         Driver::new(Setup {
             store: store.clone(),
-            dispatch: mail.clone(),
-            clock: time.clone(),
+            dispatch: outbox.clone(),
+            clock: clock.clone(),
             policy: Policy::default(),
             home: HOME.into(),
         })
@@ -174,28 +129,21 @@ impl World {
 
     /// Creates the pipeline, which starts it.
     fn new() -> Self {
-        let (store, mail, time) = (Arc::new(MemoryStore::new()), Arc::new(Mail::default()), Arc::new(Time::default()));
-        let driver = Self::driver(&store, &mail, &time);
+        let (store, outbox) = (Arc::new(MemoryStore::new()), Arc::new(Outbox::default()));
+        let clock = Arc::new(TestClock::ticking(Timestamp(0)));
+        let driver = Self::driver(&store, &outbox, &clock);
         let declaration = largest();
         let name = PipelineName::new(declaration.name.clone()).unwrap();
         let trigger = Trigger { kind: "CreatePipeline".into(), detail: "t".repeat(1_000) };
         block_on(driver.create_pipeline(declaration, BTreeMap::new(), trigger)).unwrap();
-        Self { driver, store, mail, time, name }
+        Self { driver, store, outbox, clock, name }
     }
 
     /// The same, and workers do all that is to be done.
-    fn run(executor: &Most) -> Self {
+    fn run(actions: &Most) -> Self {
         let world = Self::new();
-        world.work(executor);
+        block_on(world.outbox.work(&world.driver, &TestExecutor::new(|task| actions.start(task))));
         world
-    }
-
-    fn work(&self, executor: &Most) {
-        let next = || self.mail.0.lock().unwrap().pop_front();
-        while let Some(message) = next() {
-            let until = Timestamp(self.time.now.load(Ordering::Relaxed) + 600_000);
-            block_on(self.driver.work(message, executor, until)).unwrap();
-        }
     }
 
     /// How the one execution and the stages that it came to stand.
@@ -244,7 +192,8 @@ fn the_largest_pipeline_runs_to_its_end() {
 fn the_largest_declaration_is_read_as_it_was_written() {
     let world = World::new();
     // By a driver that has not seen it before.
-    let record = block_on(World::driver(&world.store, &world.mail, &world.time).pipeline(&world.name, None)).unwrap();
+    let record =
+        block_on(World::driver(&world.store, &world.outbox, &world.clock).pipeline(&world.name, None)).unwrap();
     assert_eq!(record.pipeline.declaration(), &Declaration { version: Some(1), ..largest() });
 }
 

@@ -1,20 +1,15 @@
 //! Everything behind the API: a driver over the in-memory store, and providers that do as their actions' names say.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use api::App;
-use async_trait::async_trait;
-use driver::{ActionExecutor, Clock, Dispatch, DispatchError, Driver, ExecutorError, Message, Outcome, Setup, Task};
+use driver::{Driver, Outcome, Setup, Task};
 use engine::{ActionError, Policy, Progress, Revision, Success, Timestamp};
 use lambda_http::{Body, IntoResponse};
 use runtime::{Clients, PassRole, Roles, Settings};
 use serde_json::{Value, json};
 use store::MemoryStore;
-use testkit::Stub;
-use uuid::Uuid;
+use testkit::{Outbox, Stub, TestClock, TestExecutor};
 use wire::{Operation, Protocol};
 
 use crate::protocol;
@@ -77,7 +72,7 @@ impl World {
         let driver = Driver::new(Setup {
             store: Arc::new(MemoryStore::new()),
             dispatch: outbox.clone(),
-            clock: Arc::new(Ticks(AtomicI64::new(1_700_000_000_000))),
+            clock: Arc::new(TestClock::ticking(Timestamp(1_700_000_000_000))),
             policy: Policy::default(),
             home: REGION.into(),
         });
@@ -129,70 +124,25 @@ impl World {
 
     /// Works on everything that was dispatched, until nothing is left but what waits for people and jobs.
     pub async fn work(&self) {
-        loop {
-            let Some(message) = self.outbox.0.lock().unwrap().pop_front() else {
-                return;
-            };
-            self.app.driver.work(message, &Providers, Timestamp(i64::MAX)).await.unwrap();
-        }
-    }
-}
-
-/// Time goes on by a millisecond whenever somebody looks.
-struct Ticks(AtomicI64);
-
-#[async_trait]
-impl Clock for Ticks {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn random(&self) -> Uuid {
-        Uuid::new_v4()
-    }
-
-    async fn sleep(&self, _: Duration) {}
-}
-
-#[derive(Default)]
-struct Outbox(Mutex<VecDeque<Message>>);
-
-#[async_trait]
-impl Dispatch for Outbox {
-    async fn dispatch(&self, messages: Vec<(Message, Duration)>) -> Result<(), DispatchError> {
-        self.0.lock().unwrap().extend(messages.into_iter().map(|(message, _)| message));
-        Ok(())
+        self.outbox.work(&self.app.driver, &TestExecutor::new(start)).await;
     }
 }
 
 /// Sources find a revision; approvals, jobs and rules wait; an action of the name `Broken` fails.
-struct Providers;
-
-#[async_trait]
-impl ActionExecutor for Providers {
-    async fn start(&self, task: &Task) -> Result<Outcome, ExecutorError> {
-        let report = Progress::default();
-        Ok(match (task.action.type_id.category.as_str(), task.action.name.as_str()) {
-            (_, "Broken") => Outcome::Failed {
-                error: ActionError { code: "ConfigurationError".into(), message: "It is broken".into() },
-                report,
-            },
-            ("Source", _) if task.action.type_id.owner.as_deref() == Some("AWS") => Outcome::Succeeded(Success {
-                outputs: task.outputs.clone(),
-                revision: Some(Revision { id: "v1".into(), summary: None, url: None, created: None }),
-                ..Success::default()
-            }),
-            _ if task.action.is_polled() => Outcome::Running { report, poll: false },
-            ("Source" | "Approval" | "Invoke" | "Rule", _) => Outcome::Running { report, poll: false },
-            _ => Outcome::Succeeded(Success { report, ..Success::default() }),
-        })
-    }
-
-    async fn poll(&self, _: &Task) -> Result<Outcome, ExecutorError> {
-        Err(ExecutorError("nothing here is polled".into()))
-    }
-
-    async fn cancel(&self, _: &Task) -> Result<(), ExecutorError> {
-        Ok(())
+fn start(task: &Task) -> Outcome {
+    let report = Progress::default();
+    match (task.action.type_id.category.as_str(), task.action.name.as_str()) {
+        (_, "Broken") => Outcome::Failed {
+            error: ActionError { code: "ConfigurationError".into(), message: "It is broken".into() },
+            report,
+        },
+        ("Source", _) if task.action.type_id.owner.as_deref() == Some("AWS") => Outcome::Succeeded(Success {
+            outputs: task.outputs.clone(),
+            revision: Some(Revision { id: "v1".into(), summary: None, url: None, created: None }),
+            ..Success::default()
+        }),
+        _ if task.action.is_polled() => Outcome::Running { report, poll: false },
+        ("Source" | "Approval" | "Invoke" | "Rule", _) => Outcome::Running { report, poll: false },
+        _ => Outcome::Succeeded(Success { report, ..Success::default() }),
     }
 }

@@ -1,15 +1,25 @@
 //! What tests of more than one crate stand on.
 //!
+//! - [`TestClock`], [`Outbox`], [`TestExecutor`]: what a driver is set up with, beside `store::MemoryStore`.
 //! - [`Stub`]: one AWS service as a function from requests to answers.
 //! - [`Aws`]: S3 in memory, STS, and answers that a test prepares for every other service.
+//! - [`kms`]: the key that signs approval links.
 //!
 //! A crate's own unit tests see the types of this crate's dependencies, but not those of their own crate, which Cargo
 //! builds a second time for them: fakes of a crate's own traits serve its tests in `tests/`, and everybody else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this crate serves tests only")]
 
 mod aws;
+mod clock;
 mod config;
+mod executor;
+mod kms;
+mod outbox;
 mod stub;
 
 pub use aws::{Aws, Call, Stored};
+pub use clock::TestClock;
+pub use executor::TestExecutor;
+pub use kms::kms;
+pub use outbox::Outbox;
 pub use stub::{Answer, Request, Stub};

@@ -12,14 +12,10 @@ mod tags;
 mod webhooks;
 mod wire_level;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_codepipeline::Client;
@@ -30,13 +26,13 @@ use aws_sdk_codepipeline::types::PipelineDeclaration;
 use aws_smithy_cbor::protocol::RpcV2CborProtocol;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_types::body::SdkBody;
-use driver::{ActionExecutor, Clock, Dispatch, DispatchError, Driver, ExecutorError, Message, Outcome, Setup, Task};
+use driver::{Driver, Outcome, Setup, Task};
 use engine::{ActionError, External, Policy, Progress, Revision, Success, Timestamp};
 use lambda_http::{Body, IntoResponse};
 use runtime::{Clients, PassRole, Roles, Settings};
 use serde_json::{Value, json};
 use store::MemoryStore;
-use uuid::Uuid;
+use testkit::{Outbox, TestClock, TestExecutor};
 use wire::Operation;
 
 use crate::app::{App, handle};
@@ -44,79 +40,32 @@ use crate::app::{App, handle};
 pub const ACCOUNT: &str = "111122223333";
 pub const CALLER: &str = "arn:aws:iam::111122223333:user/ada";
 
-/// Time goes on by a millisecond whenever somebody looks.
-pub struct TestClock(AtomicI64);
-
-impl TestClock {
-    /// Lets time pass.
-    pub fn pass(&self, milliseconds: i64) {
-        self.0.fetch_add(milliseconds, Ordering::Relaxed);
-    }
-}
-
-#[async_trait]
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn random(&self) -> Uuid {
-        Uuid::new_v4()
-    }
-
-    async fn sleep(&self, _: Duration) {}
-}
-
-#[derive(Default)]
-struct Outbox(Mutex<VecDeque<Message>>);
-
-#[async_trait]
-impl Dispatch for Outbox {
-    async fn dispatch(&self, messages: Vec<(Message, Duration)>) -> Result<(), DispatchError> {
-        self.0.lock().unwrap().extend(messages.into_iter().map(|(message, _)| message));
-        Ok(())
-    }
-}
-
 /// Sources find version `v1`; approvals, functions and rules wait; a deploy to the bucket `broken` fails.
-struct Providers;
-
-#[async_trait]
-impl ActionExecutor for Providers {
-    async fn start(&self, task: &Task) -> Result<Outcome, ExecutorError> {
-        let report = Progress {
-            external: Some(External { id: "outside-1".into(), url: Some("https://example.com/outside-1".into()) }),
-            summary: Some("Under way".into()),
-            percent: None,
-        };
-        Ok(match (task.action.type_id.category.as_str(), task.configuration.get("BucketName").map(String::as_str)) {
-            ("Source", _) => Outcome::Succeeded(Success {
-                outputs: task.outputs.clone(),
-                variables: [("VersionId".to_owned(), "v1".to_owned())].into(),
-                revision: Some(Revision {
-                    id: "v1".into(),
-                    summary: Some("First".into()),
-                    url: Some("https://example.com/v1".into()),
-                    created: Some(Timestamp(1_000)),
-                }),
-                ..Success::default()
+fn start(task: &Task) -> Outcome {
+    let report = Progress {
+        external: Some(External { id: "outside-1".into(), url: Some("https://example.com/outside-1".into()) }),
+        summary: Some("Under way".into()),
+        percent: None,
+    };
+    match (task.action.type_id.category.as_str(), task.configuration.get("BucketName").map(String::as_str)) {
+        ("Source", _) => Outcome::Succeeded(Success {
+            outputs: task.outputs.clone(),
+            variables: [("VersionId".to_owned(), "v1".to_owned())].into(),
+            revision: Some(Revision {
+                id: "v1".into(),
+                summary: Some("First".into()),
+                url: Some("https://example.com/v1".into()),
+                created: Some(Timestamp(1_000)),
             }),
-            _ if task.action.is_polled() => Outcome::Running { report: Progress::default(), poll: false },
-            ("Approval" | "Invoke" | "Rule", _) => Outcome::Running { report, poll: false },
-            (_, Some("broken")) => Outcome::Failed {
-                error: ActionError { code: "ConfigurationError".into(), message: "The bucket 'broken' is gone".into() },
-                report,
-            },
-            _ => Outcome::Succeeded(Success { report, ..Success::default() }),
-        })
-    }
-
-    async fn poll(&self, _: &Task) -> Result<Outcome, ExecutorError> {
-        Err(ExecutorError("nothing here is polled".into()))
-    }
-
-    async fn cancel(&self, _: &Task) -> Result<(), ExecutorError> {
-        Ok(())
+            ..Success::default()
+        }),
+        _ if task.action.is_polled() => Outcome::Running { report: Progress::default(), poll: false },
+        ("Approval" | "Invoke" | "Rule", _) => Outcome::Running { report, poll: false },
+        (_, Some("broken")) => Outcome::Failed {
+            error: ActionError { code: "ConfigurationError".into(), message: "The bucket 'broken' is gone".into() },
+            report,
+        },
+        _ => Outcome::Succeeded(Success { report, ..Success::default() }),
     }
 }
 
@@ -131,7 +80,7 @@ pub struct World {
 impl World {
     pub fn new() -> Self {
         let outbox = Arc::new(Outbox::default());
-        let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000_000)));
+        let clock = Arc::new(TestClock::ticking(Timestamp(1_700_000_000_000)));
         let sts = Sts::default();
         let driver = Driver::new(Setup {
             store: Arc::new(MemoryStore::new()),
@@ -171,12 +120,7 @@ impl World {
 
     /// Works on everything that was dispatched, until nothing is left but what waits for people and jobs.
     pub async fn work(&self) {
-        loop {
-            let Some(message) = self.outbox.0.lock().unwrap().pop_front() else {
-                return;
-            };
-            self.app.driver.work(message, &Providers, Timestamp(i64::MAX)).await.unwrap();
-        }
+        self.outbox.work(&self.app.driver, &TestExecutor::new(start)).await;
     }
 }
 

@@ -1,14 +1,11 @@
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use aws_smithy_cbor::Encoder;
 use driver::{ActionExecutor, Clock, Outcome, Task};
 use engine::{ActionError, Timestamp};
 use pipeline::catalogue;
 use providers::Registry;
-use testkit::Aws;
-use uuid::Uuid;
+use testkit::{Aws, TestClock};
 
 use crate::{failed, input, put_off, succeeded};
 
@@ -16,32 +13,9 @@ use crate::{failed, input, put_off, succeeded};
 const MORNING: Timestamp = Timestamp(1_795_510_770_000);
 const MINUTE: i64 = 60_000;
 
-#[derive(Clone)]
-struct Time(Arc<Mutex<Timestamp>>);
-
-#[async_trait]
-impl Clock for Time {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
-    }
-    fn random(&self) -> Uuid {
-        panic!("no rule needs chance")
-    }
-    async fn sleep(&self, _: Duration) {
-        panic!("no rule sleeps")
-    }
-}
-
-impl Time {
-    fn pass(&self, milliseconds: i64) {
-        let mut now = self.0.lock().unwrap();
-        *now = now.plus(milliseconds);
-    }
-}
-
-fn registry(aws: &Aws) -> (Registry, Time) {
-    let time = Time(Arc::new(Mutex::new(MORNING)));
-    (crate::registry(aws).with_clock(Arc::new(time.clone())), time)
+fn registry(aws: &Aws) -> (Registry, Arc<TestClock>) {
+    let time = Arc::new(TestClock::standing(MORNING));
+    (crate::registry(aws).with_clock(time.clone()), time)
 }
 
 /// A rule of an entry condition that was requested in the morning.
