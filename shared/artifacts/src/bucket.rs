@@ -104,6 +104,14 @@ impl Bucket {
     /// [`Error::S3`]; [`Error::is_not_found`] tells whether there is none. S3 answers 403 instead of 404 to those who may
     /// not list the bucket.
     pub async fn head(&self, key: &str, version: Option<&str>) -> Result<Object, Error> {
+        match self.head_object(key, version).await {
+            Err(error) if error.is_not_found() => Err(self.which_is_missing(key, version, error).await),
+            found => found,
+        }
+    }
+
+    /// The same without asking S3 what is missing, for what need not be there.
+    pub(crate) async fn head_object(&self, key: &str, version: Option<&str>) -> Result<Object, Error> {
         let found = self
             .client
             .head_object()
@@ -127,6 +135,20 @@ impl Bucket {
             encryption: found.server_side_encryption.map(|kind| kind.as_str().to_owned()),
             key_id: found.ssekms_key_id,
         })
+    }
+
+    /// Why there is no such object: S3's answer to HEAD cannot say whether the bucket, the object or its version is missing,
+    /// its answer to GET does.
+    async fn which_is_missing(&self, key: &str, version: Option<&str>, error: Error) -> Error {
+        let request = self.client.get_object().bucket(&self.name).key(key).range("bytes=0-0");
+        match request.set_version_id(version.map(str::to_owned)).send().await {
+            Ok(_) => error,
+            Err(said) => {
+                let version = version.map(|version| format!(" version {version}")).unwrap_or_default();
+                let said = Error::s3("GetObject", format!("{}{version}", self.describe(key)), said);
+                if said.is_not_found() { said } else { error }
+            }
+        }
     }
 
     async fn get(&self, key: &str, version: Option<&str>, limit: u64) -> Result<GetObjectOutput, Error> {

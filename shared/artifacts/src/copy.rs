@@ -51,7 +51,7 @@ impl Bucket {
     /// [`Error::S3`]. No parts are left behind.
     pub async fn copy(&self, source: &Object, key: &str, settings: &Settings) -> Result<CopyOutcome, Error> {
         let settings = marked(source, settings);
-        match self.head(key, None).await {
+        match self.head_object(key, None).await {
             Ok(there) if is_copy(&there, source, &settings) => return Ok(CopyOutcome::Found),
             Ok(_) => {}
             // Who may write but not list gets 403 for an object that is not there.

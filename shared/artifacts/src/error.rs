@@ -173,7 +173,7 @@ where
             (_, Some(403)) => {
                 "access denied, or the object is not there and listing the bucket is not allowed".to_owned()
             }
-            (_, Some(404)) => "no such object, version or bucket".to_owned(),
+            (_, Some(404)) => "there is no such object, version or bucket: S3 does not say which".to_owned(),
             (_, Some(301)) => "the bucket is in another region".to_owned(),
             (_, Some(status)) if matches!(error, SdkError::ServiceError(_)) => {
                 format!("S3 gave no reason for status {status}")

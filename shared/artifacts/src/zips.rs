@@ -5,6 +5,7 @@ mod archive;
 mod contents;
 mod error;
 mod names;
+mod recognize;
 mod write;
 
 pub use archive::Entry;

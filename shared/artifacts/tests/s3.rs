@@ -286,8 +286,19 @@ async fn what_is_missing_or_out_of_reach_is_said_in_plain_words() {
          (HTTP 404, request id REQUEST1)"
     );
     assert!(error.is_not_found() && !error.is_retryable());
+    // HEAD cannot say what is missing: GET is asked.
     let error = store.head("p/a/1", None).await.unwrap_err();
-    assert!(error.is_not_found() && error.to_string().contains("(eu-west-1)"), "{error}");
+    assert!(error.is_not_found() && error.to_string().contains("(eu-west-1) failed: NoSuchKey: "), "{error}");
+    let bucket = "<Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>";
+    fake.fault("GetObject", "store/p/a/2", Fault::Answer(404, bucket));
+    assert!(store.head("p/a/2", None).await.unwrap_err().to_string().contains("NoSuchBucket: "));
+    let version = "<Error><Code>NoSuchVersion</Code><Message>The specified version does not exist.</Message></Error>";
+    fake.fault("GetObject", "store/p/a/3", Fault::Answer(404, version));
+    let error = store.head("p/a/3", Some("v9")).await.unwrap_err();
+    assert!(error.to_string().contains("p/a/3 (eu-west-1) version v9 failed: NoSuchVersion: "), "{error}");
+    fake.fault("GetObject", "store/p/a/4", Fault::Answer(403, ""));
+    let error = store.head("p/a/4", None).await.unwrap_err();
+    assert!(error.is_not_found() && error.to_string().contains("S3 does not say which"), "{error}");
 
     for (path, status, body, words, again) in [
         ("store/1", 400, "<Error><Code>Odd</Code></Error>", "Odd: S3 gave no reason for status 400", false),

@@ -11,6 +11,7 @@ use zip::result::ZipError;
 
 use super::error::{InvalidZip, ZipLimits};
 use super::names::{quote, safe};
+use super::recognize::{FIRST, recognize};
 
 /// A file in a zip.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,14 +49,18 @@ pub(crate) struct Archive<R> {
 impl<R: Read + Seek> Archive<R> {
     /// Reads the list of entries and refuses the zip if one of them is not to be had.
     pub fn open(mut reader: R, limits: ZipLimits) -> Result<Self, InvalidZip> {
-        let size = reader.seek(SeekFrom::End(0)).map_err(|error| InvalidZip::NotAZip(error.to_string()))?;
+        let unreadable = |error: io::Error| InvalidZip::NotAZip(error.to_string());
+        let size = reader.seek(SeekFrom::End(0)).map_err(unreadable)?;
+        let mut first = Vec::new();
+        reader.seek(SeekFrom::Start(0)).map_err(unreadable)?;
+        reader.by_ref().take(FIRST as u64).read_to_end(&mut first).map_err(unreadable)?;
         let left = Arc::new(AtomicU64::new(limits.directory_bytes()));
         let capped = Capped { inner: BufReader::new(reader), left: Arc::clone(&left) };
         let zip = ZipArchive::new(capped).map_err(|error| {
             if left.load(Ordering::Relaxed) == 0 {
                 InvalidZip::DirectoryTooLarge { limit: limits.directory_bytes() }
             } else {
-                InvalidZip::NotAZip(error.to_string())
+                InvalidZip::NotAZip(recognize(&first).map_or_else(|| error.to_string(), str::to_owned))
             }
         })?;
         left.store(u64::MAX, Ordering::Relaxed);
