@@ -17,6 +17,7 @@ mod report;
 mod setup;
 mod site;
 
+use crate::output::outln;
 use mail::Mailbox;
 use progress::Tree;
 use setup::Demo;
@@ -34,7 +35,7 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(180);
 /// # Errors
 /// When something that is not the release itself goes wrong.
 pub async fn run(stack: &Stack, yes: bool) -> Result<bool> {
-    println!("preparing buckets, functions, state machines and the pipeline `{}`", setup::PIPELINE);
+    outln!("preparing buckets, functions, state machines and the pipeline `{}`", setup::PIPELINE)?;
     let demo = setup::prepare(stack).await?;
     let client = setup::client(stack);
     let mailbox = Mailbox::open(stack, &demo.mailbox).await?;
@@ -44,13 +45,13 @@ pub async fn run(stack: &Stack, yes: bool) -> Result<bool> {
     let since = SystemTime::now();
     let version = demo.put_source(&stack.s3(HOME), site.clone()).await?;
     let put = Instant::now();
-    println!(
+    outln!(
         "put s3://{}/{} (version {version}); now the release starts by itself\n",
         demo.source_bucket,
         setup::SOURCE_KEY
-    );
+    )?;
     let execution = started(&client, &before, put).await?;
-    println!("release {execution} started after {:.1} s", put.elapsed().as_secs_f64());
+    outln!("release {execution} started after {:.1} s", put.elapsed().as_secs_f64())?;
 
     let succeeded = follow(stack, &client, &execution, &mailbox, since, yes).await?;
     report::print(stack, &client, &demo, &execution, &site, succeeded, put.elapsed()).await?;
@@ -108,7 +109,7 @@ async fn follow(
         if tree.update(&state, execution) {
             last_change = Instant::now();
         }
-        tree.draw();
+        tree.draw()?;
         let waits = tree.waits_for_approval();
         if waits {
             approver.attend(stack, mailbox, &mut tree, yes).await?;
@@ -125,7 +126,7 @@ async fn follow(
             status => {
                 let state = client.get_pipeline_state().name(setup::PIPELINE).send().await?;
                 tree.update(&state, execution);
-                tree.draw();
+                tree.draw()?;
                 return Ok(status == Some(&PipelineExecutionStatus::Succeeded));
             }
         }
@@ -149,12 +150,12 @@ impl Approver {
         }
         let Some(mail) = mailbox.next().await? else { return Ok(()) };
         self.read = true;
-        tree.say(&mail.text());
+        tree.say(&mail.text())?;
         if yes {
             let seen = page::approve(&mail.link, stack.value("MILLRACE_APPROVAL_URL")?).await?;
-            tree.say(&format!("opened the link and sent the form; the page says: {seen}\n"));
+            tree.say(&format!("opened the link and sent the form; the page says: {seen}\n"))?;
         } else {
-            tree.say("Open the link and answer; the release waits.\n");
+            tree.say("Open the link and answer; the release waits.\n")?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::paths::Paths;
+use crate::shell::report;
 
 mod dynamodb_local;
 mod localstack;
@@ -58,7 +59,7 @@ impl Emulator {
 /// # Errors
 /// When something is missing on this machine or cannot be installed; the message says what to do.
 pub fn install_ministack() -> Result<PathBuf> {
-    ministack::install(&Paths::new(), |line| eprintln!("{line}"))
+    ministack::install(&Paths::new(), report)
 }
 
 /// Installs Amazon's DynamoDB Local under `target/local` unless it is there, and returns the folder of its jar.
@@ -66,7 +67,7 @@ pub fn install_ministack() -> Result<PathBuf> {
 /// # Errors
 /// When something is missing on this machine or cannot be installed; the message says what to do.
 pub fn install_dynamodb_local() -> Result<PathBuf> {
-    dynamodb_local::install(&Paths::new(), |line| eprintln!("{line}"))
+    dynamodb_local::install(&Paths::new(), report)
 }
 
 /// What to run for an emulator, apart from the instance's own port and folder.

@@ -41,5 +41,6 @@ pub use emulator::{Emulator, install_dynamodb_local, install_ministack};
 pub use installation::ARCHITECTURE;
 pub use package::FUNCTIONS;
 pub use sdk::{ACCOUNT, AWAY, HOME, REGIONS};
+pub use shell::report;
 pub use stack::{Lifetime, Options, Stack, down};
 pub use trouble::trouble;

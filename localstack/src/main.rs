@@ -1,5 +1,5 @@
-//! `cargo run -p local -- up | down | status | demo [--yes] | logs | why PIPELINE`, each with `--on ministack` or `--on localstack`.
-#![allow(clippy::print_stdout, reason = "a command prints")]
+//! `cargo run -p local -- up | down | status | demo [--yes] | logs [PIPELINE] | why PIPELINE`, each with `--on ministack` or
+//! `--on localstack`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 use std::process::ExitCode;
@@ -10,7 +10,13 @@ use local::{Emulator, Options, Stack};
 
 mod demo;
 mod logs;
+mod output;
 mod why;
+
+use output::{Closed, outln};
+
+/// What a shell reports of a program that a closed pipe has ended: 128 and the number of SIGPIPE.
+const CLOSED_PIPE: u8 = 141;
 
 /// Millrace on this machine.
 #[derive(Parser)]
@@ -37,8 +43,8 @@ enum Command {
         #[arg(long)]
         yes: bool,
     },
-    /// Print what the functions have logged.
-    Logs,
+    /// Print what the functions have logged: Millrace's own, and every other Lambda function of the emulator.
+    Logs(logs::Wanted),
     /// Say what the executions of a pipeline wait for.
     Why {
         /// The pipeline's name.
@@ -51,11 +57,12 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(&arguments).await {
         Ok(code) => code,
+        Err(error) if error.is::<Closed>() => ExitCode::from(CLOSED_PIPE),
         Err(error) => {
             let error = format!("{error:#}");
-            eprintln!("error: {error}");
+            local::report(&format!("error: {error}"));
             for trouble in local::trouble(arguments.on, &error) {
-                eprintln!("{trouble}");
+                local::report(&trouble);
             }
             ExitCode::FAILURE
         }
@@ -67,23 +74,23 @@ async fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Up => {
             let stack = Stack::up(emulator, Options::default()).await?;
-            println!("up: {} at {}", emulator.name(), stack.endpoint);
-            println!("CodePipeline answers at {}", stack.api_url);
-            println!("clients: . target/local/env");
+            outln!("up: {} at {}", emulator.name(), stack.endpoint)?;
+            outln!("CodePipeline answers at {}", stack.api_url)?;
+            outln!("clients: . target/local/env")?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Down => {
             let stopped = local::down(emulator, None).await?;
-            println!("{} {}", emulator.name(), if stopped { "stopped" } else { "was not running" });
+            outln!("{} {}", emulator.name(), if stopped { "stopped" } else { "was not running" })?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Status => match Stack::attach(emulator, None).await {
             Ok(stack) => {
-                println!("up: {} at {}, CodePipeline at {}", emulator.name(), stack.endpoint, stack.api_url);
+                outln!("up: {} at {}, CodePipeline at {}", emulator.name(), stack.endpoint, stack.api_url)?;
                 Ok(ExitCode::SUCCESS)
             }
             Err(error) => {
-                println!("down: {error:#}");
+                outln!("down: {error:#}")?;
                 Ok(ExitCode::FAILURE)
             }
         },
@@ -95,7 +102,10 @@ async fn run(arguments: &Arguments) -> Result<ExitCode> {
             let stack = Stack::attach(emulator, None).await?;
             why::print(&stack, pipeline).await.map(|()| ExitCode::SUCCESS)
         }
-        Command::Logs => logs::print(&Stack::attach(emulator, None).await?).await.map(|()| ExitCode::SUCCESS),
+        Command::Logs(wanted) => {
+            let stack = Stack::attach(emulator, None).await?;
+            logs::print(&stack, wanted).await.map(|()| ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -112,5 +122,10 @@ mod tests {
         assert!(matches!(demo.command, Command::Demo { yes: true }));
         let why = Arguments::parse_from(["local", "why", "release"]);
         assert!(matches!(why.command, Command::Why { pipeline } if pipeline == "release"));
+        assert!(matches!(Arguments::parse_from(["local", "logs"]).command, Command::Logs(_)));
+        let words = ["local", "logs", "release", "--execution", "x", "--follow", "--since", "10m"];
+        assert!(matches!(Arguments::parse_from(words).command, Command::Logs(_)));
+        let refused = Arguments::try_parse_from(["local", "logs", "--execution", "x"]).err().expect("no pipeline");
+        assert!(refused.to_string().contains("PIPELINE"), "{refused}");
     }
 }

@@ -1,5 +1,6 @@
-//! Running other programs, with errors that say what they said.
+//! Running other programs, with errors that say what they said; and saying something ourselves.
 
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -23,6 +24,11 @@ pub(crate) fn run(command: &mut Command, what: &str) -> Result<()> {
 pub(crate) fn version_of(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Writes a line to standard error. Nothing is done about a reader that is gone: there is nobody to tell.
+pub fn report(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The last lines of a text.

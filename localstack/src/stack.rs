@@ -14,6 +14,7 @@ use crate::installation::{self, Target};
 use crate::instance::{Instance, Running};
 use crate::paths::Paths;
 use crate::sdk::{self, HOME};
+use crate::shell::report;
 use crate::{environment, package, processes};
 
 /// How long an emulator lives.
@@ -41,7 +42,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { name: None, lifetime: Lifetime::Detached, parameters: BTreeMap::new(), say: |line| eprintln!("{line}") }
+        Self { name: None, lifetime: Lifetime::Detached, parameters: BTreeMap::new(), say: report }
     }
 }
 

@@ -4,6 +4,8 @@ use anyhow::{Context, Result};
 use aws_sdk_codepipeline::types::PipelineExecutionStatus;
 use local::Stack;
 
+use crate::output::outln;
+
 /// Prints a sentence for each thing that an execution waits for; where none goes on, how the newest ended.
 pub async fn print(stack: &Stack, pipeline: &str) -> Result<()> {
     let client = stack.codepipeline();
@@ -24,7 +26,7 @@ pub async fn print(stack: &Stack, pipeline: &str) -> Result<()> {
         open.extend(newest);
     }
     if open.is_empty() {
-        println!("The pipeline {pipeline} has had no execution.");
+        outln!("The pipeline {pipeline} has had no execution.")?;
     }
     // The oldest first: those behind it wait for it.
     for id in open.iter().rev() {
@@ -32,7 +34,7 @@ pub async fn print(stack: &Stack, pipeline: &str) -> Result<()> {
         let execution = found.with_context(|| format!("execution {id} cannot be read"))?.pipeline_execution;
         let Some(execution) = execution else { continue };
         let status = execution.status().map(|status| status.as_str().to_owned()).unwrap_or_default();
-        println!("{id} ({status}): {}", execution.status_summary().unwrap_or("It waits for nothing."));
+        outln!("{id} ({status}): {}", execution.status_summary().unwrap_or("It waits for nothing."))?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ runs its builds elsewhere:
 
 The action type that it serves:
 
-    aws codepipeline create-custom-action-type --category Build --provider Checksums --version 1 \\
+    aws codepipeline create-custom-action-type --category Build --provider Checksums --action-version 1 \\
         --input-artifact-details minimumCount=1,maximumCount=1 \\
         --output-artifact-details minimumCount=1,maximumCount=1 \\
         --configuration-properties \\
@@ -120,9 +120,10 @@ def build(pipelines, job):
         raise Refused("the input artifact is too large")
     result = checksums(found["Body"].read(), project)
     target = data["outputArtifacts"][0]["location"]["s3Location"]
-    encryption = {"ServerSideEncryption": "aws:kms"}
+    # A store without a key of its own leaves encryption to its bucket.
+    encryption = {}
     if "encryptionKey" in data:
-        encryption["SSEKMSKeyId"] = data["encryptionKey"]["id"]
+        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": data["encryptionKey"]["id"]}
     store.put_object(Bucket=target["bucketName"], Key=target["objectKey"], Body=result, **encryption)
     number = hashlib.sha256(result).hexdigest()[:12]
     pipelines.put_job_success_result(

@@ -1,10 +1,12 @@
 //! The release as a tree, live on a terminal and line by line elsewhere.
 
-use std::io::Write;
 use std::time::{Instant, SystemTime};
 
+use anyhow::Result;
 use aws_sdk_codepipeline::operation::get_pipeline_state::GetPipelineStateOutput;
 use aws_sdk_codepipeline::types::{ActionExecutionStatus, ActionState};
+
+use crate::output::{outln, print};
 
 /// Columns that every terminal has.
 const NARROW: usize = 79;
@@ -94,15 +96,15 @@ impl Tree {
     }
 
     /// Shows what is new.
-    pub fn draw(&mut self) {
+    pub fn draw(&mut self) -> Result<()> {
         let news = std::mem::take(&mut self.news);
         if !self.live {
             for line in news {
-                println!("{line}");
+                outln!("{line}")?;
             }
-            return;
+            return Ok(());
         }
-        self.erase();
+        self.erase()?;
         let mut lines = Vec::new();
         for stage in &self.stages {
             lines.push(format!("{}  {}", stage.name, stage.status));
@@ -114,25 +116,23 @@ impl Tree {
         self.drawn = lines.len();
         for line in lines {
             // A line that a narrow terminal breaks would be two to take away.
-            println!("{}", line.chars().take(NARROW).collect::<String>());
+            outln!("{}", line.chars().take(NARROW).collect::<String>())?;
         }
-        let _ = std::io::stdout().flush();
+        Ok(())
     }
 
     /// Prints something that stays, above the tree.
-    pub fn say(&mut self, text: &str) {
-        self.erase();
-        println!("{text}");
-        if self.live {
-            self.draw();
-        }
+    pub fn say(&mut self, text: &str) -> Result<()> {
+        self.erase()?;
+        outln!("{text}")?;
+        if self.live { self.draw() } else { Ok(()) }
     }
 
     /// Takes the drawn lines away again: up, then clear to the end of the screen.
-    fn erase(&mut self) {
-        if self.drawn > 0 {
-            print!("\x1b[{}A\x1b[J", self.drawn);
-            self.drawn = 0;
+    fn erase(&mut self) -> Result<()> {
+        match std::mem::take(&mut self.drawn) {
+            0 => Ok(()),
+            lines => print(format_args!("\x1b[{lines}A\x1b[J")),
         }
     }
 }

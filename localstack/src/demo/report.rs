@@ -11,6 +11,7 @@ use local::{AWAY, HOME, Stack};
 
 use super::setup::{self, Demo};
 use super::site;
+use crate::output::outln;
 
 /// Prints how long each part took and, after a success, what lies where; a success that left something else behind than
 /// what was put in is an error.
@@ -23,7 +24,7 @@ pub(super) async fn print(
     succeeded: bool,
     total: Duration,
 ) -> Result<()> {
-    println!("\nwhere the time went");
+    outln!("\nwhere the time went")?;
     for action in actions(client, execution).await? {
         let name =
             format!("{} / {}", action.stage_name().unwrap_or_default(), action.action_name().unwrap_or_default());
@@ -31,14 +32,14 @@ pub(super) async fn print(
             (Some(start), Some(end)) => seconds(end) - seconds(start),
             _ => 0.0,
         };
-        println!("  {name:<22} {seconds:>7.2} s  {}", action.status().map_or("", |status| status.as_str()));
+        outln!("  {name:<22} {seconds:>7.2} s  {}", action.status().map_or("", |status| status.as_str()))?;
     }
-    println!("  {:<22} {:>7.2} s", "from the object on", total.as_secs_f64());
+    outln!("  {:<22} {:>7.2} s", "from the object on", total.as_secs_f64())?;
     if !succeeded {
-        println!("\nthe release did not succeed; see: cargo run -p local -- logs");
+        outln!("\nthe release did not succeed; see: cargo run -p local -- logs")?;
         return Ok(());
     }
-    println!("\ndeployed");
+    outln!("\ndeployed")?;
     let site: BTreeMap<_, _> = site::files(archive)?.into_iter().collect();
     for (key, content) in &site {
         check(&stack.s3(AWAY), AWAY, &demo.site_bucket, key, content).await?;
@@ -59,7 +60,7 @@ async fn check(s3: &aws_sdk_s3::Client, region: &str, bucket: &str, key: &str, w
     let kind = object.content_type().unwrap_or_default().to_owned();
     let found = object.body.collect().await?.into_bytes();
     ensure!(found == wanted, "s3://{bucket}/{key} is not what was released");
-    println!("  {region}  s3://{bucket}/{key}  {} bytes, {kind}", wanted.len());
+    outln!("  {region}  s3://{bucket}/{key}  {} bytes, {kind}", wanted.len())?;
     Ok(())
 }
 

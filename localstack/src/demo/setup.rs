@@ -12,6 +12,8 @@ use aws_smithy_json::codec::JsonCodec;
 use aws_smithy_schema::codec::Codec;
 use local::{ARCHITECTURE, AWAY, HOME, Stack};
 
+use crate::output::outln;
+
 /// The demo's pipeline.
 pub(super) const PIPELINE: &str = "demo";
 /// The object whose change starts it.
@@ -104,7 +106,7 @@ async fn put_pipeline(stack: &Stack, source: &str, declaration: PipelineDeclarat
             return Ok(());
         }
         Some(true) => {
-            println!("an earlier release still waits: the pipeline is made anew");
+            outln!("an earlier release still waits: the pipeline is made anew")?;
             client.delete_pipeline().name(PIPELINE).send().await.context("cannot delete the pipeline")?;
         }
         None => {}
