@@ -175,7 +175,9 @@ fn refused(operation: Operation, refusal: &Refusal) -> Exception {
         Refusal::Outdated(_) => Exception::PipelineExecutionOutdatedException,
         Refusal::NotOverridable { .. } => Exception::ConditionNotOverridableException,
         Refusal::NoTransitions => Exception::ValidationException,
-        Refusal::JobTaken(_) | Refusal::LocksNeeded | Refusal::Nothing => Exception::InternalFailure,
+        Refusal::JobTaken(_) | Refusal::LocksNeeded | Refusal::PipelineUpdated | Refusal::Nothing => {
+            Exception::InternalFailure
+        }
     }
 }
 
@@ -211,6 +213,7 @@ mod tests {
             Refusal::NotOverridable { stage: text(), reason: "it is met" },
             Refusal::NoTransitions,
             Refusal::LocksNeeded,
+            Refusal::PipelineUpdated,
             Refusal::Nothing,
         ];
         let stores = [

@@ -126,6 +126,7 @@ fn status(status: ExecutionStatus) -> PipelineExecutionStatus {
         ExecutionStatus::Succeeded => PipelineExecutionStatus::Succeeded,
         ExecutionStatus::Failed => PipelineExecutionStatus::Failed,
         ExecutionStatus::Superseded => PipelineExecutionStatus::Superseded,
+        ExecutionStatus::Cancelling => PipelineExecutionStatus::InProgress,
         ExecutionStatus::Cancelled => PipelineExecutionStatus::Cancelled,
         ExecutionStatus::Stopping => PipelineExecutionStatus::Stopping,
         ExecutionStatus::Stopped => PipelineExecutionStatus::Stopped,

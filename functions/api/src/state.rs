@@ -74,7 +74,7 @@ fn stage_execution(
 
 fn stage_status(status: StageStatus) -> StageExecutionStatus {
     match status {
-        StageStatus::InProgress => StageExecutionStatus::InProgress,
+        StageStatus::InProgress | StageStatus::Cancelling => StageExecutionStatus::InProgress,
         StageStatus::Succeeded => StageExecutionStatus::Succeeded,
         StageStatus::Failed => StageExecutionStatus::Failed,
         StageStatus::Cancelled => StageExecutionStatus::Cancelled,

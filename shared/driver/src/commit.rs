@@ -354,7 +354,6 @@ impl Driver {
             let (message, delay) = match effect {
                 Effect::Run { action, delay } => (Message::Run { action }, delay),
                 Effect::Poll { action, delay, count } => (Message::Poll { action, count }, delay),
-                Effect::Cancel(action) => (Message::Cancel { action }, 0),
                 Effect::Replicate { action, artifact, regions } => {
                     (Message::Replicate { action, artifact, regions }, 0)
                 }

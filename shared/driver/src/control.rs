@@ -87,7 +87,11 @@ impl Driver {
             let (locks, revision) = self.locks(&head).await?;
             let rollback = self.rollback(id, &stage, trigger.clone(), target, place).await?;
             let pipeline = self.pipeline_version(name, head.incarnation, head.version).await?;
-            let decision = self.decide(|context| engine::rollback(pipeline, &head, locks, rollback, context))?;
+            let decided = self.decide(|context| engine::rollback(pipeline, &head, locks, rollback, context));
+            let decision = match decided {
+                Err(Refusal::PipelineUpdated) => continue,
+                decided => decided?,
+            };
             match self.commit_on_lanes(&decision, &head, revision).await {
                 Ok(()) => {
                     self.follow(decision.effects).await;

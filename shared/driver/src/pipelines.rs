@@ -111,7 +111,7 @@ impl Driver {
         Ok(PipelineRecord { version: 1, stored: now, head, pipeline })
     }
 
-    /// Stores the next version of a pipeline. Executions that run keep to theirs.
+    /// Stores the next version of a pipeline, and has executions of earlier ones cancelled, except for those of mode PARALLEL.
     ///
     /// # Errors
     /// [`DriveError::Invalid`], [`DriveError::PipelineNotFound`].
@@ -130,13 +130,17 @@ impl Driver {
             head.updated = self.clock.now();
             head.kind = pipeline.kind();
             head.mode = pipeline.mode();
-            let writes = vec![
+            let (locks, locks_revision) = self.locks(&head).await?;
+            let decision = self.decide(|context| engine::update(locks, head.version, &pipeline, context));
+            let mut writes = vec![
                 Write::Put { entity: Entity::Head(head.clone()), expect: Expect::Revision(revision) },
                 self.declaration_write(&head, &pipeline).await?,
-                self.without_unused_lanes(&head, &pipeline).await?,
             ];
+            let changed = entities(&decision);
+            writes.extend(changed.map(|entity| Write::Put { entity, expect: Expect::Revision(locks_revision) }));
             match self.commit_watching(writes, Some(&before), Some(&pipeline)).await {
                 Ok(()) => {
+                    self.follow(decision.effects).await;
                     return Ok(PipelineRecord { version: head.version, stored: head.updated, head, pipeline });
                 }
                 Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
@@ -168,14 +172,6 @@ impl Driver {
     /// this keeps a change of the deleted one from being written over it.
     async fn still_there(&self, head: &Head) -> Result<Write, DriveError> {
         let (locks, revision) = self.locks(head).await?;
-        Ok(Write::Put { entity: Entity::StageLocks(locks), expect: Expect::Revision(revision) })
-    }
-
-    /// The same, without the locks of stages that the new version does not have and in which nobody is: however often
-    /// stages are renamed, the item does not grow.
-    async fn without_unused_lanes(&self, head: &Head, after: &Pipeline) -> Result<Write, DriveError> {
-        let (mut locks, revision) = self.locks(head).await?;
-        locks.forget_unused(after);
         Ok(Write::Put { entity: Entity::StageLocks(locks), expect: Expect::Revision(revision) })
     }
 
@@ -332,19 +328,16 @@ impl Driver {
         loop {
             let (head, _) = self.head(name).await?;
             let pipeline = self.pipeline_version(name, head.incarnation, head.version).await?;
+            let declared = pipeline.stages().iter().find(|declared| declared.name.as_str() == stage);
             let not_found =
                 || DriveError::StageNotFound { pipeline: name.to_string(), stage: stage.chars().take(100).collect() };
             let change = TransitionChange {
                 mode: pipeline.mode(),
-                stage: StageName::new(stage).map_err(|_| not_found())?,
+                stage: declared.ok_or_else(not_found)?.name.clone(),
                 disable: disable.clone(),
                 by: by.clone(),
             };
             let (locks, revision) = self.locks(&head).await?;
-            // A stage that the current version no longer has may still hold up executions of earlier ones.
-            if pipeline.stage_index(stage).is_none() && !locks.stages.contains_key(stage) {
-                return Err(not_found());
-            }
             let decision = self.decide(|context| engine::set_transition(locks, change, context))?;
             let Some(locks) = decision.locks else {
                 return Ok(());

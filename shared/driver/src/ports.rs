@@ -39,11 +39,6 @@ pub enum Message {
         /// How many polls there have been in this chain; none: this poll makes no chain.
         count: Option<u32>,
     },
-    /// A worker shall stop what the provider runs for an action.
-    Cancel {
-        /// Which.
-        action: ActionId,
-    },
     /// An artifact shall be copied.
     Replicate {
         /// The attempt that made it.
@@ -59,10 +54,7 @@ impl Message {
     /// The execution that it is about.
     pub fn execution(&self) -> ExecutionId {
         match self {
-            Self::Run { action }
-            | Self::Poll { action, .. }
-            | Self::Cancel { action }
-            | Self::Replicate { action, .. } => action.execution,
+            Self::Run { action } | Self::Poll { action, .. } | Self::Replicate { action, .. } => action.execution,
         }
     }
 }

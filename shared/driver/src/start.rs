@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use engine::{ExecutionId, RevisionOverride, Start, State, Trigger};
+use engine::{ExecutionId, Refusal, RevisionOverride, Start, State, Trigger};
 use pipeline::{Pipeline, PipelineName, PipelineType};
 use store::{Entity, Expect, Key, StartToken, Versioned, Write};
 
@@ -92,7 +92,11 @@ impl Driver {
             };
             let id = start.id;
             let (locks, revision) = self.locks(&head).await?;
-            let decision = self.decide(|context| engine::start(pipeline.clone(), &head, locks, start, context))?;
+            let decided = self.decide(|context| engine::start(pipeline.clone(), &head, locks, start, context));
+            let decision = match decided {
+                Err(Refusal::PipelineUpdated) => continue,
+                decided => decided?,
+            };
             let Some(execution) = decision.execution.clone() else {
                 return Err(DriveError::no_execution(id));
             };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{ActionError, ActionId, ActionStatus, Command, End, Progress, Refusal, Timestamp, WorkerId};
+use engine::{ActionId, ActionStatus, Command, End, Progress, Refusal, Timestamp, WorkerId};
 use futures::future::{Either, join, select};
 
 use crate::commit::{Driver, Loaded, Place};
@@ -36,7 +36,6 @@ impl Driver {
         match message {
             Message::Run { action } => self.run(action, executor, until).await,
             Message::Poll { action, count } => self.poll(action, count, executor, until).await,
-            Message::Cancel { action } => self.cancel(action, executor).await,
             Message::Replicate { .. } => Ok(Worked::Nothing),
         }
     }
@@ -180,24 +179,6 @@ impl Driver {
                 count: Some(count),
             }])
             .await;
-        }
-        Ok(Worked::Actions(1))
-    }
-
-    async fn cancel(&self, action: ActionId, executor: &dyn ActionExecutor) -> Result<Worked, DriveError> {
-        let mut loaded = self.load(Place::Action(action)).await?;
-        if self.status(&loaded, action).is_none_or(ActionStatus::in_flight) {
-            return Ok(Worked::Nothing);
-        }
-        let task = match self.task(&mut loaded, action).await? {
-            Ok(task) => task,
-            Err(ActionError { message, .. }) => {
-                tracing::warn!(%action, message, "nothing to cancel");
-                return Ok(Worked::Nothing);
-            }
-        };
-        if let Err(error) = executor.cancel(&task).await {
-            tracing::warn!(%error, %action, "not cancelled");
         }
         Ok(Worked::Actions(1))
     }

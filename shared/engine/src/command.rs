@@ -156,7 +156,7 @@ pub enum Command {
         /// By which.
         by: ExecutionId,
     },
-    /// The execution's pipeline was deleted.
+    /// The execution cannot go on: its task says why.
     Cancel,
     /// A person stops the execution.
     Stop {
@@ -298,8 +298,6 @@ pub enum Effect {
         /// How many polls there have been in this chain; none: this poll makes no chain.
         count: Option<u32>,
     },
-    /// The provider shall stop what it runs for this action.
-    Cancel(ActionId),
     /// The artifact shall be copied to other regions in which it will be read.
     Replicate {
         /// The attempt that made it.
@@ -415,6 +413,9 @@ pub enum Refusal {
         /// Why.
         reason: &'static str,
     },
+    /// The pipeline's current version is not the one that was read.
+    #[error("the pipeline was updated meanwhile")]
+    PipelineUpdated,
     /// Transitions mean nothing in PARALLEL mode.
     #[error("a pipeline of mode PARALLEL has no transitions that could be opened or closed")]
     NoTransitions,

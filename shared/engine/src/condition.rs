@@ -43,8 +43,13 @@ pub(crate) fn overrule(
             overridden(step, kind, by);
             stage::after_condition(step, kind, true, None)
         }
-        (ConditionStatus::Failed, ExecutionStatus::Failed, StageStatus::Failed) => after_failure(step, name, kind, by),
-        (ConditionStatus::InProgress | ConditionStatus::Failed, ..) => Err(refused("the execution has ended")),
+        (ConditionStatus::Failed, ExecutionStatus::Failed, StageStatus::Failed) => {
+            if lifecycle::outdated(step)? {
+                return Err(refused("the pipeline was updated"));
+            }
+            after_failure(step, name, kind, by)
+        }
+        (ConditionStatus::InProgress | ConditionStatus::Failed, ..) => Err(refused("the execution ends or has ended")),
         (ConditionStatus::Succeeded, ..) => Err(refused("it is met")),
         (ConditionStatus::Overridden, ..) => Err(refused("it is overridden already")),
         (ConditionStatus::Abandoned | ConditionStatus::Cancelled, ..) => Err(refused("the execution was stopped")),

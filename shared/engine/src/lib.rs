@@ -48,7 +48,7 @@ pub use rollback::{Rollback, give_up_rollback, rollback};
 pub use start::{Start, start};
 pub use state::*;
 pub use time::{Policy, Timestamp};
-pub use transition::{TransitionChange, delete, set_transition};
+pub use transition::{TransitionChange, delete, set_transition, update};
 pub use why::why;
 
 /// Decides what a command changes.

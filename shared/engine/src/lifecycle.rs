@@ -10,10 +10,14 @@ use crate::state::{
     StageStatus, Waiting,
 };
 use crate::step::Step;
+use crate::stop;
 use crate::why;
 
 /// The stage's last action succeeded, and what must hold then does.
 pub(crate) fn leave_succeeded(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
+    if has_no_future(step)? {
+        return stop::cancelled(step);
+    }
     let (_, name) = end_stage(step, StageStatus::Succeeded)?;
     let execution = step.execution();
     let success = LastSuccess { execution: execution.id, version: execution.version };
@@ -28,6 +32,9 @@ pub(crate) fn leave_succeeded(step: &mut Step<'_, '_>, next_worker: Option<Worke
 
 /// A condition lets the execution go on without the stage.
 pub(crate) fn leave_skipped(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
+    if has_no_future(step)? {
+        return stop::cancelled(step);
+    }
     let (_, name) = end_stage(step, StageStatus::Skipped)?;
     go_on(step, &name, next_worker)
 }
@@ -35,6 +42,9 @@ pub(crate) fn leave_skipped(step: &mut Step<'_, '_>, next_worker: Option<WorkerI
 /// The execution ends in the stage, which failed. `besides` says why nothing else came of the failure, where the
 /// declaration asks for something else.
 pub(crate) fn leave_failed(step: &mut Step<'_, '_>, besides: Option<&str>) -> Result<(), Refusal> {
+    if has_no_future(step)? {
+        return stop::cancelled(step);
+    }
     let (_, name) = end_stage(step, StageStatus::Failed)?;
     record_revisions(step);
     let cause = step.stage().map(why::failure);
@@ -46,10 +56,6 @@ fn go_on(step: &mut Step<'_, '_>, name: &StageName, next_worker: Option<WorkerId
     let Position::In(index) = step.execution().position else {
         return Err(Refusal::Nothing);
     };
-    // Those of mode PARALLEL are cancelled by their task.
-    if !parallel(step) && step.locks()?.deleted {
-        return end(step, ExecutionStatus::Cancelled, Some("The pipeline was deleted.".into()), name);
-    }
     record_revisions(step);
     if index + 1 == step.pipeline.stages().len() {
         return end(step, ExecutionStatus::Succeeded, None, name);
@@ -86,6 +92,18 @@ pub(crate) fn record_revisions(step: &mut Step<'_, '_>) {
 /// Whether the execution neither holds stages nor waits for them.
 pub(crate) fn parallel(step: &Step<'_, '_>) -> bool {
     step.execution().mode == ExecutionMode::Parallel
+}
+
+/// Whether the pipeline has been updated since the execution started. One of mode PARALLEL goes on nevertheless. Source:
+/// CodePipeline user guide, 'Set or change the pipeline execution mode'.
+pub(crate) fn outdated(step: &Step<'_, '_>) -> Result<bool, Refusal> {
+    Ok(!parallel(step) && step.locks()?.version != step.execution().version)
+}
+
+/// Whether the pipeline was deleted or updated, so that the execution must begin nothing more; its task may not have
+/// reached it yet. One of mode PARALLEL goes on until its task does.
+pub(crate) fn has_no_future(step: &Step<'_, '_>) -> Result<bool, Refusal> {
+    Ok(!parallel(step) && (step.locks()?.deleted || outdated(step)?))
 }
 
 fn release(step: &mut Step<'_, '_>, stage: &StageName) -> Result<(), Refusal> {
@@ -142,8 +160,9 @@ pub(crate) fn arrive(step: &mut Step<'_, '_>, index: usize, next_worker: Option<
     }
     let name = step.pipeline.stages()[index].name.clone();
     let execution = step.execution();
-    let me = Waiting { execution: execution.id, number: execution.number, mode: execution.mode, since: step.now() };
-    if change_lanes(step, |locks| locks.arrive(&name, me))? {
+    let me = Waiting { execution: execution.id, number: execution.number, since: step.now() };
+    let mode = execution.mode;
+    if change_lanes(step, |locks| locks.arrive(&name, me, mode))? {
         go_in(step, index, next_worker)
     } else {
         step.execution_mut().position = Position::Waiting(index);

@@ -16,6 +16,8 @@ use crate::state::{
 };
 use crate::step::Step;
 
+const CHANGED: &str = "the pipeline's structure has changed";
+
 /// A person has the stage at hand tried again. Its execution goes on from there.
 pub(crate) fn by_hand(
     step: &mut Step<'_, '_>,
@@ -30,6 +32,7 @@ pub(crate) fn by_hand(
         ExecutionStatus::InProgress | ExecutionStatus::Stopping => {
             return while_others_run(step, mode, refused);
         }
+        ExecutionStatus::Cancelling => return Err(refused(CHANGED)),
         ExecutionStatus::Failed => run.status == StageStatus::Failed,
         ExecutionStatus::Stopped => matches!(run.status, StageStatus::Failed | StageStatus::Stopped),
         ExecutionStatus::Succeeded | ExecutionStatus::Superseded | ExecutionStatus::Cancelled => false,
@@ -43,8 +46,8 @@ pub(crate) fn by_hand(
     let index = run.stage;
     let same =
         step.pipeline.stages().get(index).is_some_and(|declared| current.stages().iter().any(|now| now == declared));
-    if !same {
-        return Err(refused("the pipeline's structure has changed"));
+    if !same || lifecycle::outdated(step)? {
+        return Err(refused(CHANGED));
     }
     revive(step, stage)?;
     again(step, mode, RetryTrigger::Manual, None)

@@ -35,7 +35,7 @@ pub struct Rollback {
 /// Starts an execution that rolls a stage back; also the task [`OutboxTask::RollBack`], to which the stage is given already.
 ///
 /// # Errors
-/// [`Refusal::NotRollable`], [`Refusal::Outdated`]. When the rollback was a task, [`Refusal::Nothing`] if it is done.
+/// [`Refusal::NotRollable`], [`Refusal::Outdated`], [`Refusal::PipelineUpdated`]. When the rollback was a task, [`Refusal::Nothing`] if it is done.
 pub fn rollback(
     pipeline: Arc<Pipeline>,
     head: &Head,
@@ -51,6 +51,9 @@ pub fn rollback(
     }
     if pipeline.mode() == ExecutionMode::Parallel || target.mode == ExecutionMode::Parallel {
         return Err(refused("executions of mode PARALLEL cannot be rolled back"));
+    }
+    if locks.version != head.version {
+        return Err(Refusal::PipelineUpdated);
     }
     if target.version != head.version || target.incarnation != head.incarnation {
         return Err(Refusal::Outdated(target.id));
@@ -141,12 +144,13 @@ pub fn give_up_rollback(
 pub(crate) fn after_failure(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
     let stage = step.stage_cloned()?;
     let (id, version) = (step.execution().id, step.execution().version);
+    if lifecycle::has_no_future(step)? {
+        return lifecycle::leave_failed(step, None);
+    }
     let target = if lifecycle::parallel(step) {
         Err("executions of mode PARALLEL cannot be rolled back".to_owned())
     } else if stage.stage == 0 {
         Err("it is the source stage".to_owned())
-    } else if step.locks()?.deleted {
-        Err("the pipeline has been deleted".to_owned())
     } else {
         match step.locks()?.stages.get(&stage.name).and_then(|lock| lock.succeeded) {
             None => Err("no execution has succeeded in it before".to_owned()),

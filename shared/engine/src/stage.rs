@@ -31,8 +31,11 @@ pub(crate) fn advance(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) ->
     if let Some((kind, met)) = decided {
         settle(step, kind, if met { ConditionStatus::Succeeded } else { ConditionStatus::Failed });
     }
-    if step.execution().stop.is_some() {
-        return stop::stopped(step);
+    // The stage's own status decides: the execution may have been read before it was stopped or cancelled.
+    match step.stage().map(|stage| stage.status) {
+        Some(StageStatus::Stopping) => return stop::stopped(step),
+        Some(StageStatus::Cancelling) => return stop::cancelled(step),
+        _ => {}
     }
     match decided {
         None => after_actions(step, next_worker),
@@ -103,15 +106,15 @@ fn after_actions(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) -> Resu
     }
 }
 
-/// The stage failed and is tried again at once, by the same execution; not in a pipeline that has been deleted.
+/// The stage failed and is tried again at once, by the same execution; not in a pipeline that has been updated or deleted.
 fn retry(
     step: &mut Step<'_, '_>,
     mode: RetryMode,
     trigger: RetryTrigger,
     next_worker: Option<WorkerId>,
 ) -> Result<(), Refusal> {
-    if !lifecycle::parallel(step) && step.locks()?.deleted {
-        return lifecycle::leave_failed(step, Some("The stage was not retried: the pipeline has been deleted."));
+    if lifecycle::has_no_future(step)? {
+        return lifecycle::leave_failed(step, None);
     }
     if let Some(stage) = step.stage_mut() {
         stage.status = StageStatus::Failed;

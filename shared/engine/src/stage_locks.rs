@@ -3,7 +3,8 @@
 //! Source: CodePipeline user guide, 'How pipeline executions work': a stage holds one execution at a time and is
 //! locked by it; executions wait in front of a locked stage or a closed transition. In SUPERSEDED mode one that waits
 //! is overtaken by a newer one that comes to wait at the same place; in QUEUED mode all wait, the oldest goes first. In
-//! PARALLEL mode executions neither hold nor wait. Where a pipeline's mode was changed, each execution keeps its own.
+//! PARALLEL mode executions neither hold nor wait. All who wait are of the pipeline's current version, and so of its mode:
+//! an update cancels the others.
 
 use std::collections::BTreeSet;
 
@@ -21,35 +22,45 @@ impl StageLocks {
 
     /// The executions that run or wait.
     pub fn active(&self) -> BTreeSet<ExecutionId> {
-        let in_lanes = self
-            .stages
-            .values()
-            .flat_map(|lock| lock.holder.into_iter().chain(lock.waiting.iter().map(|waiting| waiting.execution)));
-        in_lanes.chain(self.running.iter().copied()).collect()
+        self.in_stages().into_iter().chain(self.running.iter().copied()).collect()
+    }
+
+    /// The executions that hold a stage or wait for one: none of mode PARALLEL.
+    pub(crate) fn in_stages(&self) -> BTreeSet<ExecutionId> {
+        let of = |lock: &StageLock| -> Vec<ExecutionId> {
+            lock.holder.into_iter().chain(lock.waiting.iter().map(|waiting| waiting.execution)).collect()
+        };
+        self.stages.values().flat_map(of).collect()
     }
 
     /// Forgets the stages that a new version of the pipeline does not have, where nobody is in them or in front of them.
-    pub fn forget_unused(&mut self, after: &Pipeline) {
+    pub(crate) fn forget_unused(&mut self, after: &Pipeline) {
         self.stages.retain(|name, lock| {
             let used = lock.holder.is_some() || !lock.waiting.is_empty();
             used || after.stage_index(name.as_str()).is_some()
         });
     }
 
-    /// Puts an execution in front of a stage. Answers whether it may enter at once.
-    pub(crate) fn arrive(&mut self, stage: &StageName, me: Waiting) -> bool {
-        let lock = self.stages.entry(stage.clone()).or_default();
-        let overtaken = arrivals(lock, me.clone());
-        let overtakes = overtaken.iter().all(|loser| *loser != me.execution);
-        // Who overtook: the newest of those in front of the stage.
-        let newest = lock.waiting.iter().rev().find(|waiting| waiting.mode == ExecutionMode::Superseded);
-        let by = newest.map_or(me.execution, |newest| newest.execution);
-        self.outbox.extend(overtaken.into_iter().map(|execution| OutboxTask::Supersede { execution, by }));
-        if overtakes && self.admits(stage) == Some(me.execution) {
-            self.give(stage, me.execution);
-            return true;
+    /// Puts an execution in front of a stage, in the order of the starts: of mode SUPERSEDED only the newest stays there.
+    /// Answers whether it may enter at once.
+    pub(crate) fn arrive(&mut self, stage: &StageName, me: Waiting, mode: ExecutionMode) -> bool {
+        let id = me.execution;
+        let waiting = &mut self.stages.entry(stage.clone()).or_default().waiting;
+        waiting.push(me);
+        waiting.sort_by_key(|waiting| waiting.number);
+        if mode == ExecutionMode::Superseded
+            && let Some(newest) = waiting.pop()
+        {
+            let by = newest.execution;
+            let overtaken = std::mem::replace(waiting, vec![newest]);
+            let tasks = overtaken.into_iter().map(|it| OutboxTask::Supersede { execution: it.execution, by });
+            self.outbox.extend(tasks);
         }
-        false
+        let enters = self.admits(stage) == Some(id);
+        if enters {
+            self.give(stage, id);
+        }
+        enters
     }
 
     /// Who may enter a stage now: the first that waits, if the stage is free and its transition open.
@@ -99,21 +110,4 @@ impl StageLocks {
         let due = now.plus(policy.grace);
         self.due = (!self.outbox.is_empty()).then(|| self.due.map_or(due, |before| before.min(due)));
     }
-}
-
-/// Adds an arrival to those who wait, in the order of their starts; answers who is overtaken by it (perhaps the arrival
-/// itself): of mode SUPERSEDED only the newest stays.
-fn arrivals(lock: &mut StageLock, me: Waiting) -> Vec<ExecutionId> {
-    let overtakes = me.mode == ExecutionMode::Superseded;
-    lock.waiting.push(me);
-    lock.waiting.sort_by_key(|waiting| waiting.number);
-    if !overtakes {
-        return Vec::new();
-    }
-    let superseded = |waiting: &Waiting| waiting.mode == ExecutionMode::Superseded;
-    let newest = lock.waiting.iter().filter(|waiting| superseded(waiting)).map(|waiting| waiting.number).max();
-    let stays = |waiting: &Waiting| !superseded(waiting) || Some(waiting.number) == newest;
-    let overtaken = lock.waiting.iter().filter(|waiting| !stays(waiting)).map(|waiting| waiting.execution).collect();
-    lock.waiting.retain(stays);
-    overtaken
 }

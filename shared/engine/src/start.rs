@@ -27,7 +27,7 @@ pub struct Start {
 /// Starts an execution of the pipeline's current version: in its first stage, or in front of it.
 ///
 /// # Errors
-/// [`Refusal::Nothing`] when the pipeline has been deleted; [`Refusal::TooManyExecutions`].
+/// [`Refusal::Nothing`] when the pipeline has been deleted; [`Refusal::PipelineUpdated`]; [`Refusal::TooManyExecutions`].
 pub fn start(
     pipeline: Arc<Pipeline>,
     head: &Head,
@@ -37,6 +37,9 @@ pub fn start(
 ) -> Result<Decision, Refusal> {
     if locks.deleted {
         return Err(Refusal::Nothing);
+    }
+    if locks.version != head.version {
+        return Err(Refusal::PipelineUpdated);
     }
     let mode = pipeline.mode();
     // Source: CodePipeline user guide, 'Quotas'. In SUPERSEDED mode each stage has one execution in it and one in front.

@@ -1,13 +1,14 @@
 //! What is kept of a pipeline and its executions: plain data, one struct an item of the table.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use pipeline::{ActionName, ArtifactName, ConditionKind, ExecutionMode, PipelineName, StageName};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ActionId, ApprovalToken, ExecutionId, Incarnation, WorkerId};
 use crate::queue::JobRun;
-use crate::time::Timestamp;
+use crate::time::{TRANSITION_DAYS, Timestamp};
 
 /// A pipeline's own item: which version is current.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +39,8 @@ pub struct StageLocks {
     pub pipeline: PipelineName,
     /// Which pipeline of that name.
     pub incarnation: Incarnation,
+    /// The pipeline's current version, as in its [`Head`]: whoever writes the locks sees here that it was updated.
+    pub version: u32,
     /// The number that the next execution gets; numbers order executions by their start.
     pub next_number: u64,
     /// By stage name, since executions of different versions share the stages they have in common.
@@ -65,6 +68,7 @@ impl StageLocks {
         Self {
             pipeline,
             incarnation,
+            version: 1,
             next_number: 1,
             stages: BTreeMap::new(),
             running: Vec::new(),
@@ -121,15 +125,8 @@ pub struct Waiting {
     pub execution: ExecutionId,
     /// Its number: a larger one started later.
     pub number: u64,
-    /// Its mode: only one of mode SUPERSEDED is overtaken, and only by one of that mode.
-    #[serde(default = "superseded")]
-    pub mode: ExecutionMode,
     /// Since when it waits.
     pub since: Timestamp,
-}
-
-fn superseded() -> ExecutionMode {
-    ExecutionMode::Superseded
 }
 
 /// The inbound transition of a stage. Open unless somebody closed it.
@@ -165,10 +162,12 @@ pub enum OutboxTask {
         /// The one that overtook it.
         by: ExecutionId,
     },
-    /// The execution's pipeline was deleted.
+    /// The execution cannot go on.
     Cancel {
         /// Which execution.
         execution: ExecutionId,
+        /// Why.
+        cause: CancelCause,
     },
     /// A stage failed and is to be rolled back: an execution must be made for it, to which the stage has been given.
     RollBack {
@@ -189,8 +188,31 @@ impl OutboxTask {
         match self {
             Self::Enter { execution, .. }
             | Self::Supersede { execution, .. }
-            | Self::Cancel { execution }
+            | Self::Cancel { execution, .. }
             | Self::RollBack { execution, .. } => *execution,
+        }
+    }
+}
+
+/// Why an execution is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CancelCause {
+    /// Its pipeline was deleted: what runs is given up.
+    PipelineDeleted,
+    /// Its pipeline was updated: what runs goes on to its end.
+    PipelineUpdated,
+    /// The transition in front of which it waited was opened after too long a time.
+    TransitionExpired,
+}
+
+impl fmt::Display for CancelCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PipelineDeleted => write!(f, "The pipeline was deleted."),
+            Self::PipelineUpdated => write!(f, "The pipeline was updated."),
+            Self::TransitionExpired => {
+                write!(f, "The transition was closed for more than {TRANSITION_DAYS} days.")
+            }
         }
     }
 }
@@ -206,7 +228,10 @@ pub enum ExecutionStatus {
     Failed,
     /// A newer execution overtook it.
     Superseded,
-    /// Its pipeline was deleted or changed so that it cannot go on.
+    /// Its pipeline was updated while actions ran; they go on to their end, then it is cancelled. The API has no word
+    /// for it and shows it as in progress.
+    Cancelling,
+    /// Its pipeline was updated or deleted before it had completed.
     Cancelled,
     /// Somebody stopped it; what runs goes on to its end.
     Stopping,
@@ -217,7 +242,7 @@ pub enum ExecutionStatus {
 impl ExecutionStatus {
     /// Whether it has not ended.
     pub fn is_open(self) -> bool {
-        matches!(self, Self::InProgress | Self::Stopping)
+        matches!(self, Self::InProgress | Self::Cancelling | Self::Stopping)
     }
 }
 
@@ -367,7 +392,9 @@ pub enum StageStatus {
     Succeeded,
     /// An action failed and none runs any more.
     Failed,
-    /// The pipeline was deleted under it.
+    /// The pipeline was updated while actions ran; they go on to their end, then it is cancelled.
+    Cancelling,
+    /// The pipeline was updated or deleted before it had completed.
     Cancelled,
     /// The execution is being stopped; actions that run go on to their end.
     Stopping,
@@ -380,7 +407,7 @@ pub enum StageStatus {
 impl StageStatus {
     /// Whether the attempt has not ended.
     pub fn is_open(self) -> bool {
-        matches!(self, Self::InProgress | Self::Stopping)
+        matches!(self, Self::InProgress | Self::Cancelling | Self::Stopping)
     }
 }
 

@@ -1,11 +1,12 @@
-//! Ends that come from outside: a person stops an execution, or its pipeline is deleted.
+//! Ends that come from outside: a person stops an execution, or its pipeline is updated or deleted. What providers run
+//! for actions that are given up goes on: CodePipeline sends them nothing.
 //!
 //! Source: CodePipeline user guide, 'Stop a pipeline execution', and API, `StopPipelineExecution`.
 
-use crate::command::{Effect, Refusal};
+use crate::command::Refusal;
 use crate::lifecycle;
 use crate::state::{
-    ActionStatus, ConditionStatus, Execution, ExecutionStatus, OutboxTask, Position, StageStatus, Stop,
+    ActionStatus, CancelCause, ConditionStatus, Execution, ExecutionStatus, OutboxTask, Position, StageStatus, Stop,
 };
 use crate::step::Step;
 
@@ -15,9 +16,9 @@ pub(crate) fn stop(step: &mut Step<'_, '_>, abandon: bool, reason: Option<String
     let execution = step.execution();
     let id = execution.id;
     match (execution.status, &execution.stop) {
-        (ExecutionStatus::InProgress, None) => {}
+        (ExecutionStatus::InProgress | ExecutionStatus::Cancelling, None) => {}
         (ExecutionStatus::Stopping, Some(before)) if abandon && !before.abandon => {}
-        (ExecutionStatus::InProgress | ExecutionStatus::Stopping, _) => return Err(Refusal::AlreadyStopping(id)),
+        (status, _) if status.is_open() => return Err(Refusal::AlreadyStopping(id)),
         (status, _) => return Err(Refusal::NotStoppable { execution: id, status: ended(status) }),
     }
     step.execution_mut().stop = Some(Stop { abandon, reason });
@@ -67,7 +68,6 @@ pub(crate) fn give_up(step: &mut Step<'_, '_>, actions: ActionStatus, conditions
         return;
     };
     let running: Vec<u8> = stage.runs().filter(|(_, run)| run.status.in_flight()).map(|(place, _)| place).collect();
-    let ids: Vec<_> = running.iter().map(|place| stage.id_at(*place)).collect();
     for place in running {
         if let Some(run) = stage.run_mut(place) {
             run.status = actions.clone();
@@ -79,7 +79,6 @@ pub(crate) fn give_up(step: &mut Step<'_, '_>, actions: ActionStatus, conditions
         condition.status = conditions;
         condition.updated = now;
     }
-    step.effects.extend(ids.into_iter().map(Effect::Cancel));
 }
 
 fn summary(execution: &Execution) -> Option<String> {
@@ -89,7 +88,7 @@ fn summary(execution: &Execution) -> Option<String> {
 
 fn ended(status: ExecutionStatus) -> &'static str {
     match status {
-        ExecutionStatus::InProgress | ExecutionStatus::Stopping => "in progress",
+        ExecutionStatus::InProgress | ExecutionStatus::Cancelling | ExecutionStatus::Stopping => "in progress",
         ExecutionStatus::Succeeded => "succeeded",
         ExecutionStatus::Failed => "failed",
         ExecutionStatus::Superseded => "superseded",
@@ -98,23 +97,47 @@ fn ended(status: ExecutionStatus) -> &'static str {
     }
 }
 
-/// The task `Cancel`: the pipeline was deleted.
+/// The task `Cancel`. After an update, what runs goes on to its end and nothing more is begun; an execution that is
+/// being stopped ends as stopped.
+///
+/// Source: CodePipeline user guide, 'Set or change the pipeline execution mode'.
 pub(crate) fn cancel(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
     let id = step.execution().id;
-    let mine = |task: &OutboxTask| matches!(task, OutboxTask::Cancel { execution } if *execution == id);
-    if !step.locks()?.outbox.iter().any(mine) {
-        return Err(Refusal::Nothing);
-    }
-    let locks = step.locks_mut()?;
-    locks.done(mine);
-    locks.running.retain(|running| *running != id);
-    let (Position::In(_) | Position::Waiting(_)) = step.execution().position else {
-        return Ok(());
+    let cause = |task: &OutboxTask| match task {
+        OutboxTask::Cancel { execution, cause } if *execution == id => Some(*cause),
+        _ => None,
     };
-    if step.stage().is_some_and(|stage| stage.status.is_open()) {
-        give_up(step, ActionStatus::Abandoned, ConditionStatus::Cancelled);
-        lifecycle::end_stage(step, StageStatus::Cancelled)?;
+    let locks = step.locks_mut()?;
+    let asked = locks.outbox.iter().find_map(cause).ok_or(Refusal::Nothing)?;
+    locks.done(|task| cause(task).is_some());
+    let cause = if locks.deleted { CancelCause::PipelineDeleted } else { asked };
+    match step.execution().position {
+        Position::Out => Ok(()),
+        Position::Waiting(index) => {
+            let stage = step.pipeline.stages()[index].name.clone();
+            lifecycle::end(step, ExecutionStatus::Cancelled, Some(cause.to_string()), &stage)
+        }
+        Position::In(_) if cause == CancelCause::PipelineDeleted => {
+            give_up(step, ActionStatus::Abandoned, ConditionStatus::Cancelled);
+            cancelled(step)
+        }
+        Position::In(_) => {
+            if step.execution().status == ExecutionStatus::InProgress {
+                step.execution_mut().status = ExecutionStatus::Cancelling;
+                if let Some(stage) = step.stage_mut() {
+                    stage.status = StageStatus::Cancelling;
+                }
+            }
+            Ok(())
+        }
     }
-    lifecycle::ended(step, ExecutionStatus::Cancelled, Some("The pipeline was deleted.".into()));
-    Ok(())
+}
+
+/// Nothing runs any more in the stage of an execution whose pipeline was updated or deleted.
+pub(crate) fn cancelled(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
+    let deleted = step.locks()?.deleted;
+    let cause = if deleted { CancelCause::PipelineDeleted } else { CancelCause::PipelineUpdated };
+    let (_, name) = lifecycle::end_stage(step, StageStatus::Cancelled)?;
+    lifecycle::record_revisions(step);
+    lifecycle::end(step, ExecutionStatus::Cancelled, Some(cause.to_string()), &name)
 }

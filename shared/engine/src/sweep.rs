@@ -37,10 +37,6 @@ pub(crate) fn sweep(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
                     message: format!("The action did not finish within {minutes} minutes."),
                 },
             );
-            // Also when it is to be started again: the worker that was lost may have started it.
-            if run.claims > 0 {
-                step.effects.push(Effect::Cancel(id));
-            }
             continue;
         }
         // Others of the same time stay due: a commit changes only so many entries of queues.

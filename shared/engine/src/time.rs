@@ -26,6 +26,10 @@ impl Timestamp {
     }
 }
 
+/// What waits in front of a transition that was closed for more days than these does not go on when it is opened. Source:
+/// CodePipeline user guide, 'Manage transitions between stages'.
+pub(crate) const TRANSITION_DAYS: i64 = 30;
+
 /// The engine's own periods, in milliseconds. They decide how soon lost work is found, never what happens to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {

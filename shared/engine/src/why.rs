@@ -18,10 +18,15 @@ pub fn why(execution: &Execution, pipeline: &Pipeline, locks: &StageLocks, stage
             let Some(stage) = stage else {
                 return vec!["It is about to enter a stage.".to_owned()];
             };
-            let stopping = execution.status == ExecutionStatus::Stopping;
-            let stopping = stopping.then(|| "It was stopped and waits for what still runs:".to_owned());
+            let ending = match execution.status {
+                ExecutionStatus::Stopping => Some("It was stopped and waits for what still runs:".to_owned()),
+                ExecutionStatus::Cancelling => {
+                    Some("Its pipeline was updated: it is cancelled when what still runs has ended:".to_owned())
+                }
+                _ => None,
+            };
             let running = stage.runs().filter(|(_, run)| run.status.in_flight());
-            stopping.into_iter().chain(running.map(|(place, run)| of_run(pipeline, stage, place, run))).collect()
+            ending.into_iter().chain(running.map(|(place, run)| of_run(pipeline, stage, place, run))).collect()
         }
     }
 }
@@ -33,7 +38,7 @@ fn ended(execution: &Execution) -> String {
         ExecutionStatus::Superseded => "was superseded",
         ExecutionStatus::Cancelled => "was cancelled",
         ExecutionStatus::Stopped => "was stopped",
-        ExecutionStatus::InProgress | ExecutionStatus::Stopping => "is going on",
+        ExecutionStatus::InProgress | ExecutionStatus::Cancelling | ExecutionStatus::Stopping => "is going on",
     };
     let summary = execution.summary.as_ref().map(|summary| format!(" {summary}")).unwrap_or_default();
     format!("It waits for nothing: it {how} at {}.{summary}", at(execution.updated))
@@ -48,7 +53,7 @@ fn in_front(execution: &Execution, pipeline: &Pipeline, locks: &StageLocks, inde
     if let Some(task) = locks.outbox.iter().find(|task| task.execution() == id) {
         return match task {
             OutboxTask::Supersede { by, .. } => format!("It was overtaken by execution {by} in front of stage {name}."),
-            OutboxTask::Cancel { .. } => "Its pipeline was deleted.".to_owned(),
+            OutboxTask::Cancel { cause, .. } => format!("It is about to be cancelled. {cause}"),
             OutboxTask::Enter { .. } | OutboxTask::RollBack { .. } => {
                 format!("It was let into stage {name} and is entering.")
             }

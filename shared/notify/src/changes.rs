@@ -63,6 +63,8 @@ pub fn of_execution(old: Option<&Execution>, new: &Execution) -> Vec<State> {
     let now = match new.status {
         ExecutionStatus::InProgress if before.is_some() => return vec![State::Resumed],
         ExecutionStatus::InProgress => return vec![State::Started],
+        // CodePipeline tells of the end only.
+        ExecutionStatus::Cancelling => return Vec::new(),
         ExecutionStatus::Succeeded => State::Succeeded,
         ExecutionStatus::Failed => State::Failed,
         ExecutionStatus::Superseded => State::Superseded,
@@ -99,7 +101,7 @@ pub fn of_stage(old: Option<&StageRun>, new: &StageRun) -> Vec<StageChange> {
         changes.extend(states.into_iter().map(|state| StageChange::Action(index, state)));
     }
     let ended = match new.status {
-        StageStatus::InProgress => None,
+        StageStatus::InProgress | StageStatus::Cancelling => None,
         StageStatus::Succeeded => Some(State::Succeeded),
         StageStatus::Failed => Some(State::Failed),
         StageStatus::Cancelled => Some(State::Canceled),
@@ -205,6 +207,26 @@ mod tests {
         entered.actions[0].requested = Some(Timestamp(5));
         let both = [StageChange::Stage(State::Started), StageChange::Action(0, State::Started)];
         assert_eq!(of_stage(Some(&asked), &entered), both);
+    }
+
+    #[test]
+    fn an_update_is_told_when_what_ran_has_ended() {
+        let new = execution();
+        let marked = Execution { status: ExecutionStatus::Cancelling, ..new.clone() };
+        let ended = Execution { status: ExecutionStatus::Cancelled, ..new.clone() };
+        assert_eq!(of_execution(Some(&new), &marked), []);
+        assert_eq!(of_execution(Some(&marked), &ended), [State::Canceled]);
+        let mut running = stage();
+        running.status = StageStatus::InProgress;
+        running.actions[0].status = ActionStatus::Running;
+        let marked = StageRun { status: StageStatus::Cancelling, ..running.clone() };
+        assert_eq!(of_stage(Some(&running), &marked), []);
+        let mut ended = StageRun { status: StageStatus::Cancelled, ..marked.clone() };
+        ended.actions[0].status = ActionStatus::Succeeded;
+        assert_eq!(
+            of_stage(Some(&marked), &ended),
+            [StageChange::Action(0, State::Succeeded), StageChange::Stage(State::Canceled)]
+        );
     }
 
     #[test]

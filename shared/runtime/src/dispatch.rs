@@ -106,7 +106,7 @@ impl Dispatch for EventDispatch {
 
 fn detail_type(message: &Message) -> &'static str {
     match message {
-        Message::Run { .. } | Message::Poll { .. } | Message::Cancel { .. } => "Work",
+        Message::Run { .. } | Message::Poll { .. } => "Work",
         Message::Replicate { .. } => "Replicate",
     }
 }

@@ -82,7 +82,7 @@ impl Adapter {
             Command::Close(stage) => self.transition(stage, Some("closed".into()))?,
             Command::Open(stage) => self.transition(stage, None)?,
             // The driver finds no head any more.
-            Command::Stop { .. } | Command::Change(_) | Command::Delete if self.locks.deleted => {
+            Command::Stop { .. } | Command::Change(_) | Command::Month | Command::Delete if self.locks.deleted => {
                 Err(Refused::NoPipeline)
             }
             Command::Stop { run, abandon } => {
@@ -92,6 +92,10 @@ impl Adapter {
             Command::Rollback { target, stage } => self.roll_back(self.order[target], stage)?,
             Command::Change(mode) => {
                 self.change(mode)?;
+                Ok(())
+            }
+            Command::Month => {
+                self.now = self.now.plus(31 * 24 * 60 * 60_000);
                 Ok(())
             }
             Command::Delete => {
@@ -164,7 +168,9 @@ impl Adapter {
         let pipeline = declare(&Shape { mode, ..self.shape.clone() })?;
         self.head.version += 1;
         self.head.mode = pipeline.mode();
-        self.locks.forget_unused(&pipeline);
+        let (locks, version) = (self.locks.clone(), self.head.version);
+        let decision = self.with(|context| engine::update(locks, version, &pipeline, context));
+        self.keep(decision);
         self.versions.push(Arc::new(pipeline));
         Ok(())
     }
@@ -306,7 +312,8 @@ impl Adapter {
                     Running::Abandoned => ActionStatus::Abandoned,
                 });
                 let status = match run.status {
-                    engine::StageStatus::InProgress => StageStatus::InProgress,
+                    // The API has no word for the second.
+                    engine::StageStatus::InProgress | engine::StageStatus::Cancelling => StageStatus::InProgress,
                     engine::StageStatus::Succeeded => StageStatus::Succeeded,
                     engine::StageStatus::Failed => StageStatus::Failed,
                     engine::StageStatus::Cancelled => StageStatus::Cancelled,
@@ -319,7 +326,7 @@ impl Adapter {
         });
         Ok(SeenRun {
             status: match execution.status {
-                ExecutionStatus::InProgress => Status::InProgress,
+                ExecutionStatus::InProgress | ExecutionStatus::Cancelling => Status::InProgress,
                 ExecutionStatus::Succeeded => Status::Succeeded,
                 ExecutionStatus::Failed => Status::Failed,
                 ExecutionStatus::Superseded => Status::Superseded,

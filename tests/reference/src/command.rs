@@ -70,6 +70,8 @@ pub enum Command {
     },
     /// `UpdatePipeline`, to a version that differs in its mode only.
     Change(Mode),
+    /// More than 30 days pass.
+    Month,
     /// `DeletePipeline`.
     Delete,
 }
@@ -80,7 +82,7 @@ impl Command {
         match self {
             Self::Finish { run, .. } | Self::Stop { run, .. } | Self::Retry { run, .. } => Some(*run),
             Self::Rollback { target, .. } => Some(*target),
-            Self::Start | Self::Close(_) | Self::Open(_) | Self::Change(_) | Self::Delete => None,
+            Self::Start | Self::Close(_) | Self::Open(_) | Self::Change(_) | Self::Month | Self::Delete => None,
         }
     }
 }
@@ -100,6 +102,7 @@ impl fmt::Display for Command {
             }
             Self::Rollback { target, stage } => write!(f, "roll stage {stage} back to #{target}"),
             Self::Change(mode) => write!(f, "change the mode to {mode:?}"),
+            Self::Month => write!(f, "31 days pass"),
             Self::Delete => write!(f, "delete"),
         }
     }

@@ -24,7 +24,9 @@ pub struct Model {
     /// By stage, the run orders of its actions.
     orders: Vec<Vec<u32>>,
     runs: Vec<Run>,
-    closed: Vec<bool>,
+    /// By stage: since which month its transition is closed, if it is.
+    closed: Vec<Option<u32>>,
+    months: u32,
     /// By stage: who entered last.
     latest: Vec<Option<usize>>,
     deleted: bool,
@@ -33,8 +35,7 @@ pub struct Model {
 
 #[derive(Clone, Debug)]
 struct Run {
-    /// Assumed: an execution keeps the version, and so the mode, with which it began. (The user guide has executions of
-    /// SUPERSEDED and QUEUED mode cancelled by an update; Millrace lets them go on.)
+    /// The version with which it began.
     version: u32,
     mode: Mode,
     status: Status,
@@ -45,6 +46,8 @@ struct Run {
     rollback: bool,
     /// Whether its failed actions are to run again when the others of their stage have ended.
     retry_wanted: bool,
+    /// Whether it is to be cancelled when its actions in progress have ended.
+    outdated: bool,
     visits: Vec<Option<Visit>>,
 }
 
@@ -57,7 +60,8 @@ impl Model {
             mode: shape.mode,
             orders: shape.stages.clone(),
             runs: Vec::new(),
-            closed: vec![false; count],
+            closed: vec![None; count],
+            months: 0,
             latest: vec![None; count],
             deleted: false,
             arrivals: 0,
@@ -74,20 +78,14 @@ impl Model {
             _ if self.deleted => return Err(Refused::NoPipeline),
             Command::Start => self.start()?,
             // Assumed, from 'Set or change the pipeline execution mode': without a pipeline state there are no transitions.
-            // One that was closed under another mode can be opened for those who began under that.
-            Command::Close(_) if self.mode == Mode::Parallel => return Err(Refused::NoTransitions),
-            Command::Open(stage) if self.mode == Mode::Parallel && !self.closed[stage] => {
-                return Err(Refused::NoTransitions);
-            }
-            Command::Close(stage) => self.closed[stage] = true,
-            Command::Open(stage) => self.closed[stage] = false,
+            Command::Close(_) | Command::Open(_) if self.mode == Mode::Parallel => return Err(Refused::NoTransitions),
+            Command::Close(stage) => self.closed[stage] = Some(self.months),
+            Command::Open(stage) => self.open(stage),
+            Command::Month => self.months += 1,
             Command::Stop { run, abandon } => self.stop(run, abandon)?,
             Command::Retry { run, stage, all } => self.retry(run, stage, all)?,
             Command::Rollback { target, stage } => self.roll_back(target, stage)?,
-            Command::Change(mode) => {
-                self.version += 1;
-                self.mode = mode;
-            }
+            Command::Change(mode) => self.update(mode),
             Command::Delete => self.delete(),
         }
         self.settle();
@@ -113,6 +111,7 @@ impl Model {
             arrived: 0,
             rollback,
             retry_wanted: false,
+            outdated: false,
             visits,
         });
         self.runs.len() - 1
@@ -156,6 +155,12 @@ impl Model {
     /// What failed runs again in the same execution, or all of the stage; then the execution goes on from there.
     fn retry(&mut self, run: usize, stage: usize, all: bool) -> Result<(), Refused> {
         let Some(visit) = &self.runs[run].visits[stage] else { return Err(Refused::NotRetryable) };
+        // Not after the pipeline was updated. Assumed: in PARALLEL mode, where executions are independent of updates, as
+        // long as the stage is the same.
+        let outdated = self.runs[run].mode != Mode::Parallel && self.runs[run].version != self.version;
+        if outdated {
+            return Err(Refused::NotRetryable);
+        }
         match visit.status {
             // Assumed: of a stopped stage, what was given up or had not begun runs.
             StageStatus::Failed | StageStatus::Stopped => (),
@@ -218,6 +223,31 @@ impl Model {
         Ok(())
     }
 
+    /// What waits in front of a transition that was closed for more than 30 days does not go on.
+    /// Assumed: it is cancelled.
+    fn open(&mut self, stage: usize) {
+        if self.closed[stage].take().is_some_and(|since| since < self.months) {
+            for run in self.waiting(stage) {
+                self.end(run, Status::Cancelled);
+            }
+        }
+    }
+
+    /// "Active executions are cancelled after the in-progress actions complete, pending ones are cancelled"; those of mode
+    /// PARALLEL go on. Assumed: one that is being stopped ends as stopped.
+    fn update(&mut self, mode: Mode) {
+        self.version += 1;
+        self.mode = mode;
+        for run in 0..self.runs.len() {
+            match self.runs[run].place {
+                _ if self.runs[run].mode == Mode::Parallel => (),
+                Place::Before(_) => self.end(run, Status::Cancelled),
+                Place::Inside(_) => self.runs[run].outdated = true,
+                Place::Out => (),
+            }
+        }
+    }
+
     /// Assumed: executions of a deleted pipeline are cancelled where they are and their actions given up.
     fn delete(&mut self) {
         self.deleted = true;
@@ -242,6 +272,7 @@ impl Model {
     /// An execution in a stage goes on when none of its actions is in progress any more. Whether it did anything.
     fn proceed(&mut self, run: usize) -> bool {
         let (status, Place::Inside(stage)) = (self.runs[run].status, self.runs[run].place) else { return false };
+        let outdated = self.runs[run].outdated;
         let Some(visit) = &mut self.runs[run].visits[stage] else { return false };
         let any = |status| visit.actions.contains(&status);
         if any(ActionStatus::InProgress) {
@@ -258,6 +289,11 @@ impl Model {
             };
             self.mark(run, stage, ended);
             self.end(run, Status::Stopped);
+            return true;
+        }
+        if outdated {
+            self.mark(run, stage, StageStatus::Cancelled);
+            self.end(run, Status::Cancelled);
             return true;
         }
         // All actions of a stage must succeed; a failure ends the execution and releases the stage.
@@ -294,7 +330,7 @@ impl Model {
     /// Someone who waits in front of the stage enters it, where the rules let one in. Whether one did.
     fn admit(&mut self, stage: usize) -> bool {
         let waiting = self.waiting(stage);
-        let free = !self.closed[stage] && self.locked_by(stage).is_none();
+        let free = self.closed[stage].is_none() && self.locked_by(stage).is_none();
         // Assumed: a transition that was closed before the mode became PARALLEL holds nobody of that mode up.
         let next = waiting.iter().find(|run| free || self.runs[**run].mode == Mode::Parallel);
         let Some(run) = next.copied() else { return false };
@@ -317,11 +353,9 @@ impl Model {
         self.runs[run].arrived = self.arrivals;
         self.runs[run].place = Place::Before(stage);
         // Only the most recent execution goes on where several would wait.
-        // Assumed: "recent" is the time of the start, also where an older one arrives later; those of other modes neither
-        // overtake nor are overtaken.
-        let superseded = |run: &usize| self.runs[*run].mode == Mode::Superseded;
-        if superseded(&run) {
-            let waiting: Vec<usize> = self.waiting(stage).into_iter().filter(superseded).collect();
+        // Assumed: "recent" is the time of the start, also where an older one arrives later.
+        if self.runs[run].mode == Mode::Superseded {
+            let waiting = self.waiting(stage);
             let newest = waiting.iter().max().copied();
             for overtaken in waiting.into_iter().filter(|run| Some(*run) != newest) {
                 self.end(overtaken, Status::Superseded);
@@ -362,8 +396,8 @@ impl Model {
 
     /// What can be seen now.
     pub fn seen(&self) -> Seen {
-        let stage = |stage| SeenStage {
-            closed: self.closed[stage],
+        let stage = |stage: usize| SeenStage {
+            closed: self.closed[stage].is_some(),
             locked_by: self.locked_by(stage),
             waiting: self.waiting(stage),
             latest: self.latest[stage],

@@ -246,7 +246,7 @@ impl Command {
                 *run -= usize::from(*run > gone)
             }
             Self::Rollback { target, .. } => *target -= usize::from(*target > gone),
-            Self::Start | Self::Close(_) | Self::Open(_) | Self::Change(_) | Self::Delete => (),
+            Self::Start | Self::Close(_) | Self::Open(_) | Self::Change(_) | Self::Month | Self::Delete => (),
         }
     }
 
@@ -266,7 +266,7 @@ impl Command {
         match self {
             Self::Finish { stage, .. } | Self::Retry { stage, .. } | Self::Rollback { stage, .. } => Some(*stage),
             Self::Close(stage) | Self::Open(stage) => Some(*stage),
-            Self::Start | Self::Stop { .. } | Self::Change(_) | Self::Delete => None,
+            Self::Start | Self::Stop { .. } | Self::Change(_) | Self::Month | Self::Delete => None,
         }
     }
 }
@@ -306,6 +306,7 @@ fn command(rng: &mut StdRng, shape: &Shape, seen: &Seen, temper: &Temper) -> Com
         52..68 if temper.closes => Command::Open(stage),
         68..70 if temper.changes => Command::Change(MODES[rng.random_range(0..MODES.len())]),
         70 => Command::Delete,
+        110..112 if temper.closes => Command::Month,
         71..80 => {
             let open = |run: &usize| seen.runs[*run].place != Place::Out;
             chosen(rng, (0..seen.runs.len()).filter(open))

@@ -12,7 +12,7 @@ use engine::{
     ActionId, ActionStatus, ConditionStatus, Execution, ExecutionId, Head, Incarnation, JobNonce, OutboxTask,
     StageLocks, StageRun, Timestamp,
 };
-use pipeline::{Pipeline, PipelineName};
+use pipeline::{ExecutionMode, Pipeline, PipelineName};
 use store::{Entity, Key, Write};
 
 mod end;
@@ -204,6 +204,12 @@ impl Checker {
         Ok(())
     }
 
+    /// Whether an execution is of an earlier version than its pipeline's current one, so that it must end.
+    pub(crate) fn outdated(&self, execution: &Execution) -> bool {
+        let version = self.locks.get(&execution.incarnation).map(|locks| locks.version);
+        execution.mode != ExecutionMode::Parallel && version != Some(execution.version)
+    }
+
     /// The execution's version of its pipeline.
     pub(crate) fn pipeline(&self, execution: &Execution) -> Result<Arc<Pipeline>, String> {
         let version = (execution.incarnation, execution.version);
@@ -224,10 +230,7 @@ impl Checker {
 
     /// Something is dispatched: what it says must have been committed.
     pub fn dispatched(&self, message: &Message) -> Result<(), String> {
-        let (Message::Run { action }
-        | Message::Poll { action, .. }
-        | Message::Cancel { action }
-        | Message::Replicate { action, .. }) = message;
+        let (Message::Run { action } | Message::Poll { action, .. } | Message::Replicate { action, .. }) = message;
         let Some(stage) = self.stages.get(&(action.execution, usize::from(action.stage), action.attempt)) else {
             return broken(format!("dispatched before its commit: {message:?}"));
         };
@@ -239,7 +242,6 @@ impl Checker {
             Message::Poll { .. } => {
                 !matches!(run.status, ActionStatus::Pending | ActionStatus::Requested | ActionStatus::Claimed { .. })
             }
-            Message::Cancel { .. } => matches!(run.status, ActionStatus::Failed | ActionStatus::Abandoned),
             Message::Replicate { artifact, .. } => run.outputs.contains(artifact),
         };
         if committed { Ok(()) } else { broken(format!("dispatched before its commit: {message:?}, which is {run:?}")) }

@@ -33,8 +33,6 @@ pub struct Counts {
     pub starts: u64,
     /// Polls.
     pub polls: u64,
-    /// Actions that were stopped.
-    pub cancels: u64,
     /// Answers to approvals.
     pub approvals: u64,
     /// Results of jobs.
@@ -75,7 +73,6 @@ impl Counts {
             (&mut self.sweeps, other.sweeps),
             (&mut self.starts, other.starts),
             (&mut self.polls, other.polls),
-            (&mut self.cancels, other.cancels),
             (&mut self.approvals, other.approvals),
             (&mut self.jobs, other.jobs),
             (&mut self.continued, other.continued),
@@ -99,7 +96,7 @@ impl fmt::Display for Counts {
         let by: Vec<String> = self.executions.iter().map(|(status, count)| format!("{count} {status}")).collect();
         write!(
             f,
-            "{total} executions ({}); {} starts of actions, {} polls, {} approvals, {} job results, {} functions continued, {} cancels, \
+            "{total} executions ({}); {} starts of actions, {} polls, {} approvals, {} job results, {} functions continued, \
              {} stops, {} retries, {} rollbacks, {} overrides, {} copies + {} late; {} commits, {} conflicts, {} loads, {} steps; {} crashes, {} pauses, {} failed \
              invocations, {} events lost, {} doubled, {} sweeps",
             by.join(", "),
@@ -108,7 +105,6 @@ impl fmt::Display for Counts {
             self.approvals,
             self.jobs,
             self.continued,
-            self.cancels,
             self.stops,
             self.retries,
             self.rollbacks,
@@ -136,6 +132,7 @@ pub fn status(status: ExecutionStatus) -> &'static str {
         ExecutionStatus::Succeeded => "succeeded",
         ExecutionStatus::Failed => "failed",
         ExecutionStatus::Superseded => "superseded",
+        ExecutionStatus::Cancelling => "cancelling",
         ExecutionStatus::Cancelled => "cancelled",
         ExecutionStatus::Stopping => "stopping",
         ExecutionStatus::Stopped => "stopped",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use engine::{
     ActionError, ActionId, ActionRun, ActionStatus, Artifact, Command, Context, Decision, Effect, End, Execution,
     ExecutionId, Head, Incarnation, JobChange, OutboxTask, Policy, Position, Progress, Refusal, Rollback, StageLocks,
-    StageRun, Start, State, Success, Timestamp, Trigger, WorkerId,
+    StageRun, Start, State, Success, Timestamp, TransitionChange, Trigger, WorkerId,
 };
 use pipeline::{ConditionKind, Pipeline, PipelineName, PipelineType, RetryMode, StageName};
 use serde_json::{Value, json};
@@ -52,7 +52,9 @@ pub fn declared(stages: &[(&str, Actions<'_>)], change: impl FnOnce(&mut Value))
 }
 
 pub struct TestEnvironment {
+    /// The current version.
     pub pipeline: Arc<Pipeline>,
+    earlier: BTreeMap<u32, Arc<Pipeline>>,
     pub head: Head,
     pub locks: StageLocks,
     pub executions: BTreeMap<ExecutionId, Execution>,
@@ -80,6 +82,7 @@ impl TestEnvironment {
         };
         Self {
             pipeline,
+            earlier: BTreeMap::new(),
             locks: StageLocks::new(name, head.incarnation),
             head,
             executions: BTreeMap::new(),
@@ -184,7 +187,8 @@ impl TestEnvironment {
             _ => None,
         };
         let stage = key.and_then(|key| self.stages.get(&key).cloned());
-        State { pipeline: self.pipeline.clone(), locks: Some(self.locks.clone()), execution, stage }
+        let pipeline = self.earlier.get(&execution.version).unwrap_or(&self.pipeline).clone();
+        State { pipeline, locks: Some(self.locks.clone()), execution, stage }
     }
 
     /// Does every task on the locks.
@@ -300,6 +304,37 @@ impl TestEnvironment {
     pub fn finish(&mut self, id: ExecutionId, name: &str, end: End) -> Result<(), Refusal> {
         let action = self.action(id, name);
         self.apply(id, Command::Finish { action, end, next_worker: None })
+    }
+
+    /// Claims an action by its id, for one of an earlier version, and ends it.
+    pub fn finish_by_id(&mut self, action: ActionId, end: End) {
+        let worker = WorkerId(Uuid::from_u128(7));
+        self.apply(action.execution, Command::Claim { action, worker }).unwrap();
+        self.apply(action.execution, Command::Finish { action, end, next_worker: None }).unwrap();
+    }
+
+    /// Stores another version of the pipeline; tasks that come of it are not done.
+    pub fn update(&mut self, after: Arc<Pipeline>) {
+        self.earlier.insert(self.head.version, std::mem::replace(&mut self.pipeline, after.clone()));
+        self.head.version += 1;
+        self.head.mode = after.mode();
+        let (locks, version) = (self.locks.clone(), self.head.version);
+        let decision = self.with(|context| engine::update(locks, version, &after, context));
+        self.keep(decision);
+    }
+
+    /// Closes a transition, with a reason, or opens it.
+    pub fn transition(&mut self, stage: &str, disable: Option<&str>) -> Result<(), Refusal> {
+        let change = TransitionChange {
+            mode: self.pipeline.mode(),
+            stage: StageName::new(stage).unwrap(),
+            disable: disable.map(str::to_owned),
+            by: "someone".into(),
+        };
+        let locks = self.locks.clone();
+        let decision = self.with(|context| engine::set_transition(locks, change, context))?;
+        self.keep(decision);
+        Ok(())
     }
 
     /// Deletes the pipeline; outbox that come of it are not done.

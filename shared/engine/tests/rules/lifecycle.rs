@@ -1,62 +1,38 @@
 //! Locks, waiting, superseding, transitions, deletion.
 
-use engine::{
-    ActionStatus, Command, Effect, ExecutionStatus, OutboxTask, Position, Refusal, StageStatus, TransitionChange,
-};
+use engine::{ActionStatus, Command, Effect, ExecutionStatus, OutboxTask, Position, Refusal, StageStatus};
 use pipeline::StageName;
 
-use crate::environment::{TestEnvironment, declared, pipeline};
+use crate::environment::{TestEnvironment, declared, failed, pipeline};
 
 fn env() -> TestEnvironment {
     TestEnvironment::new(pipeline(&[("Test", &[("T", "StepFunctions", 1)]), ("Prod", &[("P", "StepFunctions", 1)])]))
 }
 
 fn transition(env: &mut TestEnvironment, stage: &str, disable: Option<&str>) {
-    try_transition(env, stage, disable).unwrap();
-}
-
-fn try_transition(env: &mut TestEnvironment, stage: &str, disable: Option<&str>) -> Result<(), Refusal> {
-    let change = TransitionChange {
-        mode: env.pipeline.mode(),
-        stage: StageName::new(stage).unwrap(),
-        disable: disable.map(str::to_owned),
-        by: "someone".into(),
-    };
-    let (locks, now, policy) = (env.locks.clone(), env.now, env.policy);
-    let mut random = || uuid::Uuid::nil();
-    let mut context = engine::Context { now, policy: &policy, home: "eu-west-1", random: &mut random };
-    let decision = engine::set_transition(locks, change, &mut context)?;
-    env.keep(decision);
-    Ok(())
+    env.transition(stage, disable).unwrap();
 }
 
 #[test]
-fn in_parallel_mode_nothing_can_be_closed_and_what_was_closed_before_can_be_opened() {
-    let mut env = env();
-    transition(&mut env, "Test", Some("freeze"));
-    let first = env.start();
-    env.succeed(first, "Fetch");
-    let stages: &[(&str, crate::environment::Actions<'_>)] =
-        &[("Test", &[("T", "StepFunctions", 1)]), ("Prod", &[("P", "StepFunctions", 1)])];
-    env.pipeline = declared(stages, |it| it["executionMode"] = serde_json::json!("PARALLEL"));
-    assert_eq!(try_transition(&mut env, "Prod", Some("freeze")), Err(Refusal::NoTransitions));
-    assert_eq!(try_transition(&mut env, "Prod", None), Err(Refusal::NoTransitions));
-    transition(&mut env, "Test", None);
-    env.outbox();
-    assert_eq!(env.executions[&first].position, Position::In(1));
+fn in_parallel_mode_there_are_no_transitions() {
+    let stages: &[(&str, crate::environment::Actions<'_>)] = &[("Prod", &[("P", "StepFunctions", 1)])];
+    let mut env = TestEnvironment::new(declared(stages, |it| it["executionMode"] = serde_json::json!("PARALLEL")));
+    assert_eq!(env.transition("Prod", Some("freeze")), Err(Refusal::NoTransitions));
+    assert_eq!(env.transition("Prod", None), Err(Refusal::NoTransitions));
 }
 
 #[test]
-fn the_lanes_of_stages_that_are_no_more_are_forgotten_when_nobody_is_in_them() {
+fn the_locks_of_stages_that_are_no_more_are_forgotten_when_nobody_is_in_them() {
     let mut env = env();
     let id = env.start();
     env.succeed(id, "Fetch");
-    let after = pipeline(&[("Other", &[("T", "StepFunctions", 1)])]);
-    env.locks.forget_unused(&after);
+    let after = pipeline(&[("Other", &[("O", "StepFunctions", 1)])]);
+    env.update(after.clone());
     let names: Vec<_> = env.locks.stages.keys().map(|name| name.as_str()).collect();
     assert_eq!(names, ["Source", "Test"], "an execution is in Test");
-    env.fail(id, "T");
-    env.locks.forget_unused(&after);
+    env.outbox();
+    env.finish_by_id(id.action(1, 0, 1), failed("no"));
+    env.update(after);
     assert!(!env.locks.stages.contains_key("Test"));
 }
 
@@ -158,11 +134,7 @@ fn deletion_cancels_what_runs_and_what_waits() {
     let mut env = env();
     let first = env.start();
     let second = env.start();
-    let (locks, now, policy) = (env.locks.clone(), env.now, env.policy);
-    let mut random = || uuid::Uuid::nil();
-    let mut context = engine::Context { now, policy: &policy, home: "eu-west-1", random: &mut random };
-    let decision = engine::delete(locks, &mut context);
-    env.keep(decision);
+    env.delete();
     assert!(env.locks.outbox.iter().all(|task| matches!(task, OutboxTask::Cancel { .. })));
     env.outbox();
     for id in [first, second] {

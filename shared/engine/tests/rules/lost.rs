@@ -47,7 +47,7 @@ fn a_lost_poll_is_made_up_for() {
 }
 
 #[test]
-fn an_action_ends_at_its_deadline_and_its_provider_is_told() {
+fn an_action_fails_at_its_deadline_and_its_provider_is_told_nothing() {
     let mut env = env();
     let id = env.start();
     env.succeed(id, "Fetch");
@@ -58,7 +58,7 @@ fn an_action_ends_at_its_deadline_and_its_provider_is_told() {
     env.apply(id, Command::Sweep).unwrap();
     assert_eq!(env.status(id, "T"), ActionStatus::Failed);
     assert_eq!(env.run(id, "T").error.as_ref().unwrap().code, "TimeoutError");
-    assert!(env.effects.contains(&Effect::Cancel(env.action(id, "T"))));
+    assert_eq!(env.effects, []);
     assert_eq!(env.executions[&id].status, ExecutionStatus::Failed);
 }
 
@@ -69,25 +69,4 @@ fn nothing_is_due_in_a_stage_that_is_over() {
     assert!(env.stages[&(id, 0, 1)].due().is_some());
     env.succeed(id, "Fetch");
     assert_eq!(env.stages[&(id, 0, 1)].due(), None);
-}
-
-#[test]
-fn a_provider_is_told_to_stop_if_anybody_may_have_started_it() {
-    for claimed in [false, true] {
-        let mut env = env();
-        let id = env.start();
-        env.succeed(id, "Fetch");
-        if claimed {
-            env.claim(id, "T", 1).unwrap();
-        }
-        // The worker is lost: the action is to be started again, but nobody comes.
-        env.now = env.now.plus(env.policy.lease);
-        env.apply(id, Command::Sweep).unwrap();
-        assert_eq!(env.status(id, "T"), ActionStatus::Requested);
-        let minutes = env.pipeline.stages()[1].actions[0].timeout_minutes();
-        env.now = env.now.plus(i64::from(minutes) * MINUTE);
-        env.apply(id, Command::Sweep).unwrap();
-        assert_eq!(env.status(id, "T"), ActionStatus::Failed);
-        assert_eq!(env.effects.contains(&Effect::Cancel(env.action(id, "T"))), claimed);
-    }
 }

@@ -15,4 +15,5 @@ mod revisions;
 mod rollback;
 mod stop;
 mod together;
+mod update;
 mod why;

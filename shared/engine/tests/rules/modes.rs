@@ -102,21 +102,3 @@ fn deletion_cancels_parallel_executions_too() {
     }
     assert!(env.locks.running.is_empty());
 }
-
-#[test]
-fn executions_keep_their_mode_when_the_pipelines_changes() {
-    let mut env = env("QUEUED");
-    let (first, second, third) = (env.start(), env.start(), env.start());
-    let superseded = self::env("SUPERSEDED").pipeline;
-    env.pipeline = superseded;
-    let fourth = env.start();
-    let fifth = env.start();
-    env.outbox();
-    let status = |env: &TestEnvironment, id| env.executions[&id].status;
-    assert_eq!(status(&env, fourth), ExecutionStatus::Superseded, "by the fifth");
-    for id in [first, second, third, fifth] {
-        assert_eq!(status(&env, id), ExecutionStatus::InProgress, "a queued one is not overtaken");
-    }
-    let waiting: Vec<_> = env.locks.stages["Source"].waiting.iter().map(|it| it.execution).collect();
-    assert_eq!(waiting, [second, third, fifth]);
-}

@@ -203,7 +203,7 @@ fn a_stage_of_a_deleted_pipeline_does_not_try_itself_again() {
     env.delete();
     // Before the task that cancels it is done.
     env.finish(id, "U", failed("no")).unwrap();
-    assert_eq!(env.executions[&id].status, ExecutionStatus::Failed);
+    assert_eq!(env.executions[&id].status, ExecutionStatus::Cancelled);
     assert_eq!(env.stage(id, "Test").attempt, 1);
 }
 

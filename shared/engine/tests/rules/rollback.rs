@@ -65,7 +65,7 @@ fn what_cannot_be_rolled_back_is_refused() {
         not(env.rollback("Test", back)),
         "the target is a rollback, though the stage is free and it succeeded there"
     );
-    env.head.version = 2;
+    env.update(env.pipeline.clone());
     assert_eq!(env.rollback("Test", good), Err(Refusal::Outdated(good)));
 }
 
@@ -102,7 +102,7 @@ fn without_a_success_of_this_version_a_failure_is_a_failure() {
     assert_eq!(env.executions[&first].status, ExecutionStatus::Failed);
     assert_eq!(env.locks.stages["Test"].holder, None);
     release(&mut env);
-    env.head.version = 2;
+    env.update(env.pipeline.clone());
     let third = env.start();
     env.succeed(third, "Fetch");
     env.fail(third, "T");
@@ -117,6 +117,18 @@ fn a_deleted_pipeline_rolls_nothing_back() {
     env.succeed(bad, "Fetch");
     env.fail(bad, "T");
     env.delete();
+    assert!(env.locks.outbox.is_empty() && env.locks.stages["Test"].holder.is_none());
+}
+
+#[test]
+fn a_rollback_that_was_not_made_before_an_update_is_not_made_after_it() {
+    let mut env = automatic();
+    release(&mut env);
+    let bad = env.start();
+    env.succeed(bad, "Fetch");
+    env.fail(bad, "T");
+    assert_eq!(env.locks.outbox.len(), 1);
+    env.update(env.pipeline.clone());
     assert!(env.locks.outbox.is_empty() && env.locks.stages["Test"].holder.is_none());
 }
 

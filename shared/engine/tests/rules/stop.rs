@@ -1,6 +1,6 @@
 //! StopPipelineExecution.
 
-use engine::{ActionStatus, Effect, ExecutionStatus, Position, Refusal, StageStatus};
+use engine::{ActionStatus, ExecutionStatus, Position, Refusal, StageStatus};
 
 use crate::environment::{TestEnvironment, failed, pipeline};
 
@@ -53,14 +53,13 @@ fn the_last_action_of_a_stage_may_succeed_and_the_next_stage_is_not_entered() {
 }
 
 #[test]
-fn stop_and_abandon_ends_at_once_and_has_providers_stop() {
+fn stop_and_abandon_ends_at_once_and_leaves_the_provider_s_work_running() {
     let mut env = env();
     let id = env.start();
     env.succeed(id, "Fetch");
     env.claim(id, "T", 7).unwrap();
-    let (t, u) = (env.action(id, "T"), env.action(id, "U"));
     env.stop(id, true).unwrap();
-    assert_eq!(env.effects, [Effect::Cancel(t), Effect::Cancel(u)]);
+    assert_eq!(env.effects, [], "nobody is told");
     assert_eq!([env.status(id, "T"), env.status(id, "U")], [ActionStatus::Abandoned, ActionStatus::Abandoned]);
     assert_eq!(env.executions[&id].status, ExecutionStatus::Stopped);
     assert!(env.finish(id, "T", failed("late")).is_err(), "a late result changes nothing");

@@ -1,7 +1,7 @@
 //! What people are told of something that waits.
 
-use engine::{Command, TransitionChange};
-use pipeline::{ConditionKind, StageName};
+use engine::Command;
+use pipeline::ConditionKind;
 use serde_json::json;
 
 use crate::environment::{TestEnvironment, declared, pipeline};
@@ -32,18 +32,9 @@ fn behind_an_execution_and_behind_a_closed_transition() {
     let mut env = TestEnvironment::new(pipeline(&[("Prod", &[("P", "StepFunctions", 1)])]));
     let (first, second) = (env.start(), env.start());
     holds(&one(&env, second), &["in front of stage Source", &first.to_string(), "is in it"]);
-    let change = TransitionChange {
-        mode: env.pipeline.mode(),
-        stage: StageName::new("Prod").unwrap(),
-        disable: Some("freeze".into()),
-        by: "ada".into(),
-    };
-    let (locks, now, policy) = (env.locks.clone(), env.now, env.policy);
-    let mut random = || uuid::Uuid::nil();
-    let mut context = engine::Context { now, policy: &policy, home: "eu-west-1", random: &mut random };
-    env.keep(engine::set_transition(locks, change, &mut context).unwrap());
+    env.transition("Prod", Some("freeze")).unwrap();
     env.succeed(first, "Fetch");
-    holds(&one(&env, first), &["in front of stage Prod", "closed by ada", "1970-01-01T00:16:40Z", "\"freeze\""]);
+    holds(&one(&env, first), &["in front of stage Prod", "closed by someone", "1970-01-01T00:16:40Z", "\"freeze\""]);
     holds(&one(&env, second), &["let into stage Source"]);
 }
 
@@ -155,4 +146,18 @@ fn a_second_automatic_retry_that_does_not_follow_says_why() {
     env.fail(id, "T");
     env.fail(id, "T");
     holds(&summary(&env, id), &["Action T in stage Test failed", "not retried again", "one automatic retry"]);
+}
+
+#[test]
+fn one_whose_pipeline_was_updated_is_about_to_be_cancelled() {
+    let mut env = TestEnvironment::new(pipeline(&[("Prod", &[("P", "StepFunctions", 1)])]));
+    let (first, second) = (env.start(), env.start());
+    env.update(env.pipeline.clone());
+    holds(&one(&env, second), &["about to be cancelled", "The pipeline was updated."]);
+    env.outbox();
+    let told = told(&env, first);
+    holds(&told[0], &["Its pipeline was updated", "cancelled when what still runs has ended"]);
+    holds(&told[1], &["Action Fetch in stage Source"]);
+    env.succeed(first, "Fetch");
+    holds(&one(&env, first), &["was cancelled at", "The pipeline was updated."]);
 }

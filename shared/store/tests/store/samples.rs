@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    ActionError, ActionRun, ActionStatus, ApprovalToken, Artifact, ConditionRun, ConditionStatus, Execution,
-    ExecutionId, ExecutionStatus, External, Head, Incarnation, Job, JobNonce, JobRun, LastSuccess, OutboxTask, Outputs,
-    Position, Queue, Retries, RetryTrigger, Revision, RevisionOverride, RollbackTarget, SourceRevision, StageLock,
-    StageLocks, StageRun, StageStatus, Stop, StoredOutputs, Timestamp, Transition, Trigger, Waiting, WorkerId,
+    ActionError, ActionRun, ActionStatus, ApprovalToken, Artifact, CancelCause, ConditionRun, ConditionStatus,
+    Execution, ExecutionId, ExecutionStatus, External, Head, Incarnation, Job, JobNonce, JobRun, LastSuccess,
+    OutboxTask, Outputs, Position, Queue, Retries, RetryTrigger, Revision, RevisionOverride, RollbackTarget,
+    SourceRevision, StageLock, StageLocks, StageRun, StageStatus, Stop, StoredOutputs, Timestamp, Transition, Trigger,
+    Waiting, WorkerId,
 };
 use pipeline::custom::{Counts, DefinedProperty, Definition, Executor, ExecutorKind, Urls};
 use pipeline::webhook::{Authentication, Filter, JsonPath, Secret, Webhook};
@@ -83,7 +84,7 @@ pub fn declaration(pipeline: &str, version: u32) -> StoredDeclaration {
 pub fn locks(pipeline: &str, due: Option<i64>) -> StageLocks {
     let lock = StageLock {
         holder: Some(id(1)),
-        waiting: vec![Waiting { execution: id(2), number: 2, mode: ExecutionMode::Queued, since: Timestamp(7) }],
+        waiting: vec![Waiting { execution: id(2), number: 2, since: Timestamp(7) }],
         succeeded: Some(LastSuccess { execution: id(7), version: 2 }),
         latest: Some(engine::Entry { execution: id(1), stage: 0, attempt: 2 }),
         transition: Transition {
@@ -103,7 +104,7 @@ pub fn locks(pipeline: &str, due: Option<i64>) -> StageLocks {
             vec![
                 OutboxTask::Enter { execution: id(3), stage: stage_name("Deploy") },
                 OutboxTask::Supersede { execution: id(4), by: id(5) },
-                OutboxTask::Cancel { execution: id(6) },
+                OutboxTask::Cancel { execution: id(6), cause: CancelCause::PipelineUpdated },
                 OutboxTask::RollBack { execution: id(7), stage: stage_name("Deploy"), target: id(8), failed: id(9) },
             ]
         },

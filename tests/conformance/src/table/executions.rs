@@ -325,6 +325,7 @@ fn others() -> Vec<Row> {
             never: &[],
             differences: &[
                 "an Outbound transition is a ValidationException, and so is any in PARALLEL mode, where executions wait for nothing",
+                "what waits in front of a transition that was closed for more than 30 days does not go on, as on AWS; AWS does not say how it ends: here as Cancelled",
             ],
         },
         Row {

@@ -102,9 +102,7 @@ pub(super) fn rows() -> Vec<Row> {
                 ("InvalidStructureException", update(release(&[one_stage]))),
             ],
             never: &[NO_BLOCKERS, NO_LIMIT],
-            differences: &[
-                "executions that run keep the version and the mode with which they started, where AWS cancels those of SUPERSEDED and QUEUED mode",
-            ],
+            differences: &[],
         },
         Row {
             operation: Operation::DeletePipeline,

@@ -56,7 +56,7 @@ pub async fn one_winner(case: &Arc<Case>) -> Result<()> {
     Ok(())
 }
 
-/// Executions keep the mode with which they began; those that begin afterwards have the new one.
+/// Executions that begin after a change of the mode have the new one, whatever an older one still waits for.
 pub async fn mode_changed_while_it_runs(case: &Arc<Case>) -> Result<()> {
     let draft = case.draft("mode").mode("QUEUED").source().await?.stage("Gate", [Action::approval("Ask")]);
     let pipeline = draft.create().await?;

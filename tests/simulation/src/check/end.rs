@@ -16,6 +16,9 @@ impl Checker {
         }
         for execution in self.executions.values().filter(|it| it.status.is_open()) {
             let id = execution.id;
+            if self.outdated(execution) {
+                return broken(format!("{id} goes on after its pipeline was updated"));
+            }
             let Position::Waiting(index) = execution.position else {
                 return broken(format!("{id} is stuck at {:?}", execution.position));
             };

@@ -32,6 +32,23 @@ impl Checker {
         if place(after.position) < place(before.position) {
             return broken(format!("the execution {id} goes back from {:?} to {:?}", before.position, after.position));
         }
+        let moves = place(after.position) > place(before.position) && after.position != Position::Out;
+        let ends = matches!(
+            after.status,
+            ExecutionStatus::Cancelling
+                | ExecutionStatus::Cancelled
+                | ExecutionStatus::Stopping
+                | ExecutionStatus::Stopped
+                | ExecutionStatus::Superseded
+        );
+        if self.outdated(after) && (moves || after.status != before.status && !ends) {
+            return broken(format!(
+                "the execution {id} goes on after its pipeline was updated: {before:?} to {after:?}"
+            ));
+        }
+        if before.status == ExecutionStatus::Cancelling && !ends {
+            return broken(format!("the execution {id} was to be cancelled and is {:?}", after.status));
+        }
         if before.stop.is_some() && after.stop.is_none() {
             return broken(format!("the execution {id} forgets that it was stopped"));
         }
@@ -77,6 +94,9 @@ impl Checker {
         if !failed || !after.status.is_open() && after.status != ExecutionStatus::Succeeded {
             return broken(format!("the execution {id} changes after its end: {before:?} to {after:?}"));
         }
+        if self.outdated(after) {
+            return broken(format!("the execution {id} comes back after its pipeline was updated"));
+        }
         if attempts(after) <= attempts(before) || after.stop.is_some() {
             return broken(format!("the execution {id} comes back without another attempt: {after:?}"));
         }
@@ -110,6 +130,9 @@ impl Checker {
         let parallel = execution.mode == ExecutionMode::Parallel;
         if !parallel && self.locks.get(&execution.incarnation).is_none_or(|locks| locks.deleted) {
             return broken(format!("{id} enters stage {index} of a deleted pipeline"));
+        }
+        if self.outdated(execution) {
+            return broken(format!("{id} enters stage {index} after its pipeline was updated"));
         }
         if parallel || execution.rollback.is_some() {
             return Ok(());

@@ -36,6 +36,12 @@ pub(super) fn changed(
         let Some(old) = before.stages.get(name) else {
             continue;
         };
+        let opened = lock.transition.changed_at.filter(|_| !lock.transition.disabled);
+        let period = old.transition.changed_at.filter(|_| old.transition.disabled).zip(opened);
+        let expired = period.is_some_and(|(closed, opened)| opened.since(closed) > 30 * 24 * 60 * 60_000);
+        if expired && (!lock.waiting.is_empty() || lock.holder != old.holder) {
+            return broken(format!("what waited in front of {name} for more than 30 days goes on"));
+        }
         let closed = old.transition.disabled && lock.transition.disabled;
         let new = lock.holder.filter(|holder| Some(*holder) != old.holder);
         if let Some(new) = new.filter(|new| before.deleted || closed && !comes_back(*new)) {
@@ -62,6 +68,10 @@ impl Checker {
         let Some(locks) = self.locks.get(&incarnation) else {
             return broken("a pipeline has no locks");
         };
+        let head = self.heads.get(&locks.pipeline).filter(|head| head.incarnation == incarnation);
+        if let Some(head) = head.filter(|head| head.version != locks.version) {
+            return broken(format!("the head is at version {}, the locks at {}", head.version, locks.version));
+        }
         let executions: Vec<_> = self.executions.values().filter(|it| it.incarnation == incarnation).collect();
         for execution in &executions {
             let id = execution.id;
@@ -87,24 +97,35 @@ impl Checker {
                     }
                     let attempt = execution.attempts[index];
                     let run = self.stages.get(&(id, index, attempt));
-                    let stopping = execution.status == ExecutionStatus::Stopping;
-                    let expected = if stopping { StageStatus::Stopping } else { StageStatus::InProgress };
+                    let expected = match execution.status {
+                        ExecutionStatus::Stopping => StageStatus::Stopping,
+                        ExecutionStatus::Cancelling => StageStatus::Cancelling,
+                        _ => StageStatus::InProgress,
+                    };
                     if run.is_none_or(|run| run.status != expected) {
                         return broken(format!("{id} is in {name} and its attempt is {run:?}"));
                     }
                 }
                 Position::Waiting(index) => {
                     let name = &pipeline.stages()[index].name;
+                    let cancelled = outbox.iter().any(|task| matches!(task, OutboxTask::Cancel { .. }));
                     let Some(lock) = locks.stages.get(name) else {
+                        // Stages that an update takes away have none any more.
+                        if cancelled {
+                            continue;
+                        }
                         return broken(format!("{id} waits for {name}, which has no lock"));
                     };
                     let waits = lock.waiting.iter().filter(|it| it.execution == id).count();
                     let enters = lock.holder == Some(id)
                         && (locks.deleted || outbox.iter().any(|task| matches!(task, OutboxTask::Enter { .. })));
                     let overtaken = outbox.iter().any(|task| matches!(task, OutboxTask::Supersede { .. }));
-                    let cancelled = outbox.iter().any(|task| matches!(task, OutboxTask::Cancel { .. }));
-                    if waits + usize::from(enters) + usize::from(overtaken) != 1 && !(locks.deleted && cancelled) {
+                    let known = waits + usize::from(enters) + usize::from(overtaken);
+                    if known != 1 && !(cancelled && (known == 0 || locks.deleted)) {
                         return broken(format!("{id} is in front of {name}, but nobody knows: {locks:?}"));
+                    }
+                    if waits > 0 && self.outdated(execution) && !locks.deleted {
+                        return broken(format!("{id} waits for {name} and its pipeline was updated"));
                     }
                 }
             }
@@ -135,8 +156,8 @@ impl Checker {
     /// In SUPERSEDED mode at most one waits in front of a stage; whoever holds one is in it, or on its way.
     fn one_waits(&self, locks: &StageLocks) -> Result<(), String> {
         for (name, lock) in &locks.stages {
-            let superseded = lock.waiting.iter().filter(|it| it.mode == ExecutionMode::Superseded).count();
-            if superseded > 1 {
+            let waiting = lock.waiting.iter().filter_map(|it| self.executions.get(&it.execution));
+            if waiting.filter(|it| it.mode == ExecutionMode::Superseded).count() > 1 {
                 return broken(format!("several wait for {name}: {:?}", lock.waiting));
             }
             let known = |id: ExecutionId| {

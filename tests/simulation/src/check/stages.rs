@@ -196,6 +196,9 @@ pub(super) fn conditions(
         Some((_, run)) if execution.is_some_and(|execution| execution.stop.is_some()) => {
             broken(format!("{} in {place} is requested after a stop", run.name))
         }
+        Some((_, run)) if before.is_some_and(|before| before.status == StageStatus::Cancelling) => {
+            broken(format!("{} in {place} is requested after an update", run.name))
+        }
         _ => Ok(()),
     }
 }
@@ -206,7 +209,7 @@ fn ended(place: &str, after: &StageRun) -> Result<(), String> {
     let failed = after.actions.iter().any(|run| run.status == ActionStatus::Failed);
     let unmet = after.conditions.iter().any(|condition| condition.status == ConditionStatus::Failed);
     let agrees = match after.status {
-        StageStatus::InProgress | StageStatus::Stopping => in_flight,
+        StageStatus::InProgress | StageStatus::Stopping | StageStatus::Cancelling => in_flight,
         StageStatus::Succeeded => !in_flight && after.actions.iter().all(|run| run.status == ActionStatus::Succeeded),
         StageStatus::Failed => !in_flight && (failed || unmet),
         StageStatus::Skipped => !in_flight && unmet,
