@@ -10,7 +10,6 @@ use serde_json::json;
 use crate::case::Case;
 use crate::declare::{Action, SOURCE_KEY};
 use crate::pipeline::Pipeline;
-use crate::wait::{PATIENCE, until};
 use crate::zips;
 
 /// Waits until `Ask` in the stage `Gate` asks, and says yes.
