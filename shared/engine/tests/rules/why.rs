@@ -129,7 +129,7 @@ fn a_rollback_that_does_not_follow_says_why() {
     let good = env.start();
     env.succeed(good, "Fetch");
     env.succeed(good, "T");
-    env.head.version = 2;
+    env.update(env.pipeline.clone());
     let other = env.start();
     env.succeed(other, "Fetch");
     env.fail(other, "T");
