@@ -130,6 +130,47 @@ fn every_rule_leaves_what_it_cannot_deliver_in_a_queue_that_lets_it() {
     }
 }
 
+/// The rules that give events of this kind to a target.
+fn rules_for<'a>(template: &'a Template, source: &str, detail_type: &str, to: &str) -> Vec<&'a str> {
+    let lists = |list: &Value, wanted: &str| list.as_sequence().is_some_and(|it| it.iter().any(|it| it == wanted));
+    template
+        .of_type("Events::Rule")
+        .filter(|(_, rule)| {
+            let pattern = &rule["EventPattern"];
+            let targets = rule["Targets"].as_sequence().unwrap();
+            lists(&pattern["source"], source)
+                && lists(&pattern["detail-type"], detail_type)
+                && targets.iter().any(|it| target(&it["Arn"]) == Some(to))
+        })
+        .map(|(name, _)| name)
+        .collect()
+}
+
+#[test]
+fn what_providers_want_to_hear_reaches_them_from_every_region() {
+    let (home, region) = (home(), region());
+    let mut forwarded = BTreeSet::new();
+    for provider in providers::all() {
+        if let Some(events) = provider.events {
+            for kind in events.detail_types {
+                assert_eq!(rules_for(&home, events.source, kind, "WorkerFunction").len(), 1, "{kind}");
+                forwarded.insert((events.source, *kind));
+            }
+        }
+        if let Some(source) = provider.source {
+            let (from, kind) = (source.event_source, source.detail_type);
+            assert_eq!(rules_for(&home, from, kind, "TriggerQueue").len(), 1, "{kind}");
+            forwarded.insert((from, kind));
+        }
+    }
+    let pattern = &region.resources["Forward"]["Properties"]["EventPattern"];
+    let listed = |name: &str| -> BTreeSet<_> {
+        pattern[name].as_sequence().unwrap().iter().map(|it| it.as_str().unwrap()).collect()
+    };
+    assert_eq!(listed("source"), forwarded.iter().map(|(source, _)| *source).collect(), "no more and no less");
+    assert_eq!(listed("detail-type"), forwarded.iter().map(|(_, kind)| *kind).collect(), "no more and no less");
+}
+
 #[test]
 fn every_queue_of_work_has_dead_letters_and_every_dead_letter_an_alarm() {
     let home = home();

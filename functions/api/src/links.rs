@@ -3,27 +3,13 @@
 
 use pipeline::Action;
 
-/// The page of the bucket, function or state machine that an action's configuration names; none where it names nothing
-/// that has a page, or names it by variables.
+/// The page of the bucket, function or the like that an action's configuration names; none where it names nothing that
+/// has a page, or names it by variables.
 pub fn entity(action: &Action, home: &str) -> Option<String> {
-    if let Some(custom) = &action.custom {
-        return custom.entity_page(&action.configuration);
+    match &action.custom {
+        Some(custom) => custom.entity_page(&action.configuration),
+        None => providers::entity_page(action, home),
     }
-    let region = action.region.as_ref().map_or(home, |region| region.as_str());
-    let (key, page) = match (action.type_id.category.as_str(), action.type_id.provider.as_str()) {
-        ("Source", "S3") => ("S3Bucket", format!("s3/buckets/{{}}?region={region}")),
-        ("Deploy", "S3") => ("BucketName", format!("s3/buckets/{{}}?region={region}")),
-        ("Invoke", "Lambda") => ("FunctionName", format!("lambda/home?region={region}#/functions/{{}}")),
-        ("Invoke", "StepFunctions") => {
-            ("StateMachineArn", format!("states/home?region={region}#/statemachines/view/{{}}"))
-        }
-        _ => return None,
-    };
-    let name = action.configuration.get(key)?;
-    // Names and ARNs of these have no other characters, so nothing needs an escape.
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_.:".contains(character);
-    let plain = !name.is_empty() && name.chars().all(plain);
-    plain.then(|| format!("https://{region}.{}/{}", domain(region), page.replace("{}", name)))
 }
 
 /// The API's own URL, from what API Gateway says of a request: on AWS, or on an emulator at this address.
@@ -34,15 +20,6 @@ pub fn base(emulator: Option<&str>, region: &str, api: &str, stage: &str) -> Str
             let suffix = if runtime::arn::partition(region) == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
             format!("https://{api}.execute-api.{region}.{suffix}/{stage}")
         }
-    }
-}
-
-/// The console's domain in a region's partition.
-fn domain(region: &str) -> &'static str {
-    match runtime::arn::partition(region) {
-        "aws-cn" => "console.amazonaws.cn",
-        "aws-us-gov" => "console.amazonaws-us-gov.com",
-        _ => "console.aws.amazon.com",
     }
 }
 

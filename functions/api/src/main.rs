@@ -4,7 +4,7 @@
 async fn main() -> anyhow::Result<()> {
     let settings = runtime::Settings::from_environment()?;
     let clients = runtime::Clients::new(&settings).await;
-    let driver = runtime::driver(&settings, &clients)?;
+    let driver = runtime::driver(&settings, &clients, providers::SOURCES)?;
     let account = settings.account()?;
     let roles = runtime::Roles::new(clients.config(), account);
     let pass_role = runtime::PassRole::new(&settings, &clients)?;

@@ -1,7 +1,7 @@
 //! What deploy actions deploy to.
 //!
-//! AWS lists machines and services, with what went on on each. The one deploy action that is built here has one target:
-//! the bucket that it writes to, which stands as the action stands.
+//! AWS lists machines and services, with what went on on each. Here a provider names one target at most, whose status is
+//! that of the action.
 
 use aws_sdk_codepipeline::operation::list_deploy_action_execution_targets::{
     ListDeployActionExecutionTargetsInput, ListDeployActionExecutionTargetsOutput,
@@ -38,16 +38,14 @@ pub async fn list(
     Ok(ListDeployActionExecutionTargetsOutput::builder().set_targets(Some(targets.collect())).build())
 }
 
-/// None where nothing is known of a target: of providers that are not built, and while the configuration is not resolved.
+/// None where nothing is known of a target: of providers that name none, and while the configuration is not resolved.
 fn target(found: &ActionExecutionView) -> Option<DeployActionExecutionTarget> {
-    if found.view.action.type_id.provider != "S3" {
-        return None;
-    }
+    let target = providers::find(&found.view.action)?.deploy_target?;
     let ended = found.run.updated.filter(|_| !found.run.status.in_flight());
     Some(
         DeployActionExecutionTarget::builder()
-            .target_id(found.view.configuration.as_ref()?.get("BucketName")?)
-            .target_type("S3Bucket")
+            .target_id(found.view.configuration.as_ref()?.get(target.key)?)
+            .target_type(target.kind)
             .status(status(&found.run.status)?.as_str())
             .set_start_time(found.run.requested.map(convert::time))
             .set_end_time(ended.map(convert::time))

@@ -23,7 +23,7 @@ use crate::handler::ApprovalHandler;
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
     let clients = Clients::new(&settings).await;
-    let driver = runtime::driver(&settings, &clients)?;
+    let driver = runtime::driver(&settings, &clients, providers::SOURCES)?;
     let links = Links::new(clients.kms().clone(), settings.hmac_key()?);
     let handler = Arc::new(ApprovalHandler::new(driver, links, Arc::new(SystemClock)));
     runtime::run_http(|request| {

@@ -28,7 +28,7 @@ const FORM: &str = "name=Ada+Lovelace&comment=Looks+good&decision=approve";
 /// The source finds a version that says more than it should; everything else waits.
 fn start(task: &Task) -> Outcome {
     if task.action.type_id.category != "Source" {
-        return Outcome::Running { report: Progress::default(), poll: false };
+        return Outcome::Running { report: Progress::default(), poll: false, event_source: None };
     }
     let revision = Revision {
         id: "version-9".into(),
@@ -131,6 +131,7 @@ fn driver(store: &Arc<MemoryStore>, clock: &Arc<TestClock>, outbox: &Arc<Outbox>
         clock: clock.clone(),
         policy: Policy::default(),
         home: "eu-west-1".into(),
+        sources: providers::SOURCES,
     })
 }
 

@@ -21,7 +21,7 @@ struct Event {
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
     let clients = Clients::new(&settings).await;
-    let driver = runtime::driver(&settings, &clients)?;
+    let driver = runtime::driver(&settings, &clients, providers::SOURCES)?;
     let roles = Roles::new(clients.config(), settings.account()?);
     let (driver, roles) = (&driver, &roles);
     runtime::run(|event: Event, _| async move {

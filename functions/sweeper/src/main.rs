@@ -16,7 +16,7 @@ const PERIOD: Duration = Duration::from_secs(60);
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
     let clients = Clients::new(&settings).await;
-    let driver = runtime::driver(&settings, &clients)?;
+    let driver = runtime::driver(&settings, &clients, providers::SOURCES)?;
     let pause = Duration::from_secs(settings.sweep_seconds().into());
     let driver = &driver;
     runtime::run(|_: Value, _| async move { sweep(driver, pause).await }).await

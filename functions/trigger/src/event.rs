@@ -2,25 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use engine::RevisionOverride;
 use pipeline::{ActionName, PipelineName};
+use providers::SourceChange;
 use serde::Deserialize;
 use serde_json::Value;
 
 /// What to start, and what makes a second delivery of the same event recognizable.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StartSignal {
-    /// An object of S3 has a new version: start whoever watches it.
-    Object {
-        /// The bucket.
-        bucket: String,
-        /// The object's key.
-        key: String,
-        /// Its new version; none in a bucket without versions.
-        version: Option<String>,
-        /// Names this change of the object.
-        token: String,
-    },
+    /// Something has changed: start whoever watches it.
+    Changed(SourceChange),
     /// Start a pipeline by its name.
     Named {
         /// The pipeline.
@@ -47,41 +41,20 @@ pub struct Delivery {
 
 /// What an invocation brings: messages of the queue, each with an event, or an event by itself.
 pub fn deliveries(invocation: &str, event: &Value) -> Vec<Delivery> {
-    let Some(records) = event.get("Records").and_then(Value::as_array) else {
+    let Ok(queue) = SqsEvent::deserialize(event) else {
         return vec![Delivery { name: invocation.to_owned(), body: event.to_string() }];
     };
-    let delivery = |record: &Value| {
-        let text = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        Delivery { name: text("messageId"), body: text("body") }
+    let delivery = |message: SqsMessage| Delivery {
+        name: message.message_id.unwrap_or_default(),
+        body: message.body.unwrap_or_default(),
     };
-    records.iter().map(delivery).collect()
+    queue.records.into_iter().map(delivery).collect()
 }
 
 /// An event that asks for nothing that this function knows.
 #[derive(Debug, thiserror::Error)]
 #[error("not an event that starts a pipeline: {0}")]
 pub struct NotUnderstood(pub String);
-
-#[derive(Deserialize)]
-struct ObjectCreated {
-    bucket: Bucket,
-    object: Object,
-}
-
-#[derive(Deserialize)]
-struct Bucket {
-    name: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Object {
-    key: String,
-    /// MiniStack spells it otherwise than AWS.
-    #[serde(alias = "versionId")]
-    version_id: Option<String>,
-    sequencer: Option<String>,
-}
 
 /// The detail of a `Start Pipeline` event, or the input that a rule of the user's own gives to this function. `variables`
 /// and `sourceRevisions` are `StartPipelineExecution`'s own members, which a rule gives to a pipeline as its target on AWS.
@@ -118,21 +91,16 @@ struct SourceRevision {
 pub fn read(body: &str) -> Result<StartSignal, NotUnderstood> {
     let event: Value = serde_json::from_str(body).map_err(|error| NotUnderstood(error.to_string()))?;
     let text = |name: &str| event.get(name).and_then(Value::as_str);
-    let detail = || event.get("detail").cloned().unwrap_or_default();
-    if text("source") == Some("aws.s3") && text("detail-type") == Some("Object Created") {
-        let created: ObjectCreated =
-            serde_json::from_value(detail()).map_err(|error| NotUnderstood(format!("Object Created: {error}")))?;
-        let change = created.object.version_id.as_deref().or(created.object.sequencer.as_deref());
-        let token = format!("s3#{}", change.or(text("id")).unwrap_or_default());
-        return Ok(StartSignal::Object {
-            bucket: created.bucket.name,
-            key: created.object.key,
-            version: created.object.version_id.filter(|version| version != "null"),
-            token,
-        });
+    let mut sources = providers::all().iter().filter_map(|provider| provider.source);
+    let source =
+        sources.find(|it| text("source") == Some(it.event_source) && text("detail-type") == Some(it.detail_type));
+    if let Some(source) = source {
+        let change = EventBridgeEvent::deserialize(&event).and_then(|event| (source.change)(&event));
+        let change = change.map_err(|error| NotUnderstood(format!("{}: {error}", source.detail_type)))?;
+        return Ok(StartSignal::Changed(change));
     }
     let (signal, source) = match text("detail-type") {
-        Some("Start Pipeline") => (detail(), text("source").unwrap_or("unknown").to_owned()),
+        Some("Start Pipeline") => (event["detail"].clone(), text("source").unwrap_or("unknown").to_owned()),
         _ => (event.clone(), "rule".to_owned()),
     };
     let start: StartPipeline = serde_json::from_value(signal).map_err(|error| NotUnderstood(error.to_string()))?;
@@ -166,34 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_named_with_its_version() {
+    fn a_change_of_a_source_is_what_its_provider_makes_of_the_event() {
         let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": {
             "bucket": {"name": "b"}, "object": {"key": "a/b c.zip", "size": 3, "version-id": "v1", "sequencer": "0"}}});
-        assert_eq!(
-            read(&event.to_string()).unwrap(),
-            StartSignal::Object {
-                bucket: "b".into(),
-                key: "a/b c.zip".into(),
-                version: Some("v1".into()),
-                token: "s3#v1".into()
-            }
-        );
-    }
-
-    #[test]
-    fn the_version_is_found_in_an_emulator_s_spelling_too() {
-        let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": {
-            "bucket": {"name": "b"}, "object": {"key": "k", "versionId": "v2", "sequencer": "17"}}});
-        let StartSignal::Object { version, token, .. } = read(&event.to_string()).unwrap() else { panic!("an object") };
-        assert_eq!((version.as_deref(), token.as_str()), (Some("v2"), "s3#v2"));
-    }
-
-    #[test]
-    fn without_versions_the_sequencer_tells_changes_apart() {
-        let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": {
-            "bucket": {"name": "b"}, "object": {"key": "k", "sequencer": "17"}}});
-        let StartSignal::Object { version, token, .. } = read(&event.to_string()).unwrap() else { panic!("an object") };
-        assert_eq!((version, token.as_str()), (None, "s3#17"));
+        let StartSignal::Changed(change) = read(&event.to_string()).unwrap() else { panic!("a change") };
+        assert_eq!((change.watched.as_str(), change.token.as_str()), ("s3/b/a/b c.zip", "s3#v1"));
     }
 
     #[test]

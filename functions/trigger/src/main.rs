@@ -1,6 +1,6 @@
 //! Function `trigger`: starts executions because something happened.
 //!
-//! S3's `Object Created` events and `Start Pipeline` events come through a queue, which delivers them until they have been
+//! Events of what sources watch, and `Start Pipeline` events, come through a queue, which delivers them until they have been
 //! dealt with, whatever this function dies of. Any rule whose input names a pipeline may invoke it, too.
 //! See `event` for the forms; what starts, and what a second delivery does, is in `start`. An event that asks for what
 //! cannot be done goes into the queue of dead letters with its reason, where an alarm sees it.
@@ -24,7 +24,7 @@ const LONGEST_REASON: usize = 2_000;
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
     let clients = Clients::new(&settings).await;
-    let driver = runtime::driver(&settings, &clients)?;
+    let driver = runtime::driver(&settings, &clients, providers::SOURCES)?;
     let queue = settings.dead_letters_url()?;
     let (driver, clients) = (&driver, &clients);
     runtime::run(|event: Value, context| async move {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use driver::{DriveError, Driver, StartRequest, s3_source};
+use driver::{DriveError, Driver, StartRequest};
 use engine::{RevisionOverride, Trigger};
 use pipeline::{ActionName, PipelineName};
 
@@ -47,25 +47,28 @@ async fn requests(driver: &Driver, signal: StartSignal, delivery: &str) -> Resul
             overrides,
             client_token: Some(token.unwrap_or_else(|| format!("delivery#{delivery}"))),
         }]),
-        StartSignal::Object { bucket, key, version, token } => {
+        StartSignal::Changed(change) => {
             let mut watchers: BTreeMap<PipelineName, Vec<ActionName>> = BTreeMap::new();
-            for (pipeline, action) in driver.watchers(&s3_source(&bucket, &key)).await? {
+            for (pipeline, action) in driver.watchers(&change.watched).await? {
                 watchers.entry(pipeline).or_default().push(action);
             }
             let overrides = |actions: Vec<ActionName>| {
-                let revision = |action, version: &String| RevisionOverride {
-                    action,
-                    kind: "S3_OBJECT_VERSION_ID".into(),
-                    value: version.clone(),
+                let revision = change.revision.as_ref();
+                let given = |action| {
+                    revision.map(|(kind, value)| RevisionOverride {
+                        action,
+                        kind: (*kind).into(),
+                        value: value.clone(),
+                    })
                 };
-                actions.into_iter().filter_map(|action| Some(revision(action, version.as_ref()?))).collect()
+                actions.into_iter().filter_map(given).collect()
             };
             let request = |(pipeline, actions)| StartRequest {
                 pipeline,
-                trigger: trigger(format!("arn:aws:s3:::{bucket}/{key}")),
+                trigger: trigger(change.detail.clone()),
                 variables: BTreeMap::new(),
                 overrides: overrides(actions),
-                client_token: Some(token.clone()),
+                client_token: Some(change.token.clone()),
             };
             Ok(watchers.into_iter().map(request).collect())
         }

@@ -44,6 +44,7 @@ async fn driver() -> Driver {
         clock: Arc::new(Still),
         policy: Policy::default(),
         home: "eu-west-1".into(),
+        sources: providers::SOURCES,
     });
     let trigger = Trigger { kind: "CreatePipeline".into(), detail: String::new() };
     driver.create_pipeline(pipeline::testing::example(), [].into(), trigger).await.unwrap();

@@ -8,12 +8,15 @@ mod event;
 
 use std::sync::Arc;
 
-use driver::{Clock, Driver};
+use driver::{Clock, DriveError, Driver, Message};
+use engine::Timestamp;
 use lambda_runtime::Context;
 use providers::Registry;
 use runtime::{Clients, Settings, SystemClock, time_left};
 use serde_json::{Value, json};
 use tracing::Instrument;
+
+use crate::event::Request;
 
 /// The share of an invocation's time within which a finished action's follower is begun in the same process. The rest
 /// is for the one that was begun last; what takes longer is taken up by another worker when its claim runs out.
@@ -28,7 +31,7 @@ struct Worker {
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
     let clients = Clients::new(&settings).await;
-    let driver = runtime::driver(&settings, &clients)?;
+    let driver = runtime::driver(&settings, &clients, providers::SOURCES)?;
     let registry = Registry::new(&settings, &clients)?;
     let worker = Arc::new(Worker { driver, registry });
     runtime::run(|event, context| {
@@ -44,14 +47,9 @@ impl Worker {
         let left = i64::try_from(time_left(context).as_millis()).unwrap_or(i64::MAX);
         let until = SystemClock.now().plus(left / SHARE);
         let mut failed = Vec::new();
-        for received in event::read(event) {
-            let Some(message) = received.message else {
-                tracing::debug!("nothing for us");
-                continue;
-            };
-            let span = tracing::info_span!("message", execution = %message.execution(), message = ?message);
-            match (self.driver.work(message, &self.registry, until).instrument(span).await, received.queue_id) {
-                (Ok(worked), _) => tracing::debug!(?worked),
+        for received in event::read(event, providers::all()) {
+            match (self.answer(received.request, until).await, received.queue_id) {
+                (Ok(()), _) => {}
                 (Err(error), None) => return Err(error.into()),
                 (Err(error), Some(id)) => {
                     tracing::error!(%error, "the queue keeps the message");
@@ -60,5 +58,28 @@ impl Worker {
             }
         }
         Ok(json!({"batchItemFailures": failed}))
+    }
+
+    async fn answer(&self, request: Request, until: Timestamp) -> Result<(), DriveError> {
+        let message = match request {
+            Request::Message(message) => message,
+            Request::External { source, region, id } => {
+                match self.driver.action_by_external_id(&source, &region, &id).await? {
+                    Some(action) => Message::Poll { action, count: None },
+                    None => {
+                        tracing::debug!(source, region, id, "not of an action of ours");
+                        return Ok(());
+                    }
+                }
+            }
+            Request::Nothing => {
+                tracing::debug!("nothing for us");
+                return Ok(());
+            }
+        };
+        let span = tracing::info_span!("message", execution = %message.execution(), message = ?message);
+        let worked = self.driver.work(message, &self.registry, until).instrument(span).await?;
+        tracing::debug!(?worked);
+        Ok(())
     }
 }

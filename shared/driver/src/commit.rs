@@ -13,7 +13,7 @@ use store::{Entity, Expect, Key, MOST_WRITES, Store, StoreError, Versioned, Writ
 
 use crate::backoff::contention;
 use crate::error::DriveError;
-use crate::ports::{Clock, Dispatch, Message};
+use crate::ports::{Clock, Dispatch, Message, SourceRules};
 use crate::resolve::Stages;
 
 /// What a driver works with.
@@ -28,6 +28,8 @@ pub struct Setup {
     pub policy: Policy,
     /// The region in which pipelines live.
     pub home: String,
+    /// What the providers of sources say about declarations.
+    pub sources: SourceRules,
 }
 
 type Version = (PipelineName, Incarnation, u32);
@@ -39,6 +41,7 @@ pub struct Driver {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) policy: Policy,
     pub(crate) home: String,
+    pub(crate) sources: SourceRules,
     /// Declarations never change once stored, so they can be kept by version.
     pipelines: Mutex<HashMap<Version, Arc<Pipeline>>>,
 }
@@ -122,6 +125,7 @@ impl Driver {
             clock: setup.clock,
             policy: setup.policy,
             home: setup.home,
+            sources: setup.sources,
             pipelines: Mutex::new(HashMap::new()),
         }
     }
@@ -337,6 +341,11 @@ impl Driver {
             JobChange::Remove(job) => {
                 Write::Delete { key: Key::Job(job.queue, job.queued, job.action), expect: Expect::Any }
             }
+        }));
+        writes.extend(decision.external_ids.iter().cloned().map(|id| Write::Put {
+            entity: Entity::ExternalId(id),
+            // The last start under an id counts.
+            expect: Expect::Any,
         }));
         if !writes.is_empty() {
             self.store.commit(writes).await?;

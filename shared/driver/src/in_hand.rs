@@ -117,7 +117,9 @@ impl<'a> InHand<'a> {
 
     fn command(&self, action: ActionId, end: Result<Outcome, ExecutorError>) -> Command {
         match end {
-            Ok(Outcome::Running { report, poll }) => Command::Started { action, worker: self.worker, report, poll },
+            Ok(Outcome::Running { report, poll, event_source }) => {
+                Command::Started { action, worker: self.worker, report, poll, event_source }
+            }
             Ok(outcome) => self.driver.ended(action, outcome, self.worker, self.until),
             // The claim runs out and the sweeper has it tried again; meanwhile people can see why it waits.
             Err(error) => {

@@ -32,8 +32,10 @@ pub use commit::{Driver, Setup};
 pub use error::DriveError;
 pub use history::{ActionExecutionView, ActionView, ExecutionView};
 pub use jobs::{JobCaller, JobState, MOST_JOBS, Offered};
-pub use pipelines::{PipelineRecord, s3_source};
-pub use ports::{ActionExecutor, Clock, Dispatch, DispatchError, ExecutorError, Message, Outcome, Task, TaskInput};
+pub use pipelines::PipelineRecord;
+pub use ports::{
+    ActionExecutor, Clock, Dispatch, DispatchError, ExecutorError, Message, Outcome, SourceRules, Task, TaskInput,
+};
 pub use revision::PutRevision;
 pub use start::{StartRequest, Started};
 pub use succeeded::{SucceededAfter, SucceededPage};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine::{Decision, ExecutionId, Head, Incarnation, StageLocks, Start, TransitionChange, Trigger};
-use pipeline::{ActionName, Declaration, Pipeline, PipelineName, StageName};
+use pipeline::{Action, ActionName, Declaration, Pipeline, PipelineName, StageName};
 use store::{Entity, Expect, Key, Listing, Page, Source, StoreError, StoredDeclaration, Write};
 
 use crate::backoff::UNCONTENDED;
@@ -37,30 +37,6 @@ impl PipelineRecord {
             stage: name.chars().take(100).collect(),
         })
     }
-}
-
-/// The key under which the watchers of an S3 object are kept.
-pub fn s3_source(bucket: &str, key: &str) -> String {
-    format!("s3/{bucket}/{key}")
-}
-
-/// What a pipeline's source actions watch; those that are not to find changes by themselves watch nothing.
-fn sources(pipeline: &Pipeline) -> Vec<Source> {
-    pipeline.stages()[0]
-        .actions
-        .iter()
-        .filter(|action| action.type_id.provider == "S3" && action.type_id.owner.as_deref() == Some("AWS"))
-        .filter(|action| action.detects_changes())
-        .filter_map(|action| {
-            let watched = s3_source(action.configuration.get("S3Bucket")?, action.configuration.get("S3ObjectKey")?);
-            Some(Source {
-                watched,
-                pipeline: pipeline.name().clone(),
-                action: action.name.to_string(),
-                detail: BTreeMap::new(),
-            })
-        })
-        .collect()
 }
 
 impl Driver {
@@ -175,6 +151,21 @@ impl Driver {
         Ok(Write::Put { entity: Entity::StageLocks(locks), expect: Expect::Revision(revision) })
     }
 
+    /// What a pipeline's source actions watch; those that are not to find changes by themselves watch nothing.
+    fn sources(&self, pipeline: &Pipeline) -> Vec<Source> {
+        let actions = pipeline.stages()[0].actions.iter().filter(|action| action.detects_changes());
+        let source = |action: &Action| {
+            let region = action.region.as_ref().map_or(self.home.as_str(), |region| region.as_str());
+            Some(Source {
+                watched: (self.sources.watched)(action, region)?,
+                pipeline: pipeline.name().clone(),
+                action: action.name.to_string(),
+                detail: BTreeMap::new(),
+            })
+        };
+        actions.filter_map(source).collect()
+    }
+
     /// Commits a change of a head together with the change of what its sources watch. Apart from each other, a
     /// removal that comes late could take away what a later version or a new pipeline of that name needs.
     async fn commit_watching(
@@ -183,7 +174,8 @@ impl Driver {
         before: Option<&Pipeline>,
         after: Option<&Pipeline>,
     ) -> Result<(), StoreError> {
-        let (old, new) = (before.map(sources).unwrap_or_default(), after.map(sources).unwrap_or_default());
+        let sources = |pipeline: Option<&Pipeline>| pipeline.map(|it| self.sources(it)).unwrap_or_default();
+        let (old, new) = (sources(before), sources(after));
         let keys: Vec<_> = new.iter().map(|source| Entity::Source(source.clone()).key()).collect();
         let mut watch: Vec<Write> =
             new.into_iter().map(|it| Write::Put { entity: Entity::Source(it), expect: Expect::Any }).collect();
@@ -217,7 +209,7 @@ impl Driver {
                     Err(DriveError::PipelineNotFound(_)) => continue,
                     record => record?,
                 };
-                if sources(&record.pipeline).contains(&source) {
+                if self.sources(&record.pipeline).contains(&source) {
                     found.push((source.pipeline, ActionName::new(source.action)?));
                 }
             }

@@ -23,6 +23,16 @@ pub trait Clock: Send + Sync {
     async fn sleep(&self, duration: Duration);
 }
 
+/// What providers say about the source actions that they run.
+#[derive(Clone, Copy)]
+pub struct SourceRules {
+    /// The key of what an action in a region watches, for example `s3/bucket/key`; none where no change starts its
+    /// pipeline.
+    pub watched: fn(&Action, region: &str) -> Option<String>,
+    /// Whether an execution can be started with a revision of this type for the action; otherwise why not.
+    pub takes_revision: fn(&Action, revision_type: &str) -> Result<(), &'static str>,
+}
+
 /// What goes from one function to another. Losing one only costs time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
@@ -155,6 +165,9 @@ pub enum Outcome {
         report: Progress,
         /// Whether it must be polled (not for people and job workers: they come by themselves).
         poll: bool,
+        /// EventBridge's `source` of events that name the action by the external id of the report, if there are any:
+        /// then [`crate::Driver::action_by_external_id`] finds the action.
+        event_source: Option<String>,
     },
     /// Its job is done and it is not: it is to be started again, as its next job, after a while.
     Continue {

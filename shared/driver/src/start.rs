@@ -83,7 +83,7 @@ impl Driver {
             {
                 return Ok(Started { execution: used.execution, new: false });
             }
-            engine::check_overrides(&pipeline, &request.overrides)?;
+            engine::check_overrides(&pipeline, &request.overrides, self.sources.takes_revision)?;
             let start = Start {
                 id: ExecutionId::from_random(self.clock.random()),
                 trigger: request.trigger.clone(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use engine::{ActionId, ActionStatus, Command, End, Progress, Refusal, Timestamp, WorkerId};
 use futures::future::{Either, join, select};
+use store::{Entity, Key, Versioned};
 
 use crate::commit::{Driver, Loaded, Place};
 use crate::error::DriveError;
@@ -37,6 +38,24 @@ impl Driver {
             Message::Run { action } => self.run(action, executor, until).await,
             Message::Poll { action, count } => self.poll(action, count, executor, until).await,
             Message::Replicate { .. } => Ok(Worked::Nothing),
+        }
+    }
+
+    /// The action that was last started under an id that its service chose, for events that have no other; none for ids
+    /// that are not known, or not yet.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn action_by_external_id(
+        &self,
+        source: &str,
+        region: &str,
+        id: &str,
+    ) -> Result<Option<ActionId>, DriveError> {
+        let key = Key::ExternalId { source: source.to_owned(), region: region.to_owned(), id: id.to_owned() };
+        match self.load_one(key).await? {
+            Some(Versioned { entity: Entity::ExternalId(found), .. }) => Ok(Some(found.action)),
+            _ => Ok(None),
         }
     }
 

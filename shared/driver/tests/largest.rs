@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driver::{Driver, Outcome, Setup, Task};
+use driver::{Driver, Outcome, Setup, SourceRules, Task};
 use engine::{
     ActionError, ExecutionStatus, External, Policy, Progress, Revision, StageStatus, Success, Timestamp, Trigger,
 };
@@ -124,6 +124,10 @@ impl World {
             clock: clock.clone(),
             policy: Policy::default(),
             home: HOME.into(),
+            sources: SourceRules {
+                watched: |action, _| action.configuration.get("S3ObjectKey").cloned(),
+                takes_revision: |_, _| Ok(()),
+            },
         })
     }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::id::{ActionId, ApprovalToken, ExecutionId, JobNonce, WorkerId};
 use crate::queue::JobChange;
 use crate::state::{
-    ActionError, Artifact, Execution, External, OutboxTask, Revision, StageLocks, StageRun, StoredOutputs,
+    ActionError, Artifact, Execution, External, ExternalId, OutboxTask, Revision, StageLocks, StageRun, StoredOutputs,
 };
 use crate::time::{Policy, Timestamp};
 
@@ -81,6 +81,8 @@ pub enum Command {
         report: Progress,
         /// Whether it must be polled.
         poll: bool,
+        /// EventBridge's `source` of events that name the action by the external id of the report, if there are any.
+        event_source: Option<String>,
     },
     /// News of a running action.
     Report {
@@ -238,6 +240,8 @@ pub struct Decision {
     pub jobs: Vec<JobChange>,
     /// Large output variables, new.
     pub stored: Vec<StoredOutputs>,
+    /// Ids by which services will name actions that have been started.
+    pub external_ids: Vec<ExternalId>,
     /// What to dispatch after the commit. Each effect can be found again in the committed items.
     pub effects: Vec<Effect>,
     /// The actions that the calling worker owns now.
@@ -259,6 +263,10 @@ impl Decision {
             self.jobs.push(change);
         }
         self.stored.extend(later.stored);
+        for id in later.external_ids {
+            self.external_ids.retain(|earlier| !earlier.same_id(&id));
+            self.external_ids.push(id);
+        }
         self.effects.extend(later.effects);
         self.claimed.extend(later.claimed);
         self
@@ -276,6 +284,8 @@ impl Decision {
             + later.jobs.iter().filter(new_entry).count()
             + self.stored.len()
             + later.stored.len()
+            + self.external_ids.len()
+            + later.external_ids.len()
     }
 }
 

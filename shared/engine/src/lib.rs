@@ -60,8 +60,8 @@ pub fn decide(state: State, command: Command, context: &mut Context<'_>) -> Resu
     match command {
         Command::Claim { action, worker } => progress::claim(&mut step, action, worker)?,
         Command::Renew { action, worker } => progress::renew(&mut step, action, worker)?,
-        Command::Started { action, worker, report, poll } => {
-            progress::started(&mut step, action, worker, report, poll)?
+        Command::Started { action, worker, report, poll, event_source } => {
+            progress::started(&mut step, action, worker, report, poll, event_source)?
         }
         Command::Report { action, report } => progress::report(&mut step, action, report)?,
         Command::Finish { action, end, next_worker } => progress::finish(&mut step, action, end, next_worker)?,

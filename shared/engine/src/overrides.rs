@@ -17,17 +17,15 @@ pub enum InvalidOverride {
     /// The first stage has no such action.
     #[error("The pipeline has no source action '{0}' whose revision could be prescribed (at sourceRevisions).")]
     UnknownAction(ActionName),
-    /// The source has no revisions of this kind.
-    #[error(
-        "A revision of type {kind} has no meaning for action '{action}', whose provider is {provider} (at sourceRevisions)."
-    )]
-    WrongKind {
+    /// The source takes no revision of this type.
+    #[error("The action '{action}' takes no revision of type {kind}: {why} (at sourceRevisions).")]
+    NotTaken {
         /// The action.
         action: ActionName,
-        /// The kind asked for.
+        /// The type asked for.
         kind: String,
-        /// The action's provider.
-        provider: String,
+        /// What it takes, or what its configuration lacks.
+        why: &'static str,
     },
     /// The action is given two revisions of one kind.
     #[error("The action '{action}' is given two revisions of type {kind} (at sourceRevisions).")]
@@ -37,48 +35,32 @@ pub enum InvalidOverride {
         /// The kind.
         kind: String,
     },
-    /// The action keeps to its own object key.
-    #[error(
-        "The action '{0}' takes no other object key: its AllowOverrideForS3ObjectKey is not true (at sourceRevisions)."
-    )]
-    KeyIsFixed(ActionName),
 }
 
-/// The kinds of revisions that an action's source has.
-fn kinds(action: &Action) -> &'static [&'static str] {
-    match (action.type_id.owner.as_deref(), action.type_id.provider.as_str()) {
-        (Some("AWS"), "S3") => &["S3_OBJECT_VERSION_ID", "S3_OBJECT_KEY"],
-        (Some("AWS"), "ECR") => &["IMAGE_DIGEST"],
-        (Some("AWS"), "CodeCommit" | "CodeStarSourceConnection") => &["COMMIT_ID"],
-        (Some("ThirdParty"), "GitHub") => &["COMMIT_ID", PUT_REVISION],
-        (Some("Custom" | "ThirdParty"), _) => &[PUT_REVISION],
-        _ => &[],
-    }
-}
-
-/// Checks the revisions that a start prescribes. An S3 source may be given an object key and a version together; any
-/// other takes one revision.
+/// Checks the revisions that a start prescribes: for each action at most one of a type, and of types that its provider
+/// takes. Revisions that were reported for an action by `PutActionRevision` are taken by all sources that are not AWS's.
 ///
 /// # Errors
 /// [`InvalidOverride`], for the first that cannot be.
-pub fn check_overrides(pipeline: &Pipeline, overrides: &[RevisionOverride]) -> Result<(), InvalidOverride> {
+pub fn check_overrides(
+    pipeline: &Pipeline,
+    overrides: &[RevisionOverride],
+    takes: impl Fn(&Action, &str) -> Result<(), &'static str>,
+) -> Result<(), InvalidOverride> {
     let sources = &pipeline.stages()[0].actions;
     for (n, given) in overrides.iter().enumerate() {
         let action = sources.iter().find(|action| action.name == given.action && action.type_id.category == "Source");
         let action = action.ok_or_else(|| InvalidOverride::UnknownAction(given.action.clone()))?;
-        if !kinds(action).contains(&given.kind.as_str()) {
-            return Err(InvalidOverride::WrongKind {
+        let reported = given.kind == PUT_REVISION && action.type_id.owner.as_deref() != Some("AWS");
+        if !reported {
+            takes(action, &given.kind).map_err(|why| InvalidOverride::NotTaken {
                 action: given.action.clone(),
                 kind: given.kind.clone(),
-                provider: action.type_id.provider.clone(),
-            });
+                why,
+            })?;
         }
         if overrides[..n].iter().any(|other| other.action == given.action && other.kind == given.kind) {
             return Err(InvalidOverride::Twice { action: given.action.clone(), kind: given.kind.clone() });
-        }
-        let allowed = action.configuration.get("AllowOverrideForS3ObjectKey").map(String::as_str) == Some("true");
-        if given.kind == "S3_OBJECT_KEY" && !allowed {
-            return Err(InvalidOverride::KeyIsFixed(given.action.clone()));
         }
     }
     Ok(())
@@ -97,22 +79,11 @@ mod tests {
     use super::*;
     use pipeline::testing::example;
 
-    /// The example with a source of this type.
-    fn with(owner: &str, provider: &str, configuration: &[(&str, &str)]) -> Pipeline {
+    /// The example with a source of this owner.
+    fn with(owner: &str) -> Pipeline {
         let mut declaration = example();
-        let action = &mut declaration.stages[0].actions[0];
-        action.action_type_id.owner = Some(owner.into());
-        action.action_type_id.provider = provider.into();
-        action.namespace = None;
-        action.configuration =
-            Some(configuration.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect());
-        declaration.stages[1].actions[0].configuration.as_mut().unwrap().insert("ObjectKey".into(), "app.zip".into());
+        declaration.stages[0].actions[0].action_type_id.owner = Some(owner.into());
         Pipeline::try_from(declaration).unwrap()
-    }
-
-    fn s3(allow: &str) -> Pipeline {
-        let key = ("AllowOverrideForS3ObjectKey", allow);
-        with("AWS", "S3", &[("S3Bucket", "b"), ("S3ObjectKey", "k"), key])
     }
 
     fn check(pipeline: &Pipeline, overrides: &[(&str, &str)]) -> Result<(), InvalidOverride> {
@@ -124,50 +95,39 @@ mod tests {
                 value: "1".into(),
             })
             .collect();
-        check_overrides(pipeline, &overrides)
+        let takes = |_: &Action, kind: &str| match kind {
+            "KEY" | "VERSION" => Ok(()),
+            _ => Err("it takes KEY and VERSION"),
+        };
+        check_overrides(pipeline, &overrides, takes)
     }
 
     #[test]
-    fn each_source_has_revisions_of_its_own_kinds() {
-        let repository = [("RepositoryName", "app")];
-        let connection = [("ConnectionArn", "arn"), ("FullRepositoryId", "us/app"), ("BranchName", "main")];
-        let github = [("Owner", "us"), ("Repo", "app"), ("Branch", "main"), ("OAuthToken", "x")];
-        let commit = [("RepositoryName", "app"), ("BranchName", "main")];
-        for (pipeline, fitting) in [
-            (s3("true"), &["S3_OBJECT_VERSION_ID", "S3_OBJECT_KEY"][..]),
-            (with("AWS", "ECR", &repository), &["IMAGE_DIGEST"]),
-            (with("AWS", "CodeCommit", &commit), &["COMMIT_ID"]),
-            (with("AWS", "CodeStarSourceConnection", &connection), &["COMMIT_ID"]),
-            (with("ThirdParty", "GitHub", &github), &["COMMIT_ID", PUT_REVISION]),
-            (with("Custom", "Mine", &[]), &[PUT_REVISION]),
-        ] {
-            for kind in ["S3_OBJECT_VERSION_ID", "S3_OBJECT_KEY", "IMAGE_DIGEST", "COMMIT_ID", PUT_REVISION] {
-                let found = check(&pipeline, &[("Fetch", kind)]);
-                let provider = &pipeline.stages()[0].actions[0].type_id.provider;
-                let wrong = matches!(found, Err(InvalidOverride::WrongKind { .. }));
-                assert_eq!(wrong, !fitting.contains(&kind), "{provider} {kind}: {found:?}");
-            }
+    fn a_source_is_given_what_its_provider_takes() {
+        let pipeline = with("AWS");
+        assert_eq!(check(&pipeline, &[("Fetch", "KEY"), ("Fetch", "VERSION")]), Ok(()));
+        for kind in ["COMMIT_ID", PUT_REVISION] {
+            let refused = check(&pipeline, &[("Fetch", "KEY"), ("Fetch", kind)]).unwrap_err();
+            assert!(matches!(&refused, InvalidOverride::NotTaken { .. }), "{refused:?}");
+            assert!(refused.to_string().contains("it takes KEY and VERSION"), "{refused}");
         }
     }
 
     #[test]
-    fn an_object_key_and_a_version_go_together_once_each() {
-        let (key, version) = (("Fetch", "S3_OBJECT_KEY"), ("Fetch", "S3_OBJECT_VERSION_ID"));
-        assert_eq!(check(&s3("true"), &[key, version]), Ok(()));
-        assert!(matches!(check(&s3("true"), &[version, key, version]), Err(InvalidOverride::Twice { .. })));
+    fn a_revision_can_be_reported_for_a_source_that_is_not_aws_s() {
+        assert_eq!(check(&with("Custom"), &[("Fetch", PUT_REVISION)]), Ok(()));
     }
 
     #[test]
-    fn an_object_key_needs_the_action_s_leave() {
-        let key = ("Fetch", "S3_OBJECT_KEY");
-        assert!(matches!(check(&s3("false"), &[key]), Err(InvalidOverride::KeyIsFixed(_))));
-        assert_eq!(check(&s3("false"), &[("Fetch", "S3_OBJECT_VERSION_ID")]), Ok(()));
+    fn an_action_is_given_one_revision_of_a_type() {
+        let twice = [("Fetch", "VERSION"), ("Fetch", "KEY"), ("Fetch", "VERSION")];
+        assert!(matches!(check(&with("AWS"), &twice), Err(InvalidOverride::Twice { .. })));
     }
 
     #[test]
     fn only_source_actions_have_revisions() {
         for action in ["Publish", "Nothing"] {
-            let found = check(&s3("true"), &[(action, "S3_OBJECT_VERSION_ID")]);
+            let found = check(&with("AWS"), &[(action, "VERSION")]);
             assert!(matches!(found, Err(InvalidOverride::UnknownAction(_))), "{found:?}");
         }
     }

@@ -6,12 +6,15 @@ use crate::id::{ActionId, WorkerId};
 use crate::job;
 use crate::overrides;
 use crate::stage;
-use crate::state::{ActionError, ActionRun, ActionStatus, Outputs, StoredOutputs};
+use crate::state::{ActionError, ActionRun, ActionStatus, ExternalId, Outputs, StoredOutputs};
 use crate::step::Step;
 
 /// Output variables up to this many bytes stay in the stage's item: 50 actions of a stage with this much each keep it
 /// far below DynamoDB's 400 KB.
 const INLINE_BYTES: usize = 2_048;
+/// Longest id of a service's, in bytes, that leads back to its action: it is part of a key. ARNs are shorter; an action
+/// with a longer one is found to have ended by its polls.
+const LONGEST_EXTERNAL_ID: usize = 1_024;
 /// Error messages and summaries are cut to this many characters.
 const MESSAGE_CHARACTERS: usize = 2_000;
 
@@ -58,6 +61,7 @@ pub(crate) fn started(
     worker: WorkerId,
     report: Progress,
     poll: bool,
+    event_source: Option<String>,
 ) -> Result<(), Refusal> {
     owned(step, action, worker)?;
     let now = step.now();
@@ -69,8 +73,23 @@ pub(crate) fn started(
     run.check = check;
     apply(run, report);
     job::enqueue(step, action)?;
+    if let Some(source) = event_source {
+        remember_external_id(step, action, source)?;
+    }
     if poll {
         step.effects.push(Effect::Poll { action, delay, count: Some(0) });
+    }
+    Ok(())
+}
+
+/// Events of a service that knows the action by its own id only will be understood. The last start under an id counts.
+fn remember_external_id(step: &mut Step<'_, '_>, action: ActionId, source: String) -> Result<(), Refusal> {
+    let region = step.declared(action).and_then(|declared| declared.region.as_ref());
+    let region = region.map_or_else(|| step.context.home.to_owned(), ToString::to_string);
+    let external = step.run(action)?.external.as_ref();
+    if let Some(id) = external.map(|external| external.id.clone()).filter(|id| id.len() <= LONGEST_EXTERNAL_ID) {
+        let started = step.now();
+        step.external_ids.push(ExternalId { source, region, id, action, started });
     }
     Ok(())
 }

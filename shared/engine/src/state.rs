@@ -603,6 +603,28 @@ pub struct External {
     pub url: Option<String>,
 }
 
+/// The way back from an id that a service chose to the action for which it runs: events of the service have nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExternalId {
+    /// EventBridge's `source` of those events.
+    pub source: String,
+    /// The region of the action, and so of the events.
+    pub region: String,
+    /// The service's id, as in [`External`].
+    pub id: String,
+    /// The action.
+    pub action: ActionId,
+    /// When the action was started.
+    pub started: Timestamp,
+}
+
+impl ExternalId {
+    /// Whether both say where one id leads.
+    pub(crate) fn same_id(&self, other: &Self) -> bool {
+        (&self.source, &self.region, &self.id) == (&other.source, &other.region, &other.id)
+    }
+}
+
 /// Why an action failed. `code` is one of CodePipeline's `FailureType`s or the provider's own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionError {

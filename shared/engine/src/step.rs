@@ -9,7 +9,7 @@ use crate::command::{Context, Decision, Effect, Refusal, State};
 use crate::id::ActionId;
 use crate::item_size;
 use crate::queue::{self, Queue};
-use crate::state::{ActionRun, ActionStatus, Execution, StageLocks, StageRun, StoredOutputs};
+use crate::state::{ActionRun, ActionStatus, Execution, ExternalId, StageLocks, StageRun, StoredOutputs};
 use crate::time::Timestamp;
 
 /// One decision in the making. What is changed through it is marked and ends up in the [`Decision`].
@@ -18,6 +18,7 @@ pub(crate) struct Step<'a, 'b> {
     pub context: &'a mut Context<'b>,
     pub effects: Vec<Effect>,
     pub stored: Vec<StoredOutputs>,
+    pub external_ids: Vec<ExternalId>,
     pub claimed: Vec<ActionId>,
     locks: Option<StageLocks>,
     execution: Execution,
@@ -42,6 +43,7 @@ impl<'a, 'b> Step<'a, 'b> {
             context,
             effects: Vec::new(),
             stored: Vec::new(),
+            external_ids: Vec::new(),
             claimed: Vec::new(),
             locks: state.locks,
             execution: state.execution,
@@ -187,6 +189,7 @@ impl<'a, 'b> Step<'a, 'b> {
             stages,
             jobs,
             stored: self.stored,
+            external_ids: self.external_ids,
             effects: self.effects,
             claimed: self.claimed,
         }

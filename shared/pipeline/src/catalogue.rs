@@ -1,5 +1,6 @@
-//! The action types that CodePipeline itself offers: artifact counts, configuration keys, output variables, time-outs,
-//! and whether Millrace has built the provider. Source: CodePipeline user guide, 'Action structure reference', 'Valid
+//! The action types that CodePipeline itself offers: artifact counts, configuration keys, output variables, time-outs.
+//! Those that have a provider in the crate `providers` are run; an action of another type is accepted, and fails with that
+//! reason when it is started. Source: CodePipeline user guide, 'Action structure reference', 'Valid
 //! input and output artifacts for each action type' and 'Quotas'; 'Variables reference' for the output variables.
 
 use std::ops::RangeInclusive;
@@ -54,8 +55,6 @@ pub struct ActionType {
     pub silence_timeout_minutes: Option<u32>,
     /// Only in pipelines of type V2.
     pub v2_only: bool,
-    /// Whether Millrace runs it. An action of a type that is not built is accepted and fails with that reason.
-    pub built: bool,
 }
 
 /// A configuration key of an action type.

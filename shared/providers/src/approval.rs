@@ -6,25 +6,39 @@
 
 use async_trait::async_trait;
 use driver::{Outcome, Task};
-use engine::Progress;
 use notify::{ApprovalMessage, LinkError, Links, SendError, Ticket};
 use runtime::{Clients, SettingError, Settings};
+use serde::Deserialize;
 
-use crate::configuration::{optional, title};
+use crate::configuration::{read, title};
 use crate::context::ActionContext;
 use crate::error::{JOB_FAILED, PERMISSION_ERROR, ProviderError};
-use crate::provider::Provider;
+use crate::provider::{Descriptor, Implements, Provider, ProviderInfo, attempt_id, unchanged};
 
-pub(crate) struct Approval {
+pub(crate) const PROVIDER: Descriptor = Descriptor {
+    info: ProviderInfo::of(&[Implements::aws("Approval", "Manual")]),
+    provider: &Approval,
+    token: attempt_id,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Configuration<'a> {
+    notification_arn: Option<&'a str>,
+    external_entity_link: Option<&'a str>,
+    custom_data: Option<&'a str>,
+}
+
+/// The links on which approvals are answered: the one thing that is done with the function's own rights.
+pub(crate) struct ApprovalLinks {
     /// The region in which pipelines live.
     home: String,
-    /// The address of the page on which approvals are answered.
+    /// The address of the page to which they lead.
     page: String,
-    /// Signs links to it.
     links: Links,
 }
 
-impl Approval {
+impl ApprovalLinks {
     pub(crate) fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
         Ok(Self {
             home: settings.region().to_owned(),
@@ -33,7 +47,7 @@ impl Approval {
         })
     }
 
-    async fn message(&self, task: &Task) -> Result<ApprovalMessage, ProviderError> {
+    async fn message(&self, task: &Task, configuration: Configuration<'_>) -> Result<ApprovalMessage, ProviderError> {
         let (Some(token), Some(expires)) = (task.token, task.deadline) else {
             return Err(ProviderError::failed(
                 JOB_FAILED,
@@ -57,24 +71,34 @@ impl Approval {
             token,
             expires,
             review_link,
-            external_entity_link: optional(task, "ExternalEntityLink").map(str::to_owned),
-            custom_data: optional(task, "CustomData").map(str::to_owned),
+            external_entity_link: configuration.external_entity_link.map(str::to_owned),
+            custom_data: configuration.custom_data.map(str::to_owned),
             revisions: task.revisions.clone(),
         })
     }
 }
 
+struct Approval;
+
 #[async_trait]
 impl Provider for Approval {
     async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
-        if let Some(topic) = optional(context.task, "NotificationArn") {
+        let configuration: Configuration<'_> = read(context.task)?;
+        if let Some(topic) = configuration.notification_arn {
             let region = topic_region(topic).ok_or_else(|| {
-                ProviderError::configuration(format!("NotificationArn {topic:?} is not the ARN of an SNS topic"))
+                ProviderError::configuration(format!(
+                    "NotificationArn is {topic:?}: it must be the ARN of an SNS topic"
+                ))
             })?;
             let sns = context.session_in(region).await?.sns();
-            self.message(context.task).await?.send(&sns, topic).await?;
+            let message = context.approval_links.message(context.task, configuration).await?;
+            message.send(&sns, topic).await?;
         }
-        Ok(Outcome::Running { report: Progress::default(), poll: false })
+        unchanged()
+    }
+
+    async fn poll(&self, _: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        unchanged()
     }
 }
 

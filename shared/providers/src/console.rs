@@ -1,25 +1,31 @@
 //! Where a person looks at what an action did: pages of the AWS console.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use pipeline::Action;
 
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 /// Behind `#` colons may stay, which keeps ARNs readable.
 const FRAGMENT: &AsciiSet = &QUERY.remove(b':');
 
-/// The names of AWS's partitions depend on the region's prefix.
-fn is_china(region: &str) -> bool {
-    region.starts_with("cn-")
-}
-
 fn host(region: &str) -> String {
-    let domain = if is_china(region) {
-        "console.amazonaws.cn"
-    } else if region.starts_with("us-gov-") {
-        "console.amazonaws-us-gov.com"
-    } else {
-        "console.aws.amazon.com"
+    let domain = match runtime::arn::partition(region) {
+        "aws-cn" => "console.amazonaws.cn",
+        "aws-us-gov" => "console.amazonaws-us-gov.com",
+        _ => "console.aws.amazon.com",
     };
     format!("https://{region}.{domain}")
+}
+
+/// The page of the bucket, function or the like that an action's configuration names; none where it names nothing that
+/// has a page, or names it by variables.
+pub fn entity_page(action: &Action, home: &str) -> Option<String> {
+    let page = crate::find(action)?.entity?;
+    let region = action.region.as_ref().map_or(home, |region| region.as_str());
+    let name = action.configuration.get(page.key)?;
+    // Names and ARNs have no other characters, so nothing needs an escape.
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_.:/".contains(character);
+    let plain = !name.is_empty() && name.chars().all(plain);
+    plain.then(|| format!("{}/{}", host(region), page.path.replace("{region}", region).replace("{}", name)))
 }
 
 /// An object, or one version of it.

@@ -6,6 +6,7 @@ use engine::Timestamp;
 use pipeline::Region;
 use runtime::{Identity, RoleError, Roles, Session};
 
+use crate::approval::ApprovalLinks;
 use crate::error::{PERMISSION_ERROR, ProviderError};
 
 /// A task, the roles under which it is done, and the time. Functions have no provider context of their own.
@@ -13,7 +14,10 @@ use crate::error::{PERMISSION_ERROR, ProviderError};
 pub(crate) struct ActionContext<'a> {
     pub(crate) roles: &'a Roles,
     pub(crate) task: &'a Task,
+    /// What the service is given to recognize this attempt when it is started again.
+    pub(crate) token: &'a str,
     pub(crate) now: Timestamp,
+    pub(crate) approval_links: &'a ApprovalLinks,
 }
 
 impl ActionContext<'_> {

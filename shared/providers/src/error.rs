@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -44,9 +45,8 @@ impl ProviderError {
     /// What a service's SDK reports: `operation` about `resource`.
     pub(crate) fn aws<E>(operation: &str, resource: impl Display, error: &SdkError<E, HttpResponse>) -> Self
     where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
+        E: ClassifyError + ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let status = error.raw_response().map(|response| response.status().as_u16());
         let words = match (error.code(), error.message()) {
             (Some(code), Some(message)) => format!("{code}: {message}"),
             (Some(code), None) => code.to_owned(),
@@ -54,16 +54,21 @@ impl ProviderError {
             (None, None) => chain(error),
         };
         let message = format!("{operation} of {resource} failed: {words}");
-        let passes = match error {
-            SdkError::ServiceError(_) => {
-                status.is_some_and(|status| status >= 500 || status == 429 || status == 408)
-                    || error.code().is_some_and(passes)
+        let class = match error {
+            SdkError::ServiceError(service) => {
+                let status = service.raw().status().as_u16();
+                service.err().class().unwrap_or_else(|| common(error.code(), status))
             }
-            SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
-            SdkError::DispatchFailure(failure) => !failure.is_user(),
-            _ => false,
+            SdkError::TimeoutError(_) | SdkError::ResponseError(_) => ErrorClass::Retryable,
+            SdkError::DispatchFailure(failure) if !failure.is_user() => ErrorClass::Retryable,
+            _ => ErrorClass::Failed,
         };
-        if passes { Self::Retryable(message) } else { Self::failed(kind(error.code(), status), message) }
+        match class {
+            ErrorClass::Retryable => Self::Retryable(message),
+            ErrorClass::Permission => Self::failed(PERMISSION_ERROR, message),
+            ErrorClass::Configuration => Self::configuration(message),
+            ErrorClass::Failed => Self::failed(JOB_FAILED, message),
+        }
     }
 
     /// What [`ActionError`] and report an action ends with; the text alone when it is worth repeating.
@@ -90,34 +95,49 @@ impl From<artifacts::Error> for ProviderError {
     }
 }
 
-/// Codes that come with a status under 500 and yet pass by themselves.
-fn passes(code: &str) -> bool {
-    code.contains("Throttl")
-        || matches!(
-            code,
-            "TooManyRequestsException"
-                | "RequestLimitExceeded"
-                | "ExecutionLimitExceeded"
-                | "InternalError"
-                | "ResourceConflictException"
-                | "ResourceNotReadyException"
-                | "ServiceUnavailable"
-                | "SlowDown"
-                | "RequestTimeout"
-        )
+/// What a service's refusal means for an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorClass {
+    /// The role lacks a right.
+    Permission,
+    /// The configuration names what is not there or cannot be.
+    Configuration,
+    /// Throttled, or not ready: the same call may succeed later.
+    Retryable,
+    /// The action's own work failed, or is gone.
+    Failed,
 }
 
-fn kind(code: Option<&str>, status: Option<u16>) -> &'static str {
+/// Sorts the errors that the SDK has types for; none for all others, which [`common`] sorts.
+pub(crate) trait ClassifyError {
+    fn class(&self) -> Option<ErrorClass>;
+}
+
+/// Sorts the errors that every service can answer and no operation's model names. Source: 'Common Errors' in the API
+/// references; they reach us as a code and a status.
+fn common(code: Option<&str>, status: u16) -> ErrorClass {
     let code = code.unwrap_or_default();
-    let denied = ["AccessDenied", "NotAuthorized", "Unauthorized", "AuthorizationError", "InvalidClientTokenId"];
-    if denied.iter().any(|word| code.contains(word)) || status == Some(403) {
-        return PERMISSION_ERROR;
+    match code {
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "AuthorizationError"
+        | "NotAuthorized"
+        | "UnauthorizedOperation"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "OptInRequired" => ErrorClass::Permission,
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => ErrorClass::Retryable,
+        "ValidationException" | "ValidationError" | "InvalidParameterValue" | "InvalidParameterCombination" => {
+            ErrorClass::Configuration
+        }
+        _ if THROTTLING_ERRORS.contains(&code) || TRANSIENT_ERRORS.contains(&code) => ErrorClass::Retryable,
+        _ => match status {
+            408 | 429 | 500.. => ErrorClass::Retryable,
+            403 => ErrorClass::Permission,
+            404 => ErrorClass::Configuration,
+            _ => ErrorClass::Failed,
+        },
     }
-    let wrong = ["NotFound", "DoesNotExist", "NoSuch", "Invalid", "Validation", "StateMachineDeleting"];
-    if wrong.iter().any(|word| code.contains(word)) || status == Some(404) {
-        return CONFIGURATION_ERROR;
-    }
-    JOB_FAILED
 }
 
 /// The error and its causes, each in its own words.
@@ -139,26 +159,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_sorted_into_failure_types() {
+    fn errors_without_a_type_are_sorted_by_code_and_status() {
         for (code, status, expected) in [
-            (Some("StateMachineDoesNotExist"), Some(400), CONFIGURATION_ERROR),
-            (Some("ResourceNotFoundException"), Some(404), CONFIGURATION_ERROR),
-            (Some("NotFound"), Some(404), CONFIGURATION_ERROR),
-            (Some("InvalidExecutionInput"), Some(400), CONFIGURATION_ERROR),
-            (Some("AccessDeniedException"), Some(400), PERMISSION_ERROR),
-            (Some("KmsAccessDeniedException"), Some(400), PERMISSION_ERROR),
-            (Some("AuthorizationError"), Some(403), PERMISSION_ERROR),
-            (None, Some(403), PERMISSION_ERROR),
-            (Some("Strange"), Some(400), JOB_FAILED),
+            (Some("AccessDeniedException"), 400, ErrorClass::Permission),
+            (Some("AuthorizationError"), 403, ErrorClass::Permission),
+            (None, 403, ErrorClass::Permission),
+            (Some("NotFound"), 404, ErrorClass::Configuration),
+            (Some("ValidationException"), 400, ErrorClass::Configuration),
+            (Some("ThrottlingException"), 400, ErrorClass::Retryable),
+            (Some("Throttling"), 400, ErrorClass::Retryable),
+            (Some("ExpiredToken"), 403, ErrorClass::Retryable),
+            (Some("InternalFailure"), 500, ErrorClass::Retryable),
+            (None, 429, ErrorClass::Retryable),
+            (Some("Strange"), 400, ErrorClass::Failed),
+            (Some("MyAccessDenied"), 400, ErrorClass::Failed),
         ] {
-            assert_eq!(kind(code, status), expected, "{code:?} {status:?}");
+            assert_eq!(common(code, status), expected, "{code:?} {status}");
         }
-    }
-
-    #[test]
-    fn throttling_passes_and_a_missing_thing_does_not() {
-        assert!(passes("ThrottlingException") && passes("Throttling") && passes("KMSThrottlingException"));
-        assert!(passes("TooManyRequestsException") && passes("ExecutionLimitExceeded"));
-        assert!(!passes("ResourceNotFoundException") && !passes("AccessDeniedException"));
     }
 }

@@ -1,10 +1,11 @@
 //! What all functions that are given a job are told of it.
 
+use aws_sdk_lambda::operation::invoke::InvokeError;
 use driver::Task;
 use serde_json::{Value, json};
 
 use crate::context::ActionContext;
-use crate::error::ProviderError;
+use crate::error::{ClassifyError, ErrorClass, ProviderError};
 
 /// Credentials that reach the job's artifacts and nothing else.
 pub(crate) async fn credentials(context: ActionContext<'_>) -> Result<Value, ProviderError> {
@@ -38,4 +39,33 @@ pub(crate) fn data(task: &Task) -> Value {
 /// The account of a role's ARN.
 pub(crate) fn account(role: &str) -> &str {
     role.split(':').nth(4).unwrap_or_default()
+}
+
+impl ClassifyError for InvokeError {
+    fn class(&self) -> Option<ErrorClass> {
+        Some(match self {
+            Self::Ec2AccessDeniedException(_) | Self::KmsAccessDeniedException(_) => ErrorClass::Permission,
+            Self::ResourceNotFoundException(_)
+            | Self::InvalidParameterValueException(_)
+            | Self::InvalidRequestContentException(_)
+            | Self::InvalidRuntimeException(_)
+            | Self::InvalidSecurityGroupIdException(_)
+            | Self::InvalidSubnetIdException(_)
+            | Self::InvalidZipFileException(_)
+            | Self::KmsDisabledException(_)
+            | Self::KmsInvalidStateException(_)
+            | Self::KmsNotFoundException(_)
+            | Self::ModeNotSupportedException(_)
+            | Self::NoPublishedVersionException(_) => ErrorClass::Configuration,
+            Self::TooManyRequestsException(_)
+            | Self::Ec2ThrottledException(_)
+            | Self::EniLimitReachedException(_)
+            | Self::EniNotReadyException(_)
+            | Self::ResourceConflictException(_)
+            | Self::ResourceNotReadyException(_)
+            | Self::ServiceException(_)
+            | Self::SnapStartNotReadyException(_) => ErrorClass::Retryable,
+            _ => return None,
+        })
+    }
 }

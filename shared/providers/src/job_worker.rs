@@ -5,15 +5,29 @@
 
 use async_trait::async_trait;
 use driver::Outcome;
-use engine::Progress;
-use pipeline::custom::{CLIENT_ID, CLIENT_TOKEN};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use crate::configuration::required;
+use crate::configuration::read;
 use crate::context::ActionContext;
 use crate::error::ProviderError;
-use crate::provider::Provider;
+use crate::provider::{Descriptor, Provider, ProviderInfo, attempt_id, unchanged};
 
-pub(crate) struct JobWorker;
+/// Of all types that job workers poll for; `registry` knows which those are.
+pub(crate) const PROVIDER: Descriptor =
+    Descriptor { info: ProviderInfo::of(&[]), provider: &JobWorker, token: attempt_id };
+
+/// What a third party's action says of the client for whom its jobs are.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Client {
+    #[serde(rename = "ClientId")]
+    _id: IgnoredAny,
+    #[serde(rename = "ClientToken")]
+    _token: IgnoredAny,
+}
+
+struct JobWorker;
 
 #[async_trait]
 impl Provider for JobWorker {
@@ -21,9 +35,12 @@ impl Provider for JobWorker {
         let task = context.task;
         if task.action.type_id.owner.as_deref() == Some("ThirdParty") {
             // Nobody could ever prove that the job is for them.
-            required(task, CLIENT_ID)?;
-            required(task, CLIENT_TOKEN)?;
+            read::<Client>(task)?;
         }
-        Ok(Outcome::Running { report: Progress::default(), poll: false })
+        unchanged()
+    }
+
+    async fn poll(&self, _: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        unchanged()
     }
 }

@@ -21,12 +21,16 @@ use crate::configuration::title;
 use crate::context::ActionContext;
 use crate::error::{CONFIGURATION_ERROR, JOB_FAILED, PERMISSION_ERROR, ProviderError, REVISION_UNAVAILABLE};
 use crate::job::{account, credentials, data};
-use crate::provider::Provider;
+use crate::provider::{Descriptor, Provider, ProviderInfo, attempt_id, unchanged};
 
 /// Most characters of what one job hands over to the next. Source: CodePipeline API, `ContinuationToken`.
 const LONGEST_STATE: usize = 2_048;
 
-pub(crate) struct LambdaExecutor;
+/// Of all types that name a function; `registry` knows which those are.
+pub(crate) const PROVIDER: Descriptor =
+    Descriptor { info: ProviderInfo::of(&[]), provider: &LambdaExecutor, token: attempt_id };
+
+struct LambdaExecutor;
 
 #[async_trait]
 impl Provider for LambdaExecutor {
@@ -37,7 +41,7 @@ impl Provider for LambdaExecutor {
             function.ok_or_else(|| ProviderError::configuration(format!("{} has no function", title(task))))?;
         // The function is the provider's, and may live in one region only.
         let region = function.split(':').nth(3).filter(|region| !region.is_empty()).unwrap_or(&task.region);
-        let job = job(task, credentials(context).await?);
+        let job = job(context, credentials(context).await?);
         let client = context.session_in(region).await?.lambda();
         let answered = client.invoke().function_name(function).payload(Blob::new(job.to_string())).send().await;
         let answered = answered.map_err(|error| match error {
@@ -63,13 +67,18 @@ impl Provider for LambdaExecutor {
         })?;
         result.outcome(task)
     }
+
+    async fn poll(&self, _: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        unchanged()
+    }
 }
 
 /// What the function is given.
-fn job(task: &Task, credentials: Value) -> Value {
+fn job(context: ActionContext<'_>, credentials: Value) -> Value {
+    let task = context.task;
     let mut data = data(task);
     data["actionConfiguration"] = json!(task.configuration);
-    data["actionExecutionId"] = json!(task.id.first_turn());
+    data["actionExecutionId"] = json!(context.token);
     data["actionCredentials"] = credentials;
     json!({"jobId": task.id, "accountId": account(&task.pipeline_role), "data": data})
 }

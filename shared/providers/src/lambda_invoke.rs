@@ -10,22 +10,38 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use driver::{Outcome, Task};
 use engine::{External, Progress};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::configuration::required;
+use crate::configuration::read;
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::ProviderError;
 use crate::job::{account, credentials, data};
-use crate::provider::Provider;
+use crate::provider::{Descriptor, EntityPage, Implements, Provider, ProviderInfo, attempt_id, unchanged};
 
-pub(crate) struct LambdaInvoke;
+pub(crate) const PROVIDER: Descriptor = Descriptor {
+    info: ProviderInfo {
+        entity: Some(EntityPage { key: "FunctionName", path: "lambda/home?region={region}#/functions/{}" }),
+        ..ProviderInfo::of(&[Implements::aws("Invoke", "Lambda"), Implements::aws("Rule", "LambdaInvoke")])
+    },
+    provider: &LambdaInvoke,
+    token: attempt_id,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Configuration<'a> {
+    function_name: &'a str,
+}
+
+struct LambdaInvoke;
 
 #[async_trait]
 impl Provider for LambdaInvoke {
     async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
         let task = context.task;
-        let function = required(task, "FunctionName")?;
+        let Configuration { function_name: function } = read(task)?;
         let credentials = credentials(context).await?;
         let client = context.session().await?.lambda();
         let invoked = client
@@ -43,7 +59,12 @@ impl Provider for LambdaInvoke {
         Ok(Outcome::Running {
             report: Progress { external: Some(External { id, url }), summary: None, percent: None },
             poll: false,
+            event_source: None,
         })
+    }
+
+    async fn poll(&self, _: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        unchanged()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Providers: what really runs actions.
 //!
-//! One file for each action type that is built, behind one internal trait; [`Registry`] finds the provider of an action
-//! and is what the driver calls. Each provider touches its own service only, with the context of the pipeline's role or
+//! One file for each provider, which exports one descriptor: what runs its actions, and what others ask about it
+//! ([`ProviderInfo`]). [`Registry`] finds the provider of an action and is what the driver calls. Each provider touches its own service only, with the context of the pipeline's role or
 //! of the action's role assumed from it ([`runtime::Roles`]); artifacts go through the crate `artifacts`.
 //!
 //! | action type | file | ends |
@@ -27,7 +27,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! To add a provider: a file with a type that implements `Provider`, and a line in `Registry::provider`.
+//! To add a provider: a file that exports a descriptor, a line in the list of `registry`, the entry of its type in
+//! [`pipeline::catalogue`], and for events of its service their rules in the templates of `infra`. Tests hold these together.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod approval;
@@ -46,4 +47,6 @@ mod s3_deploy;
 mod s3_source;
 mod step_functions;
 
-pub use registry::Registry;
+pub use console::entity_page;
+pub use provider::{Correlation, DeployTarget, EntityPage, Events, Implements, ProviderInfo, Source, SourceChange};
+pub use registry::{Registry, SOURCES, all, find};

@@ -1,27 +1,178 @@
-//! What every provider does.
+//! What a provider is: the code that runs its actions, and what the rest of Millrace asks about it.
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use driver::Outcome;
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use driver::{Outcome, Task};
+use engine::{ActionId, Progress};
+use pipeline::{Action, TypeId};
+use serde_json::Value;
 
 use crate::context::ActionContext;
 use crate::error::ProviderError;
 
-/// Runs the actions of one type.
+/// Runs the actions of one provider.
 #[async_trait]
 pub(crate) trait Provider: Send + Sync {
     /// Starts an attempt, or does all of it. Input artifacts are in the action's region. Called again for the same
-    /// attempt when a worker was lost.
+    /// attempt when a worker was lost: then [`ActionContext::token`] makes the service recognize it. Where the service
+    /// knows no such token, `task.reclaimed` asks to look for what was started, by tag or description.
     async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError>;
 
-    /// Asks how it stands. Only what [`Outcome::Running`] told to poll is polled.
-    async fn poll(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
-        let _ = context;
-        Ok(Outcome::Running { report: engine::Progress::default(), poll: false })
-    }
+    /// Asks the service how the action stands; [`unchanged`] where its end comes by another way.
+    async fn poll(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError>;
 
-    /// Stops it, where the service can.
+    /// Stops what runs, where the service can.
     async fn cancel(&self, context: ActionContext<'_>) -> Result<(), ProviderError> {
         let _ = context;
         Ok(())
     }
+}
+
+/// The answer to a poll of an action whose end no poll can find: it ends with its start, or somebody reports it.
+#[allow(clippy::unnecessary_wraps, reason = "the answer of a poll")]
+pub(crate) fn unchanged() -> Result<Outcome, ProviderError> {
+    Ok(Outcome::Running { report: Progress::default(), poll: false, event_source: None })
+}
+
+/// A provider. Each file of a provider exports one, and `registry` lists them.
+pub(crate) struct Descriptor {
+    pub(crate) info: ProviderInfo,
+    pub(crate) provider: &'static dyn Provider,
+    /// What the service is given to recognize an attempt that is started again.
+    pub(crate) token: fn(&Task) -> Result<String, ProviderError>,
+}
+
+/// The id of an attempt: the token of all services that take any text.
+#[allow(clippy::unnecessary_wraps, reason = "other tokens can be refused")]
+pub(crate) fn attempt_id(task: &Task) -> Result<String, ProviderError> {
+    Ok(task.id.first_turn().to_string())
+}
+
+/// What can be asked about a provider without the code that runs it, so that a function that only asks does not have
+/// the SDKs of all services in it.
+#[derive(Clone, Copy, Debug)]
+pub struct ProviderInfo {
+    /// The entries of the catalogue that it implements.
+    pub types: &'static [Implements],
+    /// The events of its service that tell of an action's end, if there are any.
+    pub events: Option<Events>,
+    /// For the provider of a source: what starts its pipelines.
+    pub source: Option<Source>,
+    /// The console's page of what an action works on.
+    pub entity: Option<EntityPage>,
+    /// What an action deploys to.
+    pub deploy_target: Option<DeployTarget>,
+}
+
+impl ProviderInfo {
+    pub(crate) const fn of(types: &'static [Implements]) -> Self {
+        Self { types, events: None, source: None, entity: None, deploy_target: None }
+    }
+}
+
+/// An entry of the catalogue, by its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Implements {
+    /// For example `Deploy`; `Rule` for types of rules.
+    pub category: &'static str,
+    /// `AWS` or `ThirdParty`.
+    pub owner: &'static str,
+    /// For example `S3`.
+    pub provider: &'static str,
+    /// For example `1`.
+    pub version: &'static str,
+}
+
+impl Implements {
+    /// Version 1 of a type of AWS's own.
+    pub(crate) const fn aws(category: &'static str, provider: &'static str) -> Self {
+        Self { category, owner: "AWS", provider, version: "1" }
+    }
+
+    /// As a declaration writes it.
+    pub fn id(&self) -> TypeId {
+        TypeId {
+            category: self.category.to_owned(),
+            owner: Some(self.owner.to_owned()),
+            provider: self.provider.to_owned(),
+            version: Some(self.version.to_owned()),
+        }
+    }
+}
+
+/// Events of a service that tell of an action's end. They are hints: the action is polled when one comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Events {
+    /// EventBridge's `source`, for example `aws.states`.
+    pub source: &'static str,
+    /// EventBridge's `detail-type`s.
+    pub detail_types: &'static [&'static str],
+    /// Which action an event is about.
+    pub correlation: Correlation,
+}
+
+impl Events {
+    /// Whether an event is one of these.
+    pub fn include(&self, event: &EventBridgeEvent<Value>) -> bool {
+        event.source == self.source && self.detail_types.contains(&event.detail_type.as_str())
+    }
+}
+
+/// How an event's detail names the action; none where it is not about the end of one.
+#[derive(Clone, Copy, Debug)]
+pub enum Correlation {
+    /// By the attempt's id, which the service was given when the action was started.
+    AttemptId(fn(&Value) -> Option<ActionId>),
+    /// By an id that the service chose: the one in [`engine::External`]. It is committed with the action's start.
+    ExternalId(fn(&Value) -> Option<String>),
+}
+
+/// What a source watches, and how it hears of changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// The key of what an action in a region watches, the same as in [`SourceChange::watched`]; none where no change
+    /// starts the pipeline.
+    pub watched: fn(&Action, region: &str) -> Option<String>,
+    /// Whether an execution can be started with a revision of a `SourceRevisionType` for an action of this configuration;
+    /// otherwise why not.
+    pub takes_revision: fn(&BTreeMap<String, String>, revision_type: &str) -> Result<(), &'static str>,
+    /// EventBridge's `source` of changes.
+    pub event_source: &'static str,
+    /// EventBridge's `detail-type` of changes.
+    pub detail_type: &'static str,
+    /// The change that an event tells of; the error says what the event lacks.
+    pub change: fn(&EventBridgeEvent<Value>) -> serde_json::Result<SourceChange>,
+}
+
+/// A change of something that sources watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceChange {
+    /// The key of what has changed.
+    pub watched: String,
+    /// What it is now: a `SourceRevisionType`, and its value.
+    pub revision: Option<(&'static str, String)>,
+    /// Names this change: a second event of it starts nothing again.
+    pub token: String,
+    /// What people see as the trigger's detail.
+    pub detail: String,
+}
+
+/// A page of the AWS console about what one configuration key names.
+#[derive(Clone, Copy, Debug)]
+pub struct EntityPage {
+    /// The configuration key.
+    pub key: &'static str,
+    /// The page's path, in which `{}` stands for the key's value and `{region}` for the action's region.
+    pub path: &'static str,
+}
+
+/// What a deploy action deploys to. Source: CodePipeline API, `DeployActionExecutionTarget`.
+#[derive(Clone, Copy, Debug)]
+pub struct DeployTarget {
+    /// The configuration key that names it.
+    pub key: &'static str,
+    /// What it is, for example `S3Bucket`.
+    pub kind: &'static str,
 }

@@ -1,33 +1,82 @@
-//! Which provider runs an action, and what is the same for all of them.
+//! Which providers there are, which one runs an action, and what is the same for all of them.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use driver::{ActionExecutor, Clock, ExecutorError, Outcome, Task, TaskInput};
+use driver::{ActionExecutor, Clock, ExecutorError, Outcome, SourceRules, Task, TaskInput};
 use engine::{ActionError, Progress};
 use futures::{StreamExt, TryStreamExt, stream};
 use pipeline::catalogue::rules;
+use pipeline::{Action, TypeId};
 use runtime::{Clients, Roles, SettingError, Settings, SystemClock};
 
-use crate::approval::Approval;
+use crate::approval::ApprovalLinks;
 use crate::context::ActionContext;
 use crate::error::{CONFIGURATION_ERROR, ProviderError};
-use crate::job_worker::JobWorker;
-use crate::lambda_executor::LambdaExecutor;
-use crate::lambda_invoke::LambdaInvoke;
-use crate::provider::Provider;
-use crate::rules::{CloudWatchAlarm, DeploymentWindow, VariableCheck};
-use crate::s3_deploy::S3Deploy;
-use crate::s3_source::S3Source;
-use crate::step_functions::StepFunctions;
+use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
+use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
+use crate::{approval, job_worker, lambda_executor, lambda_invoke, s3_deploy, s3_source, step_functions};
 
-/// Input artifacts that are copied at the same time.
-const COPIES: usize = 5;
+/// All of them.
+const PROVIDERS: &[Descriptor] = &[
+    approval::PROVIDER,
+    cloudwatch_alarm::PROVIDER,
+    deployment_window::PROVIDER,
+    lambda_invoke::PROVIDER,
+    s3_deploy::PROVIDER,
+    s3_source::PROVIDER,
+    step_functions::PROVIDER,
+    variable_check::PROVIDER,
+];
+
+/// Apart from [`PROVIDERS`], so that who uses only this is not linked with what runs actions.
+static INFO: [ProviderInfo; PROVIDERS.len()] = {
+    let mut all = [PROVIDERS[0].info; PROVIDERS.len()];
+    let mut n = 0;
+    while n < all.len() {
+        all[n] = PROVIDERS[n].info;
+        n += 1;
+    }
+    all
+};
+
+/// What there is to know about every provider.
+pub fn all() -> &'static [ProviderInfo] {
+    &INFO
+}
+
+/// What there is to know about the provider of an action; none for types that Millrace does not run, and for those of
+/// the account and of third parties, which have no provider here.
+pub fn find(action: &Action) -> Option<&'static ProviderInfo> {
+    all().iter().find(|info| info.types.iter().any(|it| same_type(it, &action.type_id)))
+}
+
+/// What the providers of sources say about their actions.
+pub const SOURCES: SourceRules = SourceRules {
+    watched: |action, region| (source(action)?.watched)(action, region),
+    takes_revision: |action, revision_type| match source(action) {
+        Some(source) => (source.takes_revision)(&action.configuration, revision_type),
+        None => Err("Millrace does not run such sources yet, or they find their revisions by themselves"),
+    },
+};
+
+fn source(action: &Action) -> Option<Source> {
+    find(action)?.source
+}
+
+/// Rules may leave out owner and version, of which only one each exists.
+fn same_type(implemented: &Implements, id: &TypeId) -> bool {
+    let known = match rules::find(id) {
+        Some(rule) => rule.id(),
+        None => id.clone(),
+    };
+    implemented.id() == known
+}
 
 /// Runs every action type and every rule type that is built.
 pub struct Registry {
     roles: Roles,
-    approval: Approval,
+    approval_links: ApprovalLinks,
     clock: Arc<dyn Clock>,
 }
 
@@ -38,9 +87,9 @@ impl Registry {
     /// # Errors
     /// [`SettingError::Missing`] for the account, the key of those links, or the address to which they lead.
     pub fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
-        let approval = Approval::new(settings, clients)?;
+        let approval_links = ApprovalLinks::new(settings, clients)?;
         let roles = Roles::new(clients.config(), settings.account()?);
-        Ok(Self { roles, approval, clock: Arc::new(SystemClock) })
+        Ok(Self { roles, approval_links, clock: Arc::new(SystemClock) })
     }
 
     /// The same with another clock than the machine's.
@@ -49,50 +98,56 @@ impl Registry {
         Self { clock, ..self }
     }
 
-    fn provider(&self, task: &Task) -> Option<&dyn Provider> {
-        let id = &task.action.type_id;
-        if let Some(rule) = rules::find(id) {
-            return match rule.provider {
-                "CloudWatchAlarm" => Some(&CloudWatchAlarm),
-                "DeploymentWindow" => Some(&DeploymentWindow),
-                "LambdaInvoke" => Some(&LambdaInvoke),
-                "VariableCheck" => Some(&VariableCheck),
-                _ => None,
-            };
-        }
-        // Their types exist: that has been looked up. CodePipeline's own third-party types have no definition here.
-        if task.action.is_polled() {
-            return Some(&JobWorker);
-        }
-        if task.action.custom.is_some() {
-            return Some(&LambdaExecutor);
-        }
-        if id.version.as_deref() != Some("1") || id.owner.as_deref() != Some("AWS") {
-            return None;
-        }
-        match (id.category.as_str(), id.provider.as_str()) {
-            ("Source", "S3") => Some(&S3Source),
-            ("Deploy", "S3") => Some(&S3Deploy),
-            ("Approval", "Manual") => Some(&self.approval),
-            ("Invoke", "StepFunctions") => Some(&StepFunctions),
-            ("Invoke", "Lambda") => Some(&LambdaInvoke),
-            _ => None,
-        }
-    }
-
-    fn context<'a>(&'a self, task: &'a Task) -> ActionContext<'a> {
-        ActionContext { roles: &self.roles, task, now: self.clock.now() }
+    fn context<'a>(&'a self, task: &'a Task, token: &'a str) -> ActionContext<'a> {
+        ActionContext { roles: &self.roles, task, token, now: self.clock.now(), approval_links: &self.approval_links }
     }
 
     /// Brings the input artifacts to the action's region, as the pipeline's role. As a rule they are there already,
     /// since `replicator` copies them as soon as they are made.
-    async fn bring_inputs(&self, task: &Task) -> Result<(), ProviderError> {
-        let context = self.context(task);
-        stream::iter(task.inputs.iter().filter(|input| input.artifact.bucket != input.bucket))
+    async fn bring_inputs(context: ActionContext<'_>) -> Result<(), ProviderError> {
+        stream::iter(context.task.inputs.iter().filter(|input| input.artifact.bucket != input.bucket))
             .map(Ok)
             .try_for_each_concurrent(COPIES, |input| bring(context, input))
             .await
     }
+
+    async fn start(&self, descriptor: &Descriptor, task: &Task) -> Result<Outcome, ProviderError> {
+        let token = (descriptor.token)(task)?;
+        let context = self.context(task, &token);
+        Self::bring_inputs(context).await?;
+        let mut outcome = descriptor.provider.start(context).await?;
+        if let (Outcome::Running { event_source, .. }, Some(events)) = (&mut outcome, descriptor.info.events)
+            && matches!(events.correlation, Correlation::ExternalId(_))
+        {
+            *event_source = Some(events.source.to_owned());
+        }
+        Ok(outcome)
+    }
+
+    async fn poll(&self, descriptor: &Descriptor, task: &Task) -> Result<Outcome, ProviderError> {
+        let token = (descriptor.token)(task)?;
+        descriptor.provider.poll(self.context(task, &token)).await
+    }
+
+    async fn cancel(&self, descriptor: &Descriptor, task: &Task) -> Result<(), ProviderError> {
+        let token = (descriptor.token)(task)?;
+        descriptor.provider.cancel(self.context(task, &token)).await
+    }
+}
+
+/// Input artifacts that are copied at the same time.
+const COPIES: usize = 5;
+
+fn descriptor(action: &Action) -> Option<&'static Descriptor> {
+    // The types of the account and of third parties exist: that has been looked up. CodePipeline's own third-party
+    // types have no definition here.
+    if action.is_polled() {
+        return Some(&job_worker::PROVIDER);
+    }
+    if action.custom.is_some() {
+        return Some(&lambda_executor::PROVIDER);
+    }
+    PROVIDERS.iter().find(|it| it.info.types.iter().any(|it| same_type(it, &action.type_id)))
 }
 
 async fn bring(context: ActionContext<'_>, input: &TaskInput) -> Result<(), ProviderError> {
@@ -129,22 +184,18 @@ fn outcome(result: Result<Outcome, ProviderError>) -> Result<Outcome, ExecutorEr
 #[async_trait]
 impl ActionExecutor for Registry {
     async fn start(&self, task: &Task) -> Result<Outcome, ExecutorError> {
-        let Some(provider) = self.provider(task) else { return Ok(not_built(task)) };
-        let started = async {
-            self.bring_inputs(task).await?;
-            provider.start(self.context(task)).await
-        };
-        outcome(started.await)
+        let Some(descriptor) = descriptor(&task.action) else { return Ok(not_built(task)) };
+        outcome(self.start(descriptor, task).await)
     }
 
     async fn poll(&self, task: &Task) -> Result<Outcome, ExecutorError> {
-        let Some(provider) = self.provider(task) else { return Ok(not_built(task)) };
-        outcome(provider.poll(self.context(task)).await)
+        let Some(descriptor) = descriptor(&task.action) else { return Ok(not_built(task)) };
+        outcome(self.poll(descriptor, task).await)
     }
 
     async fn cancel(&self, task: &Task) -> Result<(), ExecutorError> {
-        let Some(provider) = self.provider(task) else { return Ok(()) };
-        match provider.cancel(self.context(task)).await.map_err(ProviderError::into_failure) {
+        let Some(descriptor) = descriptor(&task.action) else { return Ok(()) };
+        match self.cancel(descriptor, task).await.map_err(ProviderError::into_failure) {
             Ok(()) => Ok(()),
             Err(Ok((error, _))) => {
                 // Nobody waits for the end of an action that was given up, and asking again would not help.

@@ -11,16 +11,20 @@
 use artifacts::{Bucket, Content, Encryption, Entry, Settings, Zip, ZipLimits};
 use async_trait::async_trait;
 use aws_sdk_s3::types::ObjectCannedAcl;
-use driver::{Outcome, Task};
+use driver::Outcome;
 use engine::{External, Progress, Success, Timestamp};
 use futures::{TryStreamExt, stream};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use tokio::sync::Semaphore;
 
-use crate::configuration::{flag, optional, requested, required};
+use crate::configuration::{missing, read, requested};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::ProviderError;
-use crate::provider::Provider;
+use crate::provider::{
+    DeployTarget, Descriptor, EntityPage, Implements, Provider, ProviderInfo, attempt_id, unchanged,
+};
 
 /// Artifacts unpacked at the same time. A worker has many actions in hand, and its temporary storage holds two of the
 /// largest artifacts (`EphemeralStorage` in `infra/home.yaml`).
@@ -29,7 +33,39 @@ static UNPACKING: Semaphore = Semaphore::const_new(2);
 /// Files written at the same time: enough to hide S3's answer times, few enough for their memory.
 const PARALLEL: usize = 8;
 
-pub(crate) struct S3Deploy;
+pub(crate) const PROVIDER: Descriptor = Descriptor {
+    info: ProviderInfo {
+        entity: Some(EntityPage { key: "BucketName", path: "s3/buckets/{}?region={region}" }),
+        deploy_target: Some(DeployTarget { key: "BucketName", kind: "S3Bucket" }),
+        ..ProviderInfo::of(&[Implements::aws("Deploy", "S3")])
+    },
+    provider: &S3Deploy,
+    token: attempt_id,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Configuration<'a> {
+    bucket_name: &'a str,
+    #[serde(default)]
+    extract: bool,
+    object_key: Option<&'a str>,
+    #[serde(rename = "KMSEncryptionKeyARN")]
+    key: Option<&'a str>,
+    #[serde(rename = "CannedACL", default, deserialize_with = "canned_acl")]
+    acl: Option<ObjectCannedAcl>,
+    cache_control: Option<&'a str>,
+}
+
+fn canned_acl<'de, D: Deserializer<'de>>(value: D) -> Result<Option<ObjectCannedAcl>, D::Error> {
+    let name = <&str>::deserialize(value)?;
+    if ObjectCannedAcl::values().contains(&name) {
+        return Ok(Some(ObjectCannedAcl::from(name)));
+    }
+    Err(D::Error::custom(format!("it can be {}", ObjectCannedAcl::values().join(", "))))
+}
+
+struct S3Deploy;
 
 #[async_trait]
 impl Provider for S3Deploy {
@@ -39,12 +75,18 @@ impl Provider for S3Deploy {
             .inputs
             .first()
             .ok_or_else(|| ProviderError::configuration("an S3 deploy action needs one input artifact"))?;
-        let settings = settings(task)?;
-        let bucket = required(task, "BucketName")?;
+        let configuration: Configuration<'_> = read(task)?;
+        let settings = Settings {
+            encryption: configuration.key.map(Encryption::key),
+            cache_control: configuration.cache_control.map(str::to_owned),
+            acl: configuration.acl,
+            ..Settings::default()
+        };
+        let bucket = configuration.bucket_name;
         let store = context.bucket(&input.bucket).await?;
         let target = context.bucket(bucket).await?;
-        let (summary, id, url) = if flag(task, "Extract")? {
-            let prefix = object_key(task, optional(task, "ObjectKey").unwrap_or_default());
+        let (summary, id, url) = if configuration.extract {
+            let prefix = object_key(context, configuration.object_key.unwrap_or_default());
             // It is never closed; without a permit it would only be fuller.
             let _permit = UNPACKING.acquire().await;
             let label = format!("the input artifact {}", input.artifact.name);
@@ -52,7 +94,9 @@ impl Provider for S3Deploy {
             let url = console::s3_folder(&task.region, bucket, &folder(&prefix));
             (format!("Deployment Succeeded: {files} files"), format!("s3://{bucket}/{}", folder(&prefix)), url)
         } else {
-            let key = object_key(task, required(task, "ObjectKey")?);
+            let key = configuration.object_key;
+            let key = key.ok_or_else(|| ProviderError::configuration(missing(task, "ObjectKey")))?;
+            let key = object_key(context, key);
             let source = store.head(&input.artifact.key, None).await?;
             let settings = Settings { content_type: content_type(&key), ..settings };
             target.copy(&source, &key, &settings).await?;
@@ -64,31 +108,17 @@ impl Provider for S3Deploy {
             ..Success::default()
         }))
     }
-}
 
-fn settings(task: &Task) -> Result<Settings, ProviderError> {
-    let acl = match optional(task, "CannedACL") {
-        None => None,
-        Some(name) if ObjectCannedAcl::values().contains(&name) => Some(ObjectCannedAcl::from(name)),
-        Some(name) => {
-            return Err(ProviderError::configuration(format!(
-                "CannedACL is {name:?}, which is no canned ACL of objects"
-            )));
-        }
-    };
-    Ok(Settings {
-        encryption: optional(task, "KMSEncryptionKeyARN").map(Encryption::key),
-        cache_control: optional(task, "CacheControl").map(str::to_owned),
-        acl,
-        ..Settings::default()
-    })
+    async fn poll(&self, _: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        unchanged()
+    }
 }
 
 /// `ObjectKey` with its placeholders replaced.
-fn object_key(task: &Task, template: &str) -> String {
+fn object_key(context: ActionContext<'_>, template: &str) -> String {
     template
-        .replace("{datetime}", &datetime(requested(task).unwrap_or_default()))
-        .replace("{uuid}", &task.id.first_turn().to_string())
+        .replace("{datetime}", &datetime(requested(context.task).unwrap_or_default()))
+        .replace("{uuid}", context.token)
 }
 
 fn datetime(time: Timestamp) -> String {

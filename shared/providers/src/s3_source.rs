@@ -4,21 +4,112 @@
 //! The object may be anything; only actions that unpack it ask for a zip. An action that has a role of its own reads
 //! and stores with that role, which on AWS too must be allowed to write to the artifact store.
 
+use std::collections::BTreeMap;
+
 use artifacts::{Bucket, Object, Settings};
 use async_trait::async_trait;
+use aws_lambda_events::eventbridge::EventBridgeEvent;
 use driver::{Outcome, Task};
 use engine::{External, Progress, Revision, Success, Timestamp};
+use serde::Deserialize;
+use serde_json::Value;
 
-use crate::configuration::{flag, required, store};
+use crate::configuration::{read, store};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{CONFIGURATION_ERROR, ProviderError, REVISION_UNAVAILABLE};
-use crate::provider::Provider;
+use crate::provider::{
+    Descriptor, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, attempt_id, unchanged,
+};
+
+pub(crate) const PROVIDER: Descriptor = Descriptor {
+    info: ProviderInfo {
+        source: Some(Source {
+            watched: |action, _| {
+                let value = |key: &str| action.configuration.get(key);
+                Some(watched(value("S3Bucket")?, value("S3ObjectKey")?))
+            },
+            takes_revision,
+            event_source: "aws.s3",
+            detail_type: "Object Created",
+            change,
+        }),
+        entity: Some(EntityPage { key: "S3Bucket", path: "s3/buckets/{}?region={region}" }),
+        ..ProviderInfo::of(&[Implements::aws("Source", "S3")])
+    },
+    provider: &S3Source,
+    token: attempt_id,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Configuration<'a> {
+    #[serde(rename = "S3Bucket")]
+    bucket: &'a str,
+    #[serde(rename = "S3ObjectKey")]
+    key: &'a str,
+}
+
+/// `SourceRevisionType`: the object's version.
+const VERSION: &str = "S3_OBJECT_VERSION_ID";
+/// `SourceRevisionType`: another object of the bucket.
+const KEY: &str = "S3_OBJECT_KEY";
+
+/// Bucket names are the same in all regions.
+fn watched(bucket: &str, key: &str) -> String {
+    format!("s3/{bucket}/{key}")
+}
+
+/// Source: CodePipeline API, `SourceRevisionOverride`; user guide, 'Amazon S3 source action reference',
+/// `AllowOverrideForS3ObjectKey`.
+fn takes_revision(configuration: &BTreeMap<String, String>, revision_type: &str) -> Result<(), &'static str> {
+    let allowed = configuration.get("AllowOverrideForS3ObjectKey");
+    match revision_type {
+        VERSION => Ok(()),
+        KEY if allowed.is_some_and(|value| value.eq_ignore_ascii_case("true")) => Ok(()),
+        KEY => Err("it takes no other object key, as its AllowOverrideForS3ObjectKey is not true"),
+        _ => Err("an S3 source takes S3_OBJECT_VERSION_ID and S3_OBJECT_KEY"),
+    }
+}
+
+/// The detail of S3's event.
+#[derive(Deserialize)]
+struct ObjectCreated {
+    bucket: BucketName,
+    object: CreatedObject,
+}
+
+#[derive(Deserialize)]
+struct BucketName {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct CreatedObject {
+    key: String,
+    /// MiniStack spells it otherwise than AWS.
+    #[serde(alias = "versionId")]
+    version_id: Option<String>,
+    sequencer: Option<String>,
+}
+
+fn change(event: &EventBridgeEvent<Value>) -> serde_json::Result<SourceChange> {
+    let ObjectCreated { bucket, object } = ObjectCreated::deserialize(&event.detail)?;
+    // In a bucket without versions the sequencer tells changes apart.
+    let token = object.version_id.as_ref().or(object.sequencer.as_ref()).or(event.id.as_ref());
+    Ok(SourceChange {
+        watched: watched(&bucket.name, &object.key),
+        token: format!("s3#{}", token.map(String::as_str).unwrap_or_default()),
+        revision: object.version_id.filter(|version| version != "null").map(|version| (VERSION, version)),
+        detail: format!("arn:aws:s3:::{}/{}", bucket.name, object.key),
+    })
+}
 
 /// Metadata that [`artifacts`] gives a copy: the version from which it was made.
 const SOURCE_VERSION: &str = "millrace-source-version";
 
-pub(crate) struct S3Source;
+struct S3Source;
 
 /// Which object, and which version of it where that is prescribed.
 #[derive(Debug, PartialEq)]
@@ -27,25 +118,16 @@ struct Wanted {
     version: Option<String>,
 }
 
-/// What the configuration and the start of the execution ask for. Source: CodePipeline API, `SourceRevisionOverride`.
-fn wanted(task: &Task) -> Result<Wanted, ProviderError> {
-    let mut wanted = Wanted { key: required(task, "S3ObjectKey")?.to_owned(), version: None };
+/// What the configuration and the start of the execution ask for.
+fn wanted(task: &Task, key: &str) -> Result<Wanted, ProviderError> {
+    let mut wanted = Wanted { key: key.to_owned(), version: None };
     for revision in &task.overrides {
+        takes_revision(&task.configuration, &revision.kind).map_err(|why| {
+            ProviderError::configuration(format!("the start of the execution names a {}: {why}", revision.kind))
+        })?;
         match revision.kind.as_str() {
-            "S3_OBJECT_VERSION_ID" => wanted.version = Some(revision.value.clone()),
-            "S3_OBJECT_KEY" if flag(task, "AllowOverrideForS3ObjectKey")? => wanted.key.clone_from(&revision.value),
-            "S3_OBJECT_KEY" => {
-                return Err(ProviderError::configuration(format!(
-                    "the start of the execution names the object key {:?}, but the action does not have \
-                     AllowOverrideForS3ObjectKey set to true",
-                    revision.value
-                )));
-            }
-            kind => {
-                return Err(ProviderError::configuration(format!(
-                    "a revision of type {kind} has no meaning for an S3 source"
-                )));
-            }
+            KEY => wanted.key.clone_from(&revision.value),
+            _ => wanted.version = Some(revision.value.clone()),
         }
     }
     Ok(wanted)
@@ -76,13 +158,14 @@ async fn find(source: &Bucket, wanted: &Wanted) -> Result<Object, ProviderError>
 impl Provider for S3Source {
     async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
         let task = context.task;
-        let mut wanted = wanted(task)?;
+        let configuration: Configuration<'_> = read(task)?;
+        let mut wanted = wanted(task, configuration.key)?;
         let (store_name, encryption) = store(task)?;
         let output = task
             .outputs
             .first()
             .ok_or_else(|| ProviderError::configuration("an S3 source action needs one output artifact"))?;
-        let source = context.bucket(required(task, "S3Bucket")?).await?;
+        let source = context.bucket(configuration.bucket).await?;
         let store = context.bucket(store_name).await?;
         if task.reclaimed && wanted.version.is_none() {
             // The lost worker may have stored the artifact, and others may be about to hear of it: keep to its version.
@@ -92,6 +175,10 @@ impl Provider for S3Source {
         let object = find(&source, &wanted).await?;
         store.copy(&object, &output.key, &Settings::encrypted(encryption)).await?;
         Ok(Outcome::Succeeded(success(task, &object)))
+    }
+
+    async fn poll(&self, _: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        unchanged()
     }
 }
 

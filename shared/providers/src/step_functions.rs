@@ -12,16 +12,20 @@
 use artifacts::{Bucket, Settings, Zip, ZipLimits, write_zip};
 use async_trait::async_trait;
 use aws_sdk_sfn::Client;
-use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
+use aws_sdk_sfn::operation::describe_execution::{DescribeExecutionError, DescribeExecutionOutput};
+use aws_sdk_sfn::operation::start_execution::StartExecutionError;
+use aws_sdk_sfn::operation::stop_execution::StopExecutionError;
 use aws_sdk_sfn::types::{ExecutionStatus, StateMachineType};
 use driver::{Outcome, Task};
-use engine::{External, Progress, Success};
+use engine::{ActionId, External, Progress, Success};
+use serde::Deserialize;
+use serde_json::Value;
 
-use crate::configuration::{optional, required, store, title};
+use crate::configuration::{missing, read, store, title};
 use crate::console;
 use crate::context::ActionContext;
-use crate::error::{JOB_FAILED, ProviderError};
-use crate::provider::Provider;
+use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
+use crate::provider::{Correlation, Descriptor, EntityPage, Events, Implements, Provider, ProviderInfo};
 
 /// Longest name of an execution. Source: Step Functions API, `StartExecution`.
 const LONGEST_NAME: usize = 80;
@@ -30,30 +34,71 @@ const LONGEST_INPUT: u64 = 262_144;
 /// The file in the output artifact.
 const OUTPUT_FILE: &str = "output.json";
 
-pub(crate) struct StepFunctions;
+pub(crate) const PROVIDER: Descriptor = Descriptor {
+    info: ProviderInfo {
+        events: Some(Events {
+            source: "aws.states",
+            detail_types: &["Step Functions Execution Status Change"],
+            correlation: Correlation::AttemptId(attempt_of),
+        }),
+        entity: Some(EntityPage { key: "StateMachineArn", path: "states/home?region={region}#/statemachines/view/{}" }),
+        ..ProviderInfo::of(&[Implements::aws("Invoke", "StepFunctions")])
+    },
+    provider: &StepFunctions,
+    token: execution_name,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Configuration<'a> {
+    state_machine_arn: &'a str,
+    execution_name_prefix: Option<&'a str>,
+    input: Option<&'a str>,
+    #[serde(default)]
+    input_type: InputType,
+}
+
+#[derive(Default, Deserialize)]
+enum InputType {
+    #[default]
+    Literal,
+    FilePath,
+}
+
+/// The execution's name ends with the attempt's id.
+fn attempt_of(detail: &Value) -> Option<ActionId> {
+    if detail.get("status")?.as_str() == Some("RUNNING") {
+        return None;
+    }
+    let name = detail.get("name")?.as_str()?;
+    name.get(name.len().checked_sub(36)?..)?.parse().ok()
+}
+
+struct StepFunctions;
 
 #[async_trait]
 impl Provider for StepFunctions {
     async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
         let task = context.task;
-        let machine = required(task, "StateMachineArn")?;
-        let name = execution_name(task)?;
-        let input = input(context).await?;
+        let configuration: Configuration<'_> = read(task)?;
+        let machine = configuration.state_machine_arn;
+        let name = context.token;
+        let input = input(context, &configuration).await?;
         let client = context.session().await?.sfn();
         let (started, express) = futures::join!(
-            client.start_execution().state_machine_arn(machine).name(&name).input(input).send(),
+            client.start_execution().state_machine_arn(machine).name(name).input(input).send(),
             is_express_machine(&client, machine),
         );
         let arn = match started {
             Ok(started) => started.execution_arn,
             // Nobody else uses this name: an earlier worker started it, and it may have ended already.
             Err(error) if error.as_service_error().is_some_and(|it| it.is_execution_already_exists()) => {
-                execution_arn(machine, &name).ok_or_else(|| ProviderError::aws("StartExecution", machine, &error))?
+                execution_arn(machine, name).ok_or_else(|| ProviderError::aws("StartExecution", machine, &error))?
             }
             Err(error) => return Err(ProviderError::aws("StartExecution", machine, &error)),
         };
         if !express && !is_express(&arn) {
-            return Ok(Outcome::Running { report: report(task, arn, None), poll: true });
+            return Ok(Outcome::Running { report: report(task, arn, None), poll: true, event_source: None });
         }
         if !task.outputs.is_empty() {
             return Err(ProviderError::configuration(format!(
@@ -69,7 +114,7 @@ impl Provider for StepFunctions {
 
     async fn poll(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
         let task = context.task;
-        let arn = running(task)?;
+        let arn = running(context)?;
         let client = context.session().await?.sfn();
         let found = client
             .describe_execution()
@@ -82,13 +127,13 @@ impl Provider for StepFunctions {
             ExecutionStatus::Failed | ExecutionStatus::TimedOut | ExecutionStatus::Aborted => {
                 Err(failed(task, arn, &found))
             }
-            _ => Ok(Outcome::Running { report: report(task, arn, None), poll: true }),
+            _ => Ok(Outcome::Running { report: report(task, arn, None), poll: true, event_source: None }),
         }
     }
 
     async fn cancel(&self, context: ActionContext<'_>) -> Result<(), ProviderError> {
         let task = context.task;
-        let arn = running(task)?;
+        let arn = running(context)?;
         if is_express(&arn) {
             return Ok(());
         }
@@ -107,7 +152,8 @@ impl Provider for StepFunctions {
 /// The name under which this attempt is executed.
 fn execution_name(task: &Task) -> Result<String, ProviderError> {
     let id = task.id.first_turn();
-    let name = match optional(task, "ExecutionNamePrefix") {
+    let configuration: Configuration<'_> = read(task)?;
+    let name = match configuration.execution_name_prefix {
         Some(prefix) => format!("{prefix}-{id}"),
         None => id.to_string(),
     };
@@ -145,13 +191,15 @@ fn is_express(execution_arn: &str) -> bool {
 }
 
 /// The execution that was started, also when its start was not written down.
-fn running(task: &Task) -> Result<String, ProviderError> {
-    match &task.external {
+fn running(context: ActionContext<'_>) -> Result<String, ProviderError> {
+    match &context.task.external {
         Some(external) => Ok(external.id.clone()),
         None => {
-            let machine = required(task, "StateMachineArn")?;
-            execution_arn(machine, &execution_name(task)?).ok_or_else(|| {
-                ProviderError::configuration(format!("StateMachineArn {machine:?} is not the ARN of a state machine"))
+            let Configuration { state_machine_arn: machine, .. } = read(context.task)?;
+            execution_arn(machine, context.token).ok_or_else(|| {
+                ProviderError::configuration(format!(
+                    "StateMachineArn is {machine:?}: it must be the ARN of a state machine"
+                ))
             })
         }
     }
@@ -163,12 +211,13 @@ fn report(task: &Task, arn: String, summary: Option<String>) -> Progress {
 }
 
 /// What the state machine is given.
-async fn input(context: ActionContext<'_>) -> Result<String, ProviderError> {
+async fn input(context: ActionContext<'_>, configuration: &Configuration<'_>) -> Result<String, ProviderError> {
     let task = context.task;
-    match optional(task, "InputType").unwrap_or("Literal") {
-        "Literal" => Ok(optional(task, "Input").unwrap_or("{}").to_owned()),
-        "FilePath" => {
-            let path = required(task, "Input")?;
+    match configuration.input_type {
+        InputType::Literal => Ok(configuration.input.unwrap_or("{}").to_owned()),
+        InputType::FilePath => {
+            let path = configuration.input;
+            let path = path.ok_or_else(|| ProviderError::configuration(missing(task, "Input")))?;
             let input = task.inputs.first().ok_or_else(|| {
                 ProviderError::configuration(format!(
                     "{} needs an input artifact, as its InputType is FilePath",
@@ -178,7 +227,6 @@ async fn input(context: ActionContext<'_>) -> Result<String, ProviderError> {
             let store = context.bucket(&input.bucket).await?;
             file(&store, &input.artifact.key, &format!("the input artifact {}", input.artifact.name), path).await
         }
-        other => Err(ProviderError::configuration(format!("InputType is {other:?}, and can be Literal or FilePath"))),
     }
 }
 
@@ -226,9 +274,68 @@ fn failed(task: &Task, arn: String, found: &DescribeExecutionOutput) -> Provider
     ProviderError::Failed { code: JOB_FAILED, message, report: report(task, arn, None) }
 }
 
+impl ClassifyError for StartExecutionError {
+    fn class(&self) -> Option<ErrorClass> {
+        Some(match self {
+            Self::StateMachineDoesNotExist(_)
+            | Self::StateMachineDeleting(_)
+            | Self::InvalidArn(_)
+            | Self::InvalidExecutionInput(_)
+            | Self::InvalidName(_)
+            | Self::KmsInvalidStateException(_)
+            | Self::ValidationException(_) => ErrorClass::Configuration,
+            Self::KmsAccessDeniedException(_) => ErrorClass::Permission,
+            Self::ExecutionLimitExceeded(_) | Self::KmsThrottlingException(_) => ErrorClass::Retryable,
+            _ => return None,
+        })
+    }
+}
+
+impl ClassifyError for DescribeExecutionError {
+    fn class(&self) -> Option<ErrorClass> {
+        Some(match self {
+            Self::ExecutionDoesNotExist(_) => ErrorClass::Failed,
+            Self::InvalidArn(_) | Self::KmsInvalidStateException(_) => ErrorClass::Configuration,
+            Self::KmsAccessDeniedException(_) => ErrorClass::Permission,
+            Self::KmsThrottlingException(_) => ErrorClass::Retryable,
+            _ => return None,
+        })
+    }
+}
+
+impl ClassifyError for StopExecutionError {
+    fn class(&self) -> Option<ErrorClass> {
+        Some(match self {
+            Self::ExecutionDoesNotExist(_) => ErrorClass::Failed,
+            Self::InvalidArn(_) | Self::KmsInvalidStateException(_) | Self::ValidationException(_) => {
+                ErrorClass::Configuration
+            }
+            Self::KmsAccessDeniedException(_) => ErrorClass::Permission,
+            Self::KmsThrottlingException(_) => ErrorClass::Retryable,
+            _ => return None,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use engine::ExecutionId;
+    use serde_json::json;
+    use uuid::Uuid;
+
     use super::*;
+
+    #[test]
+    fn the_end_of_an_execution_names_its_attempt() {
+        let id = ExecutionId::from_random(Uuid::from_u128(5)).action(1, 2, 3);
+        let of = |name: String, status: &str| attempt_of(&json!({"status": status, "name": name}));
+        assert_eq!(of(format!("prefix-{id}"), "SUCCEEDED"), Some(id));
+        assert_eq!(of(id.to_string(), "ABORTED"), Some(id));
+        assert_eq!(of(format!("prefix-{id}"), "RUNNING"), None);
+        assert_eq!(of("somebody else's".into(), "FAILED"), None);
+        assert_eq!(of("é".repeat(30), "FAILED"), None, "cut inside a character");
+        assert_eq!(attempt_of(&json!({})), None);
+    }
 
     #[test]
     fn an_execution_is_found_by_its_name() {

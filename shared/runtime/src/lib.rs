@@ -16,7 +16,7 @@
 //! async fn main() -> anyhow::Result<()> {
 //!     let settings = runtime::Settings::from_environment()?;
 //!     let clients = runtime::Clients::new(&settings).await;
-//!     let driver = runtime::driver(&settings, &clients)?;
+//!     let driver = runtime::driver(&settings, &clients, sources)?;
 //!     let driver = &driver;
 //!     runtime::run(|event, _context| async move { handle(driver, event).await }).await
 //! }

@@ -13,12 +13,14 @@
 //! | reported revision | `P#name` | `REVISION#incarnation#action` | | |
 //! | webhook | `WEBHOOKS` | name | | |
 //! | action type | `T#owner` | `category#provider#version` | | |
+//! | external id | `X#event source/region/id` | `ACTION` | | |
 //! | queued job | `J#category#owner#provider#version#query` | `time/action id` | | |
 
 use std::collections::BTreeMap;
 
 use engine::{
-    ActionId, Execution, ExecutionId, Head, Incarnation, Job, Queue, StageLocks, StageRun, StoredOutputs, Timestamp,
+    ActionId, Execution, ExecutionId, ExternalId, Head, Incarnation, Job, Queue, StageLocks, StageRun, StoredOutputs,
+    Timestamp,
 };
 use pipeline::custom::{Definition, Terms};
 use pipeline::webhook::{Secret, Webhook};
@@ -30,6 +32,8 @@ use crate::parts::{DeclarationPart, Parts};
 
 /// Deleted pipelines' locks are kept for this many seconds, for executions that still end: 90 days.
 const TOMBSTONE_SECONDS: i64 = 90 * 24 * 3_600;
+/// External ids lead to their actions for this many seconds: 90 days, as no action takes longer than 60.
+const EXTERNAL_ID_SECONDS: i64 = 90 * 24 * 3_600;
 /// A start's client token is remembered for this many seconds: a day.
 const TOKEN_SECONDS: i64 = 24 * 3_600;
 
@@ -150,6 +154,7 @@ pub enum Entity {
     Revision(ActionRevision),
     ActionType(StoredType),
     Job(Job),
+    ExternalId(ExternalId),
 }
 
 /// Where an entity is kept.
@@ -181,6 +186,15 @@ pub enum Key {
     ActionType(TypeId),
     /// A job in its queue: since when, which.
     Job(Queue, Timestamp, ActionId),
+    /// The action for which a service runs something under an id of its own.
+    ExternalId {
+        /// The source of the service's events.
+        source: String,
+        /// The region in which it runs.
+        region: String,
+        /// The service's id.
+        id: String,
+    },
 }
 
 /// What can be listed.
@@ -241,6 +255,7 @@ impl Key {
                 (format!("P#{name}"), format!("REVISION#{incarnation}#{action}"))
             }
             Self::ActionType(id) => (types_of(owner(id)), type_sort(id)),
+            Self::ExternalId { source, region, id } => (format!("X#{source}/{region}/{id}"), "ACTION".into()),
             Self::Job(queue, queued, action) => (jobs_of(queue), format!("{:020}/{action}", queued.0.max(0))),
         }
     }
@@ -286,6 +301,9 @@ impl Entity {
             Self::Webhook(it) => Key::Webhook(it.webhook.name.clone()),
             Self::Revision(it) => Key::Revision(it.pipeline.clone(), it.incarnation, it.action.clone()),
             Self::ActionType(it) => Key::ActionType(it.definition.id.clone()),
+            Self::ExternalId(it) => {
+                Key::ExternalId { source: it.source.clone(), region: it.region.clone(), id: it.id.clone() }
+            }
             Self::Job(job) => Key::Job(job.queue.clone(), job.queued, job.action),
         }
     }
@@ -305,6 +323,7 @@ impl Entity {
             Self::Webhook(_) => "WEBHOOK",
             Self::Revision(_) => "REVISION",
             Self::ActionType(_) => "ACTIONTYPE",
+            Self::ExternalId(_) => "EXTERNALID",
             Self::Job(_) => "JOB",
         }
     }
@@ -334,6 +353,7 @@ impl Entity {
     pub(crate) fn expires(&self) -> Option<i64> {
         match self {
             Self::Token(token) => Some(token.created.0 / 1_000 + TOKEN_SECONDS),
+            Self::ExternalId(it) => Some(it.started.0 / 1_000 + EXTERNAL_ID_SECONDS),
             Self::StageLocks(locks) if locks.deleted && locks.outbox.is_empty() => {
                 let changed = locks.deleted_at.unwrap_or_default();
                 Some(changed.0 / 1_000 + TOMBSTONE_SECONDS)
@@ -360,6 +380,7 @@ impl Entity {
             Self::Webhook(it) => serde_json::to_string(it),
             Self::Revision(it) => serde_json::to_string(it),
             Self::ActionType(it) => serde_json::to_string(it),
+            Self::ExternalId(it) => serde_json::to_string(it),
             Self::Job(it) => serde_json::to_string(it),
         }
     }
@@ -382,6 +403,7 @@ impl Entity {
             "WEBHOOK" => Self::Webhook(serde_json::from_str(body)?),
             "REVISION" => Self::Revision(serde_json::from_str(body)?),
             "ACTIONTYPE" => Self::ActionType(serde_json::from_str(body)?),
+            "EXTERNALID" => Self::ExternalId(serde_json::from_str(body)?),
             "JOB" => Self::Job(serde_json::from_str(body)?),
             other => return Err(serde::de::Error::custom(format!("unknown kind {other:?}"))),
         })

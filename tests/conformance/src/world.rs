@@ -75,6 +75,7 @@ impl World {
             clock: Arc::new(TestClock::ticking(Timestamp(1_700_000_000_000))),
             policy: Policy::default(),
             home: REGION.into(),
+            sources: providers::SOURCES,
         });
         let (roles, pass_role) = roles();
         Self { app: App::new(driver, ACCOUNT, roles, pass_role).with_root(true), outbox }
@@ -141,8 +142,8 @@ fn start(task: &Task) -> Outcome {
             revision: Some(Revision { id: "v1".into(), summary: None, url: None, created: None }),
             ..Success::default()
         }),
-        _ if task.action.is_polled() => Outcome::Running { report, poll: false },
-        ("Source" | "Approval" | "Invoke" | "Rule", _) => Outcome::Running { report, poll: false },
+        _ if task.action.is_polled() => Outcome::Running { report, poll: false, event_source: None },
+        ("Source" | "Approval" | "Invoke" | "Rule", _) => Outcome::Running { report, poll: false, event_source: None },
         _ => Outcome::Succeeded(Success { report, ..Success::default() }),
     }
 }

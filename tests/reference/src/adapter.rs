@@ -209,7 +209,8 @@ impl Adapter {
         let claimed = claimed.is_some_and(|run| matches!(run.status, Running::Claimed { .. }));
         if claimed && self.rng.random_bool(0.5) {
             let poll = self.rng.random_bool(0.5);
-            let started = engine::Command::Started { action: id, worker, report: Progress::default(), poll };
+            let started =
+                engine::Command::Started { action: id, worker, report: Progress::default(), poll, event_source: None };
             if let Err(refusal) = self.decide(execution, at, started) {
                 bail!("started: {refusal:?}");
             }

@@ -15,6 +15,9 @@ use engine::{
 use pipeline::{ExecutionMode, Pipeline, PipelineName};
 use store::{Entity, Key, Write};
 
+use crate::declare::watched;
+use crate::outside::SERVICE_ID;
+
 mod end;
 mod executions;
 mod jobs;
@@ -36,6 +39,8 @@ pub struct Checker {
     entered: BTreeMap<(Incarnation, Vec<String>), u64>,
     /// Which sources are watched.
     sources: BTreeSet<Key>,
+    /// The services' ids that lead to actions.
+    external_ids: BTreeSet<String>,
     /// The entries of all queues.
     entries: BTreeSet<Key>,
     /// By job: who was told that it is theirs.
@@ -105,6 +110,7 @@ impl Checker {
                 }
                 Entity::Source(_) => _ = self.sources.insert(entity.key()),
                 Entity::Job(_) => _ = self.entries.insert(entity.key()),
+                Entity::ExternalId(it) => _ = self.external_ids.insert(it.id.clone()),
                 Entity::Token(_) | Entity::Outputs(_) | Entity::ActionType(_) => {}
                 Entity::Part(_) | Entity::Webhook(_) | Entity::Revision(_) => {}
             }
@@ -113,6 +119,7 @@ impl Checker {
             self.enters(place)?;
         }
         self.watches()?;
+        self.external_ids_lead_back(writes)?;
         self.all_found(&waiting)?;
         touched.sort_unstable();
         touched.dedup();
@@ -187,6 +194,25 @@ impl Checker {
         }
     }
 
+    /// Whether an event with this id can be understood.
+    pub fn knows_external_id(&self, id: &str) -> bool {
+        self.external_ids.contains(id)
+    }
+
+    /// What has been started under a service's own id can be found by it, from the commit of the start on.
+    fn external_ids_lead_back(&self, writes: &[Write]) -> Result<(), String> {
+        for write in writes {
+            let Write::Put { entity: Entity::Stage(stage), .. } = write else { continue };
+            for (_, run) in stage.runs() {
+                let external = run.external.as_ref().filter(|external| external.id.starts_with(SERVICE_ID));
+                if let Some(external) = external.filter(|external| !self.external_ids.contains(&external.id)) {
+                    return broken(format!("{} was started as {}, which leads nowhere", run.name, external.id));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What the current versions of all pipelines watch can be found by whoever sees it change.
     fn watches(&self) -> Result<(), String> {
         for head in self.heads.values() {
@@ -194,8 +220,7 @@ impl Checker {
                 return broken(format!("version {} of {} is not stored", head.version, head.pipeline));
             };
             for action in &pipeline.stages()[0].actions {
-                let value = |key| action.configuration.get(key).map(String::as_str).unwrap_or_default();
-                let watched = driver::s3_source(value("S3Bucket"), value("S3ObjectKey"));
+                let watched = watched(action);
                 if !self.sources.contains(&Key::Source(watched, head.pipeline.clone(), action.name.to_string())) {
                     return broken(format!("a change of the source {} of {} is not seen", action.name, head.pipeline));
                 }

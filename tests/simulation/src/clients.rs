@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driver::{ApprovalAnswer, DriveError, Driver, JobCaller, JobResult, StartRequest, Task};
-use engine::{ActionError, ActionId, ApprovalToken, Execution, ExecutionStatus, Progress, Refusal, Trigger};
+use driver::{ApprovalAnswer, DriveError, Driver, JobCaller, JobResult, Message, StartRequest, Task};
+use engine::{ActionError, ActionId, ApprovalToken, Execution, ExecutionStatus, Progress, Refusal, Timestamp, Trigger};
 use pipeline::{ConditionKind, PipelineName, RetryMode};
 use rand::RngExt;
 use store::StoreError;
 
 use crate::declare;
-use crate::outside::{variables, write_outputs};
+use crate::outside::{EVENT_SOURCE, SERVICE_ID, SimPerform, service_id, variables, write_outputs};
 use crate::world::{Sim, World};
 
 /// How a job ends.
@@ -55,6 +55,8 @@ pub enum Operation {
     Work { third_party: bool },
     /// PutJobSuccessResult, PutJobFailureResult.
     Report { job: ActionId, fate: JobFate },
+    /// An event of a service, which names what has ended by its own id; none: something that is not of ours.
+    Announce { action: Option<ActionId>, region: String },
 }
 
 /// Draws what clients will do in this world; answers the time at which they are through.
@@ -218,6 +220,7 @@ pub async fn perform(sim: Sim, driver: Arc<Driver>, operation: Operation) {
             answer_approval(&sim, &driver, action, token, answer, by_names, wrong).await;
         }
         Operation::Report { job, fate } => report(&sim, &driver, job, fate).await,
+        Operation::Announce { action, region } => announced(&sim, &driver, action, &region).await,
         Operation::Work { third_party } => crate::job_workers::work(&sim, &driver, third_party).await,
     }
 }
@@ -380,6 +383,26 @@ async fn report(sim: &Sim, driver: &Driver, job: ActionId, fate: JobFate) {
         if !world.outside.taken.insert(job) {
             world.violated(format!("the job {job} took two results"));
         }
+    }
+}
+
+/// A worker gets an event with an id of a service's own.
+async fn announced(sim: &Sim, driver: &Driver, action: Option<ActionId>, region: &str) {
+    let id = action.map_or_else(|| format!("{SERVICE_ID}somebody else's"), service_id);
+    let known = sim.world().checker.knows_external_id(&id);
+    let found = match driver.action_by_external_id(EVENT_SOURCE, region, &id).await {
+        Ok(found) => found,
+        Err(error) => return check_internal(sim, "the worker", &error),
+    };
+    if found != action.filter(|_| known || found.is_some()) {
+        sim.world().violated(format!("the event about {id} is taken to be about {found:?}"));
+    }
+    let Some(action) = found else { return };
+    sim.world().counts.announced += 1;
+    let until = Timestamp(sim.now().0 + 10_000);
+    let message = Message::Poll { action, count: None };
+    if let Err(error) = driver.work(message, &SimPerform(sim.clone()), until).await {
+        check_internal(sim, "the worker", &error);
     }
 }
 

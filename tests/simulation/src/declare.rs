@@ -12,6 +12,12 @@ pub const HOME: &str = "eu-west-1";
 /// The other region in which actions run.
 pub const AWAY: &str = "us-west-2";
 
+/// What a source action watches.
+pub fn watched(action: &pipeline::Action) -> String {
+    let value = |key| action.configuration.get(key).map(String::as_str).unwrap_or_default();
+    format!("{}/{}", value("S3Bucket"), value("S3ObjectKey"))
+}
+
 /// The bucket of a region's artifact store.
 pub fn bucket(region: &str) -> String {
     format!("artifacts-{region}")

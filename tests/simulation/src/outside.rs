@@ -107,7 +107,11 @@ impl ActionExecutor for SimPerform {
             Some(run) if run.ends.is_some_and(|ends| ends <= now) => Ok(end(&mut world, task, run.fails)),
             Some(_) => {
                 let percent = world.rng.random_range(0..4) * 25;
-                Ok(Outcome::Running { report: Progress { percent: Some(percent), ..Progress::default() }, poll: true })
+                Ok(Outcome::Running {
+                    report: Progress { percent: Some(percent), ..Progress::default() },
+                    poll: true,
+                    event_source: None,
+                })
             }
         }
     }
@@ -185,6 +189,7 @@ impl SimPerform {
         {
             let mut world = self.0.world();
             let run = begin(&mut world, task);
+            announce(&mut world, task, &run);
             if run.starts > 1 {
                 world.violated(format!("{} ({}) was started {} times", task.action.name, task.id, run.starts));
             }
@@ -196,9 +201,33 @@ impl SimPerform {
 }
 
 fn running(task: &Task) -> Outcome {
-    let external = External { id: format!("external/{}", task.id), url: None };
-    let poll = matches!(manner(&task.action.type_id), Manner::Token | Manner::Tagged);
-    Outcome::Running { report: Progress { external: Some(external), ..Progress::default() }, poll }
+    let manner = manner(&task.action.type_id);
+    let id = if manner == Manner::Tagged { service_id(task.id) } else { format!("external/{}", task.id) };
+    let poll = matches!(manner, Manner::Token | Manner::Tagged);
+    let event_source = (manner == Manner::Tagged).then(|| EVENT_SOURCE.to_owned());
+    let external = Some(External { id, url: None });
+    Outcome::Running { report: Progress { external, ..Progress::default() }, poll, event_source }
+}
+
+/// The source of events that name actions by the service's own ids.
+pub const EVENT_SOURCE: &str = "sim.tagged";
+/// With this begin the ids of that service.
+pub const SERVICE_ID: &str = "service/";
+
+/// The id that a service without tokens chooses for an attempt.
+pub fn service_id(id: ActionId) -> String {
+    format!("{SERVICE_ID}{id}")
+}
+
+/// The service tells of an end by the id that it chose: on time or late, once, twice or never; and of others' ends.
+fn announce(world: &mut World, task: &Task, run: &Run) {
+    let Some(ends) = run.ends else { return };
+    for _ in 0..world.rng.random_range(0..3) {
+        let late = world.rng.random_range(0..20_000);
+        let after = (ends - world.now).max(0) + late;
+        let action = world.rng.random_bool(0.9).then_some(task.id);
+        world.plan(after, Operation::Announce { action, region: task.region.clone() });
+    }
 }
 
 /// The provider begins, or finds that it has begun.

@@ -5,14 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use driver::{Driver, Message, Setup};
+use driver::{Driver, Message, Setup, SourceRules};
 use engine::{Policy, Timestamp};
 use futures::FutureExt;
 use rand::RngExt;
 use store::Store;
 
 use crate::clients::{self, Operation};
-use crate::declare::HOME;
+use crate::declare::{HOME, watched};
 use crate::job_workers;
 use crate::outside::{self, SimPerform};
 use crate::ports::{SimClock, SimDispatch, SimStore};
@@ -79,6 +79,7 @@ impl Scheduler {
             clock: Arc::new(SimClock(sim.clone())),
             policy: dials.policy,
             home: HOME.into(),
+            sources: SourceRules { watched: |action, _| Some(watched(action)), takes_revision: |_, _| Ok(()) },
         }));
         let stored = sim.store.commit(job_workers::types()).now_or_never();
         let mut world = sim.world();

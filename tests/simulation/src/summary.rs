@@ -33,6 +33,8 @@ pub struct Counts {
     pub starts: u64,
     /// Polls.
     pub polls: u64,
+    /// Events with a service's own id that led to an action.
+    pub announced: u64,
     /// Answers to approvals.
     pub approvals: u64,
     /// Results of jobs.
@@ -73,6 +75,7 @@ impl Counts {
             (&mut self.sweeps, other.sweeps),
             (&mut self.starts, other.starts),
             (&mut self.polls, other.polls),
+            (&mut self.announced, other.announced),
             (&mut self.approvals, other.approvals),
             (&mut self.jobs, other.jobs),
             (&mut self.continued, other.continued),
@@ -96,12 +99,13 @@ impl fmt::Display for Counts {
         let by: Vec<String> = self.executions.iter().map(|(status, count)| format!("{count} {status}")).collect();
         write!(
             f,
-            "{total} executions ({}); {} starts of actions, {} polls, {} approvals, {} job results, {} functions continued, \
+            "{total} executions ({}); {} starts of actions, {} polls, {} announced ends, {} approvals, {} job results, {} functions continued, \
              {} stops, {} retries, {} rollbacks, {} overrides, {} copies + {} late; {} commits, {} conflicts, {} loads, {} steps; {} crashes, {} pauses, {} failed \
              invocations, {} events lost, {} doubled, {} sweeps",
             by.join(", "),
             self.starts,
             self.polls,
+            self.announced,
             self.approvals,
             self.jobs,
             self.continued,

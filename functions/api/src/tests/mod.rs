@@ -59,8 +59,10 @@ fn start(task: &Task) -> Outcome {
             }),
             ..Success::default()
         }),
-        _ if task.action.is_polled() => Outcome::Running { report: Progress::default(), poll: false },
-        ("Approval" | "Invoke" | "Rule", _) => Outcome::Running { report, poll: false },
+        _ if task.action.is_polled() => {
+            Outcome::Running { report: Progress::default(), poll: false, event_source: None }
+        }
+        ("Approval" | "Invoke" | "Rule", _) => Outcome::Running { report, poll: false, event_source: None },
         (_, Some("broken")) => Outcome::Failed {
             error: ActionError { code: "ConfigurationError".into(), message: "The bucket 'broken' is gone".into() },
             report,
@@ -88,6 +90,7 @@ impl World {
             clock: clock.clone(),
             policy: Policy::default(),
             home: "eu-west-1".into(),
+            sources: providers::SOURCES,
         });
         Self {
             app: Arc::new(App::new(driver, ACCOUNT, sts.roles(), sts.pass_role()).with_root(true)),

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use engine::{ActionStatus, Command, Effect, End, ExecutionStatus, Outputs, Position, Refusal, Success, WorkerId};
+use engine::{
+    ActionStatus, Command, Effect, End, ExecutionId, ExecutionStatus, External, Outputs, Position, Progress, Refusal,
+    Success, WorkerId,
+};
 use uuid::Uuid;
 
 use crate::environment::{TestEnvironment, declared, good, pipeline};
@@ -158,4 +161,75 @@ fn too_many_output_variables_fail_the_action() {
     env.finish(id, "Fetch", End::Succeeded(Success { variables, ..Success::default() })).unwrap();
     assert_eq!(env.status(id, "Fetch"), ActionStatus::Failed);
     assert_eq!(env.executions[&id].status, ExecutionStatus::Failed);
+}
+
+/// Starts an action under an id of the service's own, whose events come from this source.
+fn started_as(
+    env: &TestEnvironment,
+    id: ExecutionId,
+    name: &str,
+    external: &str,
+    event_source: Option<&str>,
+) -> Command {
+    let external = Some(External { id: external.into(), url: None });
+    Command::Started {
+        action: env.action(id, name),
+        worker: WorkerId(Uuid::from_u128(7)),
+        report: Progress { external, ..Progress::default() },
+        poll: true,
+        event_source: event_source.map(str::to_owned),
+    }
+}
+
+fn two_builds() -> (TestEnvironment, ExecutionId) {
+    let builds = [("A", "StepFunctions", 1), ("B", "StepFunctions", 1)];
+    let mut env = TestEnvironment::new(declared(&[("Test", &builds)], |it| {
+        it["stages"][1]["actions"][1]["region"] = "us-west-2".into();
+    }));
+    let id = env.start();
+    env.succeed(id, "Fetch");
+    for name in ["A", "B"] {
+        env.claim(id, name, 7).unwrap();
+    }
+    (env, id)
+}
+
+#[test]
+fn a_service_s_own_id_is_committed_with_the_start_where_its_events_have_no_other() {
+    let (mut env, id) = two_builds();
+    env.apply(id, started_as(&env, id, "A", "build:7", None)).unwrap();
+    assert_eq!(env.external_ids, []);
+    let started = started_as(&env, id, "B", "build:8", Some("aws.codebuild"));
+    env.apply(id, started).unwrap();
+    let [kept] = &env.external_ids[..] else { panic!("{:?}", env.external_ids) };
+    assert_eq!(
+        (kept.source.as_str(), kept.region.as_str(), kept.id.as_str()),
+        ("aws.codebuild", "us-west-2", "build:8")
+    );
+    assert_eq!(kept.action, env.action(id, "B"));
+    assert_eq!(env.status(id, "B"), ActionStatus::Running);
+}
+
+#[test]
+fn an_id_that_is_too_long_for_a_key_is_left_to_the_polls() {
+    let (mut env, id) = two_builds();
+    let started = started_as(&env, id, "A", &"x".repeat(1_025), Some("aws.codebuild"));
+    env.apply(id, started).unwrap();
+    assert_eq!(env.external_ids, []);
+    assert_eq!(env.status(id, "A"), ActionStatus::Running);
+}
+
+#[test]
+fn of_two_starts_under_one_id_in_one_commit_the_last_counts() {
+    let builds = [("A", "StepFunctions", 1), ("B", "StepFunctions", 1)];
+    let mut env = TestEnvironment::new(pipeline(&[("Test", &builds)]));
+    let id = env.start();
+    env.succeed(id, "Fetch");
+    for name in ["A", "B"] {
+        env.claim(id, name, 7).unwrap();
+    }
+    let commands = ["A", "B"].map(|name| started_as(&env, id, name, "stack", Some("aws.cloudformation")));
+    env.apply_together(id, &commands);
+    let actions: Vec<_> = env.external_ids.iter().map(|it| it.action).collect();
+    assert_eq!(actions, [env.action(id, "B")], "two writes of one key would be refused");
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use engine::{
     ActionError, ActionId, ActionRun, ActionStatus, Artifact, Command, Context, Decision, Effect, End, Execution,
-    ExecutionId, Head, Incarnation, JobChange, OutboxTask, Policy, Position, Progress, Refusal, Rollback, StageLocks,
-    StageRun, Start, State, Success, Timestamp, TransitionChange, Trigger, WorkerId,
+    ExecutionId, ExternalId, Head, Incarnation, JobChange, OutboxTask, Policy, Position, Progress, Refusal, Rollback,
+    StageLocks, StageRun, Start, State, Success, Timestamp, TransitionChange, Trigger, WorkerId,
 };
 use pipeline::{ConditionKind, Pipeline, PipelineName, PipelineType, RetryMode, StageName};
 use serde_json::{Value, json};
@@ -62,6 +62,7 @@ pub struct TestEnvironment {
     pub effects: Vec<Effect>,
     pub claimed: Vec<ActionId>,
     pub jobs: Vec<JobChange>,
+    pub external_ids: Vec<ExternalId>,
     pub now: Timestamp,
     pub policy: Policy,
     drawn: u128,
@@ -89,6 +90,7 @@ impl TestEnvironment {
             stages: HashMap::new(),
             effects: Vec::new(),
             claimed: Vec::new(),
+            external_ids: Vec::new(),
             jobs: Vec::new(),
             now: Timestamp(1_000_000),
             policy: Policy::default(),
@@ -118,6 +120,7 @@ impl TestEnvironment {
         self.effects = decision.effects;
         self.claimed = decision.claimed;
         self.jobs = decision.jobs;
+        self.external_ids = decision.external_ids;
     }
 
     /// Starts an execution; outbox that come of it are not done.
@@ -298,7 +301,7 @@ impl TestEnvironment {
     pub fn started(&mut self, id: ExecutionId, name: &str, worker: u128, poll: bool) -> Result<(), Refusal> {
         let action = self.action(id, name);
         let worker = WorkerId(Uuid::from_u128(worker));
-        self.apply(id, Command::Started { action, worker, report: Progress::default(), poll })
+        self.apply(id, Command::Started { action, worker, report: Progress::default(), poll, event_source: None })
     }
 
     pub fn finish(&mut self, id: ExecutionId, name: &str, end: End) -> Result<(), Refusal> {

@@ -276,6 +276,7 @@ fn decisions_in_one_commit_change_an_entry_once() {
             worker,
             report: Progress::default(),
             poll: false,
+            event_source: None,
         });
     }
     // One is offered and ends before anybody could have seen its entry.

@@ -36,7 +36,13 @@ fn ends(env: &TestEnvironment, id: ExecutionId) -> Vec<Command> {
     // Those that the last end gave to the worker.
     for name in ["T1", "T2"] {
         let report = engine::Progress { summary: Some(name.into()), ..engine::Progress::default() };
-        commands.push(Command::Started { action: env.action(id, name), worker, report, poll: true });
+        commands.push(Command::Started {
+            action: env.action(id, name),
+            worker,
+            report,
+            poll: true,
+            event_source: None,
+        });
     }
     commands
 }

@@ -1,5 +1,4 @@
-//! The types of rules of stage conditions: artifact counts, configuration keys, time-outs, and whether Millrace has
-//! built the provider. Source: CodePipeline user guide, 'Rule structure reference', whose pages name the keys. They say
+//! The types of rules of stage conditions: artifact counts, configuration keys, time-outs. Source: CodePipeline user guide, 'Rule structure reference', whose pages name the keys. They say
 //! nothing of artifact counts and time-outs: those are the counts of the action types of the same name, and what
 //! 'Quotas' and the page of Commands say of such work.
 
@@ -43,8 +42,6 @@ pub struct RuleType {
     /// The console's page of what a rule looks at, `{Config:Key}` standing for configuration values; none where there is
     /// no such thing.
     pub entity_url: Option<&'static str>,
-    /// Whether Millrace runs it. A rule of a type that is not built is accepted and fails with that reason.
-    pub built: bool,
 }
 
 const fn optional(name: &'static str) -> Property {
@@ -72,7 +69,6 @@ const RULE: RuleType = RuleType {
     default_timeout_minutes: HOUR,
     silence_timeout_minutes: None,
     entity_url: None,
-    built: true,
 };
 
 static TYPES: &[RuleType] = &[
@@ -100,17 +96,9 @@ static TYPES: &[RuleType] = &[
             optional("EnvironmentVariables"),
         ],
         default_timeout_minutes: 36 * HOUR,
-        built: false,
         ..RULE
     },
-    RuleType {
-        provider: "Commands",
-        inputs: 1..=10,
-        commands: true,
-        default_timeout_minutes: 55,
-        built: false,
-        ..RULE
-    },
+    RuleType { provider: "Commands", inputs: 1..=10, commands: true, default_timeout_minutes: 55, ..RULE },
     RuleType {
         provider: "DeploymentWindow",
         configuration: &[required("Cron").of(ValueKind::Cron), optional("TimeZone").of(ValueKind::TimeZone)],
@@ -208,7 +196,6 @@ mod tests {
                 assert_eq!(known.property(property.name), Some(property));
             }
         }
-        assert_eq!(all().iter().filter(|known| !known.built).count(), 2);
     }
 
     #[test]

@@ -63,7 +63,6 @@ const AWS: ActionType = ActionType {
     default_timeout_minutes: HOUR,
     silence_timeout_minutes: None,
     v2_only: false,
-    built: false,
 };
 
 pub(super) static TYPES: &[ActionType] = &[
@@ -78,7 +77,6 @@ pub(super) static TYPES: &[ActionType] = &[
             flag("AllowOverrideForS3ObjectKey"),
         ],
         variables: Fixed(&["BucketName", "ETag", "ObjectKey", "VersionId"]),
-        built: true,
         ..AWS
     },
     ActionType {
@@ -258,7 +256,6 @@ pub(super) static TYPES: &[ActionType] = &[
         provider: "Manual",
         configuration: &[optional("NotificationArn"), optional("CustomData"), optional("ExternalEntityLink")],
         default_timeout_minutes: 7 * DAY,
-        built: true,
         ..AWS
     },
     ActionType {
@@ -275,7 +272,6 @@ pub(super) static TYPES: &[ActionType] = &[
         ],
         needs: &[Need { key: "Extract", value: "false", needed: Needed::Key("ObjectKey") }],
         default_timeout_minutes: 90,
-        built: true,
         ..AWS
     },
     ActionType {
@@ -514,7 +510,6 @@ pub(super) static TYPES: &[ActionType] = &[
         variables: Open,
         default_timeout_minutes: DAY,
         silence_timeout_minutes: Some(20),
-        built: true,
         ..AWS
     },
     ActionType {
@@ -534,7 +529,6 @@ pub(super) static TYPES: &[ActionType] = &[
         ],
         variables: Fixed(&["ExecutionArn", "StateMachineArn"]),
         default_timeout_minutes: 7 * DAY,
-        built: true,
         ..AWS
     },
     ActionType {

@@ -513,7 +513,7 @@ fn a_provider_that_is_not_built_is_accepted() {
     let build = json!({"name": "Build", "actionTypeId": id("Build", "AWS", "CodeBuild", "1"),
         "configuration": {"ProjectName": "p"}, "inputArtifacts": [{"name": "App"}], "outputArtifacts": [{"name": "Out"}]});
     let pipeline = accepted(&[("/stages/1/actions/-", build)]);
-    assert!(!pipeline.stages()[1].actions[1].action_type().unwrap().built);
+    assert_eq!(pipeline.stages()[1].actions[1].action_type().unwrap().provider, "CodeBuild");
 }
 
 #[test]

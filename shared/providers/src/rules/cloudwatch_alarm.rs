@@ -1,26 +1,66 @@
-//! Rule/CloudWatchAlarm: holds when an alarm is in one of the wanted states, and waits for that as long as `WaitTime`
-//! says. Source: CodePipeline user guide, 'CloudWatchAlarm' and 'How do stage conditions work?': where no states are
-//! named, `OK` and `INSUFFICIENT_DATA` are wanted, and `ALARM` after a failure.
+//! Rule/CloudWatchAlarm: holds when an alarm is in one of the wanted states. Source: CodePipeline user guide,
+//! 'CloudWatchAlarm', 'How do stage conditions work?' and 'Stage conditions'.
+//!
+//! Where no states are named, `OK` and `INSUFFICIENT_DATA` are wanted, and `ALARM` after a failure. `WaitTime` means
+//! another thing after a success than elsewhere:
+//!
+//! | condition | the alarm is in a wanted state | it is not |
+//! |---|---|---|
+//! | `beforeEntry`, `onFailure` | holds at once | waited for, as long as `WaitTime` |
+//! | `onSuccess` | watched until the end of `WaitTime`, and holds then | fails at once |
+//!
+//! The alarm is looked at with each poll. One that goes off and comes back between two polls is not seen.
 //!
 //! The role needs `cloudwatch:DescribeAlarms`.
 
 use async_trait::async_trait;
 use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::operation::describe_alarms::DescribeAlarmsError;
 use aws_sdk_cloudwatch::types::{AlarmType, StateValue};
 use driver::{Outcome, Task};
 use engine::{ActionError, External, Progress, Success};
+use pipeline::ConditionKind;
+use serde::Deserialize;
 
-use super::after_failure;
-use crate::configuration::{optional, requested, required};
+use crate::configuration::{read, requested};
 use crate::console;
 use crate::context::ActionContext;
-use crate::error::{JOB_FAILED, ProviderError};
-use crate::provider::Provider;
+use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
+use crate::provider::{Descriptor, Implements, Provider, ProviderInfo, attempt_id};
 
-/// The states of an alarm.
-const STATES: [&str; 3] = ["ALARM", "INSUFFICIENT_DATA", "OK"];
+pub(crate) const PROVIDER: Descriptor = Descriptor {
+    info: ProviderInfo::of(&[Implements::aws("Rule", "CloudWatchAlarm")]),
+    provider: &CloudWatchAlarm,
+    token: attempt_id,
+};
 
-pub(crate) struct CloudWatchAlarm;
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Configuration<'a> {
+    alarm_name: &'a str,
+    alarm_states: Option<AlarmStates>,
+    /// In minutes.
+    #[serde(default)]
+    wait_time: u32,
+}
+
+/// States of an alarm, from a list with commas.
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(try_from = "&str")]
+struct AlarmStates(Vec<&'static str>);
+
+impl TryFrom<&str> for AlarmStates {
+    type Error = String;
+
+    fn try_from(list: &str) -> Result<Self, String> {
+        let all = ["ALARM", "INSUFFICIENT_DATA", "OK"];
+        let known = |state: &str| all.into_iter().find(|known| *known == state.trim());
+        let states: Option<Vec<_>> = list.split(',').map(known).collect();
+        states.map(Self).ok_or_else(|| format!("it is a list of {}, with commas between them", all.join(", ")))
+    }
+}
+
+struct CloudWatchAlarm;
 
 #[async_trait]
 impl Provider for CloudWatchAlarm {
@@ -35,51 +75,65 @@ impl Provider for CloudWatchAlarm {
 
 async fn look(context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
     let task = context.task;
-    let name = required(task, "AlarmName")?;
-    let wanted = wanted(optional(task, "AlarmStates"), after_failure(task))?;
-    let until = requested(task).unwrap_or(context.now).plus_minutes(minutes(optional(task, "WaitTime"))?);
+    let configuration: Configuration<'_> = read(task)?;
+    let condition = ConditionKind::at(task.id.action).map(|(kind, _)| kind);
+    let wanted = configuration.alarm_states.map_or_else(|| default_states(condition), |states| states.0);
+    let until = requested(task).unwrap_or(context.now).plus_minutes(configuration.wait_time);
     let client = Client::new(context.session().await?.config());
-    let (state, arn) = state(&client, name, &task.region).await?;
-    Ok(decide(task, name, &state, arn, &wanted, context.now < until))
+    let (state, arn) = state(&client, configuration.alarm_name, &task.region).await?;
+    let alarm = Alarm { name: configuration.alarm_name, state: &state, arn };
+    let time_left = context.now < until;
+    Ok(match (wanted.contains(&state.as_str()), condition == Some(ConditionKind::OnSuccess)) {
+        (true, true) if time_left => alarm.watched(task, "is watched until the end of WaitTime"),
+        (true, _) => alarm.held(task),
+        (false, false) if time_left => alarm.watched(task, &format!("waits for {}", wanted.join(" or "))),
+        (false, _) => alarm.failed(task, &wanted),
+    })
 }
 
-/// What comes of an alarm's state.
-fn decide(task: &Task, name: &str, state: &str, arn: String, wanted: &[&str], may_wait: bool) -> Outcome {
-    let external = External { id: arn, url: Some(console::cloudwatch_alarm(&task.region, name)) };
-    let report = |summary: String| Progress { external: Some(external.clone()), summary: Some(summary), percent: None };
-    let wanted_states = wanted.join(" or ");
-    if wanted.contains(&state) {
-        let report = report(format!("The alarm {name} is in state {state}"));
-        Outcome::Succeeded(Success { report, ..Success::default() })
-    } else if may_wait {
-        let report = report(format!("The alarm {name} is in state {state}; waits for {wanted_states}"));
-        Outcome::Running { report, poll: true }
-    } else {
-        let message = format!("the alarm {name} is in state {state}, and the rule holds in {wanted_states}");
-        let error = ActionError { code: JOB_FAILED.to_owned(), message };
-        Outcome::Failed { error, report: Progress { external: Some(external), ..Progress::default() } }
+/// The states in which a rule holds that names none.
+fn default_states(condition: Option<ConditionKind>) -> Vec<&'static str> {
+    match condition {
+        Some(ConditionKind::OnFailure) => vec!["ALARM"],
+        _ => vec!["OK", "INSUFFICIENT_DATA"],
     }
 }
 
-/// The states in which the rule holds, from a list with commas.
-fn wanted(states: Option<&str>, after_failure: bool) -> Result<Vec<&'static str>, ProviderError> {
-    let Some(states) = states else {
-        return Ok(if after_failure { vec!["ALARM"] } else { vec!["OK", "INSUFFICIENT_DATA"] });
-    };
-    let known = |state: &str| {
-        STATES.into_iter().find(|known| *known == state.trim()).ok_or_else(|| {
-            ProviderError::configuration(format!("AlarmStates is {states:?}, and can have {} in it", STATES.join(", ")))
-        })
-    };
-    states.split(',').map(known).collect()
+/// An alarm as it was found.
+struct Alarm<'a> {
+    name: &'a str,
+    state: &'a str,
+    arn: String,
 }
 
-/// Minutes to wait; none: none.
-fn minutes(text: Option<&str>) -> Result<u32, ProviderError> {
-    let Some(text) = text else { return Ok(0) };
-    let minutes = text.trim().parse().ok();
-    minutes
-        .ok_or_else(|| ProviderError::configuration(format!("WaitTime is {text:?}, and must be a number of minutes")))
+impl Alarm<'_> {
+    fn report(&self, task: &Task, summary: Option<String>) -> Progress {
+        let url = Some(console::cloudwatch_alarm(&task.region, self.name));
+        Progress { external: Some(External { id: self.arn.clone(), url }), summary, percent: None }
+    }
+
+    fn held(&self, task: &Task) -> Outcome {
+        let report = self.report(task, Some(format!("The alarm {} is in state {}", self.name, self.state)));
+        Outcome::Succeeded(Success { report, ..Success::default() })
+    }
+
+    fn watched(&self, task: &Task, why: &str) -> Outcome {
+        let summary = format!("The alarm {} is in state {}; {why}", self.name, self.state);
+        Outcome::Running { report: self.report(task, Some(summary)), poll: true, event_source: None }
+    }
+
+    fn failed(&self, task: &Task, wanted: &[&str]) -> Outcome {
+        let wanted = wanted.join(" or ");
+        let message = format!("the alarm {} is in state {}, and the rule holds in {wanted}", self.name, self.state);
+        let error = ActionError { code: JOB_FAILED.to_owned(), message };
+        Outcome::Failed { error, report: self.report(task, None) }
+    }
+}
+
+impl ClassifyError for DescribeAlarmsError {
+    fn class(&self) -> Option<ErrorClass> {
+        None
+    }
 }
 
 /// The state of an alarm of either kind, and its ARN.
@@ -107,22 +161,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wanted_states_depend_on_the_condition_where_none_are_named() {
-        assert_eq!(wanted(None, false).unwrap(), ["OK", "INSUFFICIENT_DATA"]);
-        assert_eq!(wanted(None, true).unwrap(), ["ALARM"]);
-        assert_eq!(wanted(Some("ALARM"), false).unwrap(), ["ALARM"]);
-        assert_eq!(wanted(Some("OK, INSUFFICIENT_DATA"), true).unwrap(), ["OK", "INSUFFICIENT_DATA"]);
+    fn states_are_a_list() {
+        let states = |list: &str| AlarmStates::try_from(list).map(|states| states.0);
+        assert_eq!(states("ALARM").unwrap(), ["ALARM"]);
+        assert_eq!(states("OK, INSUFFICIENT_DATA").unwrap(), ["OK", "INSUFFICIENT_DATA"]);
         for wrong in ["ok", "OK,", "OK ALARM", "WAIT"] {
-            assert!(matches!(wanted(Some(wrong), false), Err(ProviderError::Failed { .. })), "{wrong}");
+            assert!(states(wrong).unwrap_err().contains("ALARM, INSUFFICIENT_DATA, OK"), "{wrong}");
         }
     }
 
     #[test]
-    fn waiting_is_in_minutes() {
-        assert_eq!(minutes(None).unwrap(), 0);
-        assert_eq!(minutes(Some("20")).unwrap(), 20);
-        for wrong in ["-1", "1.5", "soon", "99999999999"] {
-            assert!(minutes(Some(wrong)).is_err(), "{wrong}");
+    fn the_wanted_states_depend_on_the_condition_where_none_are_named() {
+        for kind in [None, Some(ConditionKind::BeforeEntry), Some(ConditionKind::OnSuccess)] {
+            assert_eq!(default_states(kind), ["OK", "INSUFFICIENT_DATA"]);
         }
+        assert_eq!(default_states(Some(ConditionKind::OnFailure)), ["ALARM"]);
     }
 }

@@ -7,17 +7,48 @@ use async_trait::async_trait;
 use driver::{Outcome, Task};
 use engine::{Progress, Success, Timestamp};
 use jiff::ZonedDateTime;
-use pipeline::schedule::{Cron, time_zone};
+use jiff::tz::TimeZone;
+use pipeline::schedule::{self, Cron};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
-use crate::configuration::{optional, requested, required};
+use crate::configuration::{read, requested};
 use crate::context::ActionContext;
 use crate::error::{JOB_FAILED, ProviderError};
-use crate::provider::Provider;
+use crate::provider::{Descriptor, Implements, Provider, ProviderInfo, attempt_id};
 
 /// How long an opening counts, in milliseconds: longer than the time between two polls.
 const LATE: i64 = 3 * 60_000;
 
-pub(crate) struct DeploymentWindow;
+pub(crate) const PROVIDER: Descriptor = Descriptor {
+    info: ProviderInfo::of(&[Implements::aws("Rule", "DeploymentWindow")]),
+    provider: &DeploymentWindow,
+    token: attempt_id,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Configuration<'a> {
+    #[serde(deserialize_with = "cron", borrow)]
+    cron: (&'a str, Cron),
+    #[serde(default = "utc", deserialize_with = "time_zone")]
+    time_zone: TimeZone,
+}
+
+fn cron<'de, D: Deserializer<'de>>(value: D) -> Result<(&'de str, Cron), D::Error> {
+    let text = <&str>::deserialize(value)?;
+    Cron::parse(text).map(|cron| (text, cron)).map_err(D::Error::custom)
+}
+
+fn utc() -> TimeZone {
+    TimeZone::UTC
+}
+
+fn time_zone<'de, D: Deserializer<'de>>(value: D) -> Result<TimeZone, D::Error> {
+    schedule::time_zone(<&str>::deserialize(value)?).ok_or_else(|| D::Error::custom("there is no such time zone"))
+}
+
+struct DeploymentWindow;
 
 #[async_trait]
 impl Provider for DeploymentWindow {
@@ -31,11 +62,7 @@ impl Provider for DeploymentWindow {
 }
 
 fn look(task: &Task, now: Timestamp) -> Result<Outcome, ProviderError> {
-    let text = required(task, "Cron")?;
-    let cron = Cron::parse(text).map_err(|why| ProviderError::configuration(format!("Cron is {text:?}: {why}")))?;
-    let name = optional(task, "TimeZone").unwrap_or("UTC");
-    let zone =
-        time_zone(name).ok_or_else(|| ProviderError::configuration(format!("TimeZone {name:?} is no time zone")))?;
+    let Configuration { cron: (text, cron), time_zone: zone } = read(task)?;
     let from = requested(task).unwrap_or(now).max(now.plus(-LATE)).min(now);
     let from = jiff::Timestamp::from_millisecond(from.0)
         .map_err(|error| ProviderError::failed(JOB_FAILED, error.to_string()))?
@@ -51,6 +78,7 @@ fn look(task: &Task, now: Timestamp) -> Result<Outcome, ProviderError> {
         Some(opening) => Ok(Outcome::Running {
             report: report(format!("Waits for the deployment window, which opens at {}", shown(&opening))),
             poll: true,
+            event_source: None,
         }),
     }
 }

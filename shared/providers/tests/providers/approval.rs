@@ -36,7 +36,7 @@ fn refuse(aws: &Aws, status: u16, code: &str) {
 
 /// Waiting for a person.
 fn waits() -> Outcome {
-    Outcome::Running { report: Progress::default(), poll: false }
+    Outcome::Running { report: Progress::default(), poll: false, event_source: None }
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ async fn the_function_gets_its_job_and_nobody_polls() {
     aws.on("Invoke", 202, "");
     let task = invoke();
     let outcome = registry(&aws).start(&task).await.unwrap();
-    let Outcome::Running { report, poll: false } = outcome else { panic!("{outcome:?}") };
+    let Outcome::Running { report, poll: false, .. } = outcome else { panic!("{outcome:?}") };
     assert!(report.external.unwrap().url.unwrap().ends_with("#logStream:group=/aws/lambda/check"));
     let call = &aws.calls("Invoke")[0];
     assert_eq!(call.path, "2015-03-31/functions/check/invocations");

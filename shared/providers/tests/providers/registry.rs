@@ -1,4 +1,8 @@
+use std::collections::BTreeSet;
+
 use driver::ActionExecutor;
+use pipeline::catalogue::{self, rules};
+use providers::DeployTarget;
 use testkit::Aws;
 
 use crate::{failed, input, registry, task};
@@ -53,4 +57,37 @@ async fn an_input_from_another_region_is_copied_first_under_the_pipelines_role()
     assert_eq!((copies[1].role.as_str(), copies[1].path.as_str()), ("deployer", "site/app.bin"));
     let heads = aws.calls("HeadObject");
     assert_eq!((heads[0].role.as_str(), heads[0].region.as_str()), ("pipeline", "us-west-2"));
+}
+
+#[test]
+fn providers_and_catalogue_fit_together() {
+    let types: Vec<_> = providers::all().iter().flat_map(|provider| provider.types).map(|it| it.id()).collect();
+    let ids: BTreeSet<_> = types.iter().map(|id| format!("{id:?}")).collect();
+    assert_eq!(ids.len(), types.len(), "no type has two providers");
+    assert_eq!(types.iter().filter(|id| rules::find(id).is_some()).count(), 4);
+    for id in types.iter().filter(|id| id.category != rules::CATEGORY) {
+        let known = catalogue::find(id).unwrap_or_else(|| panic!("{id:?} is not in the catalogue"));
+        assert!(!known.other_keys, "the keys of {id:?}, which is run, are known");
+    }
+}
+
+#[test]
+fn a_provider_names_what_its_types_have() {
+    for provider in providers::all() {
+        let categories: BTreeSet<_> = provider.types.iter().map(|it| it.category).collect();
+        assert_eq!(provider.source.is_some(), categories.contains("Source"), "{categories:?}");
+        assert_eq!(provider.deploy_target.is_some(), categories.contains("Deploy"), "{categories:?}");
+        if let Some(DeployTarget { key, .. }) = provider.deploy_target {
+            assert!(
+                provider.types.iter().all(|it| catalogue::find(&it.id()).unwrap().property(key).is_some()),
+                "{key}"
+            );
+        }
+        if let Some(page) = provider.entity {
+            assert!(page.path.contains("{}") && page.path.contains("{region}"), "{page:?}");
+            for it in provider.types.iter().filter(|it| it.category != rules::CATEGORY) {
+                assert!(catalogue::find(&it.id()).unwrap().property(page.key).is_some(), "{it:?} has no {}", page.key);
+            }
+        }
+    }
 }

@@ -1,5 +1,9 @@
+use aws_lambda_events::eventbridge::EventBridgeEvent;
 use driver::Task;
 use engine::{RevisionOverride, Timestamp};
+use providers::{Source, SourceChange};
+use serde::Deserialize;
+use serde_json::{Value, json};
 use testkit::Aws;
 
 use crate::{artifact, failed, put_off, registry, succeeded, task};
@@ -89,7 +93,11 @@ async fn what_is_missing_or_forbidden_is_named_and_what_passes_is_put_off() {
     let aws = Aws::default();
     let error = failed(&registry(&aws), &source()).await;
     assert_eq!(error.code, "ConfigurationError");
-    assert!(error.message.contains("HeadObject of s3://src/app v1.zip (eu-west-1)"), "{}", error.message);
+    assert!(
+        error.message.contains("s3://src/app v1.zip (eu-west-1)") && error.message.contains("NoSuchKey"),
+        "{}",
+        error.message
+    );
     aws.on("HeadObject", 403, "");
     assert_eq!(failed(&registry(&aws), &source()).await.code, "PermissionError");
     for status in [429, 500, 503] {
@@ -123,4 +131,51 @@ async fn an_action_with_its_own_role_uses_it() {
     assert!(roles[0].text().contains("ExternalId=arn%3Aaws%3Acodepipeline%3Aeu-west-1%3A111122223333%3Ashop"));
     assert_eq!((roles[0].role.as_str(), roles[1].role.as_str()), ("FUNCTION", "pipeline"));
     assert!(aws.calls("CopyObject").iter().chain(&aws.calls("HeadObject")).all(|call| call.role == "reader"));
+}
+
+fn changed(object: Value) -> SourceChange {
+    let detail = json!({"bucket": {"name": "b"}, "object": object});
+    let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": detail});
+    let event = EventBridgeEvent::deserialize(event).unwrap();
+    (provider().change)(&event).unwrap()
+}
+
+fn provider() -> Source {
+    providers::find(&task("Source", "S3", &[]).action).unwrap().source.unwrap()
+}
+
+#[test]
+fn a_new_version_of_an_object_starts_who_watches_it() {
+    let change = SourceChange {
+        watched: "s3/b/a/b c.zip".into(),
+        revision: Some(("S3_OBJECT_VERSION_ID", "v1".into())),
+        token: "s3#v1".into(),
+        detail: "arn:aws:s3:::b/a/b c.zip".into(),
+    };
+    let object = json!({"key": "a/b c.zip", "size": 3, "version-id": "v1", "sequencer": "0"});
+    assert_eq!(changed(object), change);
+    assert_eq!(changed(json!({"key": "a/b c.zip", "versionId": "v1"})), change, "an emulator's spelling");
+    let action = task("Source", "S3", &[("S3Bucket", "b"), ("S3ObjectKey", "a/b c.zip")]).action;
+    assert_eq!((provider().watched)(&action, "eu-west-1").as_deref(), Some("s3/b/a/b c.zip"));
+}
+
+#[test]
+fn without_versions_the_sequencer_tells_changes_apart() {
+    let change = changed(json!({"key": "k", "sequencer": "17"}));
+    assert_eq!((change.revision, change.token.as_str()), (None, "s3#17"));
+    assert_eq!(changed(json!({"key": "k", "version-id": "null"})).revision, None);
+}
+
+#[test]
+fn an_s3_source_takes_versions_and_where_it_is_allowed_other_keys() {
+    let takes = |allow: &str, kind: &str| {
+        let configuration = task("Source", "S3", &[("AllowOverrideForS3ObjectKey", allow)]).configuration;
+        (provider().takes_revision)(&configuration, kind)
+    };
+    for allow in ["true", "false", ""] {
+        assert_eq!(takes(allow, "S3_OBJECT_VERSION_ID"), Ok(()));
+        assert_eq!(takes(allow, "S3_OBJECT_KEY").is_ok(), allow == "true");
+        assert!(takes(allow, "COMMIT_ID").is_err());
+    }
+    assert!(takes("false", "S3_OBJECT_KEY").unwrap_err().contains("AllowOverrideForS3ObjectKey"));
 }

@@ -38,7 +38,7 @@ fn started(mut task: Task) -> Task {
 
 async fn running(aws: &Aws, task: &Task) -> External {
     match registry(aws).start(task).await.unwrap() {
-        Outcome::Running { report, poll: true } => report.external.unwrap(),
+        Outcome::Running { report, poll: true, .. } => report.external.unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -169,6 +169,8 @@ async fn refusals_are_told_and_throttling_is_put_off() {
     for (code, status) in [("ThrottlingException", 400), ("ExecutionLimitExceeded", 400), ("InternalFailure", 500)] {
         aws.fail("StartExecution", status, code, "Later.");
         assert!(put_off(&registry(&aws), &task).await.contains(code));
+    }
+    for (code, status) in [("ThrottlingException", 400), ("KmsThrottlingException", 400), ("InternalFailure", 500)] {
         aws.fail("DescribeExecution", status, code, "Later.");
         assert!(registry(&aws).poll(&started(task.clone())).await.is_err());
     }

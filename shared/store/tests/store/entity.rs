@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use pipeline::WebhookName;
 use store::{Entity, Key};
 
-use crate::samples::{action, action_type, all, id, incarnation, job, name};
+use crate::samples::{action, action_type, all, external_id, id, incarnation, job, name};
 
 #[test]
 fn every_kind_survives_json() {
@@ -15,7 +15,7 @@ fn every_kind_survives_json() {
         assert_eq!(Entity::from_json(entity.kind(), &body).unwrap(), entity);
         kinds.insert(entity.kind());
     }
-    assert_eq!(kinds.len(), 13, "one of every kind: {kinds:?}");
+    assert_eq!(kinds.len(), 14, "one of every kind: {kinds:?}");
 }
 
 #[test]
@@ -51,6 +51,11 @@ fn different_keys_have_different_places() {
     }
     for provider in ["a", "a-1", "A"] {
         keys.push(Key::ActionType(action_type(provider).definition.id));
+    }
+    for (source, region, external) in
+        [("aws.a", "b-1", "x"), ("aws.a", "b-1", "y"), ("aws.a", "b-2", "x"), ("aws.b", "b-1", "x")]
+    {
+        keys.push(Entity::ExternalId(external_id(source, region, external)).key());
     }
     for n in [1, 2] {
         keys.push(Key::Execution(id(n)));

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use engine::{
     ActionError, ActionRun, ActionStatus, ApprovalToken, Artifact, CancelCause, ConditionRun, ConditionStatus,
-    Execution, ExecutionId, ExecutionStatus, External, Head, Incarnation, Job, JobNonce, JobRun, LastSuccess,
-    OutboxTask, Outputs, Position, Queue, Retries, RetryTrigger, Revision, RevisionOverride, RollbackTarget,
-    SourceRevision, StageLock, StageLocks, StageRun, StageStatus, Stop, StoredOutputs, Timestamp, Transition, Trigger,
-    Waiting, WorkerId,
+    Execution, ExecutionId, ExecutionStatus, External, ExternalId, Head, Incarnation, Job, JobNonce, JobRun,
+    LastSuccess, OutboxTask, Outputs, Position, Queue, Retries, RetryTrigger, Revision, RevisionOverride,
+    RollbackTarget, SourceRevision, StageLock, StageLocks, StageRun, StageStatus, Stop, StoredOutputs, Timestamp,
+    Transition, Trigger, Waiting, WorkerId,
 };
 use pipeline::custom::{Counts, DefinedProperty, Definition, Executor, ExecutorKind, Urls};
 use pipeline::webhook::{Authentication, Filter, JsonPath, Secret, Webhook};
@@ -299,6 +299,11 @@ pub fn job(provider: &str, query: Option<&str>, queued: i64, n: u64) -> Job {
     }
 }
 
+pub fn external_id(source: &str, region: &str, id: &str) -> ExternalId {
+    let [source, region, external] = [source, region, id].map(str::to_owned);
+    ExternalId { source, region, id: external, action: self::id(1).action(0, 1, 1), started: Timestamp(7_000) }
+}
+
 /// One of every kind.
 pub fn all() -> Vec<Entity> {
     vec![
@@ -328,5 +333,6 @@ pub fn all() -> Vec<Entity> {
         }),
         Entity::ActionType(action_type("Jenkins")),
         Entity::Job(job("Jenkins", Some("shop"), 7, 1)),
+        Entity::ExternalId(external_id("aws.codebuild", "eu-west-1", "b:7")),
     ]
 }

@@ -1,11 +1,11 @@
 //! What every twin must do. Each case gets an empty store of its own.
 
-use engine::{ExecutionId, StageStatus, Timestamp};
+use engine::{ExecutionId, ExternalId, StageStatus, Timestamp};
 use store::{Entity, Expect, Key, Listing, MOST_WRITES, Page, Store, StoreError, Versioned, Write};
 
 use crate::samples::{
-    action_type, all, declaration, execution, head, id, incarnation, job, locks, name, outputs, source, stage, token,
-    webhook,
+    action_type, all, declaration, execution, external_id, head, id, incarnation, job, locks, name, outputs, source,
+    stage, token, webhook,
 };
 
 pub async fn run<S: Store>(fresh: impl AsyncFn() -> S) {
@@ -22,7 +22,7 @@ pub async fn run<S: Store>(fresh: impl AsyncFn() -> S) {
         pipelines_are_listed_by_name executions_newest_first stages_only_of_their_execution sources_of_what_is_watched
         webhooks_are_listed_by_name types_of_an_owner jobs_of_a_queue_oldest_first
         a_long_listing_has_pages_of_any_size cursors_of_others_are_refused
-        due_in_order due_ends_with_the_work locks_with_and_without_outbox tombstones_stay tokens_are_remembered
+        due_in_order due_ends_with_the_work locks_with_and_without_outbox tombstones_stay tokens_are_remembered the_last_start_under_an_external_id_counts
     }
 }
 
@@ -499,4 +499,16 @@ async fn tokens_are_remembered(store: &impl Store) {
     let key = Key::Token(name("a"), incarnation(1), "once".into());
     let Some(Versioned { entity: Entity::Token(found), .. }) = get(store, key).await else { panic!("no token") };
     assert_eq!(found.execution, id(1));
+}
+
+async fn the_last_start_under_an_external_id_counts(store: &impl Store) {
+    let first = external_id("aws.codebuild", "eu-west-1", "b:7");
+    let later = ExternalId { action: id(2).action(0, 1, 1), ..first.clone() };
+    for started in [&first, &later] {
+        store.commit(vec![put(Entity::ExternalId(started.clone()), Expect::Any)]).await.unwrap();
+    }
+    let key = Entity::ExternalId(first).key();
+    assert_eq!(get(store, key).await.map(|found| found.entity), Some(Entity::ExternalId(later)));
+    let elsewhere = Entity::ExternalId(external_id("aws.codebuild", "us-west-2", "b:7")).key();
+    assert_eq!(get(store, elsewhere).await, None);
 }
