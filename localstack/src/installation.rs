@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::deploy::{Deployment, Outcome, describe, is_good, outputs};
+use crate::options::Options;
 use crate::paths::Paths;
 use crate::sdk::{self, ACCOUNT, HOME, REGIONS};
-use crate::stack::Options;
 use crate::{environment, package};
 
 /// Name of home.yaml's stack, and what the functions' names begin with.

@@ -29,6 +29,7 @@ mod hash;
 pub mod http;
 mod installation;
 mod instance;
+mod options;
 mod package;
 mod paths;
 mod processes;
@@ -39,8 +40,9 @@ mod trouble;
 
 pub use emulator::{Emulator, install_dynamodb_local, install_ministack};
 pub use installation::ARCHITECTURE;
+pub use options::{Lifetime, Options};
 pub use package::FUNCTIONS;
 pub use sdk::{ACCOUNT, AWAY, HOME, REGIONS};
 pub use shell::report;
-pub use stack::{Lifetime, Options, Stack, down};
+pub use stack::{Stack, down};
 pub use trouble::trouble;

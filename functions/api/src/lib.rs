@@ -22,6 +22,7 @@ mod links;
 mod page;
 mod pipelines;
 mod revisions;
+mod router;
 mod rule_types;
 mod state;
 mod tags;
@@ -32,4 +33,5 @@ mod third_party;
 mod transitions;
 mod webhooks;
 
-pub use app::{App, handle};
+pub use app::App;
+pub use router::handle;

@@ -110,3 +110,11 @@ impl DriveError {
         Self::JobNotFound(id.to_string())
     }
 }
+
+/// The same error, but whatever is unknown about a job is its action.
+pub(crate) fn no_job(error: DriveError, id: ActionId) -> DriveError {
+    match error {
+        DriveError::ExecutionNotFound(_) | DriveError::Refused(Refusal::UnknownAction(_)) => DriveError::no_action(id),
+        error => error,
+    }
+}

@@ -5,9 +5,8 @@ use pipeline::{Action, TypeId};
 use store::{Entity, Expect, Key, Listing, Write};
 
 use crate::commit::{Driver, Loaded, Place};
-use crate::error::DriveError;
+use crate::error::{DriveError, no_job};
 use crate::ports::Task;
-use crate::view::no_job;
 
 /// Most jobs that one poll gives out: each is a commit, and credentials.
 pub const MOST_JOBS: usize = 10;

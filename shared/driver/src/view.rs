@@ -10,7 +10,7 @@ use pipeline::{Action, ExecutionMode, PipelineName, StageName};
 use store::{Entity, Key, Listing, Page};
 
 use crate::commit::{Driver, Place};
-use crate::error::DriveError;
+use crate::error::{DriveError, no_job};
 use crate::jobs::JobCaller;
 use crate::pipelines::PipelineRecord;
 use crate::resolve::planned_outputs;
@@ -324,11 +324,4 @@ impl Driver {
 
 fn stage_key(entry: &Entry) -> Key {
     Key::Stage(entry.execution, entry.stage, entry.attempt)
-}
-
-pub(crate) fn no_job(error: DriveError, id: ActionId) -> DriveError {
-    match error {
-        DriveError::ExecutionNotFound(_) | DriveError::Refused(Refusal::UnknownAction(_)) => DriveError::no_action(id),
-        error => error,
-    }
 }

@@ -35,7 +35,8 @@ use store::MemoryStore;
 use testkit::{Outbox, TestClock, TestExecutor};
 use wire::Operation;
 
-use crate::app::{App, handle};
+use crate::app::App;
+use crate::router::handle;
 
 pub const ACCOUNT: &str = "111122223333";
 pub const CALLER: &str = "arn:aws:iam::111122223333:user/ada";

@@ -1,0 +1,34 @@
+//! What whoever brings a stack up may choose.
+
+use std::collections::BTreeMap;
+
+use crate::shell::report;
+
+/// How long an emulator lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Until [`crate::down`].
+    #[default]
+    Detached,
+    /// As long as the [`crate::Stack`] that started it, or its process if that ends sooner, however it ends.
+    UntilExit,
+}
+
+/// How a stack is to be.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which instance: emulators of different names know nothing of each other. None is the user's own, on the usual port.
+    pub name: Option<String>,
+    /// How long the emulator lives, if it has to be started.
+    pub lifetime: Lifetime,
+    /// Parameters of `infra/home.yaml`, over those that this crate sets.
+    pub parameters: BTreeMap<String, String>,
+    /// Is told what is going on, a line at a time.
+    pub say: fn(&str),
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { name: None, lifetime: Lifetime::Detached, parameters: BTreeMap::new(), say: report }
+    }
+}
