@@ -37,7 +37,7 @@ pub async fn list(app: &App, input: ListActionExecutionsInput) -> Result<ListAct
 pub fn status(status: &ActionStatus) -> Option<ActionExecutionStatus> {
     match status {
         ActionStatus::Pending => None,
-        ActionStatus::Requested | ActionStatus::Claimed { .. } | ActionStatus::Running => {
+        ActionStatus::Requested | ActionStatus::Claimed { .. } | ActionStatus::Running | ActionStatus::CarriedOver => {
             Some(ActionExecutionStatus::InProgress)
         }
         ActionStatus::Succeeded => Some(ActionExecutionStatus::Succeeded),

@@ -61,7 +61,7 @@ fn status(status: ConditionStatus) -> ConditionExecutionStatus {
 fn rule_status(status: &ActionStatus) -> Option<RuleExecutionStatus> {
     match status {
         ActionStatus::Pending => None,
-        ActionStatus::Requested | ActionStatus::Claimed { .. } | ActionStatus::Running => {
+        ActionStatus::Requested | ActionStatus::Claimed { .. } | ActionStatus::Running | ActionStatus::CarriedOver => {
             Some(RuleExecutionStatus::InProgress)
         }
         ActionStatus::Succeeded => Some(RuleExecutionStatus::Succeeded),

@@ -136,8 +136,20 @@ impl<T> Pages<'_, T> {
         let refusal = self.app.refusal(self.operation);
         let view = self.app.driver.execution_view(execution).await.map_err(&refusal)?;
         let newest = |run: &StageRun| view.execution.attempts.get(run.stage) == Some(&run.attempt);
-        let runs = view.runs.iter().filter(|run| !self.latest || newest(run));
-        let mut places: Vec<(Place, &StageRun)> = runs.flat_map(|run| self.places(run)).collect();
+        let rules = self.operation == Operation::ListRuleExecutions;
+        // What an attempt took over is shown where it ran; rules also where only latest attempts are.
+        let executed: Vec<(&StageRun, u8)> = if rules && self.latest {
+            view.runs.iter().flat_map(|run| run.runs().map(move |(place, _)| (run, place))).collect()
+        } else {
+            view.executed()
+        };
+        let mut places: Vec<(Place, &StageRun)> = executed
+            .into_iter()
+            .filter(|(run, place)| ConditionKind::at(*place).is_some() == rules && (!self.latest || newest(run)))
+            .filter_map(|(run, place)| {
+                Some(((run.run(place)?.requested?.0, run.stage, run.id_at(place).attempt, place), run))
+            })
+            .collect();
         places.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
         for (place, run) in places {
             if from.is_some_and(|from| place >= from.place) {
@@ -152,17 +164,5 @@ impl<T> Pages<'_, T> {
             }
         }
         Ok(true)
-    }
-
-    /// The places of what is asked for in a stage attempt, as far as its turn has come. What an attempt took over is
-    /// shown where it ran; rules also where only latest attempts are.
-    fn places<'b>(&self, run: &'b StageRun) -> Vec<(Place, &'b StageRun)> {
-        let rules = self.operation == Operation::ListRuleExecutions;
-        run.runs()
-            .filter(|(place, ran)| {
-                ConditionKind::at(*place).is_some() == rules && (ran.attempt == 0 || rules && self.latest)
-            })
-            .filter_map(|(place, ran)| Some(((ran.requested?.0, run.stage, run.attempt, place), run)))
-            .collect()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::{
     ActionId, Command, Context, Decision, Effect, Execution, ExecutionId, Head, Incarnation, JobChange, OutboxTask,
-    Policy, Position, Refusal, StageLocks, State,
+    Policy, Position, Refusal, StageLocks, StageRun, State,
 };
 use pipeline::{Pipeline, PipelineName};
 use store::{Entity, Expect, Key, MOST_WRITES, Store, StoreError, Versioned, Write};
@@ -82,10 +82,12 @@ pub struct Applied {
 /// Which stage attempt a command is about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
-    /// The one of this action.
+    /// The one in which this action is: that of its id, or a later one if the stage was retried while it ran.
     Action(ActionId),
     /// This one.
     Stage(ExecutionId, usize, u16),
+    /// The execution's latest at this stage; it was this one when last seen.
+    Latest(ExecutionId, usize, u16),
     /// The one in which the execution is, if any.
     Current(ExecutionId),
 }
@@ -94,15 +96,34 @@ impl Place {
     fn execution(self) -> ExecutionId {
         match self {
             Self::Action(action) => action.execution,
-            Self::Stage(execution, ..) | Self::Current(execution) => execution,
+            Self::Stage(execution, ..) | Self::Latest(execution, ..) | Self::Current(execution) => execution,
         }
     }
 
     fn stage_key(self) -> Option<Key> {
         match self {
             Self::Action(action) => Some(Key::Stage(action.execution, usize::from(action.stage), action.attempt)),
-            Self::Stage(execution, stage, attempt) => Some(Key::Stage(execution, stage, attempt)),
+            Self::Stage(execution, stage, attempt) | Self::Latest(execution, stage, attempt) => {
+                Some(Key::Stage(execution, stage, attempt))
+            }
             Self::Current(_) => None,
+        }
+    }
+
+    /// The stage attempt that is to be read in place of the one that was.
+    fn elsewhere(self, execution: &Execution, read: Option<&StageRun>) -> Option<Key> {
+        let latest = |index: usize| {
+            let attempt = execution.attempts.get(index).copied()?;
+            let is_read = read.is_some_and(|read| (read.stage, read.attempt) == (index, attempt));
+            (!is_read).then_some(Key::Stage(execution.id, index, attempt))
+        };
+        match (self, execution.position) {
+            (Self::Action(action), _) => {
+                let attempt = read?.carried_over_to(action)?;
+                Some(Key::Stage(action.execution, usize::from(action.stage), attempt))
+            }
+            (Self::Latest(_, index, _), _) | (Self::Current(_), Position::In(index)) => latest(index),
+            (Self::Current(_) | Self::Stage(..), _) => None,
         }
     }
 }
@@ -200,14 +221,12 @@ impl Driver {
             }
         }
         let execution: Execution = execution.ok_or_else(|| DriveError::no_execution(id))?;
-        if let (Place::Current(_), Position::In(index)) = (place, execution.position) {
-            let attempt = execution.attempts.get(index).copied().unwrap_or(0);
-            if let Some(found) = self.load_one(Key::Stage(id, index, attempt)).await? {
-                revisions.insert(found.entity.key(), found.revision);
-                if let Entity::Stage(it) = found.entity {
-                    stage = Some(it);
-                }
-            }
+        while let Some(key) = place.elsewhere(&execution, stage.as_ref()) {
+            let Some(Versioned { entity: Entity::Stage(it), revision }) = self.load_one(key.clone()).await? else {
+                return Err(DriveError::Missing(format!("{key:?}")));
+            };
+            revisions.insert(key, revision);
+            stage = Some(it);
         }
         let pipeline = self.pipeline_version(&execution.pipeline, execution.incarnation, execution.version).await?;
         let state = State { pipeline, locks: None, execution, stage };

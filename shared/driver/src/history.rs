@@ -1,9 +1,9 @@
 //! What ran in an execution, as `ListActionExecutions` shows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use engine::{ActionId, ActionRun, Artifact, Execution, StageRun};
+use engine::{ActionId, ActionRun, ActionStatus, Artifact, Execution, StageRun};
 use pipeline::{Action, Pipeline, PipelineName};
 use store::{Entity, Key, Versioned};
 
@@ -46,6 +46,20 @@ pub struct ActionExecutionView {
     pub view: ActionView,
 }
 
+impl ExecutionView {
+    /// All attempts at actions and rules, each once, by its stage attempt and its place there: where it ran, or, if the
+    /// stage was retried meanwhile, where it went on.
+    pub fn executed(&self) -> Vec<(&StageRun, u8)> {
+        let mut seen = HashSet::new();
+        let places = self.runs.iter().flat_map(|stage| stage.runs().map(move |(place, run)| (stage, place, run)));
+        places
+            .filter(|(_, _, run)| run.status != ActionStatus::CarriedOver)
+            .filter(|(stage, place, _)| seen.insert(stage.id_at(*place).first_turn()))
+            .map(|(stage, place, _)| (stage, place))
+            .collect()
+    }
+}
+
 impl Driver {
     /// One attempt at an action by its id, in this pipeline or in the one to which the id leads.
     ///
@@ -68,9 +82,8 @@ impl Driver {
         };
         let execution = self.execution(pipeline.unwrap_or(&found.pipeline), id.execution).await?;
         let view = self.execution_view(execution).await?;
-        let place = (usize::from(id.stage), id.attempt);
-        let run = view.runs.iter().find(|run| (run.stage, run.attempt) == place);
-        let run = run.ok_or_else(|| DriveError::no_action(id))?;
+        let is = |(run, place): &(&StageRun, u8)| run.id_at(*place).first_turn() == id.first_turn();
+        let (run, _) = view.executed().into_iter().find(is).ok_or_else(|| DriveError::no_action(id))?;
         match (run.run(id.action), self.action_view(&view, run, id.action).await?) {
             (Some(action), Some(found)) if action.requested.is_some() => {
                 Ok(ActionExecutionView { run: action.clone(), view: found })

@@ -32,8 +32,8 @@ struct InHand<'a> {
     until: Timestamp,
     /// What the last write left in the table.
     latest: Option<Loaded>,
-    /// The stage attempt of the actions that were taken up last. An older one that is still in hand has been ended by
-    /// others, or its stage would not be over.
+    /// The stage of the actions that were taken up last. One of an earlier stage that is still in hand has been ended by
+    /// others, or its stage would not be over; so has one of an earlier attempt, or it was carried over to the latest.
     place: Place,
     /// What is to be written down: how calls of providers ended.
     ended: VecDeque<Command>,
@@ -82,8 +82,8 @@ impl<'a> InHand<'a> {
     /// Takes up what a step gave this worker, and has everything else sent out meanwhile.
     fn take(&mut self, applied: Applied) {
         let driver = self.driver;
-        if let Some(first) = applied.claimed.first() {
-            self.place = Place::Action(*first);
+        if let Some(stage) = applied.loaded.state.stage.as_ref().filter(|_| !applied.claimed.is_empty()) {
+            self.place = Place::Latest(stage.execution, stage.stage, stage.attempt);
         }
         for action in applied.claimed {
             self.actions += 1;

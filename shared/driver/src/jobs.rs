@@ -144,7 +144,7 @@ impl Driver {
             // It is over: the worker that had it is told how it ended, any other that it was never its own.
             Err(DriveError::Refused(Refusal::WrongState { .. })) => {
                 let loaded = self.load(Place::Action(id)).await?;
-                let run = loaded.state.stage.as_ref().and_then(|stage| stage.run(id.action));
+                let run = loaded.state.stage.as_ref().and_then(|stage| stage.find(id));
                 let run = run.filter(|run| run.turn == id.turn && engine::offered_with(run, nonce));
                 match run.map(|run| &run.status) {
                     Some(ActionStatus::Succeeded) => Ok(JobState::Succeeded),
@@ -162,7 +162,7 @@ impl Driver {
     /// [`DriveError::JobNotFound`]; [`Refusal::StaleJob`] for one that is over; [`Refusal::WrongClientToken`].
     pub async fn job(&self, id: ActionId, caller: JobCaller<'_>) -> Result<(Task, Option<JobNonce>), DriveError> {
         let mut loaded = self.load_job(id, caller).await?;
-        let run = loaded.state.stage.as_ref().and_then(|stage| stage.run(id.action));
+        let run = loaded.state.stage.as_ref().and_then(|stage| stage.find(id));
         let run = run.filter(|run| run.status != ActionStatus::Pending).ok_or_else(|| DriveError::no_action(id))?;
         if run.turn != id.turn || !run.status.in_flight() {
             return Err(Refusal::StaleJob(id).into());

@@ -42,7 +42,7 @@ impl Driver {
         let Some((stage, action)) = stage.zip(pipeline.action(usize::from(id.stage), id.action)) else {
             return Err(DriveError::no_action(id));
         };
-        let run = loaded.state.stage.as_ref().and_then(|stage| stage.run(id.action));
+        let run = loaded.state.stage.as_ref().and_then(|stage| stage.find(id));
         let run = run.ok_or_else(|| DriveError::no_action(id))?;
         let mut stages = loaded.finished.clone();
         stages.extend(loaded.state.stage.iter().map(|stage| (stage.stage, stage.clone())));

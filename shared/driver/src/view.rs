@@ -268,9 +268,9 @@ impl Driver {
     pub async fn approval(&self, action: ActionId) -> Result<ApprovalView, DriveError> {
         let loaded = self.load(Place::Action(action)).await?;
         let stage = loaded.state.stage.as_ref().ok_or_else(|| DriveError::no_action(action))?;
-        let index = usize::from(action.action);
-        let run = stage.actions.get(index).ok_or_else(|| DriveError::no_action(action))?;
-        let declared = &loaded.state.pipeline.stages()[stage.stage].actions[index];
+        let run = stage.find(action).ok_or_else(|| DriveError::no_action(action))?;
+        let declared = loaded.state.pipeline.action(stage.stage, action.action);
+        let declared = declared.ok_or_else(|| DriveError::no_action(action))?;
         let configuration = self
             .resolved_configuration(&loaded.state.execution, &loaded.state.pipeline, declared)
             .await?

@@ -204,7 +204,7 @@ impl Driver {
 
     fn status<'a>(&self, loaded: &'a Loaded, action: ActionId) -> Option<&'a ActionStatus> {
         let stage = loaded.state.stage.as_ref()?;
-        stage.run(action.action).map(|run| &run.status)
+        stage.find(action).map(|run| &run.status)
     }
 }
 

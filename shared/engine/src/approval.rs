@@ -26,7 +26,7 @@ pub(crate) fn answer(
         return Err(Refusal::WrongToken { action: name, stage });
     }
     match run.status {
-        ActionStatus::Pending => {
+        ActionStatus::Pending | ActionStatus::CarriedOver => {
             return Err(Refusal::WrongToken { action: name, stage });
         }
         ActionStatus::Succeeded | ActionStatus::Failed | ActionStatus::Abandoned => {

@@ -91,7 +91,9 @@ pub(crate) fn changes(
 ) -> Vec<JobChange> {
     let same = before.filter(|before| before.attempt == after.attempt && before.stage == after.stage);
     let (mut added, mut removed) = (Vec::new(), Vec::new());
-    for (index, run) in after.actions.iter().enumerate() {
+    // The job of an action that goes on in the next attempt keeps its entry, which names the job by its id.
+    let stays = |run: &ActionRun| run.status != ActionStatus::CarriedOver;
+    for (index, run) in after.actions.iter().enumerate().filter(|(_, run)| stays(run)) {
         let old = same.and_then(|before| entry(before, index, before.actions.get(index)?, &queue));
         let new = entry(after, index, run, &queue);
         if old == new {

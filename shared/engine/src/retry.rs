@@ -30,7 +30,7 @@ pub(crate) fn by_hand(
         step.stage().filter(|run| run.name == *stage).ok_or_else(|| refused("the execution did not come to it"))?;
     let ended = match step.execution().status {
         ExecutionStatus::InProgress | ExecutionStatus::Stopping => {
-            return while_others_run(step, mode, refused);
+            return beside_running(step, mode, current, refused);
         }
         ExecutionStatus::Cancelling => return Err(refused(CHANGED)),
         ExecutionStatus::Failed => run.status == StageStatus::Failed,
@@ -43,40 +43,62 @@ pub(crate) fn by_hand(
     if mode == RetryMode::FailedActions && run.actions.iter().all(|action| action.status == ActionStatus::Succeeded) {
         return Err(refused("no action in it failed"));
     }
-    let index = run.stage;
-    let same =
-        step.pipeline.stages().get(index).is_some_and(|declared| current.stages().iter().any(|now| now == declared));
-    if !same || lifecycle::outdated(step)? {
-        return Err(refused(CHANGED));
-    }
+    unchanged(step, run.stage, current, refused)?;
     revive(step, stage)?;
     again(step, mode, RetryTrigger::Manual, None)
 }
 
-/// A person wants failed actions tried again while others of the stage still run: they go on, and the retry takes place
-/// when they have ended. (CodePipeline begins it at once.)
-fn while_others_run(
+/// A person has failed actions tried again while others of the stage run: those go on, in the new attempt from now on.
+fn beside_running(
     step: &mut Step<'_, '_>,
     mode: RetryMode,
+    current: &Pipeline,
     refused: impl Fn(&'static str) -> Refusal,
 ) -> Result<(), Refusal> {
-    let stopping = step.execution().stop.is_some();
-    let Some(run) = step.stage().filter(|run| run.status.is_open()) else {
-        return Err(refused("it has not failed"));
-    };
-    if !run.actions.iter().any(|action| action.status == ActionStatus::Failed) {
-        return Err(refused("it has not failed"));
+    let execution = step.execution();
+    let run = step.stage().ok_or_else(|| refused("it has not failed"))?;
+    let any = |is: fn(&ActionStatus) -> bool| run.actions.iter().any(|action| is(&action.status));
+    if !run.status.is_open() || !any(|status| *status == ActionStatus::Failed) {
+        let retried = run.retries.latest.is_some() || any(|status| *status == ActionStatus::CarriedOver);
+        return Err(refused(if retried { "it is being retried already" } else { "it has not failed" }));
     }
-    if stopping || run.retries.wanted {
-        return Err(refused(if stopping { "the execution is being stopped" } else { "it will be retried already" }));
+    if execution.stop.is_some() {
+        return Err(refused("the execution is being stopped"));
     }
     if mode == RetryMode::AllActions {
         return Err(Refusal::Busy(run.name.to_string()));
     }
-    if let Some(run) = step.stage_mut() {
-        run.retries.wanted = true;
+    // With nothing but rules in flight, the failure is being dealt with.
+    if !any(ActionStatus::in_flight) {
+        return Err(refused("its failure condition is still being evaluated"));
+    }
+    unchanged(step, run.stage, current, refused)?;
+    if step.locks()?.deleted {
+        return Err(Refusal::NotLatest { execution: execution.id, stage: run.name.to_string() });
+    }
+    again(step, mode, RetryTrigger::Manual, None)?;
+    if let Some(stage) = step.stage_mut() {
+        stage.status = StageStatus::Failed;
+        for run in stage.actions.iter_mut().filter(|run| run.status.in_flight()) {
+            run.status = ActionStatus::CarriedOver;
+            run.check = None;
+        }
     }
     Ok(())
+}
+
+/// Refuses a retry of a stage that the current version of the pipeline has in another form, or not at all, or whose
+/// execution the change has ended.
+fn unchanged(
+    step: &Step<'_, '_>,
+    stage: usize,
+    current: &Pipeline,
+    refused: impl Fn(&'static str) -> Refusal,
+) -> Result<(), Refusal> {
+    match step.pipeline.stages().get(stage) {
+        Some(declared) if current.stages().contains(declared) && !lifecycle::outdated(step)? => Ok(()),
+        _ => Err(refused(CHANGED)),
+    }
 }
 
 /// Gives the stage at hand back to its execution, which had ended in it.
@@ -127,7 +149,6 @@ pub(crate) fn again(
     stage.actions = taken_over(&before, mode);
     stage.retries = before.retries;
     stage.retries.latest = Some(trigger);
-    stage.retries.wanted = false;
     match trigger {
         RetryTrigger::Automatic => stage.retries.automatic += 1,
         RetryTrigger::Manual => stage.retries.manual = stage.retries.manual.saturating_add(1),
@@ -144,10 +165,12 @@ pub(crate) fn again(
     Ok(())
 }
 
-/// The actions of the next attempt: those that succeeded keep their results, where only failed ones are tried again.
+/// The actions of the next attempt. Where only failed ones are tried again, those that succeeded keep their results, and
+/// those that run go on.
 pub(crate) fn taken_over(before: &StageRun, mode: RetryMode) -> Vec<ActionRun> {
-    let action = |run: &ActionRun| match (mode, &run.status) {
-        (RetryMode::FailedActions, ActionStatus::Succeeded) => taken_run(run.clone(), before.attempt),
+    let stays = |run: &ActionRun| run.status == ActionStatus::Succeeded || run.status.in_flight();
+    let action = |run: &ActionRun| match mode {
+        RetryMode::FailedActions if stays(run) => taken_run(run.clone(), before.attempt),
         _ => ActionRun::pending(run.name.clone()),
     };
     before.actions.iter().map(action).collect()

@@ -107,26 +107,18 @@ fn after_actions(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) -> Resu
 }
 
 /// The stage failed and is tried again at once, by the same execution; not in a pipeline that has been updated or deleted.
-fn retry(
-    step: &mut Step<'_, '_>,
-    mode: RetryMode,
-    trigger: RetryTrigger,
-    next_worker: Option<WorkerId>,
-) -> Result<(), Refusal> {
+fn retry(step: &mut Step<'_, '_>, mode: RetryMode, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
     if lifecycle::has_no_future(step)? {
         return lifecycle::leave_failed(step, None);
     }
     if let Some(stage) = step.stage_mut() {
         stage.status = StageStatus::Failed;
     }
-    retry::again(step, mode, trigger, next_worker)
+    retry::again(step, mode, RetryTrigger::Automatic, next_worker)
 }
 
 /// An action failed. An execution that rolls back just fails: it must not lead to another of its kind.
 fn failed(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
-    if step.stage().is_some_and(|stage| stage.retries.wanted) {
-        return retry(step, RetryMode::FailedActions, RetryTrigger::Manual, next_worker);
-    }
     let pipeline = step.pipeline.clone();
     let failure = declared(&pipeline, step).and_then(|stage| stage.on_failure.as_ref());
     match failure.filter(|_| step.execution().rollback.is_none()) {
@@ -159,7 +151,7 @@ fn engage(step: &mut Step<'_, '_>, result: StageResult, next_worker: Option<Work
             // One attempt is allowed. Source: CodePipeline API, `RetryStageMetadata`.
             let first = step.stage().is_some_and(|stage| stage.retries.automatic == 0);
             match failure.map(|failure| failure.retry).filter(|_| first) {
-                Some(mode) => retry(step, mode, RetryTrigger::Automatic, next_worker),
+                Some(mode) => retry(step, mode, next_worker),
                 None => lifecycle::leave_failed(
                     step,
                     Some("The stage was not retried again: one automatic retry is allowed."),

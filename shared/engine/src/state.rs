@@ -485,9 +485,6 @@ pub struct Retries {
     pub manual: u16,
     /// Which was the last.
     pub latest: Option<RetryTrigger>,
-    /// Whether a person wants it tried again as soon as what runs in it has ended.
-    #[serde(default)]
-    pub wanted: bool,
 }
 
 /// What had a stage tried again. Source: CodePipeline API, `RetryTrigger`.
@@ -521,6 +518,8 @@ pub enum ActionStatus {
     Failed,
     /// It was given up before its end.
     Abandoned,
+    /// The stage was retried while it ran: it goes on, under the same id, in the next attempt at the stage.
+    CarriedOver,
 }
 
 impl ActionStatus {
@@ -537,7 +536,7 @@ pub struct ActionRun {
     pub name: ActionName,
     /// Where it stands.
     pub status: ActionStatus,
-    /// The attempt at the stage in which it ran, where a later one took its result over; 0: the attempt that it is in.
+    /// The attempt at the stage in which it was requested, where a later one took it over; 0: the attempt that it is in.
     #[serde(default, skip_serializing_if = "unset")]
     pub attempt: u16,
     /// When it was requested.
@@ -715,7 +714,18 @@ impl StageRun {
         }
     }
 
-    /// The same, to be changed.
+    /// The run with this id. One that this attempt took over has the id of the attempt in which it was requested.
+    pub fn find(&self, action: ActionId) -> Option<&ActionRun> {
+        self.run(action.action).filter(|_| self.id_at(action.action).first_turn() == action.first_turn())
+    }
+
+    /// The attempt in which an action of this one goes on, where the stage was retried while it ran.
+    pub fn carried_over_to(&self, action: ActionId) -> Option<u16> {
+        self.find(action).filter(|run| run.status == ActionStatus::CarriedOver)?;
+        self.attempt.checked_add(1)
+    }
+
+    /// What is at a place of the stage, to be changed.
     pub fn run_mut(&mut self, place: u8) -> Option<&mut ActionRun> {
         match ConditionKind::at(place) {
             Some((kind, rule)) => {

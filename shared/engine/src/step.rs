@@ -121,14 +121,10 @@ impl<'a, 'b> Step<'a, 'b> {
         self.pipeline.action(usize::from(action.stage), action.action)
     }
 
-    /// The run of an action, if the id is that of the stage attempt at hand.
+    /// The run of an action, if it is in the stage attempt at hand.
     pub fn run(&self, action: ActionId) -> Result<&ActionRun, Refusal> {
-        let unknown = Refusal::UnknownAction(action);
-        let stage = self.stage.as_ref().ok_or(unknown.clone())?;
-        let here = stage.execution == action.execution
-            && stage.stage == usize::from(action.stage)
-            && stage.attempt == action.attempt;
-        stage.run(action.action).filter(|_| here).ok_or(unknown)
+        let run = self.stage.as_ref().and_then(|stage| stage.find(action));
+        run.filter(|run| run.status != ActionStatus::CarriedOver).ok_or(Refusal::UnknownAction(action))
     }
 
     /// The same, to be changed.
@@ -153,6 +149,7 @@ impl<'a, 'b> Step<'a, 'b> {
             ActionStatus::Succeeded => "succeeded",
             ActionStatus::Failed => "failed",
             ActionStatus::Abandoned => "abandoned",
+            ActionStatus::CarriedOver => "carried over to the next attempt at the stage",
         };
         Refusal::WrongState { action: run.name.to_string(), stage, status }
     }

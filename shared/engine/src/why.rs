@@ -155,7 +155,11 @@ fn of_run(pipeline: &Pipeline, stage: &StageRun, place: u8, run: &ActionRun) -> 
             }
             (None, None) => format!("{what} waits for the result of its job{until}{news}."),
         },
-        ActionStatus::Pending | ActionStatus::Succeeded | ActionStatus::Failed | ActionStatus::Abandoned => {
+        ActionStatus::Pending
+        | ActionStatus::Succeeded
+        | ActionStatus::Failed
+        | ActionStatus::Abandoned
+        | ActionStatus::CarriedOver => {
             format!("{what} waits for nothing.")
         }
     }

@@ -93,8 +93,8 @@ pub fn of_stage(old: Option<&StageRun>, new: &StageRun) -> Vec<StageChange> {
     }
     for (index, run) in new.actions.iter().enumerate() {
         let before = old.and_then(|old| old.actions.get(index));
-        // A further attempt takes over what succeeded in the one before.
-        if run.attempt > 0 {
+        // What a further attempt takes over has begun, and perhaps succeeded, in an earlier one.
+        if run.attempt > 0 && before.is_none() {
             continue;
         }
         let states = of_action(before, run, new.status);
@@ -109,7 +109,9 @@ pub fn of_stage(old: Option<&StageRun>, new: &StageRun) -> Vec<StageChange> {
         StageStatus::Stopped => Some(State::Stopped),
         StageStatus::Skipped => None,
     };
-    if old.is_none_or(|old| old.status != new.status) {
+    // A stage that is retried while actions run has not come to an end.
+    let carried_over = new.actions.iter().any(|run| run.status == ActionStatus::CarriedOver);
+    if old.is_none_or(|old| old.status != new.status) && !carried_over {
         changes.extend(ended.map(StageChange::Stage));
     }
     changes
@@ -133,7 +135,11 @@ fn of_action(old: Option<&ActionRun>, new: &ActionRun, stage: StageStatus) -> Ve
             ActionStatus::Failed => states.push(State::Failed),
             ActionStatus::Abandoned if stage == StageStatus::Cancelled => states.push(State::Canceled),
             ActionStatus::Abandoned => states.push(State::Abandoned),
-            ActionStatus::Pending | ActionStatus::Requested | ActionStatus::Claimed { .. } | ActionStatus::Running => {}
+            ActionStatus::Pending
+            | ActionStatus::Requested
+            | ActionStatus::Claimed { .. }
+            | ActionStatus::Running
+            | ActionStatus::CarriedOver => {}
         }
     }
     states
@@ -286,6 +292,24 @@ mod tests {
             of_stage(Some(&running), &given_up),
             [StageChange::Action(0, State::Canceled), StageChange::Stage(State::Canceled)]
         );
+    }
+
+    #[test]
+    fn an_action_that_goes_on_in_a_further_attempt_begins_and_ends_once() {
+        let mut running = stage();
+        running.status = StageStatus::InProgress;
+        running.actions[0].status = ActionStatus::Running;
+        let mut left = running.clone();
+        left.status = StageStatus::Failed;
+        left.actions[0].status = ActionStatus::CarriedOver;
+        assert_eq!(of_stage(Some(&running), &left), [], "neither the action nor the stage has ended");
+        let mut again = running.clone();
+        again.attempt = 2;
+        again.actions[0].attempt = 1;
+        assert_eq!(of_stage(None, &again), [StageChange::Stage(State::Resumed)]);
+        let mut ended = again.clone();
+        ended.actions[0].status = ActionStatus::Succeeded;
+        assert_eq!(of_stage(Some(&again), &ended), [StageChange::Action(0, State::Succeeded)]);
     }
 
     #[test]

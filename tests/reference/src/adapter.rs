@@ -193,7 +193,7 @@ impl Adapter {
         let attempt = self.executions[&execution].attempts[stage].max(1);
         let visit = self.stages.get(&(execution, stage, attempt));
         let id = visit.map_or_else(|| execution.action(stage, action, attempt), |visit| visit.action_id(action));
-        let at = Some((stage, id.attempt));
+        let at = Some((stage, attempt));
         let run = visit.and_then(|visit| visit.actions.get(action));
         let mut worker = WorkerId(Uuid::from_u128(self.rng.random()));
         match run.map(|run| run.status.clone()) {
@@ -306,11 +306,12 @@ impl Adapter {
             attempt => {
                 let run = self.stages.get(&(id, stage, *attempt)).context("an attempt without an item")?;
                 let actions = run.actions.iter().map(|action| match action.status {
-                    Running::Pending => ActionStatus::Idle,
-                    Running::Requested | Running::Claimed { .. } | Running::Running => ActionStatus::InProgress,
-                    Running::Succeeded => ActionStatus::Succeeded,
-                    Running::Failed => ActionStatus::Failed,
-                    Running::Abandoned => ActionStatus::Abandoned,
+                    Running::Pending => Ok(ActionStatus::Idle),
+                    Running::Requested | Running::Claimed { .. } | Running::Running => Ok(ActionStatus::InProgress),
+                    Running::Succeeded => Ok(ActionStatus::Succeeded),
+                    Running::Failed => Ok(ActionStatus::Failed),
+                    Running::Abandoned => Ok(ActionStatus::Abandoned),
+                    Running::CarriedOver => bail!("an action of the latest attempt goes on in a later one"),
                 });
                 let status = match run.status {
                     // The API has no word for the second.
@@ -322,7 +323,7 @@ impl Adapter {
                     engine::StageStatus::Stopped => StageStatus::Stopped,
                     engine::StageStatus::Skipped => bail!("no stage of the shape can be skipped"),
                 };
-                Ok(Some(Visit { status, actions: actions.collect() }))
+                Ok(Some(Visit { status, actions: actions.collect::<Result<_>>()? }))
             }
         });
         Ok(SeenRun {

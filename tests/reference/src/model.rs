@@ -44,8 +44,6 @@ struct Run {
     arrived: u64,
     /// Whether it rolls a stage back.
     rollback: bool,
-    /// Whether its failed actions are to run again when the others of their stage have ended.
-    retry_wanted: bool,
     /// Whether it is to be cancelled when its actions in progress have ended.
     outdated: bool,
     visits: Vec<Option<Visit>>,
@@ -103,17 +101,7 @@ impl Model {
     fn begin(&mut self, rollback: bool) -> usize {
         let visits = vec![None; self.orders.len()];
         let (version, mode, status) = (self.version, self.mode, Status::InProgress);
-        self.runs.push(Run {
-            version,
-            mode,
-            status,
-            place: Place::Out,
-            arrived: 0,
-            rollback,
-            retry_wanted: false,
-            outdated: false,
-            visits,
-        });
+        self.runs.push(Run { version, mode, status, place: Place::Out, arrived: 0, rollback, outdated: false, visits });
         self.runs.len() - 1
     }
 
@@ -164,17 +152,16 @@ impl Model {
         match visit.status {
             // Assumed: of a stopped stage, what was given up or had not begun runs.
             StageStatus::Failed | StageStatus::Stopped => (),
-            // A known difference: CodePipeline runs failed actions again at once while others of their stage are still in
-            // progress; Millrace when those have ended.
+            // "All actions that are still in progress continue working, and failed actions are triggered again." All
+            // actions are retried only where none is in progress.
             StageStatus::InProgress if visit.actions.contains(&ActionStatus::Failed) => {
-                return match (self.runs[run].retry_wanted, all) {
-                    (true, _) => Err(Refused::NotRetryable),
-                    (false, true) => Err(Refused::Busy),
-                    (false, false) => {
-                        self.runs[run].retry_wanted = true;
-                        Ok(())
-                    }
-                };
+                if all {
+                    return Err(Refused::Busy);
+                }
+                let actions = self.runs[run].visits[stage].iter_mut().flat_map(|visit| &mut visit.actions);
+                let failed = actions.filter(|status| **status == ActionStatus::Failed);
+                failed.for_each(|status| *status = ActionStatus::InProgress);
+                return Ok(());
             }
             _ => return Err(Refused::NotRetryable),
         }
@@ -184,7 +171,7 @@ impl Model {
         if self.runs[run].mode != Mode::Parallel && self.latest[stage] != Some(run) {
             return Err(Refused::NotLatest);
         }
-        self.back_off(run, stage, all);
+        self.reset(run, stage, all);
         // Assumed: a closed transition does not matter to an execution that was in the stage already.
         self.runs[run].status = Status::InProgress;
         self.runs[run].place = Place::Inside(stage);
@@ -192,12 +179,11 @@ impl Model {
     }
 
     /// What is retried has not begun again yet.
-    fn back_off(&mut self, run: usize, stage: usize, all: bool) {
+    fn reset(&mut self, run: usize, stage: usize, all: bool) {
         let again = |status: ActionStatus| all || matches!(status, ActionStatus::Failed | ActionStatus::Abandoned);
         let actions = self.runs[run].visits[stage].iter_mut().flat_map(|visit| &mut visit.actions);
         actions.filter(|status| again(**status)).for_each(|status| *status = ActionStatus::Idle);
         self.mark(run, stage, StageStatus::InProgress);
-        self.runs[run].retry_wanted = false;
     }
 
     /// A new execution runs the stage once more, with what the target had.
@@ -298,10 +284,6 @@ impl Model {
         }
         // All actions of a stage must succeed; a failure ends the execution and releases the stage.
         if any(ActionStatus::Failed) {
-            if self.runs[run].retry_wanted {
-                self.back_off(run, stage, false);
-                return true;
-            }
             self.mark(run, stage, StageStatus::Failed);
             self.end(run, Status::Failed);
             return true;

@@ -111,6 +111,24 @@ fn only_the_latest_in_a_stage_can_be_retried() {
     assert_eq!(model.seen().runs[1].place, Place::Inside(1), "it goes on");
 }
 
+/// 'Configuring stage retry': what is in progress continues, failed actions are triggered again.
+#[test]
+fn failed_actions_are_retried_while_others_are_in_progress() {
+    let mut model = Model::new(&Shape { mode: Mode::Superseded, stages: vec![vec![1, 1], vec![1]] });
+    model.apply(&Command::Start).unwrap();
+    let finish = |action, well| Command::Finish { run: 0, stage: 0, action, well };
+    let retry = |all| Command::Retry { run: 0, stage: 0, all };
+    assert_eq!(model.apply(&retry(false)), Err(Refused::NotRetryable));
+    model.apply(&finish(0, false)).unwrap();
+    assert_eq!(model.apply(&retry(true)), Err(Refused::Busy));
+    model.apply(&retry(false)).unwrap();
+    let visit = model.seen().runs[0].visits[0].clone().unwrap();
+    assert_eq!(visit.actions, [ActionStatus::InProgress, ActionStatus::InProgress]);
+    model.apply(&finish(1, true)).unwrap();
+    model.apply(&finish(0, true)).unwrap();
+    assert_eq!(model.seen().runs[0].place, Place::Inside(1));
+}
+
 /// 'Configuring stage rollback': to an execution that succeeded in the stage and is no rollback, never of the source stage.
 #[test]
 fn a_rollback_runs_one_stage() {

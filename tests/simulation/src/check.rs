@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use driver::{Message, Task};
 use engine::{
-    ActionId, ActionStatus, ConditionStatus, Execution, ExecutionId, Head, Incarnation, JobNonce, OutboxTask,
-    StageLocks, StageRun, Timestamp,
+    ActionId, ActionRun, ActionStatus, ConditionStatus, Execution, ExecutionId, Head, Incarnation, JobNonce,
+    OutboxTask, Position, StageLocks, StageRun, Timestamp,
 };
 use pipeline::{ExecutionMode, Pipeline, PipelineName};
 use store::{Entity, Key, Write};
@@ -49,6 +49,12 @@ pub struct Checker {
     tokens: BTreeMap<(Incarnation, String), ExecutionId>,
 }
 
+/// Whether an action has failed and another one runs.
+pub(crate) fn fails_beside_others(stage: &StageRun) -> bool {
+    let any = |is: fn(&ActionStatus) -> bool| stage.actions.iter().any(|run| is(&run.status));
+    stage.status.is_open() && any(|status| *status == ActionStatus::Failed) && any(ActionStatus::in_flight)
+}
+
 fn broken<T>(what: impl Into<String>) -> Result<T, String> {
     Err(what.into())
 }
@@ -58,6 +64,7 @@ impl Checker {
     pub fn committed(&mut self, now: Timestamp, writes: &[Write]) -> Result<(), String> {
         let mut touched = Vec::new();
         let mut entered = Vec::new();
+        let mut replaced: BTreeMap<Place, StageRun> = BTreeMap::new();
         let mut waiting = Vec::new();
         for write in writes {
             let entity = match write {
@@ -104,9 +111,8 @@ impl Checker {
                     let execution = self.executions.get(&after.execution);
                     stages::changed(&declared, before.as_ref(), after, now)?;
                     stages::conditions(&declared, before.as_ref(), after, execution)?;
-                    let earlier = self.stages.get(&(after.execution, after.stage, after.attempt.saturating_sub(1)));
-                    stages::taken_over(earlier, before.as_ref(), after)?;
                     waiting.extend(self.waiting(after)?);
+                    replaced.extend(before.map(|before| (place, before)));
                 }
                 Entity::Source(_) => _ = self.sources.insert(entity.key()),
                 Entity::Job(_) => _ = self.entries.insert(entity.key()),
@@ -117,6 +123,13 @@ impl Checker {
         }
         for place in entered {
             self.enters(place)?;
+            let (execution, stage, attempt) = place;
+            let earlier = (execution, stage, attempt.saturating_sub(1));
+            stages::taken_over(self.stages.get(&earlier), replaced.get(&earlier), &self.stages[&place])?;
+        }
+        for ((execution, stage, attempt), before) in &replaced {
+            let next = self.stages.get(&(*execution, *stage, attempt + 1));
+            stages::carried_over(Some(before), &self.stages[&(*execution, *stage, *attempt)], next)?;
         }
         self.watches()?;
         self.external_ids_lead_back(writes)?;
@@ -253,13 +266,28 @@ impl Checker {
         }
     }
 
+    /// How an action stands, in whatever attempt it is now.
+    fn run(&self, action: ActionId) -> Option<&ActionRun> {
+        let attempts = action.attempt..;
+        let runs = attempts.map_while(|attempt| {
+            self.stages.get(&(action.execution, usize::from(action.stage), attempt))?.run(action.action)
+        });
+        runs.skip_while(|run| run.status == ActionStatus::CarriedOver).next()
+    }
+
+    /// Whether an action of an execution has failed while others of its stage run.
+    pub fn is_failing(&self, execution: &Execution) -> bool {
+        let Position::In(index) = execution.position else {
+            return false;
+        };
+        let attempt = execution.attempts.get(index).copied().unwrap_or(0);
+        self.stages.get(&(execution.id, index, attempt)).is_some_and(fails_beside_others)
+    }
+
     /// Something is dispatched: what it says must have been committed.
     pub fn dispatched(&self, message: &Message) -> Result<(), String> {
         let (Message::Run { action } | Message::Poll { action, .. } | Message::Replicate { action, .. }) = message;
-        let Some(stage) = self.stages.get(&(action.execution, usize::from(action.stage), action.attempt)) else {
-            return broken(format!("dispatched before its commit: {message:?}"));
-        };
-        let Some(run) = stage.run(action.action) else {
+        let Some(run) = self.run(*action) else {
             return broken(format!("dispatched before its commit: {message:?}"));
         };
         let committed = match message {
@@ -275,8 +303,7 @@ impl Checker {
     /// A provider is asked to start a task.
     pub fn started(&self, task: &Task, _now: Timestamp) -> Result<(), String> {
         let id = task.id;
-        let stage = self.stages.get(&(id.execution, usize::from(id.stage), id.attempt));
-        let run = stage.and_then(|stage| stage.run(id.action));
+        let run = self.run(id);
         if run.is_none_or(|run| matches!(run.status, ActionStatus::Pending)) {
             return broken(format!("{} ({id}) is started before its request was committed", task.action.name));
         }
@@ -324,8 +351,7 @@ impl Checker {
 
     /// A person was told that an answer was taken.
     pub fn answered(&self, action: ActionId, by: &str, approved: bool) -> Result<(), String> {
-        let stage = self.stages.get(&(action.execution, usize::from(action.stage), action.attempt));
-        let run = stage.and_then(|stage| stage.actions.get(usize::from(action.action)));
+        let run = self.run(action);
         let wanted = if approved { ActionStatus::Succeeded } else { ActionStatus::Failed };
         match run {
             Some(run) if run.updated_by.as_deref() == Some(by) && run.status == wanted => Ok(()),

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driver::{ApprovalAnswer, DriveError, Driver, JobCaller, JobResult, Message, StartRequest, Task};
-use engine::{ActionError, ActionId, ApprovalToken, Execution, ExecutionStatus, Progress, Refusal, Timestamp, Trigger};
+use engine::{
+    ActionError, ActionId, ActionStatus, ApprovalToken, Execution, ExecutionStatus, Progress, Refusal, Timestamp,
+    Trigger,
+};
 use pipeline::{ConditionKind, PipelineName, RetryMode};
 use rand::RngExt;
-use store::StoreError;
+use store::{Entity, StoreError, Write};
 
+use crate::check::fails_beside_others;
 use crate::declare;
 use crate::outside::{EVENT_SOURCE, SERVICE_ID, SimPerform, service_id, variables, write_outputs};
 use crate::world::{Sim, World};
@@ -135,6 +139,22 @@ fn plan_control(world: &mut World, pipeline: &PipelineName, span: i64) {
     }
 }
 
+/// Somebody sees an action fail while others of its stage run, and has it tried again.
+pub fn committed(world: &mut World, writes: &[Write]) {
+    for write in writes {
+        let Write::Put { entity: Entity::Stage(stage), .. } = write else {
+            continue;
+        };
+        let carried_over = stage.runs().any(|(_, run)| run.status == ActionStatus::CarriedOver);
+        world.counts.retries_beside_running += u64::from(carried_over);
+        if fails_beside_others(stage) && world.rng.random_bool(0.3) {
+            let after = world.rng.random_range(0..3_000);
+            let pipeline = stage.pipeline.clone();
+            world.plan(after, Operation::Retry { pipeline, mode: RetryMode::FailedActions });
+        }
+    }
+}
+
 /// Whether a client could get this answer, whatever else happens.
 fn plausible(error: &DriveError) -> bool {
     match error {
@@ -244,6 +264,7 @@ async fn control(sim: &Sim, driver: &Driver, operation: Operation) {
         let wanted = |it: &Execution| match &operation {
             _ if any => true,
             Operation::Stop { .. } => it.status.is_open(),
+            Operation::Retry { mode: RetryMode::FailedActions, .. } if checker.is_failing(it) => true,
             Operation::Retry { .. } => matches!(it.status, ExecutionStatus::Failed | ExecutionStatus::Stopped),
             Operation::RollBack { .. } => it.status == ExecutionStatus::Succeeded && it.rollback.is_none(),
             _ => checker.is_held_up(it),

@@ -65,6 +65,7 @@ impl Store for SimStore {
                     world.must(held);
                     crate::outside::timed_out(&mut world, &writes);
                     crate::job_workers::committed(&mut world, &writes);
+                    crate::clients::committed(&mut world, &writes);
                 }
                 Err(StoreError::Conflict(_)) => world.counts.conflicts += 1,
                 Err(error) => {

@@ -45,6 +45,8 @@ pub struct Counts {
     pub stops: u64,
     /// See `stops`.
     pub retries: u64,
+    /// Of the retries, those that began while other actions of the stage ran.
+    pub retries_beside_running: u64,
     /// See `stops`.
     pub rollbacks: u64,
     /// See `stops`.
@@ -81,6 +83,7 @@ impl Counts {
             (&mut self.continued, other.continued),
             (&mut self.stops, other.stops),
             (&mut self.retries, other.retries),
+            (&mut self.retries_beside_running, other.retries_beside_running),
             (&mut self.rollbacks, other.rollbacks),
             (&mut self.overrides, other.overrides),
             (&mut self.copies, other.copies),
@@ -100,7 +103,7 @@ impl fmt::Display for Counts {
         write!(
             f,
             "{total} executions ({}); {} starts of actions, {} polls, {} announced ends, {} approvals, {} job results, {} functions continued, \
-             {} stops, {} retries, {} rollbacks, {} overrides, {} copies + {} late; {} commits, {} conflicts, {} loads, {} steps; {} crashes, {} pauses, {} failed \
+             {} stops, {} retries ({} beside running actions), {} rollbacks, {} overrides, {} copies + {} late; {} commits, {} conflicts, {} loads, {} steps; {} crashes, {} pauses, {} failed \
              invocations, {} events lost, {} doubled, {} sweeps",
             by.join(", "),
             self.starts,
@@ -111,6 +114,7 @@ impl fmt::Display for Counts {
             self.continued,
             self.stops,
             self.retries,
+            self.retries_beside_running,
             self.rollbacks,
             self.overrides,
             self.copies,

@@ -2,9 +2,9 @@
 
 use aws_sdk_codepipeline::Client;
 use aws_sdk_codepipeline::types::{
-    ActionExecutionStatus, ConditionExecutionStatus, ConditionType, ExecutionMode, ExecutionType,
-    PipelineExecutionStatus, PipelineExecutionSummary, RetryTrigger, RuleExecutionFilter, RuleExecutionStatus,
-    StageExecutionStatus, StageRetryMode, StageState, StageTransitionType,
+    ActionExecutionStatus, ApprovalResult, ApprovalStatus, ConditionExecutionStatus, ConditionType, ExecutionMode,
+    ExecutionType, PipelineExecutionStatus, PipelineExecutionSummary, RetryTrigger, RuleExecutionFilter,
+    RuleExecutionStatus, StageExecutionStatus, StageRetryMode, StageState, StageTransitionType,
 };
 use serde_json::{Value, json};
 
@@ -108,6 +108,50 @@ async fn a_failed_stage_is_retried_and_shown_with_its_retries() {
         let (code, message) = refused!(retry("Ask", &latest));
         assert_eq!(code, "StageNotRetryableException");
         assert!(message.contains("structure"), "{message}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn failed_actions_are_retried_at_once_while_an_approval_waits() {
+    in_both(|world, client| async move {
+        let approve = json!({"name": "Approve",
+            "actionTypeId": {"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"}});
+        let mut changes = straight("broken");
+        changes[0].1["actions"].as_array_mut().unwrap().push(approve);
+        let id = begun(&world, &client, &changes).await;
+        let retry = |mode| {
+            let call = client.retry_stage_execution().pipeline_name("release").stage_name("Ask");
+            call.pipeline_execution_id(&id).retry_mode(mode)
+        };
+        let executions = || async {
+            let found = client.list_action_executions().pipeline_name("release").send().await.unwrap();
+            let details = found.action_execution_details().to_vec();
+            let of =
+                |name: &str| details.iter().filter(|it| it.action_name() == Some(name)).cloned().collect::<Vec<_>>();
+            (of("Two"), of("Approve"))
+        };
+        let before = executions().await.1;
+        assert_eq!(refused!(retry(StageRetryMode::AllActions)).0, "ConflictException");
+        for retries in 1..=2 {
+            retry(StageRetryMode::FailedActions).send().await.unwrap();
+            world.work().await;
+            let (tried, approvals) = executions().await;
+            assert_eq!(tried.len(), retries + 1, "tried again without waiting for the approval");
+            assert_eq!(approvals.len(), 1);
+            assert_eq!(approvals[0].status(), Some(&ActionExecutionStatus::InProgress));
+            assert_eq!(approvals[0].action_execution_id(), before[0].action_execution_id(), "it goes on as it was");
+            let ask = stage(&client, 1).await;
+            assert_eq!(ask.latest_execution().unwrap().status(), &StageExecutionStatus::InProgress);
+            let retried = ask.retry_stage_metadata().unwrap().manual_stage_retry_attempt();
+            assert_eq!(retried, Some(retries as i32));
+        }
+        let token = stage(&client, 1).await.action_states()[2].latest_execution().unwrap().token().unwrap().to_owned();
+        let result = ApprovalResult::builder().status(ApprovalStatus::Approved).summary("fine").build().unwrap();
+        let answer = client.put_approval_result().pipeline_name("release").stage_name("Ask").action_name("Approve");
+        answer.token(token).result(result).send().await.unwrap();
+        assert_eq!(executions().await.1[0].status(), Some(&ActionExecutionStatus::Succeeded));
+        assert_eq!(last(&client).await.status(), Some(&PipelineExecutionStatus::Failed), "the bucket is still broken");
     })
     .await;
 }

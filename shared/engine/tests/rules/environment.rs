@@ -185,13 +185,22 @@ impl TestEnvironment {
                 | Command::Continue { action, .. }
                 | Command::Approve { action, .. },
                 _,
-            ) => Some((id, usize::from(action.stage), action.attempt)),
+            ) => Some(self.place(*action)),
             (_, Position::In(stage)) => Some((id, stage, execution.attempts[stage])),
             _ => None,
         };
         let stage = key.and_then(|key| self.stages.get(&key).cloned());
         let pipeline = self.earlier.get(&execution.version).unwrap_or(&self.pipeline).clone();
         State { pipeline, locks: Some(self.locks.clone()), execution, stage }
+    }
+
+    /// The stage attempt in which an action is.
+    fn place(&self, action: ActionId) -> (ExecutionId, usize, u16) {
+        let mut place = (action.execution, usize::from(action.stage), action.attempt);
+        while let Some(attempt) = self.stages.get(&place).and_then(|stage| stage.carried_over_to(action)) {
+            place.2 = attempt;
+        }
+        place
     }
 
     /// Does every task on the locks.
@@ -269,9 +278,10 @@ impl TestEnvironment {
 
     /// The id of an action in the stage in which the execution is.
     pub fn action(&self, id: ExecutionId, name: &str) -> ActionId {
-        let execution = &self.executions[&id];
         let (stage, index) = self.find(name);
-        id.action(stage, index, execution.attempts[stage].max(1))
+        let attempt = self.executions[&id].attempts[stage].max(1);
+        let run = self.stages.get(&(id, stage, attempt));
+        run.map_or_else(|| id.action(stage, index, attempt), |run| run.action_id(index).first_turn())
     }
 
     fn find(&self, name: &str) -> (usize, usize) {

@@ -288,3 +288,20 @@ fn decisions_in_one_commit_change_an_entry_once() {
     assert_eq!(changes, [true, false], "{:?}", env.jobs);
     assert!(matches!(&env.jobs[1], JobChange::Remove(entry) if entry.action == action));
 }
+
+#[test]
+fn a_job_stays_in_its_queue_when_its_action_is_carried_over() {
+    let mut env = TestEnvironment::new(pipeline("Custom", 2));
+    let id = env.start();
+    env.succeed(id, "Fetch");
+    env.claim(id, "J0", 1).unwrap();
+    env.started(id, "J0", 1, false).unwrap();
+    let job = env.action(id, "J0");
+    env.fail(id, "J1");
+    env.retry(id, "Build", pipeline::RetryMode::FailedActions).unwrap();
+    assert!(env.jobs.is_empty(), "its entry names it by its id, which it keeps: {:?}", env.jobs);
+    taken(&mut env, job);
+    assert!(matches!(&env.jobs[..], [JobChange::Remove(removed)] if removed.action == job));
+    result(&mut env, job).unwrap();
+    assert_eq!(env.status(id, "J0"), ActionStatus::Succeeded);
+}

@@ -1,6 +1,6 @@
 //! RetryStageExecution and automatic retry.
 
-use engine::{ActionStatus, ExecutionStatus, Position, Refusal, RetryTrigger, StageStatus};
+use engine::{ActionStatus, Effect, ExecutionStatus, Position, Refusal, RetryTrigger, StageStatus};
 use pipeline::RetryMode::{AllActions, FailedActions};
 use serde_json::json;
 
@@ -94,37 +94,142 @@ fn what_has_not_failed_is_not_retried() {
     assert!(refused(&mut env, "Prod"), "all of it succeeded");
 }
 
-#[test]
-fn a_retry_of_failed_actions_waits_for_those_that_still_run() {
+/// T runs, U has failed, and the stage is retried.
+fn beside_t() -> (TestEnvironment, engine::ExecutionId) {
     let mut env = env();
     let id = env.start();
     env.succeed(id, "Fetch");
+    env.claim(id, "T", 1).unwrap();
+    env.started(id, "T", 1, true).unwrap();
     env.fail(id, "U");
-    assert_eq!(env.retry(id, "Test", AllActions), Err(Refusal::Busy("Test".into())), "none may be in progress");
     env.retry(id, "Test", FailedActions).unwrap();
-    let again = env.retry(id, "Test", FailedActions);
-    assert!(matches!(again, Err(Refusal::NotRetryable { .. })), "it is wanted already");
-    assert_eq!(env.status(id, "U"), ActionStatus::Failed, "the others go on first");
-    env.succeed(id, "T");
-    let stage = env.stage(id, "Test").clone();
-    assert_eq!((stage.attempt, stage.retries.manual, stage.retries.wanted), (2, 1, false));
-    assert_eq!([env.status(id, "T"), env.status(id, "U")], [ActionStatus::Succeeded, ActionStatus::Requested]);
-    env.fail(id, "U");
-    assert_eq!(env.executions[&id].status, ExecutionStatus::Failed, "it was wanted once");
+    (env, id)
 }
 
 #[test]
-fn a_stop_comes_before_a_retry_that_is_wanted() {
+fn a_retry_of_failed_actions_begins_while_others_run() {
+    let (mut env, id) = beside_t();
+    let u = env.action(id, "U");
+    assert_eq!(env.effects, [Effect::Run { action: u, delay: 0 }], "nobody is told of what goes on");
+    let stage = env.stage(id, "Test").clone();
+    assert_eq!((stage.attempt, stage.status, stage.retries.manual), (2, StageStatus::InProgress, 1));
+    assert_eq!([env.status(id, "T"), env.status(id, "U")], [ActionStatus::Running, ActionStatus::Requested]);
+    assert_eq!((env.action(id, "T").attempt, u.attempt), (1, 2), "what runs keeps its id");
+    let first = &env.stages[&(id, 1, 1)];
+    assert_eq!((first.status, &first.actions[0].status), (StageStatus::Failed, &ActionStatus::CarriedOver));
+    assert_eq!(first.due(), None, "the sweeper finds it in the new attempt only");
+    assert!(stage.due().is_some());
+    env.succeed(id, "U");
+    assert_eq!(env.status(id, "V"), ActionStatus::Pending, "its group is not done");
+    env.succeed_claimed(id, "T");
+    env.succeed(id, "V");
+    env.succeed(id, "P");
+    assert_eq!(env.executions[&id].status, ExecutionStatus::Succeeded);
+}
+
+#[test]
+fn what_is_carried_over_is_no_business_of_the_attempt_that_it_left() {
+    let (mut env, id) = beside_t();
+    let t = env.action(id, "T");
+    let left = engine::State {
+        pipeline: env.pipeline.clone(),
+        locks: Some(env.locks.clone()),
+        execution: env.executions[&id].clone(),
+        stage: Some(env.stages[&(id, 1, 1)].clone()),
+    };
+    let finish = engine::Command::Finish { action: t, end: failed("no"), next_worker: None };
+    let mut random = uuid::Uuid::nil;
+    let mut context = engine::Context { now: env.now, policy: &env.policy, home: "eu-west-1", random: &mut random };
+    assert_eq!(engine::decide(left, finish, &mut context), Err(Refusal::UnknownAction(t)));
+    env.finish(id, "T", failed("no")).unwrap();
+    assert_eq!(env.status(id, "T"), ActionStatus::Failed, "where it is now it can fail");
+    env.succeed(id, "U");
+    assert_eq!(env.executions[&id].status, ExecutionStatus::Failed);
+}
+
+#[test]
+fn an_action_may_be_carried_over_again_and_again() {
+    let (mut env, id) = beside_t();
+    for _ in 0..3 {
+        env.fail(id, "U");
+        env.retry(id, "Test", FailedActions).unwrap();
+    }
+    assert_eq!((env.stage(id, "Test").attempt, env.action(id, "T").attempt), (5, 1));
+    env.succeed_claimed(id, "T");
+    env.fail(id, "U");
+    assert_eq!(env.executions[&id].status, ExecutionStatus::Failed);
+    env.retry(id, "Test", FailedActions).unwrap();
+    assert_eq!((env.status(id, "T"), env.action(id, "T").attempt), (ActionStatus::Succeeded, 1));
+}
+
+#[test]
+fn a_carried_over_action_times_out_in_the_new_attempt() {
+    let (mut env, id) = beside_t();
+    env.claim(id, "U", 1).unwrap();
+    env.now = env.run(id, "T").deadline.unwrap();
+    env.apply(id, engine::Command::Sweep).unwrap();
+    assert_eq!(env.run(id, "T").error.as_ref().unwrap().code, "TimeoutError");
+    assert!(env.effects.contains(&Effect::Cancel(env.action(id, "T"))));
+}
+
+#[test]
+fn a_stop_gives_up_what_was_carried_over() {
+    let (mut env, id) = beside_t();
+    let t = env.action(id, "T");
+    env.stop(id, true).unwrap();
+    assert!(env.effects.contains(&Effect::Cancel(t)));
+    assert_eq!(env.status(id, "T"), ActionStatus::Abandoned);
+    env.retry(id, "Test", FailedActions).unwrap();
+    assert_eq!((env.status(id, "T"), env.action(id, "T").attempt), (ActionStatus::Requested, 3), "it runs anew");
+}
+
+#[test]
+fn a_retry_beside_running_actions_is_refused_where_it_makes_no_sense() {
+    let reason = |refused| match refused {
+        Err(Refusal::NotRetryable { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    };
+    let mut env = env();
+    let id = env.start();
+    env.succeed(id, "Fetch");
+    assert_eq!(reason(env.retry(id, "Test", FailedActions)), "it has not failed");
+    env.fail(id, "U");
+    assert_eq!(env.retry(id, "Test", AllActions), Err(Refusal::Busy("Test".into())), "none may be in progress");
+    let elsewhere = pipeline(&[("Test", &TEST[..2]), ("Prod", &[("P", "StepFunctions", 1)])]);
+    let stage = pipeline::StageName::new("Test").unwrap();
+    let retry = engine::Command::Retry { stage, mode: FailedActions, current: elsewhere };
+    assert_eq!(reason(env.apply(id, retry)), "the pipeline's structure has changed");
+    env.retry(id, "Test", FailedActions).unwrap();
+    assert_eq!(reason(env.retry(id, "Test", FailedActions)), "it is being retried already");
+    env.fail(id, "U");
+    env.stop(id, false).unwrap();
+    assert_eq!(reason(env.retry(id, "Test", FailedActions)), "the execution is being stopped");
+}
+
+#[test]
+fn a_stage_of_a_deleted_pipeline_is_not_retried_beside_running_actions() {
     let mut env = env();
     let id = env.start();
     env.succeed(id, "Fetch");
     env.fail(id, "U");
+    env.delete();
+    let late = Err(Refusal::NotLatest { execution: id, stage: "Test".into() });
+    assert_eq!(env.retry(id, "Test", FailedActions), late);
+}
+
+#[test]
+fn a_stage_is_not_retried_while_its_failure_condition_is_evaluated() {
+    let mut env = TestEnvironment::new(declared(&[("Test", TEST)], |it| {
+        it["stages"][1]["onFailure"] = json!({"conditions": [{"result": "ROLLBACK", "rules": [{"name": "Alarm",
+            "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "CloudWatchAlarm", "version": "1"},
+            "configuration": {"AlarmName": "errors"}}]}]});
+    }));
+    let id = fail_u(&mut env);
+    assert_eq!(env.executions[&id].status, ExecutionStatus::InProgress, "a rule runs");
+    let refused = env.retry(id, "Test", FailedActions);
+    assert!(matches!(refused, Err(Refusal::NotRetryable { .. })), "{refused:?}");
+    env.rule(id, "Test", pipeline::ConditionKind::OnFailure, 0, false);
     env.retry(id, "Test", FailedActions).unwrap();
-    env.stop(id, false).unwrap();
-    env.succeed(id, "T");
-    assert_eq!(env.executions[&id].status, ExecutionStatus::Stopped);
-    env.retry(id, "Test", FailedActions).unwrap();
-    assert_eq!(env.status(id, "U"), ActionStatus::Requested);
 }
 
 #[test]

@@ -221,7 +221,7 @@ pub fn stage(execution: ExecutionId, stage: usize, attempt: u16, check: Option<i
             overridden_by: Some("ada".into()),
             rules: vec![ActionRun { attempt: 1, ..bare("Rule", ActionStatus::Abandoned) }],
         }],
-        retries: Retries { automatic: 1, manual: 2, latest: Some(RetryTrigger::Manual), wanted: true },
+        retries: Retries { automatic: 1, manual: 2, latest: Some(RetryTrigger::Manual) },
         rolls_back: true,
     }
 }

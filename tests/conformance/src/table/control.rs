@@ -126,7 +126,8 @@ fn retry() -> Row {
         ],
         never: &[],
         differences: &[
-            "while other actions of the stage still run, FAILED_ACTIONS is taken and begins when they have ended, where AWS begins at once; ALL_ACTIONS is a ConflictException then",
+            "ALL_ACTIONS is a ConflictException while actions of the stage run",
+            "FAILED_ACTIONS is a StageNotRetryableException while the stage's failure condition is evaluated",
             "an execution that is not there is a NotLatestPipelineExecutionException",
             "the pipeline's structure has changed when the stage itself has: changes to other stages do not matter",
             "a condition that let the execution into the stage is not asked again",

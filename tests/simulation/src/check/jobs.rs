@@ -7,8 +7,8 @@ use super::{Checker, broken};
 
 /// A stage attempt is new or was changed: what may become of the jobs in it.
 pub(super) fn changed(before: Option<&StageRun>, after: &StageRun, now: Timestamp) -> Result<(), String> {
-    // What an attempt took over has ended where it ran.
-    for (index, run) in after.actions.iter().enumerate().filter(|(_, run)| run.attempt == 0) {
+    // What a new attempt takes over is compared with where it was.
+    for (index, run) in after.actions.iter().enumerate().filter(|(_, run)| run.attempt == 0 || before.is_some()) {
         let old = before.and_then(|before| before.actions.get(index));
         if old.is_some_and(|old| presumed(old, run)) {
             return broken(format!("the job {} was nobody's and took a result", after.action_id(index)));

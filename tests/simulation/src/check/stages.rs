@@ -106,31 +106,46 @@ fn requested(
     Ok(())
 }
 
-/// What a further attempt takes over from the one before has succeeded there (or is a rule that was decided), and stays
-/// what it was.
+/// What a new attempt takes over from the one before has succeeded there (or is a rule that was decided) or runs, and
+/// stays what it was. `earlier`: the attempt before, as this commit leaves it; `running`: as it was, if it ended now.
 pub(super) fn taken_over(
     earlier: Option<&StageRun>,
-    before: Option<&StageRun>,
+    running: Option<&StageRun>,
     after: &StageRun,
 ) -> Result<(), String> {
-    if before.is_some() {
-        return Ok(());
-    }
     for (place, run) in after.runs().filter(|(_, run)| run.attempt > 0) {
-        let old = earlier.and_then(|earlier| Some((earlier, earlier.run(place)?)));
+        let goes_on = |stage: &&StageRun| stage.run(place).is_some_and(|run| run.status == ActionStatus::CarriedOver);
+        let stage = if earlier.filter(goes_on).is_some() { running } else { earlier };
+        let old = stage.and_then(|stage| Some((stage, stage.run(place)?)));
         let name = format!("{} in {} of {}", run.name, after.name, after.execution);
         let Some((earlier, old)) = old else {
             return broken(format!("{name} is taken over from nowhere"));
         };
-        if run.status == ActionStatus::Pending || run.status.in_flight() {
+        let rule = usize::from(place) >= after.actions.len();
+        if run.status == ActionStatus::Pending || rule && run.status.in_flight() {
             return broken(format!("{name} is taken over and has not ended"));
         }
-        if usize::from(place) < after.actions.len() && run.status != ActionStatus::Succeeded {
-            return broken(format!("{name} is taken over and has not succeeded"));
+        if !rule && run.status != ActionStatus::Succeeded && !run.status.in_flight() {
+            return broken(format!("{name} is taken over and has neither succeeded nor runs"));
         }
         let same = ActionRun { attempt: old.attempt, ..run.clone() } == *old;
         if !same || after.id_at(place) != earlier.id_at(place) {
             return broken(format!("{name} is taken over and changed: {old:?} to {run:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// What ran when the stage was retried goes on in the attempt after this one, which begins in the same commit, and nothing
+/// of it stays behind.
+pub(super) fn carried_over(before: Option<&StageRun>, after: &StageRun, next: Option<&StageRun>) -> Result<(), String> {
+    for (place, run) in after.runs().filter(|(_, run)| run.status == ActionStatus::CarriedOver) {
+        let name = format!("{} in {} of {}", run.name, after.name, after.execution);
+        if !before.and_then(|before| before.run(place)).is_some_and(|old| old.status.in_flight()) {
+            return broken(format!("{name} is carried over and did not run"));
+        }
+        if !next.is_some_and(|next| next.id_at(place) == after.id_at(place)) {
+            return broken(format!("{name} is carried over to nowhere"));
         }
     }
     Ok(())

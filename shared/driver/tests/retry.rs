@@ -1,0 +1,155 @@
+//! A stage is retried while a worker of ours is busy with one of its actions.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use driver::{ActionExecutor, Clock, Dispatch, DispatchError, Driver, ExecutorError, Message, Outcome, Setup, Task};
+use engine::{ActionError, ActionStatus, Execution, Policy, Progress, StageRun, Success, Timestamp, Trigger};
+use futures::executor::block_on;
+use pipeline::{Declaration, PipelineName, RetryMode};
+use serde_json::json;
+use store::{Entity, MemoryStore};
+use uuid::Uuid;
+
+#[derive(Default)]
+struct Time {
+    now: AtomicI64,
+    drawn: AtomicU64,
+}
+
+#[async_trait]
+impl Clock for Time {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.now.fetch_add(1, Ordering::Relaxed))
+    }
+    fn random(&self) -> Uuid {
+        let drawn = u128::from(self.drawn.fetch_add(1, Ordering::Relaxed)) + 1;
+        Uuid::from_u128(drawn << 64 | drawn)
+    }
+    async fn sleep(&self, _: Duration) {
+        // Whoever renews a claim sleeps beside an action; time stands still, so that no claim runs out.
+        futures::future::pending::<()>().await;
+    }
+}
+
+#[derive(Default)]
+struct Mail(Mutex<VecDeque<Message>>);
+
+#[async_trait]
+impl Dispatch for Mail {
+    async fn dispatch(&self, messages: Vec<(Message, Duration)>) -> Result<(), DispatchError> {
+        self.0.lock().unwrap().extend(messages.into_iter().map(|(message, _)| message));
+        Ok(())
+    }
+}
+
+/// `Slow` has the stage retried, as soon as `Broken` has failed, and then succeeds; `Broken` fails the first time.
+#[derive(Default)]
+struct Providers(OnceLock<Arc<Driver>>);
+
+impl Providers {
+    fn driver(&self) -> &Driver {
+        self.0.get().unwrap()
+    }
+}
+
+#[async_trait]
+impl ActionExecutor for Providers {
+    async fn start(&self, task: &Task) -> Result<Outcome, ExecutorError> {
+        match task.action.name.as_str() {
+            "Broken" if task.id.attempt == 1 => {
+                let error = ActionError { code: "JobFailed".into(), message: "no".into() };
+                return Ok(Outcome::Failed { error, report: Progress::default() });
+            }
+            "Slow" => {
+                let failed = |run: &StageRun| run.actions[1].status == ActionStatus::Failed;
+                while !stage_runs(self.driver(), task).await.iter().any(failed) {
+                    yield_now().await;
+                }
+                let retried =
+                    self.driver().retry(&task.pipeline, "Build", task.id.execution, RetryMode::FailedActions).await;
+                retried.unwrap();
+            }
+            _ => {}
+        }
+        Ok(Outcome::Succeeded(Success { outputs: task.outputs.clone(), ..Success::default() }))
+    }
+
+    async fn poll(&self, _: &Task) -> Result<Outcome, ExecutorError> {
+        Err(ExecutorError("nothing is polled".into()))
+    }
+
+    async fn cancel(&self, _: &Task) -> Result<(), ExecutorError> {
+        Err(ExecutorError("nothing is given up".into()))
+    }
+}
+
+/// Lets whatever else goes on in this thread have its turn.
+async fn yield_now() {
+    let mut yielded = false;
+    futures::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return std::task::Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
+async fn stage_runs(driver: &Driver, task: &Task) -> Vec<StageRun> {
+    let all = driver.stage_runs(task.id.execution).await.unwrap();
+    all.into_iter().filter(|run| run.stage == usize::from(task.id.stage)).collect()
+}
+
+fn declaration() -> Declaration {
+    let deploy = |name: &str| {
+        json!({"name": name, "inputArtifacts": [{"name": "App"}], "configuration": {"BucketName": "site", "Extract": "true"},
+            "actionTypeId": {"category": "Deploy", "owner": "AWS", "provider": "S3", "version": "1"}})
+    };
+    serde_json::from_value(json!({
+        "name": "release", "roleArn": "arn:aws:iam::111122223333:role/release", "pipelineType": "V2",
+        "artifactStore": {"type": "S3", "location": "artifacts"},
+        "stages": [
+            {"name": "Source", "actions": [{"name": "Fetch", "outputArtifacts": [{"name": "App"}],
+                "actionTypeId": {"category": "Source", "owner": "AWS", "provider": "S3", "version": "1"},
+                "configuration": {"S3Bucket": "sources", "S3ObjectKey": "app.zip"}}]},
+            {"name": "Build", "actions": [deploy("Slow"), deploy("Broken")]},
+        ],
+    }))
+    .unwrap()
+}
+
+#[test]
+fn what_a_worker_was_busy_with_during_a_retry_ends_in_the_new_attempt() {
+    let mail = Arc::new(Mail::default());
+    let driver = Arc::new(Driver::new(Setup {
+        store: Arc::new(MemoryStore::default()),
+        dispatch: mail.clone(),
+        clock: Arc::new(Time::default()),
+        policy: Policy::default(),
+        home: "eu-west-1".into(),
+    }));
+    let providers = Providers::default();
+    assert!(providers.0.set(driver.clone()).is_ok());
+    let name = PipelineName::new("release").unwrap();
+    let created = Trigger { kind: "CreatePipeline".into(), detail: String::new() };
+    block_on(driver.create_pipeline(declaration(), BTreeMap::new(), created)).unwrap();
+    loop {
+        let message = mail.0.lock().unwrap().pop_front();
+        let Some(message) = message else { break };
+        block_on(driver.work(message, &providers, Timestamp(i64::MAX))).unwrap();
+    }
+    let page = block_on(driver.executions(&name, None, 1)).unwrap();
+    let [Entity::Execution(Execution { id, status, .. })] = &page.entities[..] else { panic!("{:?}", page.entities) };
+    let runs = block_on(driver.stage_runs(*id)).unwrap();
+    let [_, first, second] = &runs[..] else { panic!("{runs:?}") };
+    assert_eq!(first.actions[0].status, ActionStatus::CarriedOver);
+    assert_eq!((&second.actions[0].status, second.actions[0].claims), (&ActionStatus::Succeeded, 1), "started once");
+    assert_eq!(second.actions[1].status, ActionStatus::Succeeded);
+    assert_eq!(*status, engine::ExecutionStatus::Succeeded, "nobody but the workers did anything");
+}
