@@ -30,9 +30,11 @@ impl Clock for Time {
         let drawn = u128::from(self.drawn.fetch_add(1, Ordering::Relaxed)) + 1;
         Uuid::from_u128(drawn << 64 | drawn)
     }
-    async fn sleep(&self, _: Duration) {
-        // Whoever renews a claim sleeps beside an action; time stands still, so that no claim runs out.
-        futures::future::pending::<()>().await;
+    async fn sleep(&self, duration: Duration) {
+        // Nothing takes long enough here for a claim to be renewed.
+        if duration > Duration::from_secs(10) {
+            futures::future::pending::<()>().await;
+        }
     }
 }
 
