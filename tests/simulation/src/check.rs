@@ -269,10 +269,10 @@ impl Checker {
     /// How an action stands, in whatever attempt it is now.
     fn run(&self, action: ActionId) -> Option<&ActionRun> {
         let attempts = action.attempt..;
-        let runs = attempts.map_while(|attempt| {
+        let mut runs = attempts.map_while(|attempt| {
             self.stages.get(&(action.execution, usize::from(action.stage), attempt))?.run(action.action)
         });
-        runs.skip_while(|run| run.status == ActionStatus::CarriedOver).next()
+        runs.find(|run| run.status != ActionStatus::CarriedOver)
     }
 
     /// Whether an action of an execution has failed while others of its stage run.

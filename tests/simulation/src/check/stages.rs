@@ -144,7 +144,7 @@ pub(super) fn carried_over(before: Option<&StageRun>, after: &StageRun, next: Op
         if !before.and_then(|before| before.run(place)).is_some_and(|old| old.status.in_flight()) {
             return broken(format!("{name} is carried over and did not run"));
         }
-        if !next.is_some_and(|next| next.id_at(place) == after.id_at(place)) {
+        if next.is_none_or(|next| next.id_at(place) != after.id_at(place)) {
             return broken(format!("{name} is carried over to nowhere"));
         }
     }
