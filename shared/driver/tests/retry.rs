@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use driver::{ActionExecutor, Clock, Dispatch, DispatchError, Driver, ExecutorError, Message, Outcome, Setup, Task};
+use driver::{
+    ActionExecutor, Clock, Dispatch, DispatchError, Driver, ExecutorError, Message, Outcome, Setup, SourceRules, Task,
+};
 use engine::{ActionError, ActionStatus, Execution, Policy, Progress, StageRun, Success, Timestamp, Trigger};
 use futures::executor::block_on;
 use pipeline::{Declaration, PipelineName, RetryMode};
@@ -135,6 +137,7 @@ fn what_a_worker_was_busy_with_during_a_retry_ends_in_the_new_attempt() {
         clock: Arc::new(Time::default()),
         policy: Policy::default(),
         home: "eu-west-1".into(),
+        sources: SourceRules { watched: |_, _| None, takes_revision: |_, _| Ok(()) },
     }));
     let providers = Providers::default();
     assert!(providers.0.set(driver.clone()).is_ok());
