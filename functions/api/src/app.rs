@@ -2,7 +2,7 @@
 
 use driver::{DriveError, Driver};
 use pipeline::PipelineName;
-use runtime::{PassRole, Roles};
+use runtime::{JobIds, PassRole, Roles};
 use wire::{ApiError, Operation};
 
 use crate::errors;
@@ -15,6 +15,8 @@ pub struct App {
     pub account: String,
     /// The roles of pipelines, for the credentials of jobs.
     pub roles: Roles,
+    /// The ids under which jobs are given out.
+    pub job_ids: JobIds,
     /// Whether callers may give pipelines their roles.
     pub pass_role: PassRole,
     /// The emulator's address, where there is no AWS.
@@ -24,9 +26,9 @@ pub struct App {
 }
 
 impl App {
-    /// The API over this driver, in this account, with these roles, and this to ask who may pass them.
-    pub fn new(driver: Driver, account: &str, roles: Roles, pass_role: PassRole) -> Self {
-        Self { driver, account: account.to_owned(), roles, pass_role, endpoint: None, root: false }
+    /// The API over this driver, in this account, with these roles, this to ask who may pass them, and these ids of jobs.
+    pub fn new(driver: Driver, account: &str, roles: Roles, pass_role: PassRole, job_ids: JobIds) -> Self {
+        Self { driver, account: account.to_owned(), roles, job_ids, pass_role, endpoint: None, root: false }
     }
 
     /// The same behind an emulator's address instead of AWS's, if there is one.

@@ -14,6 +14,7 @@ use driver::{DriveError, JobCaller, JobResult, JobState, MOST_JOBS, Offered};
 use engine::{ActionError, ActionId, External, Progress, Revision};
 use pipeline::TypeId;
 use pipeline::variables::{InvalidOutputVariables, check_output_variables};
+use runtime::JobIdError;
 use wire::{ApiError, Exception, Operation};
 
 use crate::app::App;
@@ -43,7 +44,7 @@ pub async fn poll(app: &App, input: PollForJobsInput) -> Result<PollForJobsOutpu
             }
         };
         let data = job_data::own(app, &task, credentials)?;
-        let job = Job::builder().id(task.id.to_string()).data(data).nonce(nonce.to_string());
+        let job = Job::builder().id(self::id(app, task.id).await?).data(data).nonce(nonce.to_string());
         jobs.push(job.account_id(&app.account).build());
     }
     Ok(PollForJobsOutput::builder().set_jobs(Some(jobs)).build())
@@ -57,7 +58,7 @@ pub fn batch(asked: Option<i32>) -> usize {
 /// A worker takes a job.
 pub async fn acknowledge(app: &App, input: AcknowledgeJobInput) -> Result<AcknowledgeJobOutput, ApiError> {
     let operation = Operation::AcknowledgeJob;
-    let id = job(app, operation, input.job_id)?;
+    let id = job(app, operation, input.job_id).await?;
     let nonce = input.nonce.unwrap_or_default();
     let state = app.driver.acknowledge(id, &nonce, JobCaller::Account).await.map_err(app.refusal(operation))?;
     Ok(AcknowledgeJobOutput::builder().status(status(state)).build())
@@ -75,11 +76,11 @@ pub fn status(state: JobState) -> JobStatus {
 /// A job with fresh credentials.
 pub async fn details(app: &App, input: GetJobDetailsInput) -> Result<GetJobDetailsOutput, ApiError> {
     let operation = Operation::GetJobDetails;
-    let id = job(app, operation, input.job_id)?;
+    let id = job(app, operation, input.job_id).await?;
     let (task, _) = app.driver.job(id, JobCaller::Account).await.map_err(app.refusal(operation))?;
     let credentials = job_data::credentials(app, &task).await.map_err(|error| job_data::no_credentials(&error))?;
     let details = JobDetails::builder()
-        .id(id.to_string())
+        .id(self::id(app, id).await?)
         .data(job_data::own(app, &task, credentials)?)
         .account_id(&app.account)
         .build();
@@ -100,7 +101,7 @@ pub fn type_id(id: Option<ActionTypeId>) -> Result<TypeId, ApiError> {
 /// A job succeeded, or asks to be continued.
 pub async fn succeeded(app: &App, input: PutJobSuccessResultInput) -> Result<PutJobSuccessResultOutput, ApiError> {
     let operation = Operation::PutJobSuccessResult;
-    let id = job(app, operation, input.job_id)?;
+    let id = job(app, operation, input.job_id).await?;
     let variables: BTreeMap<String, String> = input.output_variables.unwrap_or_default().into_iter().collect();
     check_output_variables(&variables).map_err(|error| {
         let exception = match error {
@@ -121,7 +122,7 @@ pub async fn succeeded(app: &App, input: PutJobSuccessResultInput) -> Result<Put
 /// A job failed.
 pub async fn failed(app: &App, input: PutJobFailureResultInput) -> Result<PutJobFailureResultOutput, ApiError> {
     let operation = Operation::PutJobFailureResult;
-    let id = job(app, operation, input.job_id)?;
+    let id = job(app, operation, input.job_id).await?;
     let result = failure(input.failure_details)?;
     app.driver.job_result(id, JobCaller::Account, result).await.map_err(app.refusal(operation))?;
     Ok(PutJobFailureResultOutput::builder().build())
@@ -135,11 +136,22 @@ pub fn failure(details: Option<FailureDetails>) -> Result<JobResult, ApiError> {
     Ok(JobResult::Failed { error, report: Progress { external, ..Progress::default() } })
 }
 
-/// The job that an id names.
-pub fn job(app: &App, operation: Operation, id: Option<String>) -> Result<ActionId, ApiError> {
+/// The action whose job an id names. An action's own id, which others may know, names none.
+pub async fn job(app: &App, operation: Operation, id: Option<String>) -> Result<ActionId, ApiError> {
     let id = id.unwrap_or_default();
-    let unknown = |_| DriveError::JobNotFound(id.chars().take(100).collect());
-    id.parse().map_err(unknown).map_err(app.refusal(operation))
+    let action = app.job_ids.action(&id).await.map_err(|error| no_ids(&error))?;
+    let unknown = || DriveError::JobNotFound(id.chars().take(100).collect());
+    action.ok_or_else(unknown).map_err(app.refusal(operation))
+}
+
+/// The id under which an action's job is given out.
+pub async fn id(app: &App, action: ActionId) -> Result<String, ApiError> {
+    app.job_ids.job(action).await.map_err(|error| no_ids(&error))
+}
+
+fn no_ids(error: &JobIdError) -> ApiError {
+    tracing::error!(%error, "no ids of jobs");
+    Exception::InternalFailure.because("KMS did not give the key for the ids of jobs: try again.")
 }
 
 /// What a worker says about its progress.

@@ -31,11 +31,12 @@ pub async fn poll(app: &App, input: PollForThirdPartyJobsInput) -> Result<PollFo
     }
     let most = jobs::batch(input.max_batch_size);
     let offered = app.driver.poll_jobs(&id, None, most).await.map_err(app.refusal(Operation::PollForThirdPartyJobs))?;
-    let jobs = offered.into_iter().map(|Offered { task, .. }| {
+    let mut jobs = Vec::new();
+    for Offered { task, .. } in offered {
         let client = task.configuration.get(CLIENT_ID).cloned();
-        ThirdPartyJob::builder().set_client_id(client).job_id(task.id.to_string()).build()
-    });
-    Ok(PollForThirdPartyJobsOutput::builder().set_jobs(Some(jobs.collect())).build())
+        jobs.push(ThirdPartyJob::builder().set_client_id(client).job_id(jobs::id(app, task.id).await?).build());
+    }
+    Ok(PollForThirdPartyJobsOutput::builder().set_jobs(Some(jobs)).build())
 }
 
 /// A job with its nonce and fresh credentials.
@@ -44,13 +45,13 @@ pub async fn details(
     input: GetThirdPartyJobDetailsInput,
 ) -> Result<GetThirdPartyJobDetailsOutput, ApiError> {
     let operation = Operation::GetThirdPartyJobDetails;
-    let id = jobs::job(app, operation, input.job_id)?;
+    let id = jobs::job(app, operation, input.job_id).await?;
     let token = input.client_token.unwrap_or_default();
     let caller = JobCaller::ThirdParty { token: &token };
     let (task, nonce) = app.driver.job(id, caller).await.map_err(app.refusal(operation))?;
     let credentials = job_data::credentials(app, &task).await.map_err(|error| job_data::no_credentials(&error))?;
     let details = ThirdPartyJobDetails::builder()
-        .id(id.to_string())
+        .id(jobs::id(app, id).await?)
         .data(job_data::third_party(&task, credentials)?)
         .set_nonce(nonce.map(|nonce| nonce.to_string()))
         .build();
@@ -63,7 +64,7 @@ pub async fn acknowledge(
     input: AcknowledgeThirdPartyJobInput,
 ) -> Result<AcknowledgeThirdPartyJobOutput, ApiError> {
     let operation = Operation::AcknowledgeThirdPartyJob;
-    let id = jobs::job(app, operation, input.job_id)?;
+    let id = jobs::job(app, operation, input.job_id).await?;
     let (nonce, token) = (input.nonce.unwrap_or_default(), input.client_token.unwrap_or_default());
     let caller = JobCaller::ThirdParty { token: &token };
     let state = app.driver.acknowledge(id, &nonce, caller).await.map_err(app.refusal(operation))?;
@@ -76,7 +77,7 @@ pub async fn succeeded(
     input: PutThirdPartyJobSuccessResultInput,
 ) -> Result<PutThirdPartyJobSuccessResultOutput, ApiError> {
     let operation = Operation::PutThirdPartyJobSuccessResult;
-    let id = jobs::job(app, operation, input.job_id)?;
+    let id = jobs::job(app, operation, input.job_id).await?;
     let report = input.execution_details.map(jobs::progress).unwrap_or_default();
     let result = match input.continuation_token {
         Some(token) => JobResult::Continue { token, report },
@@ -97,7 +98,7 @@ pub async fn failed(
     input: PutThirdPartyJobFailureResultInput,
 ) -> Result<PutThirdPartyJobFailureResultOutput, ApiError> {
     let operation = Operation::PutThirdPartyJobFailureResult;
-    let id = jobs::job(app, operation, input.job_id)?;
+    let id = jobs::job(app, operation, input.job_id).await?;
     let result = jobs::failure(input.failure_details)?;
     let token = input.client_token.unwrap_or_default();
     let caller = JobCaller::ThirdParty { token: &token };

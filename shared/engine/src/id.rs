@@ -21,8 +21,8 @@ pub struct UnknownId(pub String);
 #[serde(try_from = "String", into = "String")]
 pub struct ExecutionId(Uuid);
 
-/// Id of one attempt at one action, CodePipeline's `actionExecutionId`; also the id of its job and the token
-/// under which its provider starts it.
+/// Id of one attempt at one action, CodePipeline's `actionExecutionId`; also the token under which its provider starts
+/// it. It is no secret: events and pages show it. Its job goes by another id, which only the job's worker is given.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ActionId {
@@ -109,7 +109,8 @@ impl ActionId {
         Self { turn: 0, ..self }
     }
 
-    fn uuid(self) -> Uuid {
+    /// The id as a UUID.
+    pub fn uuid(self) -> Uuid {
         let mut bytes = self.execution.0.into_bytes();
         bytes[10] = self.stage;
         bytes[11] = self.action;

@@ -7,6 +7,7 @@
 //! gets a new job; the old one's id is worth nothing any more.
 
 use pipeline::Action;
+use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::command::{Effect, End, Progress, Refusal};
@@ -35,7 +36,7 @@ pub fn is_job(action: &Action) -> bool {
 pub fn check_client(id: ActionId, action: &Action, token: &str) -> Result<(), Refusal> {
     let known = action.configuration.get(pipeline::custom::CLIENT_TOKEN);
     match known {
-        Some(known) if equal(known.as_bytes(), token.as_bytes()) => Ok(()),
+        Some(known) if bool::from(known.as_bytes().ct_eq(token.as_bytes())) => Ok(()),
         _ => Err(Refusal::WrongClientToken(id)),
     }
 }
@@ -169,10 +170,5 @@ pub(crate) fn lost(step: &mut Step<'_, '_>, action: ActionId) -> Result<bool, Re
 
 /// Whether a secret is the one that is expected.
 pub(crate) fn same(expected: Option<Uuid>, given: Uuid) -> bool {
-    expected.is_some_and(|expected| equal(expected.as_bytes(), given.as_bytes()))
-}
-
-/// Compares in a time that does not depend on where the two differ.
-fn equal(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+    expected.is_some_and(|expected| expected.as_bytes().ct_eq(given.as_bytes()).into())
 }

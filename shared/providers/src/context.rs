@@ -4,7 +4,7 @@ use artifacts::Bucket;
 use driver::Task;
 use engine::Timestamp;
 use pipeline::Region;
-use runtime::{Identity, RoleError, Roles, Session};
+use runtime::{Identity, JobIdError, JobIds, RoleError, Roles, Session};
 
 use crate::approval::ApprovalLinks;
 use crate::error::{PERMISSION_ERROR, ProviderError};
@@ -13,6 +13,7 @@ use crate::error::{PERMISSION_ERROR, ProviderError};
 #[derive(Clone, Copy)]
 pub(crate) struct ActionContext<'a> {
     pub(crate) roles: &'a Roles,
+    pub(crate) job_ids: &'a JobIds,
     pub(crate) task: &'a Task,
     /// What the service is given to recognize this attempt when it is started again.
     pub(crate) token: &'a str,
@@ -64,5 +65,11 @@ impl From<RoleError> for ProviderError {
             Some(failure) if failure.code == PERMISSION_ERROR => Self::failed(PERMISSION_ERROR, failure.message),
             Some(failure) => Self::configuration(failure.message),
         }
+    }
+}
+
+impl From<JobIdError> for ProviderError {
+    fn from(error: JobIdError) -> Self {
+        Self::Retryable(error.to_string())
     }
 }

@@ -41,7 +41,8 @@ impl Provider for LambdaExecutor {
             function.ok_or_else(|| ProviderError::configuration(format!("{} has no function", title(task))))?;
         // The function is the provider's, and may live in one region only.
         let region = function.split(':').nth(3).filter(|region| !region.is_empty()).unwrap_or(&task.region);
-        let job = job(context, credentials(context).await?);
+        let id = context.job_ids.job(task.id).await?;
+        let job = job(context, &id, credentials(context).await?);
         let client = context.session_in(region).await?.lambda();
         let answered = client.invoke().function_name(function).payload(Blob::new(job.to_string())).send().await;
         let answered = answered.map_err(|error| match error {
@@ -74,13 +75,13 @@ impl Provider for LambdaExecutor {
 }
 
 /// What the function is given.
-fn job(context: ActionContext<'_>, credentials: Value) -> Value {
+fn job(context: ActionContext<'_>, id: &str, credentials: Value) -> Value {
     let task = context.task;
     let mut data = data(task);
     data["actionConfiguration"] = json!(task.configuration);
     data["actionExecutionId"] = json!(context.token);
     data["actionCredentials"] = credentials;
-    json!({"jobId": task.id, "accountId": account(&task.pipeline_role), "data": data})
+    json!({"jobId": id, "accountId": account(&task.pipeline_role), "data": data})
 }
 
 /// The cause, as Lambda's runtimes tell it; otherwise all that the function said.

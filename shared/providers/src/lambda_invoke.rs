@@ -1,7 +1,7 @@
 //! Invoke/Lambda and Rule/LambdaInvoke: gives a function a job, whose result it reports itself. Source: CodePipeline user
 //! guide, 'AWS Lambda invoke action reference' (the event) and 'LambdaInvoke', CodePipeline API, `PutJobSuccessResult`.
 //!
-//! The job's id is the attempt's. The function is invoked asynchronously, and Lambda itself delivers such an event at
+//! The function is invoked asynchronously, and Lambda itself delivers such an event at
 //! least once; a lost worker's attempt is therefore invoked again with the same job id, of which one result counts.
 
 use async_trait::async_trait;
@@ -43,12 +43,13 @@ impl Provider for LambdaInvoke {
         let task = context.task;
         let Configuration { function_name: function } = read(task)?;
         let credentials = credentials(context).await?;
+        let job = context.job_ids.job(task.id).await?;
         let client = context.session().await?.lambda();
         let invoked = client
             .invoke()
             .function_name(function)
             .invocation_type(InvocationType::Event)
-            .payload(Blob::new(event(task, credentials).to_string()))
+            .payload(Blob::new(event(task, &job, credentials).to_string()))
             .send()
             .await
             .map_err(|error| {
@@ -69,9 +70,9 @@ impl Provider for LambdaInvoke {
 }
 
 /// What the function is given.
-fn event(task: &Task, credentials: Value) -> Value {
+fn event(task: &Task, job: &str, credentials: Value) -> Value {
     let mut data = data(task);
     data["actionConfiguration"] = json!({"configuration": task.configuration});
     data["artifactCredentials"] = credentials;
-    json!({"CodePipeline.job": {"id": task.id, "accountId": account(&task.pipeline_role), "data": data}})
+    json!({"CodePipeline.job": {"id": job, "accountId": account(&task.pipeline_role), "data": data}})
 }

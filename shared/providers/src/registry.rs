@@ -8,7 +8,7 @@ use engine::{ActionError, Progress};
 use futures::{StreamExt, TryStreamExt, stream};
 use pipeline::catalogue::rules;
 use pipeline::{Action, TypeId};
-use runtime::{Clients, Roles, SettingError, Settings, SystemClock};
+use runtime::{Clients, JobIds, Roles, SettingError, Settings, SystemClock};
 
 use crate::approval::ApprovalLinks;
 use crate::context::ActionContext;
@@ -76,6 +76,7 @@ fn same_type(implemented: &Implements, id: &TypeId) -> bool {
 /// Runs every action type and every rule type that is built.
 pub struct Registry {
     roles: Roles,
+    job_ids: JobIds,
     approval_links: ApprovalLinks,
     clock: Arc<dyn Clock>,
 }
@@ -89,7 +90,8 @@ impl Registry {
     pub fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
         let approval_links = ApprovalLinks::new(settings, clients)?;
         let roles = Roles::new(clients.config(), settings.account()?);
-        Ok(Self { roles, approval_links, clock: Arc::new(SystemClock) })
+        let job_ids = JobIds::new(settings, clients)?;
+        Ok(Self { roles, job_ids, approval_links, clock: Arc::new(SystemClock) })
     }
 
     /// The same with another clock than the machine's.
@@ -99,7 +101,14 @@ impl Registry {
     }
 
     fn context<'a>(&'a self, task: &'a Task, token: &'a str) -> ActionContext<'a> {
-        ActionContext { roles: &self.roles, task, token, now: self.clock.now(), approval_links: &self.approval_links }
+        ActionContext {
+            roles: &self.roles,
+            job_ids: &self.job_ids,
+            task,
+            token,
+            now: self.clock.now(),
+            approval_links: &self.approval_links,
+        }
     }
 
     /// Brings the input artifacts to the action's region, as the pipeline's role. As a rule they are there already,

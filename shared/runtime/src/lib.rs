@@ -4,6 +4,7 @@
 //! - [`Clients`]: the function's own AWS clients, each made when first used, over one HTTPS client.
 //! - [`Roles`]: sessions under a pipeline's role or an action's, assumed with the pipeline's ARN as external id. Functions
 //!   hold no rights at providers; whatever an action does, it does in such a [`Session`].
+//! - [`JobIds`]: the secret ids under which jobs are given out.
 //! - [`PassRole`]: whether a caller may give a role to a pipeline.
 //! - [`EventDispatch`] and [`SystemClock`]: the driver's ports on AWS; [`driver`] puts them together.
 //! - [`run`] and [`run_http`]: the loop around a handler, with logging.
@@ -29,6 +30,7 @@ mod clock;
 mod dispatch;
 mod handler;
 mod job;
+mod job_ids;
 mod pass_role;
 mod roles;
 mod session;
@@ -39,6 +41,7 @@ pub use clients::Clients;
 pub use clock::SystemClock;
 pub use dispatch::EventDispatch;
 pub use handler::{run, run_http, start_logging, time_left};
+pub use job_ids::{JobIdError, JobIds};
 pub use pass_role::{PassRole, PassRoleError};
 pub use roles::{Identity, RoleError, Roles};
 pub use session::Session;

@@ -6,7 +6,7 @@ use api::App;
 use driver::{Driver, Outcome, Setup, Task};
 use engine::{ActionError, Policy, Progress, Revision, Success, Timestamp};
 use lambda_http::{Body, IntoResponse};
-use runtime::{Clients, PassRole, Roles, Settings};
+use runtime::{Clients, JobIds, PassRole, Roles, Settings};
 use serde_json::{Value, json};
 use store::MemoryStore;
 use testkit::{Outbox, Stub, TestClock, TestExecutor};
@@ -43,20 +43,30 @@ const ASSUMED: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><Acces
     <SecretAccessKey>job-secret</SecretAccessKey><SessionToken>job-token</SessionToken>\
     <Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
 
-/// The roles of pipelines, for the credentials of jobs, and nobody to ask about those who pass them.
-fn roles() -> (Roles, PassRole) {
-    let sts = Stub::new(|request| {
-        assert!(request.body.contains("Action=AssumeRole"), "{}", request.body);
-        testkit::Answer::ok(ASSUMED)
+/// The API over a driver: every role may be assumed, nobody is asked about those who pass them, and KMS gives the key for
+/// the ids of jobs.
+fn app(driver: Driver) -> App {
+    let aws = Stub::new(|request| match request.operation() {
+        "GenerateMac" => {
+            let mac = json!({"KeyId": "k", "Mac": Body::Binary(vec![7; 32]), "MacAlgorithm": "HMAC_SHA_256"});
+            testkit::Answer::ok(mac.to_string())
+        }
+        _ => {
+            assert!(request.body.contains("Action=AssumeRole"), "{}", request.body);
+            testkit::Answer::ok(ASSUMED)
+        }
     });
     let settings = Settings::read(|name| match name {
         "AWS_REGION" => Some(REGION.into()),
         "MILLRACE_ACCOUNT" => Some(ACCOUNT.into()),
+        "MILLRACE_HMAC_KEY" => Some("hmac-key".into()),
         "MILLRACE_PASS_ROLE" => Some("unchecked".into()),
         _ => None,
     });
-    let pass_role = PassRole::new(&settings.unwrap(), &Clients::from_config(sts.config())).unwrap();
-    (Roles::new(&sts.config(), ACCOUNT), pass_role)
+    let (settings, clients) = (settings.unwrap(), Clients::from_config(aws.config()));
+    let pass_role = PassRole::new(&settings, &clients).unwrap();
+    let job_ids = JobIds::new(&settings, &clients).unwrap();
+    App::new(driver, ACCOUNT, Roles::new(&aws.config(), ACCOUNT), pass_role, job_ids).with_root(true)
 }
 
 impl Default for World {
@@ -77,8 +87,7 @@ impl World {
             home: REGION.into(),
             sources: providers::SOURCES,
         });
-        let (roles, pass_role) = roles();
-        Self { app: App::new(driver, ACCOUNT, roles, pass_role).with_root(true), outbox }
+        Self { app: app(driver), outbox }
     }
 
     /// Calls an operation as API Gateway passes the call on.
@@ -121,6 +130,11 @@ impl World {
         let answer = self.call(Protocol::AwsJson11, operation, &input).await;
         assert_eq!(answer.status, 200, "{operation}: {}", answer.body);
         answer.body
+    }
+
+    /// The id under which the job of an action or rule execution is given out.
+    pub async fn job(&self, execution: &Value) -> String {
+        self.app.job_ids.job(execution.as_str().unwrap().parse().unwrap()).await.unwrap()
     }
 
     /// Works on everything that was dispatched, until nothing is left but what waits for people and jobs.

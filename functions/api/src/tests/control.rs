@@ -222,7 +222,7 @@ async fn a_condition_is_shown_listed_decided_and_overridden() {
         // The rule's function says no.
         let details = aws_sdk_codepipeline::types::FailureDetails::builder();
         let details = details.r#type(aws_sdk_codepipeline::types::FailureType::JobFailed).message("too risky");
-        let job = execution.rule_execution_id().unwrap();
+        let job = world.job(execution.rule_execution_id().unwrap()).await;
         let failure = client.put_job_failure_result().job_id(job).failure_details(details.build().unwrap());
         failure.send().await.unwrap();
         let test = stage(&client, 2).await;
@@ -264,7 +264,8 @@ async fn a_condition_that_skips_leaves_the_stage_out_and_cannot_be_overridden() 
         let job = state.condition_states()[0].rule_states()[0].latest_execution().unwrap().clone();
         let details = aws_sdk_codepipeline::types::FailureDetails::builder();
         let details = details.r#type(aws_sdk_codepipeline::types::FailureType::JobFailed).message("not today");
-        let failure = client.put_job_failure_result().job_id(job.rule_execution_id().unwrap());
+        let job = world.job(job.rule_execution_id().unwrap()).await;
+        let failure = client.put_job_failure_result().job_id(job);
         failure.failure_details(details.build().unwrap()).send().await.unwrap();
         world.work().await;
         assert_eq!(stage(&client, 2).await.latest_execution().unwrap().status(), &StageExecutionStatus::Skipped);

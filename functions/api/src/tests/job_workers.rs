@@ -76,7 +76,15 @@ async fn a_worker_polls_takes_and_reports_its_job() {
         assert_eq!(context.stage().unwrap().name(), Some("Test"));
         let execution = action(&client).await.latest_execution().unwrap().action_execution_id().unwrap().to_owned();
         assert_eq!(context.action().unwrap().action_execution_id(), Some(execution.as_str()));
-        assert_eq!(job.id(), Some(execution.as_str()), "the first job has the id of its action's execution");
+        let id = job.id().unwrap();
+        assert_eq!(id, world.job(&execution).await);
+        for refusal in [
+            refused!(client.put_job_success_result().job_id(&execution)),
+            refused!(client.get_job_details().job_id(&execution)),
+            refused!(client.acknowledge_job().job_id(&execution).nonce(job.nonce().unwrap())),
+        ] {
+            assert_eq!(refusal.0, "JobNotFoundException", "an action's id, which many see, answers no job");
+        }
         assert!(context.pipeline_execution_id().is_some());
         let place = |it: &aws_sdk_codepipeline::types::Artifact| {
             let place = it.location().unwrap().s3_location().unwrap();
@@ -92,19 +100,19 @@ async fn a_worker_polls_takes_and_reports_its_job() {
 
         assert_eq!(acknowledge(&client, &job).await, Some(JobStatus::InProgress));
         assert_eq!(acknowledge(&client, &job).await, Some(JobStatus::InProgress), "twice is once");
-        let details = client.get_job_details().job_id(&execution).send().await.unwrap();
+        let details = client.get_job_details().job_id(id).send().await.unwrap();
         let details = details.job_details().unwrap();
         assert_eq!(details.data().unwrap().action_configuration(), data.action_configuration());
         assert!(details.data().unwrap().artifact_credentials().is_some());
 
         let halfway = ExecutionDetails::builder().external_execution_id("17").percent_complete(50).build();
-        let proceed = client.put_job_success_result().job_id(&execution).continuation_token("half");
+        let proceed = client.put_job_success_result().job_id(id).continuation_token("half");
         proceed.execution_details(halfway).send().await.unwrap();
         let now = action(&client).await.latest_execution().unwrap().clone();
         assert_eq!((now.percent_complete(), now.status()), (Some(50), Some(&ActionExecutionStatus::InProgress)));
         assert_eq!(now.external_execution_url(), Some("https://jenkins.example.com/job/shop/17/"));
-        assert_eq!(refused!(client.put_job_success_result().job_id(&execution)).0, "InvalidJobStateException");
-        assert_eq!(refused!(client.get_job_details().job_id(&execution)).0, "JobNotFoundException");
+        assert_eq!(refused!(client.put_job_success_result().job_id(id)).0, "InvalidJobStateException");
+        assert_eq!(refused!(client.get_job_details().job_id(id)).0, "JobNotFoundException");
 
         let next = poll(&client).await.unwrap();
         assert_eq!(next.data().unwrap().continuation_token(), Some("half"));
@@ -158,7 +166,7 @@ async fn who_has_not_taken_a_job_cannot_report_it() {
         assert_eq!(refused!(client.get_job_details().job_id(unknown)).0, "JobNotFoundException");
         let approval = client.get_pipeline_state().name("release").send().await.unwrap();
         let approval = approval.stage_states()[1].action_states()[0].latest_execution().unwrap().clone();
-        let approval = approval.action_execution_id().unwrap();
+        let approval = world.job(approval.action_execution_id().unwrap()).await;
         assert_eq!(refused!(client.get_job_details().job_id(approval)).0, "JobNotFoundException", "it is no job");
     })
     .await;

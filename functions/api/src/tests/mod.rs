@@ -29,7 +29,7 @@ use aws_smithy_types::body::SdkBody;
 use driver::{Driver, Outcome, Setup, Task};
 use engine::{ActionError, External, Policy, Progress, Revision, Success, Timestamp};
 use lambda_http::{Body, IntoResponse};
-use runtime::{Clients, PassRole, Roles, Settings};
+use runtime::{Clients, JobIds, PassRole, Roles, Settings};
 use serde_json::{Value, json};
 use store::MemoryStore;
 use testkit::{Outbox, TestClock, TestExecutor};
@@ -94,11 +94,16 @@ impl World {
             sources: providers::SOURCES,
         });
         Self {
-            app: Arc::new(App::new(driver, ACCOUNT, sts.roles(), sts.pass_role()).with_root(true)),
+            app: Arc::new(App::new(driver, ACCOUNT, sts.roles(), sts.pass_role(), sts.job_ids()).with_root(true)),
             sts,
             clock,
             outbox,
         }
+    }
+
+    /// The id under which the job of an action execution is given out.
+    pub async fn job(&self, action_execution: &str) -> String {
+        self.app.job_ids.job(action_execution.parse().unwrap()).await.unwrap()
     }
 
     /// A client of the API by AWS JSON 1.1.
@@ -128,7 +133,8 @@ impl World {
     }
 }
 
-/// STS, which gives every role its credentials, or refuses them all; and IAM, which says who may pass a role.
+/// STS, which gives every role its credentials, or refuses them all; IAM, which says who may pass a role; and KMS,
+/// which gives the key for the ids of jobs.
 #[derive(Clone, Debug, Default)]
 pub struct Sts(Arc<Mutex<StsState>>);
 
@@ -145,12 +151,11 @@ impl Sts {
     }
 
     fn pass_role(&self) -> PassRole {
-        let settings = Settings::read(|name| match name {
-            "AWS_REGION" => Some("eu-west-1".into()),
-            "MILLRACE_ACCOUNT" => Some(ACCOUNT.into()),
-            _ => None,
-        });
-        PassRole::new(&settings.unwrap(), &Clients::from_config(self.config())).unwrap()
+        PassRole::new(&settings(), &Clients::from_config(self.config())).unwrap()
+    }
+
+    fn job_ids(&self) -> JobIds {
+        JobIds::new(&settings(), &Clients::from_config(self.config())).unwrap()
     }
 
     fn config(&self) -> SdkConfig {
@@ -182,6 +187,10 @@ impl Sts {
 
 impl HttpConnector for Sts {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if request.headers().get("x-amz-target").is_some_and(|target| target.ends_with(".GenerateMac")) {
+            let mac = json!({"KeyId": "k", "Mac": in_base64(&[7; 32]), "MacAlgorithm": "HMAC_SHA_256"}).to_string();
+            return HttpConnectorFuture::ready(Ok(HttpResponse::new(200.try_into().unwrap(), SdkBody::from(mac))));
+        }
         let body = String::from_utf8_lossy(request.body().bytes().unwrap()).replace("%22", "\"").replace("%2F", "/");
         let body = body.replace("%3A", ":");
         let mut sts = self.0.lock().unwrap();
@@ -201,6 +210,16 @@ impl HttpConnector for Sts {
         };
         HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(answer))))
     }
+}
+
+fn settings() -> Settings {
+    let settings = Settings::read(|name| match name {
+        "AWS_REGION" => Some("eu-west-1".into()),
+        "MILLRACE_ACCOUNT" => Some(ACCOUNT.into()),
+        "MILLRACE_HMAC_KEY" => Some("hmac-key".into()),
+        _ => None,
+    });
+    settings.unwrap()
 }
 
 /// What IAM decides about each role of a request.

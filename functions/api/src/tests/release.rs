@@ -116,7 +116,7 @@ async fn a_release_from_source_to_deploy() {
         let job = action(&client, 2).await.latest_execution().unwrap().action_execution_id().unwrap().to_owned();
         client
             .put_job_success_result()
-            .job_id(job)
+            .job_id(world.job(&job).await)
             .execution_details(ExecutionDetails::builder().summary("12 passed").percent_complete(100).build())
             .output_variables("passed", "12")
             .send()
@@ -167,7 +167,7 @@ async fn a_failure_says_why() {
     approve(&client, &token(&client).await).send().await.unwrap();
     world.work().await;
     let job = action(&client, 2).await.latest_execution().unwrap().action_execution_id().unwrap().to_owned();
-    client.put_job_success_result().job_id(job).send().await.unwrap();
+    client.put_job_success_result().job_id(world.job(&job).await).send().await.unwrap();
     world.work().await;
     assert_eq!(last(&client).await.status(), Some(&PipelineExecutionStatus::Failed));
     let failed = action(&client, 3).await.latest_execution().unwrap().clone();
@@ -226,7 +226,7 @@ async fn answers_to_approvals_that_are_refused() {
 #[tokio::test]
 async fn a_job_fails_its_action_with_its_own_reason() {
     in_both(|world, client| async move {
-        let job = called(&world, &client).await;
+        let job = world.job(&called(&world, &client).await).await;
         let details = FailureDetails::builder()
             .r#type(FailureType::JobFailed)
             .message("3 tests failed")
@@ -248,7 +248,8 @@ async fn a_job_fails_its_action_with_its_own_reason() {
 #[tokio::test]
 async fn a_job_that_is_continued_is_another_job() {
     in_both(|world, client| async move {
-        let job = called(&world, &client).await;
+        let execution = called(&world, &client).await;
+        let job = world.job(&execution).await;
         client
             .put_job_success_result()
             .job_id(&job)
@@ -260,10 +261,11 @@ async fn a_job_that_is_continued_is_another_job() {
         let latest = action(&client, 2).await.latest_execution().unwrap().clone();
         assert_eq!(latest.status(), Some(&ActionExecutionStatus::InProgress));
         assert_eq!(latest.percent_complete(), Some(50));
-        assert_eq!(latest.action_execution_id(), Some(job.as_str()), "the action execution stays the same");
+        assert_eq!(latest.action_execution_id(), Some(execution.as_str()), "the action execution stays the same");
         assert_eq!(refused!(client.put_job_success_result().job_id(&job)).0, "InvalidJobStateException");
         world.work().await;
-        let next = job.parse::<engine::ActionId>().unwrap().next_turn().to_string();
+        let next = execution.parse::<engine::ActionId>().unwrap().next_turn();
+        let next = world.job(&next.to_string()).await;
         let revision =
             CurrentRevision::builder().revision("abc").change_identifier("1").revision_summary("Tested").build();
         client.put_job_success_result().job_id(next).current_revision(revision.unwrap()).send().await.unwrap();
@@ -277,7 +279,10 @@ async fn a_job_that_is_continued_is_another_job() {
 #[tokio::test]
 async fn results_of_jobs_that_are_refused() {
     in_both(|world, client| async move {
-        let job = called(&world, &client).await;
+        let execution = called(&world, &client).await;
+        // Everybody who sees the pipeline's state knows this id.
+        assert_eq!(refused!(client.put_job_success_result().job_id(&execution)).0, "JobNotFoundException");
+        let job = world.job(&execution).await;
         let details = FailureDetails::builder().r#type(FailureType::JobFailed).message("no").build().unwrap();
         for unknown in ["11111111-2222-4333-8444-555555555555", "11111111-2222-8333-8444-000000010000"] {
             assert_eq!(refused!(client.put_job_success_result().job_id(unknown)).0, "JobNotFoundException");
@@ -285,7 +290,10 @@ async fn results_of_jobs_that_are_refused() {
             assert_eq!(refused!(failure).0, "JobNotFoundException");
         }
         let approval = action(&client, 1).await.latest_execution().unwrap().action_execution_id().unwrap().to_owned();
-        assert_eq!(refused!(client.put_job_success_result().job_id(approval)).0, "JobNotFoundException");
+        assert_eq!(
+            refused!(client.put_job_success_result().job_id(world.job(&approval).await)).0,
+            "JobNotFoundException"
+        );
 
         let large = client.put_job_success_result().job_id(&job).output_variables("report", "x".repeat(122_880));
         let (code, message) = refused!(large);

@@ -206,7 +206,7 @@ async fn released(world: &World, client: &Client, action: &str) -> String {
         let found = ran.action_execution_details().iter().find(|it| it.action_name() == Some(name)).unwrap();
         found.action_execution_id().unwrap().to_owned()
     };
-    client.put_job_success_result().job_id(id("Call").await).send().await.unwrap();
+    client.put_job_success_result().job_id(world.job(&id("Call").await).await).send().await.unwrap();
     world.work().await;
     id(action).await
 }

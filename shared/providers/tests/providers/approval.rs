@@ -4,7 +4,7 @@ use serde_json::Value;
 use testkit::Aws;
 use uuid::Uuid;
 
-use crate::{failed, put_off, registry, task};
+use crate::{failed, put_off, registry, signing, task};
 
 const TOPIC: &str = "arn:aws:sns:us-west-2:111122223333:approvers";
 
@@ -19,8 +19,7 @@ fn approval(topic: Option<&str>) -> Task {
 }
 
 fn prepared() -> Aws {
-    let aws = Aws::default();
-    aws.on("GenerateMac", 200, format!(r#"{{"Mac": "{}="}}"#, "A".repeat(43)));
+    let aws = signing();
     aws.on(
         "Publish",
         200,

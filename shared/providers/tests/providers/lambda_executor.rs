@@ -5,7 +5,7 @@ use pipeline::custom::Terms;
 use serde_json::{Value, json};
 use testkit::Aws;
 
-use crate::{artifact, failed, input, located, put_off, registry, task};
+use crate::{artifact, failed, input, job_id, located, put_off, registry, signing, task};
 
 const FUNCTION: &str = "arn:aws:lambda:us-east-1:444455556666:function:partner";
 
@@ -24,7 +24,7 @@ fn partner() -> Task {
 }
 
 fn answering(answer: &Value) -> Aws {
-    let aws = Aws::default();
+    let aws = signing();
     aws.on("Invoke", 200, answer.to_string());
     aws
 }
@@ -51,7 +51,7 @@ async fn the_function_gets_its_job_and_its_answer_is_the_result() {
     assert_eq!(call.role, "pipeline");
     assert!(call.header("authorization").contains("/us-east-1/lambda/"), "where the function lives");
     let expected = json!({
-        "jobId": task.id.to_string(),
+        "jobId": job_id(&aws, &task).await,
         "accountId": "111122223333",
         "data": {
             "actionConfiguration": {"Project": "shop"},
@@ -83,7 +83,7 @@ async fn one_that_asks_to_be_continued_is_and_gets_what_it_handed_over() {
     next.continuation = Some(token);
     registry(&aws).start(&next).await.unwrap();
     let job = aws.calls("Invoke")[1].json();
-    assert_eq!(job["jobId"], next.id.to_string());
+    assert_eq!(job["jobId"], job_id(&aws, &next).await);
     assert_eq!(job["data"]["actionExecutionId"], next.id.first_turn().to_string());
     assert_eq!(job["data"]["continuationToken"], "build 7");
 }
@@ -122,7 +122,7 @@ async fn an_answer_that_is_no_result_fails_and_says_why() {
 
 #[tokio::test]
 async fn lambda_s_refusals_are_told_and_throttling_is_put_off() {
-    let aws = Aws::default();
+    let aws = signing();
     aws.fail("Invoke", 404, "ResourceNotFoundException", "The words of Lambda.");
     let error = failed(&registry(&aws), &partner()).await;
     let expected = format!("Invoke of the function {FUNCTION} failed: ResourceNotFoundException: The words of Lambda.");

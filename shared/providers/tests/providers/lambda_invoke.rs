@@ -2,7 +2,7 @@ use driver::{ActionExecutor, Outcome, Task};
 use serde_json::{Value, json};
 use testkit::Aws;
 
-use crate::{artifact, failed, input, located, put_off, registry, task};
+use crate::{artifact, failed, input, job_id, located, put_off, registry, signing, task};
 
 fn invoke() -> Task {
     let mut task = task("Invoke", "Lambda", &[("FunctionName", "check"), ("UserParameters", "https://example.com")]);
@@ -21,7 +21,7 @@ fn policy(aws: &Aws) -> Value {
 
 #[tokio::test]
 async fn the_function_gets_its_job_and_nobody_polls() {
-    let aws = Aws::default();
+    let aws = signing();
     aws.on("Invoke", 202, "");
     let task = invoke();
     let outcome = registry(&aws).start(&task).await.unwrap();
@@ -32,7 +32,7 @@ async fn the_function_gets_its_job_and_nobody_polls() {
     assert_eq!(call.header("x-amz-invocation-type"), "Event");
     assert_eq!(call.role, "pipeline");
     let expected = json!({"CodePipeline.job": {
-        "id": task.id.to_string(),
+        "id": job_id(&aws, &task).await,
         "accountId": "111122223333",
         "data": {
             "actionConfiguration": {
@@ -53,7 +53,7 @@ async fn the_function_gets_its_job_and_nobody_polls() {
 
 #[tokio::test]
 async fn the_jobs_credentials_reach_its_artifacts_only() {
-    let aws = Aws::default();
+    let aws = signing();
     aws.on("Invoke", 202, "");
     registry(&aws).start(&invoke()).await.unwrap();
     let policy = policy(&aws);
@@ -64,7 +64,7 @@ async fn the_jobs_credentials_reach_its_artifacts_only() {
     assert_eq!(statements[2]["Resource"], json!("arn:aws:kms:eu-west-1:111122223333:key/k"));
     assert_eq!(statements[2]["Condition"]["StringEquals"]["kms:ViaService"], "s3.eu-west-1.amazonaws.com");
 
-    let aws = Aws::default();
+    let aws = signing();
     aws.on("Invoke", 202, "");
     let bare = task("Invoke", "Lambda", &[("FunctionName", "check")]);
     registry(&aws).start(&bare).await.unwrap();
@@ -73,7 +73,7 @@ async fn the_jobs_credentials_reach_its_artifacts_only() {
 
 #[tokio::test]
 async fn the_most_artifacts_with_the_longest_names_fit_into_a_policy() {
-    let aws = Aws::default();
+    let aws = signing();
     aws.on("Invoke", 202, "");
     let mut task = invoke();
     task.store =
@@ -93,7 +93,7 @@ async fn the_most_artifacts_with_the_longest_names_fit_into_a_policy() {
 
 #[tokio::test]
 async fn a_continued_job_gets_its_token_and_a_new_id() {
-    let aws = Aws::default();
+    let aws = signing();
     aws.on("Invoke", 202, "");
     let mut task = invoke();
     task.id = task.id.next_turn();
@@ -101,7 +101,8 @@ async fn a_continued_job_gets_its_token_and_a_new_id() {
     task.store = Some(("store-eu".into(), None));
     registry(&aws).start(&task).await.unwrap();
     let job = aws.calls("Invoke")[0].json()["CodePipeline.job"].clone();
-    assert_eq!(job["id"], task.id.to_string());
+    assert_eq!(job["id"], job_id(&aws, &task).await);
+    assert_ne!(job["id"], task.id.to_string(), "the attempt's id is no secret");
     assert_eq!(job["data"]["continuationToken"], "where I was");
     assert_eq!(job["data"].get("encryptionKey"), None);
     assert_eq!(policy(&aws)["Statement"][2]["Resource"], "*");
@@ -109,7 +110,7 @@ async fn a_continued_job_gets_its_token_and_a_new_id() {
 
 #[tokio::test]
 async fn refusals_are_told_and_throttling_is_put_off() {
-    let aws = Aws::default();
+    let aws = signing();
     for (code, status, kind) in [
         ("ResourceNotFoundException", 404, "ConfigurationError"),
         ("AccessDeniedException", 403, "PermissionError"),

@@ -18,7 +18,7 @@ use driver::{ActionExecutor, Outcome, Task, TaskInput};
 use engine::{ActionError, Artifact, ExecutionId, Success, Timestamp};
 use pipeline::{Action, ActionName, ArtifactName, PipelineName, StageName, TypeId};
 use providers::Registry;
-use runtime::{Clients, Settings};
+use runtime::{Clients, JobIds, Settings};
 use serde_json::{Value, json};
 use testkit::Aws;
 use uuid::Uuid;
@@ -34,6 +34,10 @@ pub fn located(name: &str) -> Value {
 }
 
 pub fn registry(aws: &Aws) -> Registry {
+    Registry::new(&settings(), &Clients::from_config(aws.config())).unwrap()
+}
+
+fn settings() -> Settings {
     let settings = Settings::read(|name| match name {
         "AWS_REGION" => Some(REGION.to_owned()),
         "MILLRACE_ACCOUNT" => Some("111122223333".to_owned()),
@@ -41,7 +45,19 @@ pub fn registry(aws: &Aws) -> Registry {
         "MILLRACE_APPROVAL_URL" => Some("https://gate.example/approve".to_owned()),
         _ => None,
     });
-    Registry::new(&settings.unwrap(), &Clients::from_config(aws.config())).unwrap()
+    settings.unwrap()
+}
+
+/// AWS whose KMS signs everything with the same 32 bytes.
+pub fn signing() -> Aws {
+    let aws = Aws::default();
+    aws.on("GenerateMac", 200, format!(r#"{{"Mac": "{}="}}"#, "A".repeat(43)));
+    aws
+}
+
+/// The id under which a task's job is given out there.
+pub async fn job_id(aws: &Aws, task: &Task) -> String {
+    JobIds::new(&settings(), &Clients::from_config(aws.config())).unwrap().job(task.id).await.unwrap()
 }
 
 pub fn artifact(name: &str) -> Artifact {

@@ -7,7 +7,7 @@ use pipeline::catalogue;
 use providers::Registry;
 use testkit::{Aws, TestClock};
 
-use crate::{failed, input, put_off, succeeded};
+use crate::{failed, input, job_id, put_off, signing, succeeded};
 
 /// 2026-11-24T08:59:30Z, a Tuesday.
 const MORNING: Timestamp = Timestamp(1_795_510_770_000);
@@ -264,7 +264,7 @@ async fn an_alarm_that_cannot_be_looked_at_says_why() {
 
 #[tokio::test]
 async fn a_lambda_rule_is_a_job_of_its_function() {
-    let aws = Aws::default();
+    let aws = signing();
     aws.on("Invoke", 202, "");
     let (registry, _) = registry(&aws);
     let mut task = rule("LambdaInvoke", &[("FunctionName", "check"), ("UserParameters", "strict")]);
@@ -272,7 +272,7 @@ async fn a_lambda_rule_is_a_job_of_its_function() {
     let outcome = registry.start(&task).await.unwrap();
     assert!(matches!(outcome, Outcome::Running { poll: false, .. }), "{outcome:?}");
     let job = aws.calls("Invoke")[0].json()["CodePipeline.job"].clone();
-    assert_eq!(job["id"], task.id.to_string());
+    assert_eq!(job["id"], job_id(&aws, &task).await);
     assert_eq!(job["data"]["actionConfiguration"]["configuration"]["UserParameters"], "strict");
     assert_eq!(job["data"]["inputArtifacts"][0]["name"], "App");
     let error = failed(&registry, &rule("LambdaInvoke", &[])).await;

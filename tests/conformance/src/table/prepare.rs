@@ -113,7 +113,7 @@ pub async fn called(world: &World) -> String {
     let approval = approval(world).await;
     world.done(Operation::PutApprovalResult, approval).await;
     world.work().await;
-    latest(world, 2).await["actionExecutionId"].as_str().unwrap().to_owned()
+    world.job(&latest(world, 2).await["actionExecutionId"]).await
 }
 
 /// A pipeline that has gone to its end: gives the id of its deployment.
@@ -168,7 +168,8 @@ pub async fn forbidden(world: &World) {
     let condition = &state["stageStates"][2]["beforeEntryConditionState"]["conditionStates"][0];
     for rule in condition["ruleStates"].as_array().unwrap() {
         let details = json!({"type": "JobFailed", "message": "It rains"});
-        let answer = json!({"jobId": rule["latestExecution"]["ruleExecutionId"], "failureDetails": details});
+        let answer =
+            json!({"jobId": world.job(&rule["latestExecution"]["ruleExecutionId"]).await, "failureDetails": details});
         world.done(Operation::PutJobFailureResult, answer).await;
     }
     world.work().await;
