@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// How long an object may lie in the bucket before its release has started. A trigger that dies hears of it again after
 /// half a minute.
 const START_LIMIT: Duration = Duration::from_secs(180);
-/// How long nothing may happen, unless a person is waited for.
+/// How long a release may stand still before it is given up, unless it waits for a person.
 const SILENCE_LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs the demo; returns whether the release succeeded.
@@ -131,7 +131,7 @@ async fn follow(
             }
         }
         if (yes || !waits) && last_change.elapsed() > SILENCE_LIMIT {
-            bail!("nothing has happened for {} s; see: cargo run -p local -- logs", SILENCE_LIMIT.as_secs());
+            bail!("the release has not moved for {} s; see: cargo run -p local -- logs", SILENCE_LIMIT.as_secs());
         }
         tokio::time::sleep(TICK).await;
     }

@@ -17,14 +17,14 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// The tag that holds the hash of template and parameters, by which an unchanged stack is known.
 const CONTENT: &str = "millrace:content";
 
-/// A stack to be.
+/// A stack as it is to be deployed.
 pub(crate) struct Deployment<'a> {
     pub name: &'a str,
     pub template: &'a str,
     pub parameters: BTreeMap<String, String>,
 }
 
-/// What became of it.
+/// What a deployment did to the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Created,
@@ -138,7 +138,7 @@ impl Deployment<'_> {
     /// Why resources failed, for the error.
     async fn reasons(&self, client: &Client) -> String {
         let Ok(events) = client.describe_stack_events().stack_name(self.name).send().await else {
-            return "and CloudFormation does not say why".into();
+            return "CloudFormation gives no reason".into();
         };
         let reasons: Vec<_> = events
             .stack_events()

@@ -44,7 +44,7 @@ impl Emulator {
         }
     }
 
-    /// How long it may take until it answers.
+    /// How long it may take to start.
     pub(crate) const fn start_limit(self) -> Duration {
         match self {
             Self::Ministack => Duration::from_secs(30),

@@ -1,4 +1,4 @@
-//! Content by its hash.
+//! Hashes that identify content.
 
 use sha2::{Digest, Sha256};
 

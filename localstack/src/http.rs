@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// More than any page that is asked for here.
+/// The largest body that is read, in bytes.
 const BODY_LIMIT: u64 = 1 << 20;
 
 /// An answer, whatever its status.
@@ -18,7 +18,7 @@ pub struct Answer {
     pub body: String,
 }
 
-/// GET, as a browser's address line does it.
+/// GET without following redirects.
 ///
 /// # Errors
 /// When nobody answers, or with more than 1 MiB.

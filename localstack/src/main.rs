@@ -35,7 +35,7 @@ enum Command {
     Up,
     /// Stop the emulator and forget what was in it.
     Down,
-    /// Say whether it is up; the exit status is 0 only then.
+    /// Tell whether it is up; the exit status is 0 only if it is.
     Status,
     /// Run a release: from an object in S3 to a deployment in the other region.
     Demo {
@@ -45,7 +45,7 @@ enum Command {
     },
     /// Print what the functions have logged: Millrace's own, and every other Lambda function of the emulator.
     Logs(logs::Wanted),
-    /// Say what the executions of a pipeline wait for.
+    /// Explain what the executions of a pipeline are waiting for.
     Why {
         /// The pipeline's name.
         pipeline: String,

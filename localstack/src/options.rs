@@ -14,7 +14,7 @@ pub enum Lifetime {
     UntilExit,
 }
 
-/// How a stack is to be.
+/// Options for [`crate::Stack::up`].
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Which instance: emulators of different names know nothing of each other. None is the user's own, on the usual port.
@@ -23,7 +23,7 @@ pub struct Options {
     pub lifetime: Lifetime,
     /// Parameters of `infra/home.yaml`, over those that this crate sets.
     pub parameters: BTreeMap<String, String>,
-    /// Is told what is going on, a line at a time.
+    /// Receives progress messages, a line at a time.
     pub say: fn(&str),
 }
 

@@ -1,4 +1,4 @@
-//! Running other programs, with errors that say what they said; and saying something ourselves.
+//! Running other programs, with errors that repeat their output; and writing lines of our own to standard error.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

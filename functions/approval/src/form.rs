@@ -1,31 +1,31 @@
-//! What a person sends back.
+//! The form on the approval page: reading it from a request, and checking it.
 
 use url::form_urlencoded;
 
 /// Source: CodePipeline API, `ApprovalResult`, `summary`.
 pub const COMMENT_MOST: usize = 512;
-/// Characters of a name.
+/// The longest name, in characters.
 pub const NAME_MOST: usize = 100;
 /// A form with the longest values, every byte of them encoded, is smaller.
 const BODY_MOST: usize = 16 * 1_024;
 
-/// A filled form.
+/// A form as it was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Form {
-    /// Yes or no; none: no button was pressed.
+    /// Whether to approve; `None` when no button was pressed.
     pub approved: Option<bool>,
-    /// Who answers.
+    /// The name that the person gives.
     pub name: String,
-    /// What else there is to say.
+    /// The comment.
     pub comment: String,
 }
 
-/// What is wrong with a body.
+/// Why a body cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
     /// It is larger than any form can be.
     TooLarge,
-    /// It is no form.
+    /// It is not an encoded form.
     NoForm,
 }
 
@@ -57,7 +57,7 @@ impl Form {
         Ok(form)
     }
 
-    /// What the person must still change, in words for the page.
+    /// What the person has to correct, in words for the page.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         if self.approved.is_none() {

@@ -1,4 +1,4 @@
-//! From a request to an answer.
+//! What the approval page answers to a request.
 
 use std::sync::Arc;
 
@@ -20,12 +20,12 @@ pub struct ApprovalHandler {
 }
 
 impl ApprovalHandler {
-    /// A handler to what this driver drives, opened by these links.
+    /// A handler for approvals of this driver, opened by these links.
     pub fn new(driver: Driver, links: Links, clock: Arc<dyn Clock>) -> Self {
         Self { driver, links, clock }
     }
 
-    /// Answers a request. Every fault of the caller's has a page.
+    /// Answers a request. Every mistake of the caller has a page that explains it.
     ///
     /// # Errors
     /// When no answer can be made at all.
@@ -101,7 +101,7 @@ impl ApprovalHandler {
     }
 }
 
-/// Why the driver does not know the approval, or does not take the answer.
+/// The page for an approval that cannot be found or an answer that is refused.
 fn refused(error: &DriveError) -> Notice {
     match error {
         DriveError::ExecutionNotFound(_) | DriveError::JobNotFound(_) | DriveError::Refused(_) => Notice::Superseded,

@@ -29,45 +29,45 @@ pub struct ApprovalRequest<'a> {
     pub action: &'a str,
     /// When the execution started.
     pub started: Timestamp,
-    /// When the approval was request for.
+    /// When the approval was asked for.
     pub since: Timestamp,
     /// Until when it can be answered.
     pub until: Timestamp,
     /// What the pipeline's author wrote.
     pub words: Option<&'a str>,
-    /// What is to be looked at.
+    /// What the approver is to review.
     pub link: Option<&'a str>,
-    /// What would go on.
+    /// The revisions that an approval lets through.
     pub revisions: &'a [SourceRevision],
 }
 
-/// Something that is said instead of asking.
+/// What the page says when there is nothing to answer.
 #[derive(Clone, Debug)]
 pub enum Notice {
     /// The answer was taken.
     Done {
-        /// Which.
+        /// Whether it was an approval or a rejection.
         approved: bool,
-        /// To what.
+        /// The approval that was answered.
         ticket: Box<Ticket>,
     },
-    /// It was answered, or ended otherwise.
+    /// Somebody has answered it already, or it ended without an answer.
     Used(Box<ActionRun>),
-    /// Its time is over.
+    /// The link has expired.
     Expired(Box<Ticket>),
-    /// The approval is no longer request for.
+    /// The execution has moved on, or its stage was retried.
     Superseded,
     /// The signature is wrong.
     Forged,
-    /// The address is no link.
+    /// The address lacks parts of a link.
     NoLink,
-    /// The body is no form.
+    /// The body is not an encoded form.
     NoForm,
     /// The body is too large.
     TooLarge,
-    /// The method has no meaning here.
+    /// The method is neither GET nor POST.
     Method,
-    /// Something that passes is wrong on our side.
+    /// A temporary failure of ours: trying again helps.
     Unavailable,
 }
 
@@ -91,7 +91,7 @@ impl Notice {
         match self {
             Self::Done { approved: true, ticket } => (
                 "Approved",
-                format!("Pipeline {} goes on behind {}. You can close this page.", ticket.pipeline, ticket.action),
+                format!("Pipeline {} continues after {}. You can close this page.", ticket.pipeline, ticket.action),
             ),
             Self::Done { approved: false, ticket } => (
                 "Rejected",
@@ -108,8 +108,8 @@ impl Notice {
                 ),
             ),
             Self::Superseded => (
-                "This approval is no longer request for",
-                "The execution has moved on, or its stage was run again and request anew. Look for a newer message."
+                "This approval is no longer needed",
+                "The execution has moved on, or its stage was run again and a new approval was requested. Look for a newer message."
                     .into(),
             ),
             Self::Forged => (
@@ -117,14 +117,14 @@ impl Notice {
                 "Its signature does not belong to what it says. Use the link exactly as it was in the message.".into(),
             ),
             Self::NoLink => (
-                "This is no approval link",
-                "Something is missing in the address. Use the link exactly as it was in the message.".into(),
+                "This is not an approval link",
+                "The address is incomplete. Use the link exactly as it was in the message.".into(),
             ),
-            Self::NoForm => ("That could not be understood", "Go back, and send the form of the page.".into()),
-            Self::TooLarge => ("That was too much", "Go back, and write less.".into()),
-            Self::Method => ("That is not possible here", "This page can only be read and its form sent.".into()),
+            Self::NoForm => ("The answer could not be read", "Go back and use the form on the page.".into()),
+            Self::TooLarge => ("The answer is too long", "Go back and shorten it.".into()),
+            Self::Method => ("That is not possible here", "You can read this page and send its form, nothing else.".into()),
             Self::Unavailable => (
-                "Not just now",
+                "Temporarily unavailable",
                 "The approval could not be looked up. Nothing was changed; try again in a minute.".into(),
             ),
         }
@@ -144,7 +144,7 @@ fn used(run: &ActionRun) -> (&'static str, String) {
 }
 
 impl Page {
-    /// The page that says something.
+    /// A page with a notice and nothing to answer.
     pub fn notice(notice: &Notice) -> Self {
         let (title, text) = notice.words();
         let kind = match notice {
@@ -160,7 +160,7 @@ impl Page {
         Self { title: title.to_owned(), content }
     }
 
-    /// The page that asks; with a form that was sent and has faults, it says them and keeps what was written.
+    /// The page with the form. A form that was sent with mistakes comes back with them explained and its entries kept.
     pub fn request(request: &ApprovalRequest<'_>, sent: Option<&Form>) -> Self {
         let mut content = format!(
             "<h1>Approve {}?</h1><p>Pipeline <strong>{}</strong> waits in its stage <strong>{}</strong> for your answer.</p>",
@@ -184,7 +184,7 @@ impl Page {
         Self { title: format!("Approve {} in {}?", request.action, request.pipeline), content }
     }
 
-    /// The whole page.
+    /// The complete HTML document.
     pub fn html(&self) -> String {
         format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\

@@ -288,8 +288,8 @@ async fn bad_links_have_pages_of_their_own() {
     let link = world.link().await;
     let forged = link.replace("stage=Gate", "stage=Gaze");
     for (link, status, words) in [
-        (BASE.to_owned(), 404, "no approval link"),
-        (format!("{link}&token=x"), 404, "no approval link"),
+        (BASE.to_owned(), 404, "not an approval link"),
+        (format!("{link}&token=x"), 404, "not an approval link"),
         (forged, 403, "not genuine"),
     ] {
         for (got, body) in [world.get(&link).await, world.post(&link, FORM).await] {
@@ -335,7 +335,7 @@ async fn a_link_to_another_attempt_is_superseded() {
     for link in [other_token, other_attempt, other_execution] {
         for (status, body) in [world.get(&link).await, world.post(&link, FORM).await] {
             assert_eq!(status, 410);
-            assert!(body.contains("no longer request for"), "{body}");
+            assert!(body.contains("no longer needed"), "{body}");
         }
     }
     assert_eq!(world.status().await, ExecutionStatus::InProgress);

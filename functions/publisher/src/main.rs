@@ -1,4 +1,4 @@
-//! Function `publisher`: tells the world what happened.
+//! Function `publisher`: publishes state changes to EventBridge.
 //!
 //! Invoked by the table's stream. Images of executions and stage attempts become CodePipeline's state-change events
 //! (`notify`), all others are passed over. Records are handled in their order; where one fails, the stream gives that
@@ -28,7 +28,7 @@ async fn main() -> anyhow::Result<()> {
     runtime::run(|batch: Batch, _| async move { Ok(handle(reader, publisher, &batch).await) }).await
 }
 
-/// Publishes the events of a batch. Answers from which record on the stream must come again.
+/// Publishes the events of a batch. Returns the record from which the stream must repeat the batch, if one failed.
 async fn handle(reader: &EventReader, publisher: &Publisher, batch: &Batch) -> Answer {
     let (mut events, mut origins) = (Vec::new(), Vec::new());
     let (mut failed, mut reads) = (None, Reads::default());

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use store::Entity;
 
-/// What the function is invoked with.
+/// A batch of records, as Lambda delivers it.
 #[derive(Debug, Deserialize)]
 pub struct Batch {
     /// In the order in which the items changed.
@@ -40,7 +40,7 @@ struct Text {
 }
 
 impl Record {
-    /// Its number in the stream.
+    /// The sequence number in the stream.
     pub fn sequence(&self) -> &str {
         &self.dynamodb.sequence_number
     }
@@ -69,7 +69,7 @@ impl Image {
     }
 }
 
-/// What the function answers.
+/// The function's response to Lambda.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {

@@ -1,4 +1,4 @@
-//! From a record to its events: what they tell beside the item is read from the table.
+//! Turns a record into events. What an event holds beside the record's own item is read from the table.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use store::{Entity, Key, Store};
 
 use crate::record::Record;
 
-/// Above this number of pipeline versions the known ones are forgotten.
+/// The cache is emptied when it holds more pipeline versions than this.
 const CACHE_SIZE: usize = 100;
 
 /// What was read for a batch of records, none where there is nothing. All of the batch was written before the first
@@ -42,7 +42,7 @@ pub struct EventReader {
 }
 
 impl EventReader {
-    /// A reader that reads from this store.
+    /// Makes events with what this store holds.
     pub fn new(store: Arc<dyn Store>, home: &str, account: &str) -> Self {
         Self { store, home: home.to_owned(), account: account.to_owned(), pipelines: Mutex::default() }
     }

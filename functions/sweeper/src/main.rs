@@ -1,4 +1,4 @@
-//! Function `sweeper`: finds what is overdue, and has it done.
+//! Function `sweeper`: finds overdue work and gets it done.
 //!
 //! A rule wakes it once a minute; where `MILLRACE_SWEEP_SECONDS` is less than that, it sweeps repeatedly until the
 //! minute is over. What is overdue, and what to do about it, is decided by `driver::Driver::sweep`.
@@ -22,7 +22,7 @@ async fn main() -> anyhow::Result<()> {
     runtime::run(|_: Value, _| async move { sweep(driver, pause).await }).await
 }
 
-/// Sweeps until the next sweep would be the next invocation's. Answers how many items were dealt with.
+/// Sweeps until the next sweep belongs to the next invocation. Returns how many items were dealt with.
 async fn sweep(driver: &Driver, pause: Duration) -> anyhow::Result<Value> {
     let began = tokio::time::Instant::now();
     let mut swept = 0;

@@ -241,7 +241,7 @@ impl Driver {
     /// A page of pipelines by name.
     ///
     /// # Errors
-    /// [`StoreError::Cursor`] for a cursor that is none.
+    /// [`StoreError::Cursor`] for a cursor that this store did not issue.
     pub async fn pipelines(&self, after: Option<&str>, limit: usize) -> Result<Page, DriveError> {
         Ok(self.store.list(&Listing::Pipelines, after, limit).await?)
     }

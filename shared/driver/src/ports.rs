@@ -53,9 +53,9 @@ pub enum Message {
     Replicate {
         /// The attempt that made it.
         action: ActionId,
-        /// What.
+        /// The artifact to copy.
         artifact: Artifact,
-        /// Whereto.
+        /// The regions that need a copy.
         regions: Vec<String>,
     },
 }

@@ -120,7 +120,7 @@ impl Driver {
     /// A page of a pipeline's executions, newest first.
     ///
     /// # Errors
-    /// [`DriveError::PipelineNotFound`]; the store's, for a cursor that is none.
+    /// [`DriveError::PipelineNotFound`]; the store's, for a cursor that this store did not issue.
     pub async fn executions(&self, name: &PipelineName, after: Option<&str>, limit: usize) -> Result<Page, DriveError> {
         let (head, _) = self.head(name).await?;
         let listing = Listing::Executions(name.clone(), head.incarnation);

@@ -78,7 +78,7 @@ impl Driver {
     /// A page of webhooks by name.
     ///
     /// # Errors
-    /// [`store::StoreError::Cursor`] for a cursor that is none.
+    /// [`store::StoreError::Cursor`] for a cursor that this store did not issue.
     pub async fn webhooks(&self, after: Option<&str>, limit: usize) -> Result<Page, DriveError> {
         Ok(self.store.list(&Listing::Webhooks, after, limit).await?)
     }

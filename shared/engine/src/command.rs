@@ -312,9 +312,9 @@ pub enum Effect {
     Replicate {
         /// The attempt that made it.
         action: ActionId,
-        /// What.
+        /// The artifact to copy.
         artifact: Artifact,
-        /// Whereto.
+        /// The regions that need a copy.
         regions: Vec<String>,
     },
     /// Something shall be done to another execution of the pipeline.

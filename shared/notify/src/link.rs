@@ -66,7 +66,7 @@ pub enum LinkError {
     /// It is ours, and its time is over.
     #[error("the link expired")]
     Expired(Box<Ticket>),
-    /// The base address is none.
+    /// The base address is not a web address.
     #[error("{0:?} is not an address to which a link can lead")]
     Base(String),
     /// KMS could not be asked; trying later may help.

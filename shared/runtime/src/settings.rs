@@ -50,7 +50,7 @@ impl Settings {
     /// Reads the process's environment.
     ///
     /// # Errors
-    /// [`SettingError`] when `AWS_REGION` is missing or a number is none.
+    /// [`SettingError`] when `AWS_REGION` is missing or a number cannot be read.
     pub fn from_environment() -> Result<Self, SettingError> {
         Self::read(|name| std::env::var(name).ok())
     }

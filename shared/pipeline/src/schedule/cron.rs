@@ -16,7 +16,7 @@ const LAST_YEAR: i16 = 2199;
 const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
-/// An expression that is none: which field, and what about it.
+/// Why an expression is refused: which field, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidCron(String);
 
@@ -230,7 +230,7 @@ impl Field<'_> {
     }
 
     fn wrong(self, part: &str) -> InvalidCron {
-        InvalidCron(format!("{part:?} is no {}", self.name))
+        InvalidCron(format!("{part:?} is not a valid value for {}", self.name))
     }
 
     /// A number or a name, within the field's bounds.

@@ -115,7 +115,12 @@ async fn a_window_that_cannot_be_says_why() {
     let aws = Aws::default();
     let (registry, _) = registry(&aws);
     for (cron, zone, code, words) in [
-        ("* * 25 * * ?", "UTC", "ConfigurationError", "Cron is \"* * 25 * * ?\": \"25\" is no hours"),
+        (
+            "* * 25 * * ?",
+            "UTC",
+            "ConfigurationError",
+            "Cron is \"* * 25 * * ?\": \"25\" is not a valid value for hours",
+        ),
         ("* * * * * ?", "Mars/Base", "ConfigurationError", "TimeZone is \"Mars/Base\": there is no such time zone"),
         ("* * * * * ? 2020", "UTC", "JobFailed", "does not open any more"),
     ] {
