@@ -6,7 +6,7 @@ use aws_sdk_codepipeline::types::{
     StageExecutionStatus, StageState, TransitionState,
 };
 use driver::{PipelineView, StageView};
-use engine::{ActionRun, ExecutionId, Retries, StageLock, StageRun, StageStatus, Transition};
+use engine::{ActionRun, ActionStatus, ExecutionId, Retries, StageLock, StageRun, StageStatus, Transition};
 use pipeline::{Action, ConditionKind, Stage};
 use wire::{ApiError, Operation};
 
@@ -42,7 +42,7 @@ fn stage_state(declared: &Stage, stage: &StageView, lock: &StageLock, home: &str
         .collect::<Result<_, _>>()?;
     let latest = stage.latest.as_ref();
     let actions: Vec<ActionState> =
-        declared.actions.iter().map(|action| action_state(action, latest, home)).collect::<Result<_, _>>()?;
+        declared.actions.iter().map(|action| action_state(action, stage, home)).collect::<Result<_, _>>()?;
     Ok(StageState::builder()
         .stage_name(stage.name.as_str())
         .set_inbound_execution(inbound.first().cloned())
@@ -108,11 +108,13 @@ fn transition(transition: &Transition) -> TransitionState {
         .build()
 }
 
-/// An action of the current version; the latest attempt at its stage may be of another version, without it.
-fn action_state(declared: &Action, latest: Option<&StageRun>, home: &str) -> Result<ActionState, ApiError> {
-    let found = latest.and_then(|stage| {
+/// An action of the current version, with its last run: the latest attempt at its stage may not have come to it, or be of
+/// another version, without it.
+fn action_state(declared: &Action, stage: &StageView, home: &str) -> Result<ActionState, ApiError> {
+    let found = stage.latest.iter().chain(&stage.earlier).find_map(|stage| {
         let index = stage.actions.iter().position(|run| run.name == declared.name)?;
-        Some((stage, index, &stage.actions[index]))
+        let run = &stage.actions[index];
+        (run.status != ActionStatus::Pending).then_some((stage, index, run))
     });
     let revision = found.and_then(|(_, _, run)| Some((run, run.revision.as_ref()?)));
     let current = revision.map(|(run, revision)| {

@@ -61,7 +61,7 @@ mod tests {
         ActionStatus, Execution, ExecutionId, ExecutionStatus, RollbackTarget, StageRun, StageStatus, Timestamp,
     };
     use serde_json::{Value, json};
-    use store::{Entity, Expect, Key, Listing, MemoryStore, Page, Store, StoreError, Versioned, Write};
+    use store::{Due, Entity, Expect, Key, Listing, MemoryStore, Page, Store, StoreError, Versioned, Write};
     use testkit::{Answer as Reply, Stub};
     use uuid::Uuid;
 
@@ -174,8 +174,8 @@ mod tests {
             self.store.list(listing, after, limit).await
         }
 
-        async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, StoreError> {
-            self.store.due(now, limit).await
+        async fn due(&self, shard: u64, from: Timestamp, to: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+            self.store.due(shard, from, to, limit).await
         }
     }
 

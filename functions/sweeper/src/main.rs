@@ -1,7 +1,8 @@
 //! Function `sweeper`: finds overdue work and gets it done.
 //!
 //! A rule wakes it once a minute; where `MILLRACE_SWEEP_SECONDS` is less than that, it sweeps repeatedly until the
-//! minute is over. What is overdue, and what to do about it, is decided by `driver::Driver::sweep`.
+//! minute is over. What is overdue, and what to do about it, is decided by `driver::Driver::sweep`. Several may be at it at
+//! the same time.
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ async fn sweep(driver: &Driver, pause: Duration) -> anyhow::Result<Value> {
     let began = tokio::time::Instant::now();
     let mut swept = 0;
     loop {
-        let now = driver.sweep().await?;
+        let now = driver.sweep(PERIOD.saturating_sub(began.elapsed())).await?;
         if now > 0 {
             tracing::info!(items = now, "swept");
         }

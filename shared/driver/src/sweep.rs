@@ -1,30 +1,71 @@
 //! What the sweeper does: find intent that nobody took up, and deadlines that have passed.
 
-use engine::{Command, Refusal};
-use store::{Entity, Key};
+use std::collections::HashSet;
+use std::time::Duration;
+
+use engine::{Command, Refusal, Timestamp};
+use futures::StreamExt;
+use futures::future::join_all;
+use store::{DUE_SHARDS, Due, Entity, Key};
 
 use crate::commit::{Driver, Place};
 use crate::error::DriveError;
 
-/// Items looked at in one sweep; the most overdue come first, the rest in the next.
-const SWEEP_ITEMS: usize = 100;
+/// Items of a shard that are read at once.
+const PAGE: usize = 25;
+/// Items of a shard that are dealt with side by side: one that fails slowly holds up no other.
+const SIDE_BY_SIDE: usize = 4;
 
 impl Driver {
-    /// Looks at what is due. Answers how many items it did something about.
+    /// Deals once with each item that is due now, all shards side by side; begins with no further one when the time is
+    /// up. What is left then, the next sweep finds. Sweeps may overlap: each item is changed on the condition that it is as it was
+    /// read. Answers how many items something was done about.
     ///
     /// # Errors
-    /// The store's, for the list of due items; an item that fails is logged and does not hold up the others.
-    pub async fn sweep(&self) -> Result<usize, DriveError> {
-        let due = self.store.due(self.clock.now(), SWEEP_ITEMS).await?;
+    /// The store's, for a list of due items, when the other shards have been dealt with; an item that fails is logged,
+    /// stays due, and does not hold up the others.
+    pub async fn sweep(&self, time: Duration) -> Result<usize, DriveError> {
+        let now = self.clock.now();
+        let until = now.plus(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+        let shards = join_all((0..DUE_SHARDS).map(|shard| self.sweep_shard(shard, now, until))).await;
+        shards.into_iter().sum()
+    }
+
+    async fn sweep_shard(&self, shard: u64, now: Timestamp, until: Timestamp) -> Result<usize, DriveError> {
         let mut done = 0;
-        for key in due {
-            match self.sweep_one(&key).await {
-                Ok(()) => done += 1,
-                Err(DriveError::Refused(Refusal::Nothing)) => {}
-                Err(error) => tracing::error!(%error, ?key, "not swept"),
+        // Read on from the time of the last item; those of that very time that have been dealt with are known.
+        let mut from = Timestamp(0);
+        let mut known = HashSet::new();
+        while self.clock.now() < until {
+            let mut page = self.store.due(shard, from, now, PAGE + known.len()).await?;
+            page.retain(|due| !known.contains(&due.key));
+            let Some(last) = page.last().map(|due| due.at) else {
+                break;
+            };
+            if last > from {
+                from = last;
+                known.clear();
             }
+            known.extend(page.iter().filter(|due| due.at == last).map(|due| due.key.clone()));
+            let swept = futures::stream::iter(page).map(|due| self.sweep_due(due, until));
+            done += swept.buffer_unordered(SIDE_BY_SIDE).filter(|done| std::future::ready(*done)).count().await;
         }
         Ok(done)
+    }
+
+    /// Deals with one item. Whether something was done about it.
+    async fn sweep_due(&self, due: Due, until: Timestamp) -> bool {
+        if self.clock.now() >= until {
+            return false;
+        }
+        match self.sweep_one(&due.key).await {
+            Ok(()) => true,
+            Err(DriveError::Refused(Refusal::Nothing)) => false,
+            Err(error) => {
+                tracing::error!(%error, key = ?due.key, "not swept");
+                false
+            }
+        }
     }
 
     async fn sweep_one(&self, key: &Key) -> Result<(), DriveError> {

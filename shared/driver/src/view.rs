@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    ActionId, ActionRun, ApprovalToken, Command, End, Entry, Execution, ExecutionId, Head, Progress, Refusal, Revision,
-    SourceRevision, StageLocks, StageRun, StageStatus, Success, Timestamp,
+    ActionId, ActionRun, ActionStatus, ApprovalToken, Command, End, Entry, Execution, ExecutionId, Head, Progress,
+    Refusal, Revision, SourceRevision, StageLocks, StageRun, StageStatus, Success, Timestamp,
 };
 use pipeline::{Action, ExecutionMode, PipelineName, StageName};
 use store::{Entity, Key, Listing, Page};
@@ -33,6 +33,8 @@ pub struct StageView {
     pub name: StageName,
     /// The attempt that entered last.
     pub latest: Option<StageRun>,
+    /// Where that has not come to all actions: earlier attempts in which the others ran last, the newest first.
+    pub earlier: Vec<StageRun>,
 }
 
 /// A person's answer to an approval.
@@ -164,7 +166,7 @@ impl Driver {
             .collect();
         let keys: Vec<Key> = entries.iter().flatten().map(stage_key).collect();
         let mut runs = self.store.load(&keys).await?.into_iter();
-        let stages = record
+        let stages: Vec<StageView> = record
             .pipeline
             .stages()
             .iter()
@@ -174,10 +176,33 @@ impl Driver {
                     Entity::Stage(run) => Some(run),
                     _ => None,
                 });
-                StageView { name: stage.name.clone(), latest }
+                StageView { name: stage.name.clone(), latest, earlier: Vec::new() }
             })
             .collect();
+        let stages = self.with_earlier(stages, &locks).await?;
         Ok(PipelineView { record, locks, stages })
+    }
+
+    /// Reads the attempts in which actions ran last to which the latest attempt has not come.
+    async fn with_earlier(&self, mut stages: Vec<StageView>, locks: &StageLocks) -> Result<Vec<StageView>, DriveError> {
+        let mut keys = Vec::new();
+        for (index, view) in stages.iter().enumerate() {
+            let pending = |run: &StageRun| run.actions.iter().any(|action| action.status == ActionStatus::Pending);
+            let Some(latest) = view.latest.as_ref().filter(|run| pending(run)) else {
+                continue;
+            };
+            let ended = locks.stages.get(&view.name).into_iter().flat_map(|lock| &lock.ended);
+            let latest = Key::Stage(latest.execution, latest.stage, latest.attempt);
+            let earlier = ended.map(|ended| stage_key(&ended.entry)).filter(|key| *key != latest);
+            keys.extend(earlier.map(|key| (index, key)));
+        }
+        let (of, keys): (Vec<usize>, Vec<Key>) = keys.into_iter().unzip();
+        for (index, found) in of.into_iter().zip(self.store.load(&keys).await?) {
+            if let Some(Entity::Stage(run)) = found.map(|found| found.entity) {
+                stages[index].earlier.push(run);
+            }
+        }
+        Ok(stages)
     }
 
     /// Answers the approval that waits in an action, by the action's names and its token.

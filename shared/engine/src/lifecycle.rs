@@ -6,8 +6,8 @@ use crate::command::{Effect, Refusal};
 use crate::group;
 use crate::id::WorkerId;
 use crate::state::{
-    Entry, ExecutionStatus, LastSuccess, OutboxTask, Position, Retries, SourceRevision, StageLocks, StageRun,
-    StageStatus, Waiting,
+    ActionRun, ActionStatus, EndedAttempt, Entry, ExecutionStatus, LastSuccess, OutboxTask, Position, Retries,
+    SourceRevision, StageLocks, StageRun, StageStatus, Waiting,
 };
 use crate::step::Step;
 use crate::stop;
@@ -68,7 +68,24 @@ fn go_on(step: &mut Step<'_, '_>, name: &StageName, next_worker: Option<WorkerId
 pub(crate) fn end_stage(step: &mut Step<'_, '_>, status: StageStatus) -> Result<(usize, StageName), Refusal> {
     let stage = step.stage_mut().ok_or(Refusal::Nothing)?;
     stage.status = status;
-    Ok((stage.stage, stage.name.clone()))
+    let stage = step.stage_cloned()?;
+    if let Some(attempt) = ended_attempt(step, &stage).filter(|_| !parallel(step)) {
+        step.locks_mut()?.lock(&stage.name).ended(attempt);
+    }
+    Ok((stage.stage, stage.name))
+}
+
+/// How far an attempt came; none where it came to no action.
+fn ended_attempt(step: &Step<'_, '_>, stage: &StageRun) -> Option<EndedAttempt> {
+    let declared = &step.pipeline.stages().get(stage.stage)?.actions;
+    let came = |run: &ActionRun| run.status != ActionStatus::Pending;
+    let orders = declared.iter().zip(&stage.actions).filter(|(_, run)| came(run)).map(|(action, _)| action.run_order);
+    let highest = orders.max()?;
+    Some(EndedAttempt {
+        entry: Entry { execution: stage.execution, stage: stage.stage, attempt: stage.attempt },
+        version: step.execution().version,
+        reached: (!stage.actions.iter().all(came)).then_some(highest),
+    })
 }
 
 pub(crate) fn record_revisions(step: &mut Step<'_, '_>) {

@@ -111,9 +111,7 @@ fn retry(step: &mut Step<'_, '_>, mode: RetryMode, next_worker: Option<WorkerId>
     if lifecycle::has_no_future(step)? {
         return lifecycle::leave_failed(step, None);
     }
-    if let Some(stage) = step.stage_mut() {
-        stage.status = StageStatus::Failed;
-    }
+    lifecycle::end_stage(step, StageStatus::Failed)?;
     retry::again(step, mode, RetryTrigger::Automatic, next_worker)
 }
 

@@ -11,8 +11,27 @@ use std::collections::BTreeSet;
 use pipeline::{ExecutionMode, Pipeline, StageName};
 
 use crate::id::ExecutionId;
-use crate::state::{OutboxTask, StageLock, StageLocks, Waiting};
+use crate::state::{EndedAttempt, OutboxTask, StageLock, StageLocks, Waiting};
 use crate::time::{Policy, Timestamp};
+
+/// Attempts that have ended and are remembered for a stage. More are needed only where the pipeline is updated again and
+/// again while nothing comes through the stage, or where a stage has many groups and each failure comes earlier.
+const MOST_ENDED: usize = 10;
+
+impl StageLock {
+    /// Remembers an attempt that has ended, and forgets those that came no further: each of their actions has run in it.
+    pub(crate) fn ended(&mut self, attempt: EndedAttempt) {
+        let further = |other: &EndedAttempt| match (other.reached, attempt.reached) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(other), Some(reached)) => other > reached,
+        };
+        let comparable = |other: &EndedAttempt| other.version == attempt.version || attempt.reached.is_none();
+        self.ended.retain(|other| !comparable(other) || further(other));
+        self.ended.insert(0, attempt);
+        self.ended.truncate(MOST_ENDED);
+    }
+}
 
 impl StageLocks {
     /// The lock of a stage, made when it is first needed.

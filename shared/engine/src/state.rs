@@ -90,6 +90,9 @@ pub struct StageLock {
     pub waiting: Vec<Waiting>,
     /// Who entered last: what `GetPipelineState` shows.
     pub latest: Option<Entry>,
+    /// Attempts that have ended, the newest first: with `latest` they hold the last run of every action.
+    #[serde(default)]
+    pub ended: Vec<EndedAttempt>,
     /// The execution that succeeded in the stage last: to it a failure rolls back.
     #[serde(default)]
     pub succeeded: Option<LastSuccess>,
@@ -116,6 +119,17 @@ pub struct Entry {
     pub stage: usize,
     /// Which attempt, from 1.
     pub attempt: u16,
+}
+
+/// An attempt at a stage that has ended, and how far it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedAttempt {
+    /// Which attempt.
+    pub entry: Entry,
+    /// The version of the pipeline that it ran.
+    pub version: u32,
+    /// The highest run order to which it came; none: it came to all actions.
+    pub reached: Option<u32>,
 }
 
 /// An execution in front of a stage.

@@ -23,8 +23,8 @@ use engine::Timestamp;
 use futures::future::try_join_all;
 use uuid::Uuid;
 
-use crate::item::{DUE_SHARDS, Item, due_partition, items};
-use crate::{Entity, Expect, Key, Listing, Page, Store, StoreError, Versioned, Write, cursor};
+use crate::item::{Item, due_partition, items};
+use crate::{Due, Entity, Expect, Key, Listing, Page, Store, StoreError, Versioned, Write, cursor};
 
 /// Most keys of a `BatchGetItem`. Source: DynamoDB API, `BatchGetItem`.
 const MOST_KEYS: usize = 100;
@@ -293,31 +293,29 @@ impl Store for DynamoStore {
         Ok(Page { entities, next })
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, StoreError> {
-        let shards = (0..DUE_SHARDS).map(|shard| {
-            let query = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .index_name("due")
-                .key_condition_expression("#pk = :pk AND #at <= :now")
-                .expression_attribute_names("#pk", "due_pk")
-                .expression_attribute_names("#at", "due_at")
-                .expression_attribute_values(":pk", AttributeValue::S(due_partition(shard)))
-                .expression_attribute_values(":now", AttributeValue::N(now.0.to_string()));
-            self.query(query, None, limit)
-        });
-        let mut due: Vec<(i64, Key)> = Vec::new();
-        for item in try_join_all(shards).await?.concat() {
+    async fn due(&self, shard: u64, from: Timestamp, to: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name("due")
+            .key_condition_expression("#pk = :pk AND #at BETWEEN :from AND :to")
+            .expression_attribute_names("#pk", "due_pk")
+            .expression_attribute_names("#at", "due_at")
+            .expression_attribute_values(":pk", AttributeValue::S(due_partition(shard)))
+            .expression_attribute_values(":from", AttributeValue::N(from.0.to_string()))
+            .expression_attribute_values(":to", AttributeValue::N(to.0.to_string()));
+        let mut due = Vec::new();
+        for item in self.query(query, None, limit).await? {
             let (pk, sk) = (text(&item, "pk").map_or("", |pk| pk), text(&item, "sk").map_or("", |sk| sk));
             match (number(&item, "due_at"), Key::due_from(pk, sk)) {
-                (Some(at), Some(key)) => due.push((at, key)),
+                (Some(at), Some(key)) => due.push(Due { at: Timestamp(at), key }),
                 // One item that nobody can read must not hide all others from the sweeper.
                 _ => tracing::error!(pk, sk, "an item is due whose key is none of ours"),
             }
         }
         due.sort();
-        Ok(due.into_iter().take(limit).map(|(_, key)| key).collect())
+        Ok(due)
     }
 }
 

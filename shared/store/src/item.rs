@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::{Entity, StoreError, Write};
+use crate::{Entity, Key, StoreError, Write};
 
 /// Most writes of a commit. DynamoDB takes 100 in a transaction, the DynamoDB Local that LocalStack runs on takes 10.
 /// So few items can never be more than the 4 MB that a transaction may have.
@@ -14,8 +14,8 @@ const MOST_ITEM: usize = 400 * 1_024;
 /// Bytes for the attributes' names, the numbers and the write's id: never more than this.
 const OVERHEAD: usize = 256;
 
-/// Into how many partitions the `due` index is divided, so that a step of one pipeline does not wait for another's.
-pub(crate) const DUE_SHARDS: u64 = 8;
+/// Into how many shards what is due is divided, so that a step of one pipeline does not wait for another's.
+pub const DUE_SHARDS: u64 = 8;
 
 /// An entity as the table keeps it. The in-memory twin makes it only to see that it fits.
 #[cfg_attr(not(feature = "dynamodb"), allow(dead_code))]
@@ -32,7 +32,14 @@ pub(crate) struct Item {
     pub expires: Option<i64>,
 }
 
-/// The partition of the `due` index with this number.
+/// The shard in which an entity is, when it is due.
+pub(crate) fn due_shard(key: &Key) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.pair().0.hash(&mut hasher);
+    hasher.finish() % DUE_SHARDS
+}
+
+/// The partition of the `due` index for this shard.
 pub(crate) fn due_partition(shard: u64) -> String {
     format!("DUE#{shard}")
 }
@@ -43,9 +50,7 @@ impl Item {
         let refused = |cause: String| StoreError::Refused(format!("the {} {pk}/{sk} {cause}", entity.kind()));
         let body = entity.to_json().map_err(|error| refused(format!("cannot be written: {error}")))?;
         // Readers ask all partitions: an item may change its partition with the next release.
-        let mut hasher = DefaultHasher::new();
-        pk.hash(&mut hasher);
-        let due = entity.due().map(|due| (due_partition(hasher.finish() % DUE_SHARDS), due.0));
+        let due = entity.due().map(|due| (due_partition(due_shard(&entity.key())), due.0));
         let item =
             Self { kind: entity.kind(), body, listing: entity.listing(), due, expires: entity.expires(), pk, sk };
         if item.size() > MOST_ITEM {

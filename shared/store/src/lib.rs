@@ -25,7 +25,7 @@ pub use dynamo::DynamoStore;
 pub use entity::{
     ActionRevision, Entity, Key, Listing, Source, StartToken, StoredDeclaration, StoredType, StoredWebhook,
 };
-pub use item::MOST_WRITES;
+pub use item::{DUE_SHARDS, MOST_WRITES};
 pub use memory::MemoryStore;
 pub use parts::{DeclarationPart, Parts, load_declaration};
 
@@ -88,6 +88,15 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// That an entity is due.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Due {
+    /// Since when.
+    pub at: Timestamp,
+    /// Which.
+    pub key: Key,
+}
+
 /// What went wrong in the store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -135,9 +144,10 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Cursor`] for a cursor that this listing did not give.
     async fn list(&self, listing: &Listing, after: Option<&str>, limit: usize) -> Result<Page, StoreError>;
 
-    /// Keys of entities that are due at `now`, the most overdue first, at most `limit`. May lag behind writes.
+    /// Entities of one shard (of [`DUE_SHARDS`]) that were or are due between the two times, both included: the most
+    /// overdue first, at most `limit`. May lag behind writes.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, StoreError>;
+    async fn due(&self, shard: u64, from: Timestamp, to: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError>;
 }

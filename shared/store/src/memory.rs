@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use engine::Timestamp;
 
-use crate::item::items;
-use crate::{Entity, Expect, Key, Listing, Page, Store, StoreError, Versioned, Write, cursor};
+use crate::item::{due_shard, items};
+use crate::{Due, Entity, Expect, Key, Listing, Page, Store, StoreError, Versioned, Write, cursor};
 
 /// Everything in memory. Lists and due items are never late here.
 #[derive(Default)]
@@ -89,13 +89,13 @@ impl Store for MemoryStore {
         Ok(Page { entities: found.into_iter().take(limit).map(|(_, entity)| entity.clone()).collect(), next })
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, StoreError> {
+    async fn due(&self, shard: u64, from: Timestamp, to: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
         let items = self.items();
-        let mut due: Vec<(Timestamp, Key)> = items
-            .values()
-            .filter_map(|item| Some((item.entity.due().filter(|due| *due <= now)?, item.entity.key())))
-            .collect();
-        due.sort();
-        Ok(due.into_iter().take(limit).map(|(_, key)| key).collect())
+        let due = |item: &Versioned| Some(Due { at: item.entity.due()?, key: item.entity.key() });
+        let mut found: Vec<Due> = items.values().filter_map(due).collect();
+        found.retain(|due| (from..=to).contains(&due.at) && due_shard(&due.key) == shard);
+        found.sort();
+        found.truncate(limit);
+        Ok(found)
     }
 }

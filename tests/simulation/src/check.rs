@@ -12,7 +12,7 @@ use engine::{
     ActionId, ActionRun, ActionStatus, ConditionStatus, Execution, ExecutionId, Head, Incarnation, JobNonce,
     OutboxTask, Position, StageLocks, StageRun, Timestamp,
 };
-use pipeline::{ExecutionMode, Pipeline, PipelineName};
+use pipeline::{ActionName, ExecutionMode, Pipeline, PipelineName, StageName};
 use store::{Entity, Key, Write};
 
 use crate::declare::watched;
@@ -37,6 +37,8 @@ pub struct Checker {
     pub(crate) stages: BTreeMap<Place, StageRun>,
     /// By pipeline and stages up to this one: the number that entered last.
     entered: BTreeMap<(Incarnation, Vec<String>), u64>,
+    /// By pipeline, stage and action: which run of those that hold the stage was the last.
+    last_runs: BTreeMap<(Incarnation, StageName, ActionName), ActionId>,
     /// Which sources are watched.
     sources: BTreeSet<Key>,
     /// The services' ids that lead to actions.
@@ -111,6 +113,7 @@ impl Checker {
                     let execution = self.executions.get(&after.execution);
                     stages::changed(&declared, before.as_ref(), after, now)?;
                     stages::conditions(&declared, before.as_ref(), after, execution)?;
+                    self.ran(before.as_ref(), after);
                     waiting.extend(self.waiting(after)?);
                     replaced.extend(before.map(|before| (place, before)));
                 }

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use driver::{Clock, Dispatch, DispatchError, Message};
-use engine::Timestamp;
+use engine::{ExecutionId, Timestamp};
 use futures::FutureExt;
 use rand::RngExt;
-use store::{Key, Listing, Page, Store, StoreError, Versioned, Write};
+use store::{Due, Key, Listing, Page, Store, StoreError, Versioned, Write};
 use uuid::Uuid;
 
-use crate::world::{Mail, Sim};
+use crate::world::{BEGIN, Mail, Sim};
+
+/// More than one page of what is due.
+const STUCK: u128 = 40;
 
 /// The store over the in-memory twin.
 pub struct SimStore(pub Sim);
@@ -92,23 +95,31 @@ impl Store for SimStore {
         at_once(self.0.store.list(listing, after, limit))
     }
 
-    /// The index lags: something due may be missing, and something that no longer is may be there.
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, StoreError> {
+    /// The index lags: something due may be missing, and something that no longer is may be there. In some worlds one
+    /// shard is full of what cannot be dealt with.
+    async fn due(&self, shard: u64, from: Timestamp, to: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
         self.0.step().await;
         let unavailable = self.0.world().dials.unavailable;
         if self.0.world().fault(unavailable) {
             return Err(lost("due"));
         }
-        let mut due = at_once(self.0.store.due(now, limit))?;
+        let mut due = at_once(self.0.store.due(shard, from, to, usize::MAX))?;
         let mut world = self.0.world();
         if world.faulty {
             due.retain(|_| world.rng.random_bool(0.8));
             let chance = world.rng.random();
-            let stale = world.checker.any_stage(chance);
-            if let Some(stale) = stale.filter(|key| !due.contains(key)) {
-                due.push(stale);
+            if let Some(key) = world.checker.any_stage(chance) {
+                due.push(Due { at: from, key });
             }
         }
+        if world.dials.stuck_shard == Some(shard) {
+            let gone = |number: u128| Key::Stage(ExecutionId::from_random(Uuid::from_u128(number << 64)), 0, 1);
+            due.extend((1..=STUCK).map(|number| Due { at: Timestamp(BEGIN), key: gone(number) }));
+            due.retain(|due| due.at >= from);
+        }
+        due.sort();
+        due.dedup_by(|one, other| one.key == other.key);
+        due.truncate(limit);
         Ok(due)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use driver::{Driver, Message, Setup, SourceRules};
 use engine::{Policy, Timestamp};
@@ -233,12 +234,15 @@ impl Scheduler {
         if sweep.is_some_and(|sweep| sweep <= world.now) {
             self.next_sweep = world.now + world.dials.sweep_every;
             let skipped = world.fault(0.1);
+            let hurried = world.fault(0.2);
             if !skipped {
                 world.counts.sweeps += 1;
                 drop(world);
                 let (sim, driver) = (self.sim.clone(), self.driver.clone());
+                // Some run out of time.
+                let patience = if hurried { 2_000 } else { 60_000 };
                 self.invoke(None, async move {
-                    match driver.sweep().await {
+                    match driver.sweep(Duration::from_millis(patience)).await {
                         Ok(done) => sim.world().note(|| format!("swept {done}")),
                         Err(error) => clients::check_internal(&sim, "the sweeper", &error),
                     }

@@ -45,6 +45,8 @@ pub struct Dials {
     pub failing: f64,
     /// A poll or a start must be repeated.
     pub throttled: f64,
+    /// A shard of what is due that is full of items that cannot be read.
+    pub stuck_shard: Option<u64>,
 }
 
 /// A message on its way to a worker or the replicator.
@@ -219,6 +221,7 @@ impl Dials {
             failing: rate(0.1),
             throttled: rate(0.2),
             sweep_every: rng.random_range(1_000..10_000),
+            stuck_shard: rng.random_bool(0.05).then(|| rng.random_range(0..store::DUE_SHARDS)),
         }
     }
 }

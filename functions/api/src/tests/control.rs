@@ -308,6 +308,40 @@ async fn parallel_executions_have_no_common_state_and_approvals_of_their_own() {
 }
 
 #[tokio::test]
+async fn the_state_keeps_the_last_run_of_an_action_until_it_runs_again() {
+    in_both(|world, client| async move {
+        let mut changes = straight("site");
+        changes[0].1["actions"][1]["runOrder"] = json!(2);
+        let first = begun(&world, &client, &changes).await;
+        let shown = async |action: usize| {
+            let state = stage(&client, 1).await;
+            state.action_states()[action].latest_execution().unwrap().action_execution_id().unwrap().to_owned()
+        };
+        let before = [shown(0).await, shown(1).await];
+        // The next execution fails in the first action.
+        changes[0].1["actions"][0]["configuration"]["BucketName"] = json!("broken");
+        let run = async |changes: &[(&'static str, Value)]| {
+            client.update_pipeline().pipeline(release("release", changes)).send().await.unwrap();
+            client.start_pipeline_execution().name("release").send().await.unwrap();
+            world.work().await;
+        };
+        run(&changes).await;
+        let state = stage(&client, 1).await;
+        assert_ne!(state.latest_execution().unwrap().pipeline_execution_id(), first);
+        assert_eq!(state.latest_execution().unwrap().status(), &StageExecutionStatus::Failed);
+        let now = [shown(0).await, shown(1).await];
+        assert_ne!(now[0], before[0], "it ran again");
+        assert_eq!(now[1], before[1], "its turn has not come");
+        let status = state.action_states()[1].latest_execution().unwrap().status();
+        assert_eq!(status, Some(&ActionExecutionStatus::Succeeded));
+        changes[0].1["actions"][0]["configuration"]["BucketName"] = json!("site");
+        run(&changes).await;
+        assert_ne!(shown(1).await, before[1]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_execution_that_goes_on_says_what_it_waits_for() {
     in_both(|world, client| async move {
         let id = begun(&world, &client, &[]).await;

@@ -286,7 +286,7 @@ async fn a_third_party_needs_its_client_s_token() {
 
         // The worker dies: after the type's time-out another gets the job, and the first is too late.
         world.clock.pass(61_000);
-        world.app.driver.sweep().await.unwrap();
+        world.app.driver.sweep(std::time::Duration::from_secs(60)).await.unwrap();
         let jobs = poll().send().await.unwrap().jobs().to_vec();
         let next = jobs[0].job_id().unwrap();
         assert_ne!(next, job);

@@ -6,6 +6,7 @@ mod answers;
 mod conditions;
 mod environment;
 mod job_workers;
+mod last_runs;
 mod lifecycle;
 mod lost;
 mod modes;

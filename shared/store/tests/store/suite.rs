@@ -1,7 +1,7 @@
 //! What every twin must do. Each case gets an empty store of its own.
 
 use engine::{ExecutionId, ExternalId, StageStatus, Timestamp};
-use store::{Entity, Expect, Key, Listing, MOST_WRITES, Page, Store, StoreError, Versioned, Write};
+use store::{DUE_SHARDS, Entity, Expect, Key, Listing, MOST_WRITES, Page, Store, StoreError, Versioned, Write};
 
 use crate::samples::{
     action_type, all, declaration, execution, external_id, head, id, incarnation, job, locks, name, outputs, source,
@@ -421,33 +421,51 @@ async fn due_in_order(store: &impl Store) {
     let expected: Vec<Key> = std::iter::once(Key::StageLocks(name("a"), incarnation(1)))
         .chain(by_time.into_iter().map(|id| Key::Stage(id, 0, 1)))
         .collect();
-    assert_eq!(store.due(Timestamp(2_000), 100).await.unwrap(), expected);
-    assert_eq!(store.due(Timestamp(2_000), 7).await.unwrap(), expected[..7]);
-    assert_eq!(store.due(Timestamp(1_010), 100).await.unwrap(), expected[..11], "due at that very moment counts");
-    assert_eq!(store.due(Timestamp(989), 100).await.unwrap(), []);
-    assert_eq!(store.due(Timestamp(2_000), 0).await.unwrap(), []);
+    assert_eq!(due_at(store, 2_000).await, expected);
+    assert_eq!(due_at(store, 1_010).await, expected[..11], "due at that very moment counts");
+    assert_eq!(due_at(store, 989).await, []);
+    for shard in 0..DUE_SHARDS {
+        let shard = async |from, limit| store.due(shard, Timestamp(from), Timestamp(2_000), limit).await.unwrap();
+        let all = shard(0, 100).await;
+        assert!(all.is_sorted(), "the most overdue first");
+        assert_eq!(shard(0, 2).await, all[..all.len().min(2)]);
+        assert_eq!(shard(0, 0).await, []);
+        for (index, due) in all.iter().enumerate() {
+            assert_eq!(shard(due.at.0, 100).await, all[index..], "from there on");
+        }
+    }
+}
+
+/// What is due at that time, in all shards.
+async fn due_at(store: &impl Store, now: i64) -> Vec<Key> {
+    let mut all = Vec::new();
+    for shard in 0..DUE_SHARDS {
+        all.extend(store.due(shard, Timestamp(0), Timestamp(now), 100).await.unwrap());
+    }
+    all.sort();
+    all.into_iter().map(|due| due.key).collect()
 }
 
 async fn due_ends_with_the_work(store: &impl Store) {
     let key = Key::Stage(id(1), 0, 1);
     let mut run = stage(id(1), 0, 1, Some(100));
     create(store, Entity::Stage(run.clone())).await;
-    assert_eq!(store.due(Timestamp(100), 9).await.unwrap(), std::slice::from_ref(&key));
+    assert_eq!(due_at(store, 100).await, std::slice::from_ref(&key));
     run = stage(id(1), 0, 1, Some(200));
     store.commit(vec![put(Entity::Stage(run.clone()), Expect::Revision(1))]).await.unwrap();
-    assert_eq!(store.due(Timestamp(199), 9).await.unwrap(), []);
-    assert_eq!(store.due(Timestamp(200), 9).await.unwrap(), std::slice::from_ref(&key));
+    assert_eq!(due_at(store, 199).await, []);
+    assert_eq!(due_at(store, 200).await, std::slice::from_ref(&key));
     run.status = StageStatus::Succeeded;
     store.commit(vec![put(Entity::Stage(run.clone()), Expect::Revision(2))]).await.unwrap();
-    assert_eq!(store.due(Timestamp(i64::MAX), 9).await.unwrap(), []);
+    assert_eq!(due_at(store, i64::MAX).await, []);
     assert_eq!(get(store, key.clone()).await.unwrap().entity, Entity::Stage(run));
     // In a transaction, and by removal.
     let again = |n| put(Entity::Stage(stage(id(n), 0, 1, Some(300))), Expect::Any);
     store.commit(vec![again(1), again(2)]).await.unwrap();
-    assert_eq!(store.due(Timestamp(300), 9).await.unwrap().len(), 2);
+    assert_eq!(due_at(store, 300).await.len(), 2);
     let quiet = Entity::Stage(stage(id(1), 0, 1, None));
     store.commit(vec![put(quiet, Expect::Revision(4)), delete(Key::Stage(id(2), 0, 1), Expect::Any)]).await.unwrap();
-    assert_eq!(store.due(Timestamp(i64::MAX), 9).await.unwrap(), []);
+    assert_eq!(due_at(store, i64::MAX).await, []);
 }
 
 async fn locks_with_and_without_outbox(store: &impl Store) {
@@ -456,7 +474,7 @@ async fn locks_with_and_without_outbox(store: &impl Store) {
         let expect = if n == 0 { Expect::Absent } else { Expect::Revision(n as u64) };
         store.commit(vec![put(Entity::StageLocks(locks("a", due)), expect)]).await.unwrap();
         let expected: Vec<Key> = due.iter().map(|_| key.clone()).collect();
-        assert_eq!(store.due(Timestamp(50), 9).await.unwrap(), expected);
+        assert_eq!(due_at(store, 50).await, expected);
     }
 }
 

@@ -1,8 +1,11 @@
 //! Rules of a pipeline's locks: one execution in a stage, closed transitions, and that executions, stage attempts and
 //! locks say the same after every commit.
 
-use engine::{Execution, ExecutionId, ExecutionStatus, Incarnation, OutboxTask, Position, StageLocks, StageStatus};
-use pipeline::{ExecutionMode, StageName};
+use engine::{
+    ActionStatus, Execution, ExecutionId, ExecutionStatus, Incarnation, OutboxTask, Position, StageLocks, StageRun,
+    StageStatus,
+};
+use pipeline::{ActionName, ExecutionMode, StageName};
 
 use super::{Checker, broken};
 
@@ -150,7 +153,46 @@ impl Checker {
         if let Some(two) = held.windows(2).find(|two| two[0].0 == two[1].0) {
             return broken(format!("{} and {} run in {} at the same time", two[0].1, two[1].1, two[0].0));
         }
+        self.last_runs_are_known(locks)?;
         self.one_waits(locks)
+    }
+
+    /// Remembers which run of each action was the last.
+    pub(super) fn ran(&mut self, before: Option<&StageRun>, after: &StageRun) {
+        let Some(execution) = self.executions.get(&after.execution) else {
+            return;
+        };
+        if execution.mode == ExecutionMode::Parallel {
+            return;
+        }
+        for (index, run) in after.actions.iter().enumerate().filter(|(_, run)| run.attempt == 0) {
+            let began = before.is_none_or(|before| before.actions[index].status == ActionStatus::Pending);
+            if began && run.status != ActionStatus::Pending {
+                let key = (execution.incarnation, after.name.clone(), run.name.clone());
+                self.last_runs.insert(key, after.action_id(index).first_turn());
+            }
+        }
+    }
+
+    /// `GetPipelineState` finds the last run of each action that ran in the current version.
+    fn last_runs_are_known(&self, locks: &StageLocks) -> Result<(), String> {
+        let of = |(incarnation, ..): &(Incarnation, StageName, ActionName)| *incarnation == locks.incarnation;
+        for ((_, stage, action), id) in self.last_runs.iter().filter(|(key, _)| of(key)) {
+            let current = self.executions.get(&id.execution).is_some_and(|it| it.version == locks.version);
+            let Some(lock) = locks.stages.get(stage).filter(|_| current && !locks.deleted) else {
+                continue;
+            };
+            let entries = lock.latest.iter().chain(lock.ended.iter().map(|ended| &ended.entry));
+            let mut runs = entries.filter_map(|at| self.stages.get(&(at.execution, at.stage, at.attempt)));
+            let shown = runs.find_map(|run| {
+                let index = run.actions.iter().position(|it| it.name == *action)?;
+                (run.actions[index].status != ActionStatus::Pending).then(|| run.action_id(index).first_turn())
+            });
+            if shown != Some(*id) {
+                return broken(format!("the last run of {action} in {stage} is {id}, shown is {shown:?}: {lock:?}"));
+            }
+        }
+        Ok(())
     }
 
     /// In SUPERSEDED mode at most one waits in front of a stage; whoever holds one is in it, or on its way.

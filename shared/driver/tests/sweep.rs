@@ -1,0 +1,104 @@
+//! The sweep over the in-memory store.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use driver::{Driver, Setup};
+use engine::{ExecutionId, Policy, Timestamp, Trigger};
+use futures::executor::block_on;
+use pipeline::Declaration;
+use serde_json::json;
+use store::{Expect, Key, MemoryStore, Store, Write};
+use testkit::{Outbox, TestClock};
+
+struct Environment {
+    store: Arc<MemoryStore>,
+    clock: Arc<TestClock>,
+    outbox: Arc<Outbox>,
+    driver: Driver,
+}
+
+impl Environment {
+    fn new() -> Self {
+        let (store, outbox) = (Arc::new(MemoryStore::new()), Arc::new(Outbox::default()));
+        let clock = Arc::new(TestClock::standing(Timestamp(0)));
+        let driver = Driver::new(Setup {
+            store: store.clone(),
+            dispatch: outbox.clone(),
+            clock: clock.clone(),
+            policy: Policy::default(),
+            home: "eu-west-1".into(),
+        });
+        Self { store, clock, outbox, driver }
+    }
+
+    fn dispatched(&self) -> Vec<ExecutionId> {
+        let mut all: Vec<_> = std::iter::from_fn(|| self.outbox.take()).map(|message| message.execution()).collect();
+        all.sort();
+        all
+    }
+
+    /// As many pipelines, each with an execution whose source nobody takes up; the executions.
+    fn create(&self, from: usize, count: usize) -> Vec<ExecutionId> {
+        let kind = |category: &str, provider: &str| json!({"category": category, "owner": "AWS", "provider": provider, "version": "1"});
+        for number in from..from + count {
+            let declaration: Declaration = serde_json::from_value(json!({
+            "name": format!("p{number}"), "roleArn": "arn:aws:iam::111122223333:role/r",
+            "artifactStore": {"type": "S3", "location": "artifacts"},
+            "stages": [
+                {"name": "Source", "actions": [{"name": "S", "outputArtifacts": [{"name": "App"}],
+                    "actionTypeId": kind("Source", "S3"), "configuration": {"S3Bucket": "b", "S3ObjectKey": "k"}}]},
+                {"name": "Gate", "actions": [{"name": "Ask", "actionTypeId": kind("Approval", "Manual")}]},
+            ]}))
+            .unwrap();
+            let trigger = Trigger { kind: "CreatePipeline".into(), detail: String::new() };
+            block_on(self.driver.create_pipeline(declaration, BTreeMap::new(), trigger)).unwrap();
+        }
+        self.dispatched()
+    }
+
+    /// What a sweep has taken up again.
+    fn sweep(&self) -> Vec<ExecutionId> {
+        block_on(self.driver.sweep(Duration::from_secs(60))).unwrap();
+        self.dispatched()
+    }
+}
+
+#[test]
+fn one_sweep_drains_all_that_is_due() {
+    let environment = Environment::new();
+    let lost = environment.create(0, 500);
+    environment.clock.pass(19_999);
+    assert_eq!(environment.sweep(), [], "not due yet");
+    environment.clock.pass(1);
+    assert_eq!(environment.sweep(), lost);
+    assert_eq!(environment.sweep(), [], "each once");
+}
+
+#[test]
+fn items_that_fail_do_not_starve_those_behind_them() {
+    let environment = Environment::new();
+    let broken = environment.create(0, 400);
+    for id in &broken {
+        let write = Write::Delete { key: Key::Execution(*id), expect: Expect::Any };
+        block_on(environment.store.commit(vec![write])).unwrap();
+    }
+    environment.clock.pass(1_000);
+    let lost = environment.create(400, 50);
+    environment.clock.pass(20_000);
+    for _ in 0..3 {
+        assert_eq!(environment.sweep(), lost);
+        environment.clock.pass(20_000);
+    }
+}
+
+#[test]
+fn a_sweep_without_time_leaves_everything_to_the_next() {
+    let environment = Environment::new();
+    let lost = environment.create(0, 10);
+    environment.clock.pass(20_000);
+    assert_eq!(block_on(environment.driver.sweep(Duration::ZERO)).unwrap(), 0);
+    assert_eq!(environment.sweep(), lost);
+}
