@@ -114,7 +114,7 @@ impl Checker {
                     let cancelled = outbox.iter().any(|task| matches!(task, OutboxTask::Cancel { .. }));
                     let Some(lock) = locks.stages.get(name) else {
                         // Stages that an update takes away have none any more.
-                        if cancelled {
+                        if !outbox.is_empty() {
                             continue;
                         }
                         return broken(format!("{id} waits for {name}, which has no lock"));
