@@ -86,8 +86,10 @@ fn given(app: &App, view: &ActionView) -> Result<ActionExecutionInput, ApiError>
 
 fn left(run: &engine::ActionRun, view: &ActionView) -> ActionExecutionOutput {
     let external = run.external.as_ref();
+    // What answers an approval. In PARALLEL mode, where a stage has no common state, it is found here alone.
+    let token = run.token.filter(|_| run.status.in_flight()).map(|token| token.to_string());
     let result = ActionExecutionResult::builder()
-        .set_external_execution_id(external.map(|external| external.id.clone()))
+        .set_external_execution_id(token.or_else(|| external.map(|external| external.id.clone())))
         .set_external_execution_summary(run.summary.clone())
         .set_external_execution_url(external.and_then(|external| external.url.clone()))
         .set_error_details(run.error.as_ref().map(convert::error))

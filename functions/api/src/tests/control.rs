@@ -2,9 +2,9 @@
 
 use aws_sdk_codepipeline::Client;
 use aws_sdk_codepipeline::types::{
-    ActionExecutionStatus, ApprovalResult, ApprovalStatus, ConditionExecutionStatus, ConditionType, ExecutionMode,
-    ExecutionType, PipelineExecutionStatus, PipelineExecutionSummary, RetryTrigger, RuleExecutionFilter,
-    RuleExecutionStatus, StageExecutionStatus, StageRetryMode, StageState, StageTransitionType,
+    ActionExecutionFilter, ActionExecutionStatus, ApprovalResult, ApprovalStatus, ConditionExecutionStatus,
+    ConditionType, ExecutionMode, ExecutionType, PipelineExecutionStatus, PipelineExecutionSummary, RetryTrigger,
+    RuleExecutionFilter, RuleExecutionStatus, StageExecutionStatus, StageRetryMode, StageState, StageTransitionType,
 };
 use serde_json::{Value, json};
 
@@ -284,16 +284,27 @@ async fn parallel_executions_have_no_common_state_and_approvals_of_their_own() {
         assert_eq!(second.execution_mode(), Some(&ExecutionMode::Parallel));
         let ask = stage(&client, 1).await;
         assert!(ask.latest_execution().is_none() && ask.action_states()[0].latest_execution().is_none());
-        // The mail to the approver holds the token; here it is read from the table.
-        let first_id: engine::ExecutionId = first.parse().unwrap();
-        let run = world.app.driver.approval(first_id.action(1, 0, 1)).await.unwrap().run;
+        // Where stages have no state, the token is the external execution id of the approval.
+        let token = |id: &str| {
+            let filter = ActionExecutionFilter::builder().pipeline_execution_id(id).build();
+            let call = client.list_action_executions().pipeline_name("release").filter(filter);
+            async move {
+                let found = call.send().await.unwrap();
+                let asked = found.action_execution_details().iter().find(|it| it.action_name() == Some("Approve"));
+                let result = asked.unwrap().output().unwrap().execution_result().cloned();
+                result.and_then(|result| result.external_execution_id)
+            }
+        };
+        let (mine, other) = (token(&first).await.unwrap(), token(second.pipeline_execution_id().unwrap()).await);
+        assert_ne!(Some(&mine), other.as_ref());
         let result = aws_sdk_codepipeline::types::ApprovalResult::builder().summary("no");
         let result = result.status(aws_sdk_codepipeline::types::ApprovalStatus::Rejected).build().unwrap();
         let put = client.put_approval_result().pipeline_name("release").stage_name("Ask").action_name("Approve");
-        put.token(run.token.unwrap().to_string()).result(result).send().await.unwrap();
+        put.token(&mine).result(result).send().await.unwrap();
         let get = |id: &str| client.get_pipeline_execution().pipeline_name("release").pipeline_execution_id(id).send();
         let status = get(&first).await.unwrap().pipeline_execution.unwrap().status.unwrap();
         assert_eq!(status, PipelineExecutionStatus::Failed);
+        assert_ne!(token(&first).await, Some(mine), "an approval that is over shows no token");
         let second = second.pipeline_execution_id().unwrap();
         let status = get(second).await.unwrap().pipeline_execution.unwrap().status.unwrap();
         assert_eq!(status, PipelineExecutionStatus::InProgress, "it was not asked");
