@@ -88,7 +88,7 @@ pub async fn deleted_while_it_runs(case: &Arc<Case>) -> Result<()> {
     // Nobody watches the object any more.
     let event = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {
         "bucket": {"name": pipeline.bucket}, "object": {"key": SOURCE_KEY, "version-id": "v2", "sequencer": "0"}}});
-    assert_eq!(super::triggers::invoke(case, &event).await?, json!({"started": 0}));
+    assert_eq!(super::triggers::invoke(case, &event).await?, json!({"started": 0, "refused": 0}));
 
     let reborn = draft.create().await?;
     let second = reborn.first().await?;
