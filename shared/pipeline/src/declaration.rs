@@ -133,7 +133,8 @@ pub struct FailureConditions {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetryConfiguration {
-    /// `FAILED_ACTIONS` or `ALL_ACTIONS`.
+    /// `FAILED_ACTIONS` or `ALL_ACTIONS`. Without it `FAILED_ACTIONS`, which does least again: AWS's documentation does not
+    /// say what it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_mode: Option<String>,
 }

@@ -53,6 +53,15 @@ pub async fn started_by_rule(case: &Arc<Case>) -> Result<()> {
     put_event(case, "default", "Sunny", &json!({})).await?;
     let started = ruled.another(&[&first]).await?;
     ruled.ends(started.pipeline_execution_id().context("no id")?, "Succeeded").await?;
+
+    // One that asks for what cannot be done is not lost: it is among the dead letters.
+    let configuration = case.lambda.get_function_configuration().function_name(&function).send().await?;
+    let variables = configuration.environment.and_then(|it| it.variables).context("no environment")?;
+    let dead = variables.get("MILLRACE_DEAD_LETTERS_URL").context("no queue of dead letters")?;
+    let wrong = case.named("gone");
+    put_event(case, bus, "Start Pipeline", &json!({"pipeline": wrong})).await?;
+    let kept = || async { Ok(case.receive(dead).await?.into_iter().find(|body| body.contains(&wrong))) };
+    until(PATIENCE, || "the event is not among the dead letters".to_owned(), kept).await?;
     Ok(())
 }
 
