@@ -1,47 +1,21 @@
 //! What comes of events, over a real driver and the in-memory store.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
-use driver::{Clock, Dispatch, DispatchError, Message, Setup};
+use driver::Setup;
 use engine::{Policy, Timestamp, Trigger};
 use pipeline::PipelineName;
 use store::MemoryStore;
-use uuid::Uuid;
+use testkit::{Outbox, TestClock};
 
 use super::*;
-
-struct Still;
-
-#[async_trait]
-impl Clock for Still {
-    fn now(&self) -> Timestamp {
-        Timestamp(1_700_000_000_000)
-    }
-
-    fn random(&self) -> Uuid {
-        Uuid::new_v4()
-    }
-
-    async fn sleep(&self, _: Duration) {}
-}
-
-struct Nobody;
-
-#[async_trait]
-impl Dispatch for Nobody {
-    async fn dispatch(&self, _: Vec<(Message, Duration)>) -> Result<(), DispatchError> {
-        Ok(())
-    }
-}
 
 /// A driver that knows the pipeline `release` of the domain's example.
 async fn driver() -> Driver {
     let driver = Driver::new(Setup {
         store: Arc::new(MemoryStore::new()),
-        dispatch: Arc::new(Nobody),
-        clock: Arc::new(Still),
+        dispatch: Arc::new(Outbox::default()),
+        clock: Arc::new(TestClock::standing(Timestamp(1_700_000_000_000))),
         policy: Policy::default(),
         home: "eu-west-1".into(),
         sources: providers::SOURCES,
