@@ -62,7 +62,7 @@ fn detail(
         .action_name(run.name.as_str())
         .set_start_time(run.requested.map(convert::time))
         .set_last_update_time(run.updated.map(convert::time))
-        .set_updated_by(run.updated_by.clone())
+        .set_updated_by(run.updated_by.as_ref().map(ToString::to_string))
         .set_status(status(&run.status))
         .input(given(app, action)?)
         .output(left(run, action))

@@ -1,6 +1,6 @@
 //! Answers to manual approvals.
 
-use engine::ApprovalToken;
+use engine::{ApprovalToken, Approver};
 use std::time::SystemTime;
 
 use aws_sdk_codepipeline::operation::put_approval_result::{PutApprovalResultInput, PutApprovalResultOutput};
@@ -25,7 +25,7 @@ pub async fn put(app: &App, caller: &str, input: PutApprovalResultInput) -> Resu
     let answer = ApprovalAnswer {
         approved: result.status == ApprovalStatus::Approved,
         summary: result.summary,
-        by: caller.to_owned(),
+        by: Approver::Caller(caller.to_owned()),
     };
     app.driver
         .approve(&name, &stage, &action, token, answer)

@@ -61,6 +61,7 @@ pub fn exception(account: &str, operation: Operation, error: DriveError) -> ApiE
         DriveError::Invalid(_)
         | DriveError::VersionNotFound { .. }
         | DriveError::NameInUse(_)
+        | DriveError::ArtifactStore(_)
         | DriveError::Missing(_)
         | DriveError::Store(_) => return internal(operation, &error),
     };
@@ -100,6 +101,7 @@ pub fn internal(operation: Operation, error: &DriveError) -> ApiError {
     tracing::error!(%operation, cause, "internal failure");
     Exception::InternalFailure.because(match error {
         DriveError::Store(StoreError::Unavailable(_)) => "The table did not answer: try again.",
+        DriveError::ArtifactStore(_) => "The artifact store did not answer: try again.",
         _ => "Something is wrong with Millrace itself; its log says what.",
     })
 }
@@ -165,6 +167,7 @@ fn refused(operation: Operation, refusal: &Refusal) -> Exception {
         Refusal::WrongClientToken(_) => Exception::InvalidClientTokenException,
         Refusal::WrongToken { .. } => Exception::InvalidApprovalTokenException,
         Refusal::AlreadyAnswered { .. } => Exception::ApprovalAlreadyCompletedException,
+        Refusal::OwnExecution { .. } | Refusal::Unproven { .. } => Exception::AccessDeniedException,
         Refusal::TooManyExecutions(_) => Exception::ConcurrentPipelineExecutionsLimitExceededException,
         Refusal::AlreadyStopping(_) => Exception::DuplicatedStopRequestException,
         Refusal::NotStoppable { .. } => Exception::PipelineExecutionNotStoppableException,
@@ -202,6 +205,8 @@ mod tests {
             Refusal::WrongClientToken(action),
             Refusal::WrongToken { action: text(), stage: text() },
             Refusal::AlreadyAnswered { action: text(), stage: text() },
+            Refusal::OwnExecution { action: text(), stage: text(), starter: text() },
+            Refusal::Unproven { action: text(), stage: text() },
             Refusal::TooManyExecutions(50),
             Refusal::AlreadyStopping(action.execution),
             Refusal::NotStoppable { execution: action.execution, status: "failed" },
@@ -244,6 +249,7 @@ mod tests {
             DriveError::ActionType(text()),
             DriveError::ActionTypeLimit(50),
             DriveError::Missing(text()),
+            DriveError::ArtifactStore(text()),
         ];
         all.extend(refusals.map(DriveError::Refused));
         all.extend(stores.map(DriveError::Store));

@@ -5,20 +5,22 @@ use aws_sdk_codepipeline::types::{
     EncryptionKey, EncryptionKeyType, JobData, PipelineContext, S3ArtifactLocation, StageContext, ThirdPartyJobData,
 };
 use driver::Task;
-use runtime::RoleError;
+use runtime::ArtifactError;
 use wire::{ApiError, Exception};
 
 use crate::app::App;
 use crate::{actions, convert};
 
-/// Credentials that reach the job's artifacts, for an hour; none for a job without artifacts.
+/// Credentials that reach the job's artifacts, for an hour; none for a job without artifacts. Nobody is given an artifact
+/// that is not what it was.
 ///
 /// # Errors
-/// [`RoleError`].
-pub async fn credentials(app: &App, task: &Task) -> Result<Option<AwsSessionCredentials>, RoleError> {
+/// [`ArtifactError`].
+pub async fn credentials(app: &App, task: &Task) -> Result<Option<AwsSessionCredentials>, ArtifactError> {
     if task.inputs.is_empty() && task.outputs.is_empty() {
         return Ok(None);
     }
+    app.roles.check_job_inputs(task).await?;
     let given = app.roles.for_job(task).await?;
     let credentials = AwsSessionCredentials::builder()
         .access_key_id(given.access_key_id())
@@ -28,8 +30,8 @@ pub async fn credentials(app: &App, task: &Task) -> Result<Option<AwsSessionCred
 }
 
 /// Why no credentials can be had, where the operation has no exception of its own for it.
-pub fn no_credentials(error: &RoleError) -> ApiError {
-    Exception::InternalFailure.because(format!("The job's credentials cannot be made: {error}"))
+pub fn no_credentials(error: &ArtifactError) -> ApiError {
+    Exception::InternalFailure.because(format!("The job cannot be given out: {error}"))
 }
 
 /// What a job of a custom action is about.

@@ -115,7 +115,7 @@ pub async fn succeeded(app: &App, input: PutJobSuccessResultInput) -> Result<Put
         Some(token) => JobResult::Continue { token, report },
         None => JobResult::Succeeded { report, variables, revision: input.current_revision.map(revision) },
     };
-    app.driver.job_result(id, JobCaller::Account, result).await.map_err(app.refusal(operation))?;
+    app.driver.job_result(id, JobCaller::Account, result, &app.roles).await.map_err(app.refusal(operation))?;
     Ok(PutJobSuccessResultOutput::builder().build())
 }
 
@@ -124,7 +124,7 @@ pub async fn failed(app: &App, input: PutJobFailureResultInput) -> Result<PutJob
     let operation = Operation::PutJobFailureResult;
     let id = job(app, operation, input.job_id).await?;
     let result = failure(input.failure_details)?;
-    app.driver.job_result(id, JobCaller::Account, result).await.map_err(app.refusal(operation))?;
+    app.driver.job_result(id, JobCaller::Account, result, &app.roles).await.map_err(app.refusal(operation))?;
     Ok(PutJobFailureResultOutput::builder().build())
 }
 

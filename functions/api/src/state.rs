@@ -146,7 +146,7 @@ fn action_execution(stage: &StageRun, index: usize, run: &ActionRun) -> Option<A
             .set_summary(run.summary.clone())
             .set_last_status_change(run.updated.map(convert::time))
             .set_token(token)
-            .set_last_updated_by(run.updated_by.clone())
+            .set_last_updated_by(run.updated_by.as_ref().map(ToString::to_string))
             .set_external_execution_id(run.external.as_ref().map(|external| external.id.clone()))
             .set_external_execution_url(run.external.as_ref().and_then(|external| external.url.clone()))
             .set_percent_complete(run.percent.map(i32::from))

@@ -88,7 +88,7 @@ pub async fn succeeded(
     };
     let token = input.client_token.unwrap_or_default();
     let caller = JobCaller::ThirdParty { token: &token };
-    app.driver.job_result(id, caller, result).await.map_err(app.refusal(operation))?;
+    app.driver.job_result(id, caller, result, &app.roles).await.map_err(app.refusal(operation))?;
     Ok(PutThirdPartyJobSuccessResultOutput::builder().build())
 }
 
@@ -102,6 +102,6 @@ pub async fn failed(
     let result = jobs::failure(input.failure_details)?;
     let token = input.client_token.unwrap_or_default();
     let caller = JobCaller::ThirdParty { token: &token };
-    app.driver.job_result(id, caller, result).await.map_err(app.refusal(operation))?;
+    app.driver.job_result(id, caller, result, &app.roles).await.map_err(app.refusal(operation))?;
     Ok(PutThirdPartyJobFailureResultOutput::builder().build())
 }

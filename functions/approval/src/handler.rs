@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driver::{ApprovalAnswer, ApprovalView, Clock, DriveError, Driver};
-use engine::Refusal;
+use engine::{Approver, Refusal};
 use lambda_http::http::{Method, StatusCode, header};
 use lambda_http::{Body, Request, RequestExt, Response};
 use notify::{LinkError, Links, Ticket};
@@ -15,14 +15,24 @@ use crate::reply::reply;
 /// Answers requests for the approval page.
 pub struct ApprovalHandler {
     driver: Driver,
-    links: Links,
+    /// None where links are off.
+    links: Option<Links>,
+    /// Whether a link can approve as well as reject.
+    approves: bool,
     clock: Arc<dyn Clock>,
 }
 
 impl ApprovalHandler {
-    /// A handler for approvals of this driver, opened by these links.
-    pub fn new(driver: Driver, links: Links, clock: Arc<dyn Clock>) -> Self {
-        Self { driver, links, clock }
+    /// A handler to what this driver drives, opened by these links, which can approve as well as reject; none where links
+    /// are off.
+    pub fn new(driver: Driver, links: Option<Links>, clock: Arc<dyn Clock>) -> Self {
+        Self { driver, links, approves: true, clock }
+    }
+
+    /// The same with links that can only reject: they do not prove who approves.
+    #[must_use]
+    pub fn rejecting_only(self) -> Self {
+        Self { approves: false, ..self }
     }
 
     /// Answers a request. Every mistake of the caller has a page that explains it.
@@ -40,7 +50,7 @@ impl ApprovalHandler {
 
     async fn show(&self, request: &Request) -> (StatusCode, Page) {
         match self.find(request).await {
-            Ok((ticket, view)) => (StatusCode::OK, Page::request(&approval_request(&ticket, &view), None)),
+            Ok((ticket, view)) => (StatusCode::OK, Page::request(&self.approval_request(&ticket, &view), None)),
             Err(notice) => told(&notice),
         }
     }
@@ -57,9 +67,12 @@ impl ApprovalHandler {
             Err(Unreadable::NoForm) => return told(&Notice::NoForm),
         };
         let (Some(approved), true) = (form.approved, form.faults().is_empty()) else {
-            return (StatusCode::BAD_REQUEST, Page::request(&approval_request(&ticket, &view), Some(&form)));
+            return (StatusCode::BAD_REQUEST, Page::request(&self.approval_request(&ticket, &view), Some(&form)));
         };
-        let by = format!("{} (by approval link)", form.name);
+        if approved && !self.approves {
+            return told(&Notice::CannotApprove);
+        }
+        let by = Approver::Link { name: form.name };
         let answer = ApprovalAnswer { approved, summary: form.comment, by };
         match self.driver.approve_by_id(ticket.action_id, ticket.token, answer).await {
             Ok(()) => {
@@ -77,8 +90,9 @@ impl ApprovalHandler {
 
     /// The approval that a link opens, if it can still be answered.
     async fn find(&self, request: &Request) -> Result<(Ticket, ApprovalView), Notice> {
+        let links = self.links.as_ref().ok_or(Notice::LinksOff)?;
         let query = request.query_string_parameters();
-        let ticket = self.links.verify(query.iter(), self.clock.now()).await.map_err(|error| match error {
+        let ticket = links.verify(query.iter(), self.clock.now()).await.map_err(|error| match error {
             LinkError::Malformed => Notice::NoLink,
             LinkError::Forged => Notice::Forged,
             LinkError::Expired(ticket) => Notice::Expired(ticket),
@@ -99,11 +113,29 @@ impl ApprovalHandler {
         }
         Ok((ticket, view))
     }
+
+    fn approval_request<'a>(&self, ticket: &'a Ticket, view: &'a ApprovalView) -> ApprovalRequest<'a> {
+        let setting = |key: &str| view.configuration.get(key).map(String::as_str).filter(|value| !value.is_empty());
+        ApprovalRequest {
+            pipeline: view.pipeline.as_str(),
+            stage: view.stage.as_str(),
+            action: view.run.name.as_str(),
+            started: view.started,
+            since: view.run.requested.unwrap_or(view.started),
+            until: ticket.expires,
+            words: setting("CustomData"),
+            link: setting("ExternalEntityLink"),
+            revisions: &view.revisions,
+            artifacts: &view.artifacts,
+            approves: self.approves,
+        }
+    }
 }
 
 /// The page for an approval that cannot be found or an answer that is refused.
 fn refused(error: &DriveError) -> Notice {
     match error {
+        DriveError::Refused(Refusal::Unproven { .. }) => Notice::CannotApprove,
         DriveError::ExecutionNotFound(_) | DriveError::JobNotFound(_) | DriveError::Refused(_) => Notice::Superseded,
         _ => {
             tracing::error!(%error);
@@ -114,19 +146,4 @@ fn refused(error: &DriveError) -> Notice {
 
 fn told(notice: &Notice) -> (StatusCode, Page) {
     (notice.status(), Page::notice(notice))
-}
-
-fn approval_request<'a>(ticket: &'a Ticket, view: &'a ApprovalView) -> ApprovalRequest<'a> {
-    let setting = |key: &str| view.configuration.get(key).map(String::as_str).filter(|value| !value.is_empty());
-    ApprovalRequest {
-        pipeline: view.pipeline.as_str(),
-        stage: view.stage.as_str(),
-        action: view.run.name.as_str(),
-        started: view.started,
-        since: view.run.requested.unwrap_or(view.started),
-        until: ticket.expires,
-        words: setting("CustomData"),
-        link: setting("ExternalEntityLink"),
-        revisions: &view.revisions,
-    }
 }

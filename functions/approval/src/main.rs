@@ -24,8 +24,12 @@ async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
     let clients = Clients::new(&settings).await;
     let driver = runtime::driver(&settings, &clients, providers::SOURCES)?;
-    let links = Links::new(clients.kms().clone(), settings.hmac_key()?);
-    let handler = Arc::new(ApprovalHandler::new(driver, links, Arc::new(SystemClock)));
+    let links = match settings.approval_links() {
+        true => Some(Links::new(clients.kms().clone(), settings.hmac_key()?)),
+        false => None,
+    };
+    let handler = ApprovalHandler::new(driver, links, Arc::new(SystemClock));
+    let handler = Arc::new(if settings.policy().separate_approver { handler.rejecting_only() } else { handler });
     runtime::run_http(|request| {
         let handler = handler.clone();
         async move { handler.open(&request).await }

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use engine::{ActionRun, ActionStatus, SourceRevision, Timestamp};
+use engine::{ActionRun, ActionStatus, Artifact, SourceRevision, Timestamp};
 use html_escape::encode_quoted_attribute;
 use lambda_http::http::StatusCode;
-use notify::{Ticket, minutes};
+use notify::{Ticket, digest, minutes};
 use url::Url;
 
 use crate::form::{COMMENT_MOST, Form, NAME_MOST};
@@ -39,6 +39,10 @@ pub struct ApprovalRequest<'a> {
     pub link: Option<&'a str>,
     /// The revisions that an approval lets through.
     pub revisions: &'a [SourceRevision],
+    /// The artifacts that hold it.
+    pub artifacts: &'a [Artifact],
+    /// Whether this page can approve as well as reject.
+    pub approves: bool,
 }
 
 /// What the page says when there is nothing to answer.
@@ -59,6 +63,10 @@ pub enum Notice {
     Superseded,
     /// The signature is wrong.
     Forged,
+    /// Links are off in this installation.
+    LinksOff,
+    /// Links of this installation can only reject.
+    CannotApprove,
     /// The address lacks parts of a link.
     NoLink,
     /// The body is not an encoded form.
@@ -77,7 +85,7 @@ impl Notice {
         match self {
             Self::Done { .. } => StatusCode::OK,
             Self::Used(_) | Self::Expired(_) | Self::Superseded => StatusCode::GONE,
-            Self::Forged => StatusCode::FORBIDDEN,
+            Self::Forged | Self::LinksOff | Self::CannotApprove => StatusCode::FORBIDDEN,
             Self::NoLink => StatusCode::NOT_FOUND,
             Self::NoForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -116,6 +124,18 @@ impl Notice {
                 "This link is not genuine",
                 "Its signature does not belong to what it says. Use the link exactly as it was in the message.".into(),
             ),
+            Self::LinksOff => (
+                "Approval links are off",
+                "This installation takes answers by its API alone. Nothing was changed; answer with aws codepipeline \
+                 put-approval-result."
+                    .into(),
+            ),
+            Self::CannotApprove => (
+                "This page cannot approve",
+                "Somebody else than who started the execution must approve it, and a link cannot prove who uses it. \
+                 Nothing was changed; approve with aws codepipeline put-approval-result."
+                    .into(),
+            ),
             Self::NoLink => (
                 "This is not an approval link",
                 "The address is incomplete. Use the link exactly as it was in the message.".into(),
@@ -132,7 +152,7 @@ impl Notice {
 }
 
 fn used(run: &ActionRun) -> (&'static str, String) {
-    let Some(by) = run.updated_by.as_deref() else {
+    let Some(by) = &run.updated_by else {
         let reason = run.error.as_ref().map_or("It is no longer in progress.", |error| error.message.as_str());
         return ("This approval is over", format!("Nobody answered {}. {reason}", run.name));
     };
@@ -180,7 +200,7 @@ impl Page {
             };
         }
         content += &facts(request);
-        content += &form(sent);
+        content += &form(request.approves, sent);
         Self { title: format!("Approve {} in {}?", request.action, request.pipeline), content }
     }
 
@@ -210,9 +230,17 @@ fn facts(request: &ApprovalRequest<'_>) -> String {
             summary.map(|text| format!("<br><small class=\"words\">{}</small>", encode_quoted_attribute(text)));
         row(&mut rows, &format!("Revision of {}", found.action), &format!("{id}{}", summary.unwrap_or_default()));
     }
+    for artifact in request.artifacts {
+        let digest = digest(&artifact.pin);
+        row(
+            &mut rows,
+            &format!("Artifact {}", artifact.name),
+            &format!("<code>{}</code>", encode_quoted_attribute(&digest)),
+        );
+    }
     for (name, time) in [
         ("Execution started", request.started),
-        ("ApprovalRequest", request.since),
+        ("Waiting since", request.since),
         ("Can be answered until", request.until),
     ] {
         row(&mut rows, name, &encode_quoted_attribute(&minutes(time)));
@@ -240,19 +268,28 @@ fn anchor(address: &Url, text: &str) -> String {
 
 /// Without an action the form is sent to the page's own address, link and all. The first button is what the Enter key
 /// presses: it does nothing.
-fn form(sent: Option<&Form>) -> String {
+fn form(approves: bool, sent: Option<&Form>) -> String {
     let faults: String = sent.map(Form::faults).unwrap_or_default().iter().map(|it| format!("<li>{it}</li>")).collect();
     let faults = if faults.is_empty() { faults } else { format!("<ul class=\"faults\" role=\"alert\">{faults}</ul>") };
+    let (approve, words) = if approves {
+        ("<button class=\"good\" name=\"decision\" value=\"approve\">Approve</button>", "")
+    } else {
+        (
+            "",
+            "<p>This page can only reject. Somebody else than who started the execution must approve it, and a link cannot \
+             prove who uses it: approve with <code>aws codepipeline put-approval-result</code>.</p>",
+        )
+    };
     let (name, comment) = sent.map_or(("", ""), |form| (form.name.as_str(), form.comment.as_str()));
     format!(
-        "<form method=\"post\">{faults}<button type=\"submit\" disabled hidden></button>\
+        "{words}<form method=\"post\">{faults}<button type=\"submit\" disabled hidden></button>\
          <label for=\"name\">Your name</label>\
          <input id=\"name\" name=\"name\" required maxlength=\"{NAME_MOST}\" autocomplete=\"name\" value=\"{}\">\
          <label for=\"comment\">Comment <small>(optional)</small></label>\
          <textarea id=\"comment\" name=\"comment\" rows=\"4\" maxlength=\"{COMMENT_MOST}\">\n{}</textarea>\
-         <p class=\"buttons\"><button class=\"good\" name=\"decision\" value=\"approve\">Approve</button>\
-         <button class=\"bad\" name=\"decision\" value=\"reject\">Reject</button></p>\
-         <p><small>The answer is final. Name and comment are kept with the execution.</small></p></form>",
+         <p class=\"buttons\">{approve}<button class=\"bad\" name=\"decision\" value=\"reject\">Reject</button></p>\
+         <p><small>The answer is final. Name and comment are kept with the execution; nobody checks \
+         the name.</small></p></form>",
         encode_quoted_attribute(name),
         encode_quoted_attribute(comment)
     )

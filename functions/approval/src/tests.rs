@@ -7,7 +7,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use driver::{Driver, Outcome, Setup, Task};
 use engine::{
-    ActionId, ApprovalToken, ExecutionId, ExecutionStatus, Policy, Progress, Revision, Success, Timestamp, Trigger,
+    ActionId, ApprovalToken, Approver, Artifact, ExecutionId, ExecutionStatus, Pin, Policy, Progress, Revision,
+    Success, Timestamp, Trigger,
 };
 use lambda_http::{Body, Response};
 use notify::{Links, Ticket};
@@ -25,6 +26,11 @@ const NOW: Timestamp = Timestamp(1_795_441_779_208);
 const EVIL: &str = "<script>alert('x')</script>\"><img src=x onerror=y>";
 const FORM: &str = "name=Ada+Lovelace&comment=Looks+good&decision=approve";
 
+/// What the source action has left.
+fn pin() -> Pin {
+    Pin { version: Some("v1".into()), sha256: Some("LPJNug==".into()) }
+}
+
 /// The source finds a version that says more than it should; everything else waits.
 fn start(task: &Task) -> Outcome {
     if task.action.type_id.category != "Source" {
@@ -37,7 +43,7 @@ fn start(task: &Task) -> Outcome {
         created: None,
     };
     Outcome::Succeeded(Success {
-        outputs: task.outputs.clone(),
+        outputs: task.outputs.iter().map(|it| Artifact { pin: pin(), ..it.clone() }).collect(),
         revision: Some(revision),
         variables: BTreeMap::from([("VersionId".to_owned(), "v".to_owned())]),
         ..Success::default()
@@ -71,7 +77,7 @@ impl World {
         let (clock, outbox) = (Arc::new(TestClock::standing(NOW)), Arc::new(Outbox::default()));
         let store = Arc::new(MemoryStore::default());
         let links = Links::new(aws_sdk_kms::Client::new(&kms().config()), "key-1");
-        let handler = ApprovalHandler::new(driver(&store, &clock, &outbox), links.clone(), clock.clone());
+        let handler = ApprovalHandler::new(driver(&store, &clock, &outbox), Some(links.clone()), clock.clone());
         let driver = driver(&store, &clock, &outbox);
         let trigger = Trigger { kind: "CreatePipeline".into(), detail: "me".into() };
         let record = driver.create_pipeline(declaration(), BTreeMap::new(), trigger).await.unwrap();
@@ -228,7 +234,7 @@ async fn an_approval_goes_on_once() {
     assert!(body.contains("Approved"), "{body}");
     let view = world.driver().approval(world.action).await.unwrap();
     assert_eq!(view.run.summary.as_deref(), Some("Looks good"));
-    assert_eq!(view.run.updated_by.as_deref(), Some("Ada Lovelace (by approval link)"));
+    assert_eq!(view.run.updated_by, Some(Approver::Link { name: "Ada Lovelace".into() }));
     assert_eq!(world.outbox.waiting(), 1, "the deploy action is requested");
     for again in [world.post(&link, &FORM.replace("approve", "reject")).await, world.get(&link).await] {
         assert_eq!(again.0, 410);
@@ -264,7 +270,7 @@ async fn an_execution_that_is_being_stopped_waits_for_the_answer_and_takes_it() 
     let link = world.link().await;
     world.driver().stop(&name, world.execution, true, None).await.unwrap();
     let (status, body) = world.get(&link).await;
-    assert_ne!(status, 200, "what was given up is not request any more: {body}");
+    assert_ne!(status, 200, "what was given up is not asked any more: {body}");
     assert_eq!(world.status().await, ExecutionStatus::Stopped);
 }
 
@@ -347,9 +353,60 @@ async fn a_fault_of_kms_changes_nothing() {
     let link = world.link().await;
     let down = Stub::new(|_| Answer { status: 500, body: "{}".into() });
     let links = Links::new(aws_sdk_kms::Client::new(&down.config()), "key-1");
-    let handler = ApprovalHandler::new(world.driver(), links, world.clock.clone());
+    let handler = ApprovalHandler::new(world.driver(), Some(links), world.clock.clone());
     let (status, body) = shown(&handler.open(&event("POST", &link, Some(FORM))).await.unwrap());
     assert_eq!(status, 503);
     assert!(body.contains("Nothing was changed"), "{body}");
     assert_eq!(world.get(&link).await.0, 200);
+}
+
+#[tokio::test]
+async fn the_page_shows_the_digest_of_what_would_go_on() {
+    let world = World::waiting().await;
+    let (_, body) = world.get(&world.link().await).await;
+    assert!(body.contains("<dt>Artifact App</dt><dd><code>SHA-256 2cf24dba</code></dd>"), "{body}");
+}
+
+#[tokio::test]
+async fn a_name_that_looks_like_an_identity_stays_a_name() {
+    let world = World::waiting().await;
+    let arn = "arn:aws:iam::111122223333:user/admin";
+    let (status, _) = world.post(&world.link().await, &format!("name={arn}&comment=&decision=approve")).await;
+    assert_eq!(status, 200);
+    let by = world.driver().approval(world.action).await.unwrap().run.updated_by.unwrap();
+    assert_eq!(by, Approver::Link { name: arn.into() });
+    assert_eq!(by.to_string(), format!("approval link (name given: {arn})"));
+}
+
+#[tokio::test]
+async fn where_links_are_off_every_link_is_answered_by_a_notice() {
+    let world = World::waiting().await;
+    let link = world.link().await;
+    let handler = ApprovalHandler::new(world.driver(), None, world.clock.clone());
+    for (method, form) in [("GET", None), ("POST", Some(FORM))] {
+        let (status, body) = shown(&handler.open(&event(method, &link, form)).await.unwrap());
+        assert_eq!(status, 403);
+        assert!(body.contains("Approval links are off") && body.contains("put-approval-result"), "{body}");
+        assert!(!body.contains("release"), "nothing is told: {body}");
+    }
+    assert_eq!(world.get(&link).await.0, 200, "nothing was changed");
+}
+
+#[tokio::test]
+async fn where_the_approver_must_be_somebody_else_a_link_can_only_reject() {
+    let world = World::waiting().await;
+    let link = world.link().await;
+    let handler = ApprovalHandler::new(world.driver(), Some(world.links.clone()), world.clock.clone());
+    let handler = handler.rejecting_only();
+    let (status, body) = shown(&handler.open(&event("GET", &link, None)).await.unwrap());
+    assert_eq!(status, 200);
+    assert!(body.contains("This page can only reject") && body.contains("value=\"reject\""), "{body}");
+    assert!(!body.contains("value=\"approve\""), "{body}");
+    let (status, body) = shown(&handler.open(&event("POST", &link, Some(FORM))).await.unwrap());
+    assert_eq!(status, 403);
+    assert!(body.contains("cannot approve") && body.contains("Nothing was changed"), "{body}");
+    assert_eq!(world.get(&link).await.0, 200, "still open");
+    let reject = FORM.replace("approve", "reject");
+    assert_eq!(shown(&handler.open(&event("POST", &link, Some(&reject))).await.unwrap()).0, 200);
+    assert_eq!(world.status().await, ExecutionStatus::Failed);
 }

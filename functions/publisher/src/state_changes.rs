@@ -248,6 +248,7 @@ pub(crate) mod tests {
             region: "eu-west-1".into(),
             bucket: "artifacts-bucket".into(),
             key: "release/App/x".into(),
+            pin: engine::Pin::default(),
         });
         run(0, "Source", StageStatus::Succeeded, fetch)
     }

@@ -65,8 +65,10 @@ async fn to(
     };
     let from = bucket(roles, &identity, &artifact.region, &artifact.bucket).await?;
     let to = bucket(roles, &identity, region, &store.location).await?;
-    artifacts::replicate(&from, &to, &artifact.key, &Encryption::from(store.encryption_key.as_ref()))
+    let key = Encryption::from(store.encryption_key.as_ref());
+    artifacts::replicate(&from, &to, &artifact.key, &artifact.pin, &key)
         .await
+        .map(|replica| replica.outcome)
         .map_err(|error| CopyError { message: error.to_string(), passes: error.is_retryable() })
 }
 
@@ -81,6 +83,7 @@ async fn bucket(roles: &Roles, identity: &Identity, region: &str, name: &str) ->
 
 #[cfg(test)]
 mod tests {
+    use engine::Pin;
     use pipeline::ArtifactName;
     use pipeline::declaration::{ArtifactStore, EncryptionKey};
     use testkit::Aws;
@@ -118,6 +121,7 @@ mod tests {
             region: HOME.into(),
             bucket: format!("store-{HOME}"),
             key: "release/App/x".into(),
+            pin: Pin { version: None, sha256: Some(testkit::sha256(b"data")) },
         }
     }
 
@@ -131,6 +135,7 @@ mod tests {
     async fn every_region_gets_its_copy_under_its_own_key_and_a_second_message_copies_nothing() {
         let aws = Aws::default();
         aws.plain_object("store-eu-west-1/release/App/x", b"data");
+        aws.checksummed("store-eu-west-1/release/App/x");
         replicate(&aws).await.unwrap();
         replicate(&aws).await.unwrap();
         let mut copies = aws.calls("CopyObject");
@@ -152,6 +157,7 @@ mod tests {
         // There is no artifact: nothing to wait for.
         replicate(&aws).await.unwrap();
         aws.plain_object("store-eu-west-1/release/App/x", b"data");
+        aws.checksummed("store-eu-west-1/release/App/x");
         aws.on("CopyObject", 403, "<Error><Code>AccessDenied</Code><Message>No.</Message></Error>");
         replicate(&aws).await.unwrap();
         aws.on("CopyObject", 503, "<Error><Code>SlowDown</Code><Message>Later.</Message></Error>");

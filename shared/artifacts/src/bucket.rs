@@ -6,8 +6,9 @@ use std::fmt;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime, Length};
-use aws_sdk_s3::types::CompletedPart;
+use aws_sdk_s3::types::{ChecksumMode, CompletedPart};
 use bytes::{Bytes, BytesMut};
+use engine::Pin;
 use pipeline::Region;
 use tokio::io::AsyncWriteExt;
 
@@ -15,6 +16,7 @@ use crate::content::{Content, TempFile};
 use crate::encryption::{Settings, with_settings};
 use crate::error::{Error, chain};
 use crate::multipart::{Part, Parts};
+use crate::pin::Reading;
 
 /// A bucket, with the client that reaches it: one for the bucket's region, with the rights of whoever acts.
 #[derive(Clone, Debug)]
@@ -51,6 +53,8 @@ pub struct Object {
     pub encryption: Option<String>,
     /// The ARN of the KMS key that encrypts it.
     pub key_id: Option<String>,
+    /// S3's SHA-256 of it, where [`Bucket::find`] asked for that and S3 has one.
+    pub sha256: Option<String>,
 }
 
 impl fmt::Display for Object {
@@ -104,20 +108,30 @@ impl Bucket {
     /// [`Error::S3`]; [`Error::is_not_found`] tells whether there is none. S3 answers 403 instead of 404 to those who may
     /// not list the bucket.
     pub async fn head(&self, key: &str, version: Option<&str>) -> Result<Object, Error> {
-        match self.head_object(key, version).await {
+        match self.head_object(key, version, None).await {
             Err(error) if error.is_not_found() => Err(self.which_is_missing(key, version, error).await),
             found => found,
         }
     }
 
-    /// The same without asking S3 what is missing, for what need not be there.
-    pub(crate) async fn head_object(&self, key: &str, version: Option<&str>) -> Result<Object, Error> {
+    /// The same with the object's checksum, which takes the right to decrypt it, and without asking S3 what is missing.
+    pub(crate) async fn head_with_checksum(&self, key: &str, version: Option<&str>) -> Result<Object, Error> {
+        self.head_object(key, version, Some(ChecksumMode::Enabled)).await
+    }
+
+    pub(crate) async fn head_object(
+        &self,
+        key: &str,
+        version: Option<&str>,
+        checksums: Option<ChecksumMode>,
+    ) -> Result<Object, Error> {
         let found = self
             .client
             .head_object()
             .bucket(&self.name)
             .key(key)
             .set_version_id(version.map(str::to_owned))
+            .set_checksum_mode(checksums)
             .send()
             .await
             .map_err(|error| Error::s3("HeadObject", self.describe(key), error))?;
@@ -134,12 +148,13 @@ impl Bucket {
             metadata: found.metadata.unwrap_or_default(),
             encryption: found.server_side_encryption.map(|kind| kind.as_str().to_owned()),
             key_id: found.ssekms_key_id,
+            sha256: found.checksum_sha256,
         })
     }
 
     /// Why there is no such object: S3's answer to HEAD cannot say whether the bucket, the object or its version is missing,
     /// its answer to GET does.
-    async fn which_is_missing(&self, key: &str, version: Option<&str>, error: Error) -> Error {
+    pub(crate) async fn which_is_missing(&self, key: &str, version: Option<&str>, error: Error) -> Error {
         let request = self.client.get_object().bucket(&self.name).key(key).range("bytes=0-0");
         match request.set_version_id(version.map(str::to_owned)).send().await {
             Ok(_) => error,
@@ -151,13 +166,14 @@ impl Bucket {
         }
     }
 
-    async fn get(&self, key: &str, version: Option<&str>, limit: u64) -> Result<GetObjectOutput, Error> {
+    async fn get(&self, key: &str, pin: &Pin, limit: u64) -> Result<GetObjectOutput, Error> {
         let got = self
             .client
             .get_object()
             .bucket(&self.name)
             .key(key)
-            .set_version_id(version.map(str::to_owned))
+            .set_version_id(pin.version.clone())
+            .checksum_mode(ChecksumMode::Enabled)
             .send()
             .await
             .map_err(|error| Error::s3("GetObject", self.describe(key), error))?;
@@ -176,13 +192,15 @@ impl Bucket {
         Error::BrokenOff { object: self.describe(key), reason: chain(error) }
     }
 
-    /// Reads an object as a stream into temporary storage.
+    /// Reads an object as a stream into temporary storage, and nothing but what `pin` says it is.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] above `limit` bytes, [`Error::StorageFull`], [`Error::S3`], [`Error::BrokenOff`]. Nothing is
-    /// left in temporary storage.
-    pub async fn download(&self, key: &str, version: Option<&str>, limit: u64) -> Result<TempFile, Error> {
-        let mut body = self.get(key, version, limit).await?.body;
+    /// [`Error::Changed`] when it is something else, [`Error::TooLarge`] above `limit` bytes, [`Error::StorageFull`],
+    /// [`Error::S3`], [`Error::BrokenOff`]. Nothing is left in temporary storage.
+    pub async fn download(&self, key: &str, pin: &Pin, limit: u64) -> Result<TempFile, Error> {
+        let got = self.get(key, pin, limit).await?;
+        let mut reading = Reading::new(pin, &got);
+        let mut body = got.body;
         let full = |source| Error::storage(format!("store {}", self.describe(key)), source);
         let (file, path) = TempFile::create()?;
         let mut file = tokio::fs::File::from_std(file);
@@ -192,26 +210,33 @@ impl Bucket {
             if size > limit {
                 return Err(self.too_large(key, size, limit));
             }
+            reading.update(&bytes);
             file.write_all(&bytes).await.map_err(full)?;
         }
         file.flush().await.map_err(full)?;
+        reading.end().map_err(|found| self.changed(key, pin, found))?;
         Ok(TempFile::finished(path, size))
     }
 
-    /// Reads an object into memory.
+    /// Reads an object into memory, and nothing but what `pin` says it is.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] above `limit` bytes, [`Error::S3`], [`Error::BrokenOff`].
-    pub async fn read(&self, key: &str, version: Option<&str>, limit: u64) -> Result<Bytes, Error> {
-        let mut body = self.get(key, version, limit).await?.body;
+    /// [`Error::Changed`] when it is something else, [`Error::TooLarge`] above `limit` bytes, [`Error::S3`],
+    /// [`Error::BrokenOff`].
+    pub async fn read(&self, key: &str, pin: &Pin, limit: u64) -> Result<Bytes, Error> {
+        let got = self.get(key, pin, limit).await?;
+        let mut reading = Reading::new(pin, &got);
+        let mut body = got.body;
         let mut read = BytesMut::new();
         while let Some(bytes) = body.try_next().await.map_err(|error| self.broken_off(key, &error))? {
             let size = (read.len() + bytes.len()) as u64;
             if size > limit {
                 return Err(self.too_large(key, size, limit));
             }
+            reading.update(&bytes);
             read.extend_from_slice(&bytes);
         }
+        reading.end().map_err(|found| self.changed(key, pin, found))?;
         Ok(read.freeze())
     }
 
@@ -222,7 +247,8 @@ impl Bucket {
     pub async fn put(&self, key: &str, content: &Content, settings: &Settings) -> Result<(), Error> {
         if content.size() > self.upload.threshold {
             let send = |upload, part| self.put_part(key, content, upload, part);
-            return self.multipart(key, content.size(), self.upload, settings, send).await;
+            self.multipart(key, content.size(), self.upload, settings, None, send).await?;
+            return Ok(());
         }
         let body = self.body(key, content, None).await?;
         let put = self.client.put_object().bucket(&self.name).key(key).body(body);

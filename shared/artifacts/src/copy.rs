@@ -1,6 +1,7 @@
 //! Copies inside S3: no byte passes through the function.
 
-use aws_sdk_s3::types::{AnnotationDirective, CompletedPart, MetadataDirective, TaggingDirective};
+use aws_sdk_s3::types::{AnnotationDirective, ChecksumAlgorithm, CompletedPart, MetadataDirective, TaggingDirective};
+use engine::Pin;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
@@ -8,6 +9,7 @@ use crate::bucket::{Bucket, Object};
 use crate::encryption::{Encryption, Settings, with_settings};
 use crate::error::Error;
 use crate::multipart::{Part, patient};
+use crate::pin::is_whole;
 
 /// Metadata of a copy: a hash over the source's identity and the settings, key first, by which the copy is known again. A hash, because a key of 1,024 bytes does not fit into S3's 2 KB of ASCII.
 const IDENTITY: &str = "millrace-source-id";
@@ -28,46 +30,98 @@ pub enum CopyOutcome {
     Found,
 }
 
+/// A copy of an artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// Whether it had to be made.
+    pub outcome: CopyOutcome,
+    /// Which object it is.
+    pub pin: Pin,
+}
+
 /// Brings the artifact `key` from one store to the same key in another store, as a rule in another region, encrypted
 /// with that store's key. S3 does it, asked through the destination's client, whose credentials must be allowed to read
 /// the source and use both keys; above 5 GiB in parallel parts. Safe to repeat and to race.
 ///
+/// What lies there already is taken only if S3 knows its SHA-256 and it is the recorded one. Anything else may have been
+/// put there by somebody, so the recorded object is copied again, and the copy's own version is what is read. An object
+/// that was made in parts has another SHA-256 when it is copied in other parts; then it is copied again as well.
+///
 /// # Errors
-/// [`Error::S3`]: about the source when that is missing or forbidden, otherwise about the destination. No parts are left
-/// behind.
-pub async fn replicate(from: &Bucket, to: &Bucket, key: &str, encryption: &Encryption) -> Result<CopyOutcome, Error> {
-    let source = from.head(key, None).await?;
-    to.copy(&source, key, &Settings::encrypted(encryption.clone())).await
-}
-
-impl Bucket {
-    /// Copies `source` to `key` in this bucket, inside S3: how the S3 source action takes an object into the store, and
-    /// how an artifact comes to another region or is deployed as it is. `source` comes from [`Bucket::head`] of its own
-    /// bucket. Looks first whether the copy is there. An object that is replaced between the look and the copy is refused
-    /// (retryable), so a copy is never a mixture. Tags, annotations and metadata of the source are not taken over, only
-    /// its content type.
-    ///
-    /// # Errors
-    /// [`Error::S3`]. No parts are left behind.
-    pub async fn copy(&self, source: &Object, key: &str, settings: &Settings) -> Result<CopyOutcome, Error> {
-        let settings = marked(source, settings);
-        match self.head_object(key, None).await {
-            Ok(there) if is_copy(&there, source, &settings) => return Ok(CopyOutcome::Found),
+/// [`Error::Changed`] when the artifact, or what became of its copy, is not what was recorded. [`Error::S3`]: about the
+/// source when that is missing or forbidden, otherwise about the destination. No parts are left behind.
+pub async fn replicate(
+    from: &Bucket,
+    to: &Bucket,
+    key: &str,
+    pin: &Pin,
+    encryption: &Encryption,
+) -> Result<Replica, Error> {
+    if pin.sha256.is_some() {
+        match to.head_with_checksum(key, None).await {
+            Ok(there) if there.sha256 == pin.sha256 => {
+                return Ok(Replica { outcome: CopyOutcome::Found, pin: there.pin() });
+            }
             Ok(_) => {}
             // Who may write but not list gets 403 for an object that is not there.
             Err(error) if error.is_not_found() || error.is_denied() => {}
             Err(error) => return Err(error),
         }
-        if source.size > self.copying.threshold {
-            let send = |upload, part| self.copy_part(source, key, upload, part);
-            self.multipart(key, source.size, self.copying, &settings, send).await?;
-        } else {
-            self.copy_whole(source, key, &settings).await?;
+    }
+    let source = from.find(key, pin).await?;
+    let made = to.copy_anew(&source, key, &Settings::encrypted(encryption.clone())).await?;
+    if let (Some(recorded), Some(found)) = (&pin.sha256, &made.sha256)
+        && is_whole(recorded)
+        && is_whole(found)
+        && recorded != found
+    {
+        return Err(to.changed(key, pin, Some(found.clone())));
+    }
+    Ok(Replica { outcome: CopyOutcome::Copied, pin: made })
+}
+
+impl Bucket {
+    /// Copies `source` to `key` in this bucket, inside S3, as [`Bucket::copy_anew`] does, unless the copy is there: how an
+    /// artifact is deployed as it is.
+    ///
+    /// # Errors
+    /// [`Error::S3`]. No parts are left behind.
+    pub async fn copy(&self, source: &Object, key: &str, settings: &Settings) -> Result<CopyOutcome, Error> {
+        match self.head_object(key, None, None).await {
+            Ok(there) if is_copy(&there, source, &marked(source, settings)) => return Ok(CopyOutcome::Found),
+            Ok(_) => {}
+            // Who may write but not list gets 403 for an object that is not there.
+            Err(error) if error.is_not_found() || error.is_denied() => {}
+            Err(error) => return Err(error),
         }
+        self.copy_anew(source, key, settings).await?;
         Ok(CopyOutcome::Copied)
     }
 
-    async fn copy_whole(&self, source: &Object, key: &str, settings: &Settings) -> Result<(), Error> {
+    /// Copies `source` to `key` in this bucket, inside S3, whatever is there: how the S3 source action takes an object
+    /// into the store, and how an artifact comes to another region. `source` comes from [`Bucket::head`] of its own
+    /// bucket. An object that is replaced between the look and the copy is refused (retryable), so a copy is never a
+    /// mixture. Tags, annotations and metadata of the source are not taken over, only its content type. Answers which
+    /// object was made; S3 computes its SHA-256.
+    ///
+    /// # Errors
+    /// [`Error::S3`]. No parts are left behind.
+    pub async fn copy_anew(&self, source: &Object, key: &str, settings: &Settings) -> Result<Pin, Error> {
+        self.copy_exactly(source, key, &marked(source, settings)).await
+    }
+
+    /// The same with no more metadata than the settings say.
+    pub(crate) async fn copy_exactly(&self, source: &Object, key: &str, settings: &Settings) -> Result<Pin, Error> {
+        if source.size > self.copying.threshold {
+            let send = |upload, part| self.copy_part(source, key, upload, part);
+            let checksum = Some(ChecksumAlgorithm::Sha256);
+            self.multipart(key, source.size, self.copying, settings, checksum, send).await
+        } else {
+            self.copy_whole(source, key, settings).await
+        }
+    }
+
+    async fn copy_whole(&self, source: &Object, key: &str, settings: &Settings) -> Result<Pin, Error> {
         let request = self
             .client()
             .copy_object()
@@ -75,6 +129,7 @@ impl Bucket {
             .key(key)
             .copy_source(copy_source(source))
             .copy_source_if_match(&source.etag)
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .metadata_directive(MetadataDirective::Replace)
             // Otherwise the role would need rights to the source's tags and annotations as well.
             .tagging_directive(TaggingDirective::Replace)
@@ -83,8 +138,8 @@ impl Bucket {
             .send()
             .await
             .map_err(|error| Error::s3("CopyObject", self.route(source, key), error))?;
-        match copied.copy_object_result.and_then(|result| result.e_tag) {
-            Some(_) => Ok(()),
+        match copied.copy_object_result.filter(|result| result.e_tag.is_some()) {
+            Some(result) => Ok(Pin { version: copied.version_id, sha256: result.checksum_sha256 }),
             None => {
                 Err(Error::Incomplete { operation: "CopyObject", object: self.route(source, key), missing: "ETag" })
             }
@@ -115,7 +170,7 @@ impl Bucket {
         Ok(CompletedPart::builder()
             .part_number(part.number)
             .set_e_tag(result.e_tag)
-            .set_checksum_crc32(result.checksum_crc32)
+            .set_checksum_sha256(result.checksum_sha256)
             .build())
     }
 

@@ -42,6 +42,18 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The object is not the one that was recorded.
+    #[error(
+        "{object} is not the artifact that was recorded when the action that made it ended: its SHA-256 was {recorded} and is {found}"
+    )]
+    Changed {
+        /// The object.
+        object: String,
+        /// The SHA-256 that was recorded, as S3 writes it.
+        recorded: String,
+        /// What S3 or the bytes themselves say now.
+        found: String,
+    },
     /// The connection broke in the middle of the object.
     #[error("{object} could not be read to its end: {reason}")]
     BrokenOff {
@@ -88,13 +100,37 @@ impl Error {
         match self {
             Self::S3 { failure, .. } => failure.retryable,
             Self::Incomplete { .. } | Self::BrokenOff { .. } | Self::Interrupted(_) => true,
-            Self::TooLarge { .. } | Self::StorageFull { .. } | Self::Storage { .. } | Self::Zip { .. } => false,
+            Self::Changed { .. }
+            | Self::TooLarge { .. }
+            | Self::StorageFull { .. }
+            | Self::Storage { .. }
+            | Self::Zip { .. } => false,
+        }
+    }
+
+    /// CodePipeline's `FailureType` of an action that fails because of this; none when it is worth trying again.
+    pub fn failure_type(&self) -> Option<&'static str> {
+        if self.is_retryable() {
+            None
+        } else if self.is_changed() {
+            Some("RevisionOutOfSync")
+        } else if self.is_denied() {
+            Some("PermissionError")
+        } else if self.is_not_found() {
+            Some("ConfigurationError")
+        } else {
+            Some("JobFailed")
         }
     }
 
     /// Whether the bucket, the object or its version does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::S3 { failure, .. } if failure.status == Some(404))
+    }
+
+    /// Whether the object is another than the one that was recorded.
+    pub fn is_changed(&self) -> bool {
+        matches!(self, Self::Changed { .. })
     }
 
     /// Whether S3 or KMS denied access.

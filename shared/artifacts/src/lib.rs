@@ -6,15 +6,19 @@
 //! | to do this | use |
 //! |---|---|
 //! | name an output artifact, the same name on every repetition of an attempt | [`artifact_key`] |
-//! | write an artifact, or any object, in parts when it is large | [`Bucket::put`] |
+//! | write an artifact | [`Bucket::put_artifact`] |
+//! | write any object, in parts when it is large | [`Bucket::put`] |
+//! | know an artifact again that somebody else has written | [`Bucket::pin`] |
 //! | read one, as a stream into temporary storage or into memory, never more than a limit | [`Bucket::download`], [`Bucket::read`] |
-//! | take an object into the store without a byte passing through the function | [`Bucket::head`], then [`Bucket::copy`] |
+//! | take an object into the store without a byte passing through the function | [`Bucket::head`], then [`Bucket::copy_anew`] |
+//! | deploy an artifact as it is | [`Bucket::find`], then [`Bucket::copy`] |
 //! | bring an artifact to another region's store | [`replicate`] |
 //! | look into an artifact that is a zip, whatever its maker meant by it | [`Zip`] |
 //! | make one | [`write_zip`] |
 //!
 //! Everything may be repeated: the same attempt writes the same key with the same content, and a copy that is there
-//! already is found and not made again. Every [`Error`] names what it is about and says in S3's own words why.
+//! already is found and not made again. An artifact is known by its [`engine::Pin`], and whoever reads it gets that one or
+//! an error. Every [`Error`] names what it is about and says in S3's own words why.
 //!
 //! ```no_run
 //! # async fn example(client: aws_sdk_s3::Client, pipeline: pipeline::PipelineName, output: pipeline::ArtifactName,
@@ -24,7 +28,7 @@
 //! let store = Bucket::new(client.clone(), region.clone(), "artifact-store");
 //! let source = Bucket::new(client, region, "sources").head("app.zip", Some("version-id")).await?;
 //! let key = artifact_key(&pipeline, &output, "attempt-id");
-//! store.copy(&source, &key, &Settings::encrypted(Encryption::default())).await?;
+//! let pin = store.copy_anew(&source, &key, &Settings::encrypted(Encryption::default())).await?;
 //! # Ok(()) }
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -35,11 +39,12 @@ mod copy;
 mod encryption;
 mod error;
 mod multipart;
+mod pin;
 mod zips;
 
 pub use bucket::{Bucket, Object};
 pub use content::{Content, TempFile};
-pub use copy::{CopyOutcome, replicate};
+pub use copy::{CopyOutcome, Replica, replicate};
 pub use encryption::{Encryption, Settings};
 pub use error::{Error, S3Failure};
 pub use multipart::Parts;

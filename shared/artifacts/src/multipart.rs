@@ -1,7 +1,8 @@
 //! Objects in parts: how they are cut, and the frame around a multipart upload.
 
 use aws_sdk_s3::config::StalledStreamProtectionConfig;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use engine::Pin;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::bucket::Bucket;
@@ -57,15 +58,16 @@ pub(crate) fn patient() -> aws_sdk_s3::config::Builder {
 
 impl Bucket {
     /// Makes the object `key` out of parts, several at once, each by `send(upload id, part)`. A failure takes the
-    /// upload back, so that no part is left behind to be paid for.
+    /// upload back, so that no part is left behind to be paid for. S3 computes the checksum for which `checksum` asks.
     pub(crate) async fn multipart<F, R>(
         &self,
         key: &str,
         size: u64,
         parts: Parts,
         settings: &Settings,
+        checksum: Option<ChecksumAlgorithm>,
         send: F,
-    ) -> Result<(), Error>
+    ) -> Result<Pin, Error>
     where
         F: Fn(String, Part) -> R,
         R: Future<Output = Result<CompletedPart, Error>>,
@@ -73,6 +75,7 @@ impl Bucket {
         let object = self.describe(key);
         let begin = self.client().create_multipart_upload().bucket(self.name()).key(key);
         let begun = with_settings!(begin, settings)
+            .set_checksum_algorithm(checksum)
             .send()
             .await
             .map_err(|error| Error::s3("CreateMultipartUpload", &object, error))?;
@@ -101,7 +104,7 @@ impl Bucket {
         result
     }
 
-    async fn complete(&self, key: &str, upload: &str, mut parts: Vec<CompletedPart>, size: u64) -> Result<(), Error> {
+    async fn complete(&self, key: &str, upload: &str, mut parts: Vec<CompletedPart>, size: u64) -> Result<Pin, Error> {
         parts.sort_by_key(|part| part.part_number);
         let done = self
             .client()
@@ -115,15 +118,15 @@ impl Bucket {
             .send()
             .await;
         match done.map_err(|error| Error::s3("CompleteMultipartUpload", self.describe(key), error)) {
-            Ok(done) if done.e_tag.is_some() => Ok(()),
+            Ok(done) if done.e_tag.is_some() => Ok(Pin { version: done.version_id, sha256: done.checksum_sha256 }),
             Ok(_) => Err(Error::Incomplete {
                 operation: "CompleteMultipartUpload",
                 object: self.describe(key),
                 missing: "ETag",
             }),
             // The SDK repeats a call whose answer was lost; then the upload is gone because it is complete.
-            Err(error) if error.is_not_found() => match self.head(key, None).await {
-                Ok(object) if object.size == size => Ok(()),
+            Err(error) if error.is_not_found() => match self.head_with_checksum(key, None).await {
+                Ok(object) if object.size == size => Ok(object.pin()),
                 _ => Err(error),
             },
             Err(error) => Err(error),

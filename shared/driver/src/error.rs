@@ -90,6 +90,9 @@ pub enum DriveError {
     /// There is no such job.
     #[error("The job '{0}' does not exist.")]
     JobNotFound(String),
+    /// What a job has stored could not be looked at; trying again may help.
+    #[error("The artifact store did not answer: {0}")]
+    ArtifactStore(String),
     /// The engine refuses.
     #[error(transparent)]
     Refused(#[from] Refusal),

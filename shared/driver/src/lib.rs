@@ -34,7 +34,8 @@ pub use history::{ActionExecutionView, ActionView, ExecutionView};
 pub use jobs::{JobCaller, JobState, MOST_JOBS, Offered};
 pub use pipelines::PipelineRecord;
 pub use ports::{
-    ActionExecutor, Clock, Dispatch, DispatchError, ExecutorError, Message, Outcome, SourceRules, Task, TaskInput,
+    ActionExecutor, ArtifactStore, Clock, Dispatch, DispatchError, ExecutorError, Message, Outcome, SourceRules, Task,
+    TaskInput,
 };
 pub use revision::PutRevision;
 pub use start::{StartRequest, Started};

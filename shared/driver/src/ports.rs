@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::{
-    ActionError, ActionId, ApprovalToken, Artifact, ExecutionId, External, Progress, Revision, RevisionOverride,
+    ActionError, ActionId, ApprovalToken, Artifact, ExecutionId, External, Pin, Progress, Revision, RevisionOverride,
     Success, Timestamp,
 };
 use pipeline::{Action, PipelineName, StageName};
@@ -124,6 +124,8 @@ pub struct Task {
     pub external: Option<External>,
     /// Revisions that the start prescribed for this source action, of different kinds.
     pub overrides: Vec<RevisionOverride>,
+    /// For an approval: the artifacts that would go on, which actions behind it read.
+    pub reviewed: Vec<Artifact>,
     /// Revisions that the execution's source actions found so far, for people: (action, revision).
     pub revisions: Vec<(String, Revision)>,
 }
@@ -145,12 +147,24 @@ pub struct TaskInput {
     pub bucket: String,
     /// The KMS key of that bucket's store.
     pub key_id: Option<String>,
+    /// Which object of that bucket it is. Nothing is known of a copy before it has been looked for.
+    pub pin: Pin,
+}
+
+/// Looks at the artifacts that somebody else has stored: job workers and functions write them themselves.
+#[async_trait]
+pub trait ArtifactStore: Send + Sync {
+    /// The output artifacts of a task, as far as they are there, each with its [`Pin`]; or why the action fails.
+    ///
+    /// # Errors
+    /// [`ExecutorError`] when it should be tried again later.
+    async fn stored_outputs(&self, task: &Task) -> Result<Result<Vec<Artifact>, ActionError>, ExecutorError>;
 }
 
 /// How an action stands after its start or a poll.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// It is done.
+    /// It is done, and its artifacts are recorded with their pins: what is stored later under their keys is not theirs.
     Succeeded(Success),
     /// It failed.
     Failed {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use engine::{ActionError, ActionId, ActionStatus, Artifact, Execution, Outputs, StageRun};
+use engine::{ActionError, ActionId, ActionStatus, Artifact, Execution, Outputs, Pin, StageRun};
 use pipeline::variables::{self, Reference};
 use pipeline::{Action, Pipeline};
 use store::{Entity, Key, Versioned};
@@ -70,7 +70,8 @@ impl Driver {
                     "The pipeline has no artifact store in region {region}, where the action runs."
                 ))));
             };
-            inputs.push(TaskInput { artifact, bucket, key_id });
+            let pin = if artifact.bucket == bucket { artifact.pin.clone() } else { Pin::default() };
+            inputs.push(TaskInput { artifact, bucket, key_id, pin });
         }
         if store.is_none() && !action.outputs.is_empty() {
             return Ok(Err(misconfigured(format!(
@@ -78,7 +79,12 @@ impl Driver {
             ))));
         }
         let outputs = planned_outputs(pipeline, action, id, &self.home);
+        let reviewed = match engine::is_approval(action) {
+            true => self.reviewed(loaded, id).await?,
+            false => Vec::new(),
+        };
         Ok(Ok(Box::new(Task {
+            reviewed,
             id,
             pipeline: execution.pipeline.clone(),
             version: execution.version,
@@ -99,6 +105,29 @@ impl Driver {
             overrides: execution.overrides.iter().filter(|it| it.action == action.name).cloned().collect(),
             revisions: execution.revisions.iter().map(|it| (it.action.to_string(), it.revision.clone())).collect(),
         })))
+    }
+
+    /// The artifacts that have been made before an approval and that actions behind it read.
+    pub(crate) async fn reviewed(&self, loaded: &Loaded, id: ActionId) -> Result<Vec<Artifact>, DriveError> {
+        let (pipeline, execution) = (&loaded.state.pipeline, &loaded.state.execution);
+        let here = usize::from(id.stage);
+        let Some(approval) = pipeline.action(here, id.action) else { return Ok(Vec::new()) };
+        let behind = pipeline.stages().iter().enumerate().skip(here).flat_map(|(index, stage)| {
+            stage.actions.iter().filter(move |it| index > here || it.run_order > approval.run_order)
+        });
+        let mut names: Vec<_> = behind.flat_map(|action| &action.inputs).collect();
+        names.sort_unstable();
+        names.dedup();
+        let makers: Vec<_> = names.iter().filter_map(|name| Some((*name, pipeline.producer(name)?))).collect();
+        let mut needed: Vec<usize> = makers.iter().map(|(_, (stage, _))| *stage).filter(|it| *it < here).collect();
+        needed.sort_unstable();
+        needed.dedup();
+        let mut stages = self.stages(execution, needed).await?;
+        stages.extend(loaded.state.stage.iter().map(|stage| (stage.stage, stage.clone())));
+        let made = makers.into_iter().filter_map(|(name, (stage, index))| {
+            stages.get(&stage)?.actions.get(index)?.outputs.iter().find(|artifact| &artifact.name == name).cloned()
+        });
+        Ok(made.collect())
     }
 
     /// The latest attempts at these stages, as the execution sees them.
@@ -228,7 +257,7 @@ fn needed_stages(pipeline: &Pipeline, action: &Action) -> Vec<usize> {
 }
 
 /// Where an attempt at an action puts its output artifacts.
-pub(crate) fn planned_outputs(pipeline: &Pipeline, action: &Action, id: ActionId, home: &str) -> Vec<Artifact> {
+fn planned_outputs(pipeline: &Pipeline, action: &Action, id: ActionId, home: &str) -> Vec<Artifact> {
     let region = action.region.as_ref().map_or(home, |region| region.as_str());
     let Some(store) = pipeline.store(region, home) else {
         return Vec::new();
@@ -239,6 +268,7 @@ pub(crate) fn planned_outputs(pipeline: &Pipeline, action: &Action, id: ActionId
         region: region.to_owned(),
         bucket: store.location.clone(),
         key: pipeline::artifact_key(pipeline.name(), name, &attempt),
+        pin: Pin::default(),
     };
     action.outputs.iter().map(place).collect()
 }

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    ActionId, ActionRun, ActionStatus, ApprovalToken, Command, End, Entry, Execution, ExecutionId, Head, Progress,
-    Refusal, Revision, SourceRevision, StageLocks, StageRun, StageStatus, Success, Timestamp,
+    ActionError, ActionId, ActionRun, ActionStatus, ApprovalToken, Approver, Artifact, Command, End, Entry, Execution,
+    ExecutionId, Head, Progress, Refusal, Revision, SourceRevision, StageLocks, StageRun, StageStatus, Success, Timestamp,
 };
 use pipeline::{Action, ExecutionMode, PipelineName, StageName};
 use store::{Entity, Key, Listing, Page};
 
-use crate::commit::{Driver, Place};
+use crate::commit::{Driver, Loaded, Place};
 use crate::error::{DriveError, no_job};
 use crate::jobs::JobCaller;
 use crate::pipelines::PipelineRecord;
-use crate::resolve::planned_outputs;
+use crate::ports::ArtifactStore;
 
 /// A pipeline as `GetPipelineState` shows it.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub struct ApprovalAnswer {
     /// What the person wrote.
     pub summary: String,
     /// Who it was.
-    pub by: String,
+    pub by: Approver,
 }
 
 /// An approval as its page shows it.
@@ -59,6 +59,8 @@ pub struct ApprovalView {
     pub run: ActionRun,
     /// The stage attempt's status: an approval of an attempt that is over cannot be answered.
     pub stage_status: StageStatus,
+    /// The artifacts that would go on.
+    pub artifacts: Vec<Artifact>,
     /// The configuration with variables resolved, as far as possible.
     pub configuration: BTreeMap<String, String>,
     /// What the execution's sources found.
@@ -300,7 +302,9 @@ impl Driver {
             .resolved_configuration(&loaded.state.execution, &loaded.state.pipeline, declared)
             .await?
             .unwrap_or_default();
+        let artifacts = self.reviewed(&loaded, action).await?;
         Ok(ApprovalView {
+            artifacts,
             pipeline: loaded.state.execution.pipeline.clone(),
             stage: stage.name.clone(),
             run: run.clone(),
@@ -311,20 +315,28 @@ impl Driver {
         })
     }
 
-    /// Takes a job's result.
+    /// Takes a job's result. The artifacts of a success are those that its worker has stored by now.
     ///
     /// # Errors
-    /// [`DriveError::JobNotFound`]; [`Refusal::StaleJob`] and [`Refusal::WrongState`] for one that is over,
+    /// [`DriveError::ArtifactStore`], [`DriveError::JobNotFound`]; [`Refusal::StaleJob`] and [`Refusal::WrongState`] for one that is over,
     /// [`Refusal::NotAcknowledged`] for one that belongs to no worker yet; [`Refusal::WrongClientToken`].
-    pub async fn job_result(&self, id: ActionId, caller: JobCaller<'_>, result: JobResult) -> Result<(), DriveError> {
-        let loaded = self.load_job(id, caller).await?;
+    pub async fn job_result(
+        &self,
+        id: ActionId,
+        caller: JobCaller<'_>,
+        result: JobResult,
+        artifacts: &dyn ArtifactStore,
+    ) -> Result<(), DriveError> {
+        let mut loaded = self.load_job(id, caller).await?;
         let declared = loaded.state.pipeline.action(usize::from(id.stage), id.action);
         let declared = declared.ok_or_else(|| DriveError::no_action(id))?;
         let result = result.linked(declared);
         let command = match result {
             JobResult::Succeeded { report, variables, revision } => {
-                let outputs = planned_outputs(&loaded.state.pipeline, declared, id, &self.home);
-                let end = End::Succeeded(Success { report, outputs, variables, revision });
+                let end = match self.job_outputs(&mut loaded, id, artifacts).await? {
+                    Ok(outputs) => End::Succeeded(Success { report, outputs, variables, revision }),
+                    Err(error) => End::Failed { error, report },
+                };
                 Command::Result { action: id, end }
             }
             JobResult::Continue { token, report } => {
@@ -335,6 +347,25 @@ impl Driver {
         match self.step(Place::Action(id), command, Some(loaded)).await {
             Ok(_) => Ok(()),
             Err(error) => Err(no_job(error, id)),
+        }
+    }
+
+    /// The artifacts that a job has stored. A job that is over is asked for none: the engine refuses its result.
+    async fn job_outputs(
+        &self,
+        loaded: &mut Loaded,
+        id: ActionId,
+        artifacts: &dyn ArtifactStore,
+    ) -> Result<Result<Vec<Artifact>, ActionError>, DriveError> {
+        let declared = loaded.state.pipeline.action(usize::from(id.stage), id.action);
+        let run = loaded.state.stage.as_ref().and_then(|stage| stage.run(id.action));
+        let in_flight = run.is_some_and(|run| run.turn == id.turn && run.status.in_flight());
+        if !in_flight || declared.is_none_or(|declared| declared.outputs.is_empty()) {
+            return Ok(Ok(Vec::new()));
+        }
+        match self.task(loaded, id).await? {
+            Ok(task) => artifacts.stored_outputs(&task).await.map_err(|error| DriveError::ArtifactStore(error.0)),
+            Err(error) => Ok(Err(error)),
         }
     }
 

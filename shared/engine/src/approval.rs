@@ -6,18 +6,21 @@ use crate::id::{ActionId, ApprovalToken};
 use crate::job;
 use crate::progress;
 use crate::stage;
-use crate::state::{ActionError, ActionStatus};
+use crate::state::{ActionError, ActionStatus, Approver};
 use crate::step::Step;
 
 /// A person answers. The token is the one that `GetPipelineState` and the approval message show; it is good for one
 /// answer. Source: CodePipeline API, `PutApprovalResult`.
+///
+/// Where the installation demands a separate approver, nobody approves an execution that they started themselves, and a
+/// link, which proves nothing about its reader, can only reject. An execution that an event started has no starter.
 pub(crate) fn answer(
     step: &mut Step<'_, '_>,
     action: ActionId,
     token: ApprovalToken,
     approved: bool,
     summary: &str,
-    by: String,
+    by: Approver,
 ) -> Result<(), Refusal> {
     let run = step.run(action)?;
     let name = run.name.to_string();
@@ -34,6 +37,17 @@ pub(crate) fn answer(
         }
         // A message may arrive, and be answered, before its sender has written down that it was sent.
         ActionStatus::Requested | ActionStatus::Claimed { .. } | ActionStatus::Running => {}
+    }
+    if approved && step.context.policy.separate_approver {
+        let starter = step.execution().trigger.detail.clone();
+        match &by {
+            Approver::Caller(caller) if caller.is_empty() => return Err(Refusal::Unproven { action: name, stage }),
+            Approver::Caller(caller) if *caller == starter => {
+                return Err(Refusal::OwnExecution { action: name, stage, starter });
+            }
+            Approver::Caller(_) => {}
+            Approver::Link { .. } => return Err(Refusal::Unproven { action: name, stage }),
+        }
     }
     let run = step.run_mut(action)?;
     run.summary = Some(summary.to_owned());

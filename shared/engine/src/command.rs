@@ -9,7 +9,8 @@ use uuid::Uuid;
 use crate::id::{ActionId, ApprovalToken, ExecutionId, JobNonce, WorkerId};
 use crate::queue::JobChange;
 use crate::state::{
-    ActionError, Artifact, Execution, External, ExternalId, OutboxTask, Revision, StageLocks, StageRun, StoredOutputs,
+    ActionError, Approver, Artifact, Execution, External, ExternalId, OutboxTask, Revision, StageLocks, StageRun,
+    StoredOutputs,
 };
 use crate::time::{Policy, Timestamp};
 
@@ -17,7 +18,7 @@ use crate::time::{Policy, Timestamp};
 pub struct Context<'a> {
     /// The time.
     pub now: Timestamp,
-    /// The engine's periods.
+    /// What the installation sets.
     pub policy: &'a Policy,
     /// The region in which pipelines live; actions without a region run there.
     pub home: &'a str,
@@ -146,7 +147,7 @@ pub enum Command {
         /// What the person wrote.
         summary: String,
         /// Who it was.
-        by: String,
+        by: Approver,
     },
     /// The execution was given its stage and enters it.
     Enter {
@@ -366,6 +367,28 @@ pub enum Refusal {
     /// The approval has been answered.
     #[error("the approval action {action} in stage {stage} has already been completed")]
     AlreadyAnswered {
+        /// The action's name.
+        action: String,
+        /// The stage's name.
+        stage: String,
+    },
+    /// Whoever starts an execution must not approve it.
+    #[error(
+        "Action {action} in stage {stage} must be approved by somebody else than {starter}, who started the execution: this installation demands that."
+    )]
+    OwnExecution {
+        /// The action's name.
+        action: String,
+        /// The stage's name.
+        stage: String,
+        /// Who started the execution.
+        starter: String,
+    },
+    /// An approval must say who it comes from, and this one proves nothing.
+    #[error(
+        "Action {action} in stage {stage} cannot be approved without proof of who approves: this installation demands somebody else than who started the execution. Approve it with PutApprovalResult."
+    )]
+    Unproven {
         /// The action's name.
         action: String,
         /// The stage's name.

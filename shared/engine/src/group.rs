@@ -76,7 +76,8 @@ pub(crate) fn pending(declared: &Stage) -> Vec<ActionRun> {
     declared.actions.iter().map(|action| ActionRun::pending(action.name.clone())).collect()
 }
 
-pub(crate) fn is_approval(action: &Action) -> bool {
+/// Whether an action asks a person.
+pub fn is_approval(action: &Action) -> bool {
     action.type_id.category == "Approval" && !action.is_polled()
 }
 

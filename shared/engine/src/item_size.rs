@@ -45,7 +45,10 @@ fn run_size(run: &ActionRun) -> usize {
     let texts = [&run.summary, &run.continuation].into_iter().flatten().map(|text| json(text));
     let external = run.external.iter().map(|it| json(&it.id) + it.url.as_deref().map_or(0, json));
     let error = run.error.iter().map(|error| json(&error.message));
-    let artifacts = run.outputs.iter().map(|it| 60 + json(it.name.as_str()) + json(&it.bucket) + json(&it.key));
+    let artifacts = run.outputs.iter().map(|it| {
+        let pin: usize = [&it.pin.version, &it.pin.sha256].into_iter().flatten().map(|text| 20 + json(text)).sum();
+        60 + json(it.name.as_str()) + json(&it.bucket) + json(&it.key) + pin
+    });
     let variables = match &run.variables {
         Outputs::Inline(variables) => variables.iter().map(|(name, value)| json(name) + json(value) + 6).sum(),
         Outputs::None | Outputs::Stored => 0,

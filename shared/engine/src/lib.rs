@@ -40,6 +40,7 @@ mod transition;
 mod why;
 
 pub use command::{Command, Context, Decision, Effect, End, Progress, Refusal, State, Success};
+pub use group::is_approval;
 pub use id::{ActionId, ApprovalToken, ExecutionId, Incarnation, JobNonce, UnknownId, WorkerId};
 pub use job::{check_client, is_job, offered_with};
 pub use overrides::{InvalidOverride, PUT_REVISION, check_overrides};

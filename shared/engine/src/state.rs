@@ -591,7 +591,7 @@ pub struct ActionRun {
     pub percent: Option<u8>,
     /// Who answered an approval.
     #[serde(default, skip_serializing_if = "unset")]
-    pub updated_by: Option<String>,
+    pub updated_by: Option<Approver>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "unset")]
     pub error: Option<ActionError>,
@@ -604,6 +604,29 @@ pub struct ActionRun {
     /// What a source action found.
     #[serde(default, skip_serializing_if = "unset")]
     pub revision: Option<Revision>,
+}
+
+/// Who answered an approval. Its text is what people are shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Approver {
+    /// Who signed the call: the ARN that IAM vouches for.
+    Caller(String),
+    /// Whoever had the link that was sent out. Nothing vouches for the name.
+    Link {
+        /// The name that was given.
+        name: String,
+    },
+}
+
+impl fmt::Display for Approver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Caller(arn) => f.write_str(arn),
+            // Begins with words, so that a name that looks like an ARN is not taken for one.
+            Self::Link { name } => write!(f, "approval link (name given: {name})"),
+        }
+    }
 }
 
 /// The provider's own name for what it runs.
@@ -658,6 +681,29 @@ pub struct Artifact {
     pub bucket: String,
     /// The object's key.
     pub key: String,
+    /// Which object under that key it is: what is written there later is another.
+    #[serde(default, skip_serializing_if = "unset")]
+    pub pin: Pin,
+}
+
+/// What tells one object from all others that are written under its key. Recorded with the end of the action that made
+/// it, so that whatever is written later is never taken for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// S3's `VersionId`; none in a bucket without versions.
+    #[serde(default, skip_serializing_if = "unset")]
+    pub version: Option<String>,
+    /// S3's `ChecksumSHA256`: base64, over the whole object. An object that was made in parts has one over its parts'
+    /// checksums, which ends with a hyphen and their number. None where S3 was not told to compute it.
+    #[serde(default, skip_serializing_if = "unset")]
+    pub sha256: Option<String>,
+}
+
+impl Pin {
+    /// Whether anything is known of the object.
+    pub fn is_known(&self) -> bool {
+        *self != Self::default()
+    }
 }
 
 /// What is not there is not written: a stage has up to 50 runs in its item, which each step writes whole.

@@ -30,7 +30,8 @@ impl Timestamp {
 /// CodePipeline user guide, 'Manage transitions between stages'.
 pub(crate) const TRANSITION_DAYS: i64 = 30;
 
-/// The engine's own periods, in milliseconds. They decide how soon lost work is found, never what happens to it.
+/// What an installation sets: the engine's own periods, in milliseconds, which decide how soon lost work is found and never
+/// what happens to it; and who may approve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// How long a worker owns an action before it must have renewed or finished it.
@@ -41,11 +42,13 @@ pub struct Policy {
     pub poll_first: i64,
     /// The longest delay between two polls.
     pub poll_most: i64,
+    /// Whether an approval must come from somebody else than who started the execution.
+    pub separate_approver: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { lease: 60_000, grace: 20_000, poll_first: 5_000, poll_most: 60_000 }
+        Self { lease: 60_000, grace: 20_000, poll_first: 5_000, poll_most: 60_000, separate_approver: false }
     }
 }
 

@@ -4,9 +4,10 @@
 use aws_sdk_sns::Client;
 use aws_sdk_sns::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::operation::publish::PublishError;
-use engine::{ActionError, ApprovalToken, Revision, Timestamp};
+use engine::{ActionError, ApprovalToken, Artifact, Revision, Timestamp};
 use serde_json::json;
 
+use crate::digest::digest;
 use crate::time::{minute, minutes};
 
 /// Source: SNS API, `Publish`, `Subject`.
@@ -78,14 +79,25 @@ pub struct ApprovalMessage {
     pub token: ApprovalToken,
     /// Until when it can be answered.
     pub expires: Timestamp,
-    /// The signed link to the page on which it can be answered.
-    pub review_link: String,
+    /// The link to the page on which it can be answered; none where links are off.
+    pub review: Option<ReviewLink>,
     /// What is to be looked at: `ExternalEntityLink` of the configuration.
     pub external_entity_link: Option<String>,
     /// What the pipeline's author wrote: `CustomData` of the configuration.
     pub custom_data: Option<String>,
     /// The revisions that would go on: (source action, revision).
     pub revisions: Vec<(String, Revision)>,
+    /// The artifacts that would go on.
+    pub artifacts: Vec<Artifact>,
+}
+
+/// The signed link to an approval's page. No `Debug`: whoever has it can answer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReviewLink {
+    /// The page's address, signature and all.
+    pub address: String,
+    /// Whether it can approve as well as reject.
+    pub approves: bool,
 }
 
 impl ApprovalMessage {
@@ -104,8 +116,10 @@ impl ApprovalMessage {
         subject.chars().take(SUBJECT_MOST).collect()
     }
 
-    /// AWS's JSON. There is no console of AWS's in which the pipeline can be seen, so both links lead to the page.
+    /// AWS's JSON. There is no console of AWS's in which the pipeline can be seen, so both links lead to the page; where
+    /// links are off there are none.
     fn json(&self) -> String {
+        let link = self.review.as_ref().map(|review| &review.address);
         let mut approval = json!({
             "pipelineName": self.pipeline,
             "stageName": self.stage,
@@ -113,13 +127,17 @@ impl ApprovalMessage {
             "token": self.token,
             "expires": minute(self.expires),
             "externalEntityLink": self.external_entity_link,
-            "approvalReviewLink": self.review_link,
+            "approvalReviewLink": link,
             "customData": self.custom_data,
         });
         if let Some(members) = approval.as_object_mut() {
             members.retain(|_, value| !value.is_null());
         }
-        json!({"region": self.region, "consoleLink": self.review_link, "approval": approval}).to_string()
+        let mut message = json!({"region": self.region, "approval": approval});
+        if let Some(link) = link {
+            message["consoleLink"] = json!(link);
+        }
+        message.to_string()
     }
 
     fn email(&self) -> String {
@@ -140,14 +158,37 @@ impl ApprovalMessage {
                 text += &format!("- {source}: {}{summary}\n", revision.id);
             }
         }
-        text += &format!(
-            "\nOpen this page to approve or reject:\n{}\n\n\
-             It can be answered once, until {}; after that the action fails. \
-             Whoever has this link can answer: do not pass it on.\n",
-            self.review_link,
-            minutes(self.expires)
-        );
+        if !self.artifacts.is_empty() {
+            text += "\nArtifacts that would go on:\n";
+            for artifact in &self.artifacts {
+                text += &format!("- {}: {}\n", artifact.name, digest(&artifact.pin));
+            }
+        }
+        text += &self.how_to_answer();
+        text += &format!("\nIt can be answered once, until {}; after that the action fails.", minutes(self.expires));
+        text += match &self.review {
+            Some(_) => " Whoever has this link can answer: do not pass it on.\n",
+            None => "\n",
+        };
         text
+    }
+
+    fn how_to_answer(&self) -> String {
+        let by_api = format!(
+            "aws codepipeline put-approval-result --pipeline-name {} --stage-name {} --action-name {} with the token that \
+             get-pipeline-state shows",
+            self.pipeline, self.stage, self.action
+        );
+        match &self.review {
+            Some(ReviewLink { address, approves: true }) => {
+                format!("\nOpen this page to approve or reject:\n{address}\n")
+            }
+            Some(ReviewLink { address, approves: false }) => format!(
+                "\nSomebody else than who started the execution must approve it. A link cannot prove who uses it, so \
+                 approve it by {by_api}.\n\nOpen this page to reject:\n{address}\n"
+            ),
+            None => format!("\nApprove or reject it by {by_api}.\n"),
+        }
     }
 
     /// What is published with `MessageStructure` `json`: a text for e-mail, AWS's JSON for everything else.
@@ -164,6 +205,10 @@ mod tests {
 
     use super::*;
 
+    fn link(approves: bool) -> Option<ReviewLink> {
+        Some(ReviewLink { address: "https://example.com/approve?v=1&m=xyz".into(), approves })
+    }
+
     fn message() -> ApprovalMessage {
         ApprovalMessage {
             region: "us-east-2".into(),
@@ -172,13 +217,20 @@ mod tests {
             action: "MyApprovalAction".into(),
             token: ApprovalToken(Uuid::from_u128(0x1a2b3c4d_573f_4ea7_a670_000000000001)),
             expires: Timestamp(1_467_922_920_000),
-            review_link: "https://example.com/approve?v=1&m=xyz".into(),
+            review: link(true),
             external_entity_link: Some("http://example.com".into()),
             custom_data: Some("Look at \"it\"".into()),
             revisions: vec![(
                 "Source".into(),
                 Revision { id: "8cf40f2".into(), summary: Some("Added LICENSE.txt".into()), url: None, created: None },
             )],
+            artifacts: vec![Artifact {
+                name: pipeline::ArtifactName::new("App").unwrap(),
+                region: "us-east-2".into(),
+                bucket: "store".into(),
+                key: "key".into(),
+                pin: engine::Pin { version: Some("v7".into()), sha256: Some("LPJNug==".into()) },
+            }],
         }
     }
 
@@ -199,11 +251,31 @@ mod tests {
             "MyApprovalAction",
             "Look at \"it\"",
             "- Source: 8cf40f2 (Added LICENSE.txt)",
+            "- App: SHA-256 2cf24dba",
             "\nhttps://example.com/approve?v=1&m=xyz\n",
             "until Thursday 7 July 2016, 20:22 UTC",
         ] {
             assert!(text.contains(part), "{part} is missing in:\n{text}");
         }
+    }
+
+    #[test]
+    fn where_links_are_off_there_is_none_and_the_text_says_how_to_answer() {
+        let text = ApprovalMessage { review: None, ..message() };
+        for told in [text.email(), text.json()] {
+            assert!(!told.contains("https://example.com/approve") && !told.contains("Link\":null"), "{told}");
+        }
+        assert!(text.json().contains("1a2b3c4d-573f-4ea7-a670-000000000001"));
+        let by_api = "put-approval-result --pipeline-name MyFirstPipeline --stage-name MyApprovalStage --action-name";
+        assert!(text.email().contains(by_api) && !text.email().contains("do not pass it on"), "{}", text.email());
+    }
+
+    #[test]
+    fn a_link_that_cannot_approve_says_so() {
+        let text = ApprovalMessage { review: link(false), ..message() }.email();
+        assert!(text.contains("Open this page to reject:\nhttps://example.com/approve"), "{text}");
+        assert!(text.contains("A link cannot prove who uses it") && text.contains("put-approval-result"), "{text}");
+        assert!(!text.contains("to approve or reject"), "{text}");
     }
 
     #[tokio::test]

@@ -18,12 +18,14 @@
 
 mod approval;
 pub mod changes;
+mod digest;
 mod event;
 mod link;
 mod publish;
 mod time;
 
-pub use approval::{ApprovalMessage, SendError};
+pub use approval::{ApprovalMessage, ReviewLink, SendError};
+pub use digest::digest;
 pub use event::{EventBuilder, StateChange};
 pub use link::{LinkError, Links, Ticket};
 pub use publish::{Publisher, Unpublished};

@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use driver::{Outcome, Task};
-use notify::{ApprovalMessage, LinkError, Links, SendError, Ticket};
+use notify::{ApprovalMessage, LinkError, Links, ReviewLink, SendError, Ticket};
 use runtime::{Clients, SettingError, Settings};
 use serde::Deserialize;
 
@@ -33,18 +33,29 @@ struct Configuration<'a> {
 pub(crate) struct ApprovalLinks {
     /// The region in which pipelines live.
     home: String,
-    /// The address of the page to which they lead.
+    /// What makes the links to the page on which approvals are answered; none where links are off.
+    signer: Option<LinkSigner>,
+}
+
+struct LinkSigner {
+    /// The page's address.
     page: String,
     links: Links,
+    /// Whether a link can approve as well as reject.
+    approves: bool,
 }
 
 impl ApprovalLinks {
     pub(crate) fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
-        Ok(Self {
-            home: settings.region().to_owned(),
-            page: settings.approval_url()?.to_owned(),
-            links: Links::new(clients.kms().clone(), settings.hmac_key()?),
-        })
+        let signer = match settings.approval_links() {
+            false => None,
+            true => Some(LinkSigner {
+                page: settings.approval_url()?.to_owned(),
+                links: Links::new(clients.kms().clone(), settings.hmac_key()?),
+                approves: !settings.policy().separate_approver,
+            }),
+        };
+        Ok(Self { home: settings.region().to_owned(), signer })
     }
 
     async fn message(&self, task: &Task, configuration: Configuration<'_>) -> Result<ApprovalMessage, ProviderError> {
@@ -62,7 +73,13 @@ impl ApprovalLinks {
             stage: task.stage.to_string(),
             action: task.action.name.to_string(),
         };
-        let review_link = self.links.make(&self.page, &ticket).await?;
+        let review = match &self.signer {
+            None => None,
+            Some(signer) => {
+                let address = signer.links.make(&signer.page, &ticket).await?;
+                Some(ReviewLink { address, approves: signer.approves })
+            }
+        };
         Ok(ApprovalMessage {
             region: self.home.clone(),
             pipeline: ticket.pipeline,
@@ -70,10 +87,11 @@ impl ApprovalLinks {
             action: ticket.action,
             token,
             expires,
-            review_link,
+            review,
             external_entity_link: configuration.external_entity_link.map(str::to_owned),
             custom_data: configuration.custom_data.map(str::to_owned),
             revisions: task.revisions.clone(),
+            artifacts: task.reviewed.clone(),
         })
     }
 }

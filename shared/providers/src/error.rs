@@ -7,6 +7,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use engine::{ActionError, Progress};
+use runtime::ArtifactError;
 
 /// CodePipeline's `FailureType`: the action's own work failed.
 pub(crate) const JOB_FAILED: &str = "JobFailed";
@@ -82,15 +83,19 @@ impl ProviderError {
 
 impl From<artifacts::Error> for ProviderError {
     fn from(error: artifacts::Error) -> Self {
-        let message = error.to_string();
-        if error.is_retryable() {
-            Self::Retryable(message)
-        } else if error.is_denied() {
-            Self::failed(PERMISSION_ERROR, message)
-        } else if error.is_not_found() {
-            Self::failed(CONFIGURATION_ERROR, message)
-        } else {
-            Self::failed(JOB_FAILED, message)
+        match error.failure_type() {
+            None => Self::Retryable(error.to_string()),
+            Some(code) => Self::failed(code, error.to_string()),
+        }
+    }
+}
+
+impl From<ArtifactError> for ProviderError {
+    fn from(error: ArtifactError) -> Self {
+        match error {
+            ArtifactError::Role(error) => error.into(),
+            ArtifactError::Store(error) => error.into(),
+            ArtifactError::Region(error) => Self::configuration(error.to_string()),
         }
     }
 }

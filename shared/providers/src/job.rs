@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, ProviderError};
 
-/// Credentials that reach the job's artifacts and nothing else.
+/// Credentials that reach the job's artifacts and nothing else. Nobody is given an artifact that is not what it was.
 pub(crate) async fn credentials(context: ActionContext<'_>) -> Result<Value, ProviderError> {
+    context.roles.check_job_inputs(context.task).await?;
     let credentials = context.roles.for_job(context.task).await?;
     Ok(json!({
         "accessKeyId": credentials.access_key_id(),

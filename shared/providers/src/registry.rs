@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use driver::{ActionExecutor, Clock, ExecutorError, Outcome, SourceRules, Task, TaskInput};
-use engine::{ActionError, Progress};
+use engine::{ActionError, Progress, Success};
 use futures::{StreamExt, TryStreamExt, stream};
 use pipeline::catalogue::rules;
 use pipeline::{Action, TypeId};
@@ -112,19 +112,29 @@ impl Registry {
     }
 
     /// Brings the input artifacts to the action's region, as the pipeline's role. As a rule they are there already,
-    /// since `replicator` copies them as soon as they are made.
-    async fn bring_inputs(context: ActionContext<'_>) -> Result<(), ProviderError> {
-        stream::iter(context.task.inputs.iter().filter(|input| input.artifact.bucket != input.bucket))
-            .map(Ok)
-            .try_for_each_concurrent(COPIES, |input| bring(context, input))
-            .await
+    /// since `replicator` copies them as soon as they are made. Answers them with what is to be read there.
+    async fn bring_inputs(context: ActionContext<'_>) -> Result<Vec<TaskInput>, ProviderError> {
+        let copies: Vec<_> = context.task.inputs.iter().map(|input| bring(context, input)).collect();
+        stream::iter(copies).buffered(COPIES).try_collect().await
+    }
+
+    /// Success with artifacts that the provider has not recorded itself, since a function has stored them.
+    async fn record_outputs(&self, task: &Task, outcome: Outcome) -> Result<Outcome, ProviderError> {
+        match outcome {
+            Outcome::Succeeded(success) if success.outputs.iter().any(|output| !output.pin.is_known()) => {
+                let outputs = self.roles.pin_outputs(task).await?;
+                Ok(Outcome::Succeeded(Success { outputs, ..success }))
+            }
+            outcome => Ok(outcome),
+        }
     }
 
     async fn start(&self, descriptor: &Descriptor, task: &Task) -> Result<Outcome, ProviderError> {
         let token = (descriptor.token)(task)?;
-        let context = self.context(task, &token);
-        Self::bring_inputs(context).await?;
-        let mut outcome = descriptor.provider.start(context).await?;
+        let inputs = Self::bring_inputs(self.context(task, &token)).await?;
+        let task = &Task { inputs, ..task.clone() };
+        let outcome = descriptor.provider.start(self.context(task, &token)).await?;
+        let mut outcome = self.record_outputs(task, outcome).await?;
         if let (Outcome::Running { event_source, .. }, Some(events)) = (&mut outcome, descriptor.info.events)
             && matches!(events.correlation, Correlation::ExternalId(_))
         {
@@ -135,7 +145,8 @@ impl Registry {
 
     async fn poll(&self, descriptor: &Descriptor, task: &Task) -> Result<Outcome, ProviderError> {
         let token = (descriptor.token)(task)?;
-        descriptor.provider.poll(self.context(task, &token)).await
+        let outcome = descriptor.provider.poll(self.context(task, &token)).await?;
+        self.record_outputs(task, outcome).await
     }
 
     async fn cancel(&self, descriptor: &Descriptor, task: &Task) -> Result<(), ProviderError> {
@@ -159,13 +170,16 @@ fn descriptor(action: &Action) -> Option<&'static Descriptor> {
     PROVIDERS.iter().find(|it| it.info.types.iter().any(|it| same_type(it, &action.type_id)))
 }
 
-async fn bring(context: ActionContext<'_>, input: &TaskInput) -> Result<(), ProviderError> {
+async fn bring(context: ActionContext<'_>, input: &TaskInput) -> Result<TaskInput, ProviderError> {
     let artifact = &input.artifact;
+    if artifact.bucket == input.bucket {
+        return Ok(input.clone());
+    }
     let from = context.pipeline_bucket(&artifact.region, &artifact.bucket).await?;
     let to = context.pipeline_bucket(&context.task.region, &input.bucket).await?;
     let key = artifacts::Encryption::key(input.key_id.as_deref().unwrap_or_default());
-    artifacts::replicate(&from, &to, &artifact.key, &key).await?;
-    Ok(())
+    let replica = artifacts::replicate(&from, &to, &artifact.key, &artifact.pin, &key).await?;
+    Ok(TaskInput { pin: replica.pin, ..input.clone() })
 }
 
 fn not_built(task: &Task) -> Outcome {

@@ -11,7 +11,7 @@
 use artifacts::{Bucket, Content, Encryption, Entry, Settings, Zip, ZipLimits};
 use async_trait::async_trait;
 use aws_sdk_s3::types::ObjectCannedAcl;
-use driver::Outcome;
+use driver::{Outcome, TaskInput};
 use engine::{External, Progress, Success, Timestamp};
 use futures::{TryStreamExt, stream};
 use serde::de::Error;
@@ -90,14 +90,14 @@ impl Provider for S3Deploy {
             // It is never closed; without a permit it would only be fuller.
             let _permit = UNPACKING.acquire().await;
             let label = format!("the input artifact {}", input.artifact.name);
-            let files = extract(&store, &input.artifact.key, &label, &target, &prefix, &settings).await?;
+            let files = extract(&store, input, &label, &target, &prefix, &settings).await?;
             let url = console::s3_folder(&task.region, bucket, &folder(&prefix));
             (format!("Deployment Succeeded: {files} files"), format!("s3://{bucket}/{}", folder(&prefix)), url)
         } else {
             let key = configuration.object_key;
             let key = key.ok_or_else(|| ProviderError::configuration(missing(task, "ObjectKey")))?;
             let key = object_key(context, key);
-            let source = store.head(&input.artifact.key, None).await?;
+            let source = store.find(&input.artifact.key, &input.pin).await?;
             let settings = Settings { content_type: content_type(&key), ..settings };
             target.copy(&source, &key, &settings).await?;
             let url = console::s3_object(&task.region, bucket, &key, None);
@@ -140,14 +140,14 @@ fn content_type(key: &str) -> Option<String> {
 /// Unpacks a zip into a bucket; returns how many files it wrote.
 async fn extract(
     store: &Bucket,
-    key: &str,
+    input: &TaskInput,
     label: &str,
     target: &Bucket,
     prefix: &str,
     settings: &Settings,
 ) -> Result<usize, ProviderError> {
     let limits = ZipLimits::default();
-    let file = store.download(key, None, limits.total_bytes).await?;
+    let file = store.download(&input.artifact.key, &input.pin, limits.total_bytes).await?;
     let zip = Zip::open(file, label, limits).await?;
     zip.verify().await?;
     let prefix = folder(prefix);

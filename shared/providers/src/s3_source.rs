@@ -10,7 +10,7 @@ use artifacts::{Bucket, Object, Settings};
 use async_trait::async_trait;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use driver::{Outcome, Task};
-use engine::{External, Progress, Revision, Success, Timestamp};
+use engine::{Artifact, External, Progress, Revision, Success, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -173,8 +173,8 @@ impl Provider for S3Source {
                 store.head(&output.key, None).await.ok().and_then(|mut it| it.metadata.remove(SOURCE_VERSION));
         }
         let object = find(&source, &wanted).await?;
-        store.copy(&object, &output.key, &Settings::encrypted(encryption)).await?;
-        Ok(Outcome::Succeeded(success(task, &object)))
+        let pin = store.copy_anew(&object, &output.key, &Settings::encrypted(encryption)).await?;
+        Ok(Outcome::Succeeded(success(task, &object, Artifact { pin, ..output.clone() })))
     }
 
     async fn poll(&self, _: ActionContext<'_>) -> Result<Outcome, ProviderError> {
@@ -182,7 +182,7 @@ impl Provider for S3Source {
     }
 }
 
-fn success(task: &Task, object: &Object) -> Success {
+fn success(task: &Task, object: &Object, output: Artifact) -> Success {
     let version = object.version_id.clone().unwrap_or_default();
     let url = console::s3_object(&task.region, &object.bucket, &object.key, Some(&version));
     let summary = format!("Amazon S3 version id: {version}");
@@ -198,7 +198,7 @@ fn success(task: &Task, object: &Object) -> Success {
             summary: Some(summary.clone()),
             percent: None,
         },
-        outputs: task.outputs.clone(),
+        outputs: vec![output],
         variables: variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         revision: Some(Revision {
             id: version,

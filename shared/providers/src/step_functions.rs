@@ -9,15 +9,15 @@
 //! The role needs `states:StartExecution`, `states:DescribeExecution`, `states:DescribeStateMachine`, and
 //! `states:StopExecution` for actions that are given up.
 
-use artifacts::{Bucket, Settings, Zip, ZipLimits, write_zip};
+use artifacts::{Bucket, Zip, ZipLimits, write_zip};
 use async_trait::async_trait;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::operation::describe_execution::{DescribeExecutionError, DescribeExecutionOutput};
 use aws_sdk_sfn::operation::start_execution::StartExecutionError;
 use aws_sdk_sfn::operation::stop_execution::StopExecutionError;
 use aws_sdk_sfn::types::{ExecutionStatus, StateMachineType};
-use driver::{Outcome, Task};
-use engine::{ActionId, External, Progress, Success};
+use driver::{Outcome, Task, TaskInput};
+use engine::{ActionId, Artifact, External, Progress, Success};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -225,16 +225,17 @@ async fn input(context: ActionContext<'_>, configuration: &Configuration<'_>) ->
                 ))
             })?;
             let store = context.bucket(&input.bucket).await?;
-            file(&store, &input.artifact.key, &format!("the input artifact {}", input.artifact.name), path).await
+            file(&store, input, path).await
         }
     }
 }
 
 /// A file of an artifact.
-async fn file(store: &Bucket, key: &str, label: &str, path: &str) -> Result<String, ProviderError> {
+async fn file(store: &Bucket, input: &TaskInput, path: &str) -> Result<String, ProviderError> {
     let limits = ZipLimits::default();
-    let archive = store.download(key, None, limits.total_bytes).await?;
-    let content = Zip::open(archive, label, limits).await?.read(path, LONGEST_INPUT).await?;
+    let label = format!("the input artifact {}", input.artifact.name);
+    let archive = store.download(&input.artifact.key, &input.pin, limits.total_bytes).await?;
+    let content = Zip::open(archive, &label, limits).await?.read(path, LONGEST_INPUT).await?;
     String::from_utf8(content.to_vec())
         .map_err(|_| ProviderError::failed(JOB_FAILED, format!("the file {path} in {label} is not UTF-8 text")))
 }
@@ -245,6 +246,7 @@ async fn succeeded(
     found: &DescribeExecutionOutput,
 ) -> Result<Outcome, ProviderError> {
     let task = context.task;
+    let mut outputs = Vec::new();
     if let Some(artifact) = task.outputs.first() {
         let output = found.output.as_deref().ok_or_else(|| {
             ProviderError::failed(
@@ -255,12 +257,13 @@ async fn succeeded(
         let (bucket, encryption) = store(task)?;
         let zip = write_zip([(OUTPUT_FILE, output)])?;
         let bucket = context.bucket(bucket).await?;
-        bucket.put(&artifact.key, &zip.into(), &Settings::encrypted(encryption)).await?;
+        let pin = bucket.put_artifact(&artifact.key, zip, &encryption).await?;
+        outputs.push(Artifact { pin, ..artifact.clone() });
     }
     let variables = [("StateMachineArn", found.state_machine_arn.clone()), ("ExecutionArn", arn.clone())];
     Ok(Outcome::Succeeded(Success {
         report: report(task, arn, None),
-        outputs: task.outputs.clone(),
+        outputs,
         variables: variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         revision: None,
     }))

@@ -194,6 +194,7 @@ mod tests {
             region: "eu-west-1".into(),
             bucket: "b".into(),
             key: "k".into(),
+            pin: engine::Pin::default(),
         };
         let copy = Message::Replicate { action: action(0), artifact, regions: vec!["us-west-2".into()] };
         let messages = vec![run(0), poll(1, 1), poll(2, 1_000), poll(3, 1_001), far, (copy, Duration::ZERO)];

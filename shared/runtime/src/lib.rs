@@ -25,6 +25,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod arn;
+mod artifacts;
 mod clients;
 mod clock;
 mod dispatch;
@@ -37,6 +38,7 @@ mod session;
 mod settings;
 mod wiring;
 
+pub use artifacts::ArtifactError;
 pub use clients::Clients;
 pub use clock::SystemClock;
 pub use dispatch::EventDispatch;

@@ -38,6 +38,8 @@ pub struct Settings {
     role_names: String,
     check_pass_role: bool,
     json_on_root: bool,
+    approval_links: bool,
+    separate_approver: bool,
     account: Option<String>,
     region: String,
     endpoint_url: Option<String>,
@@ -86,6 +88,8 @@ impl Settings {
             role_names: text("MILLRACE_ROLE_NAMES").unwrap_or_else(|| "*".to_owned()),
             check_pass_role: choice("MILLRACE_PASS_ROLE", ["checked", "unchecked"], "checked or unchecked")?,
             json_on_root: !choice("MILLRACE_JSON_ON_ROOT", ["false", "true"], "true or false")?,
+            approval_links: choice("MILLRACE_APPROVAL_LINKS", ["true", "false"], "true or false")?,
+            separate_approver: !choice("MILLRACE_SEPARATE_APPROVER", ["false", "true"], "true or false")?,
             account: text("MILLRACE_ACCOUNT"),
             region: text("AWS_REGION")
                 .or_else(|| text("AWS_DEFAULT_REGION"))
@@ -168,6 +172,11 @@ impl Settings {
         self.json_on_root
     }
 
+    /// `MILLRACE_APPROVAL_LINKS`: whether approval messages have links by which they can be answered.
+    pub fn approval_links(&self) -> bool {
+        self.approval_links
+    }
+
     /// `MILLRACE_ACCOUNT`: the account's id, for ARNs.
     ///
     /// # Errors
@@ -193,6 +202,7 @@ impl Settings {
 
     /// The engine's periods: the lease is `MILLRACE_LEASE_SECONDS`, work that nobody took up is dispatched again after
     /// a third of it; the first poll is after `MILLRACE_POLL_SECONDS`, later ones after at most twelve times that.
+    /// `MILLRACE_SEPARATE_APPROVER`: whether who approves must not be who started the execution.
     pub fn policy(&self) -> Policy {
         let milliseconds = |seconds: u32| i64::from(seconds) * 1_000;
         Policy {
@@ -200,6 +210,7 @@ impl Settings {
             grace: milliseconds(self.lease_seconds) / 3,
             poll_first: milliseconds(self.poll_seconds),
             poll_most: milliseconds(self.poll_seconds.saturating_mul(12).min(900)),
+            separate_approver: self.separate_approver,
         }
     }
 }
@@ -256,10 +267,26 @@ mod tests {
     }
 
     #[test]
+    fn who_may_approve_follows_the_settings() {
+        let home = ("AWS_REGION", "eu-west-1");
+        let settings = read(&[home]).unwrap();
+        assert!(settings.approval_links() && !settings.policy().separate_approver);
+        let settings = read(&[home, ("MILLRACE_APPROVAL_LINKS", "false"), ("MILLRACE_SEPARATE_APPROVER", "true")]);
+        let settings = settings.unwrap();
+        assert!(!settings.approval_links() && settings.policy().separate_approver);
+        for variable in ["MILLRACE_APPROVAL_LINKS", "MILLRACE_SEPARATE_APPROVER"] {
+            let error = read(&[home, (variable, "off")]).unwrap_err().to_string();
+            assert!(error.contains(variable) && error.contains("true or false"), "{error}");
+        }
+    }
+
+    #[test]
     fn periods_follow_the_settings() {
         let settings =
             read(&[("AWS_REGION", "eu-west-1"), ("MILLRACE_LEASE_SECONDS", "6"), ("MILLRACE_POLL_SECONDS", "1")]);
         let policy = settings.unwrap().policy();
-        assert_eq!(policy, Policy { lease: 6_000, grace: 2_000, poll_first: 1_000, poll_most: 12_000 });
+        let expected =
+            Policy { lease: 6_000, grace: 2_000, poll_first: 1_000, poll_most: 12_000, separate_approver: false };
+        assert_eq!(policy, expected);
     }
 }

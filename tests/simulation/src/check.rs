@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use driver::{Message, Task};
 use engine::{
-    ActionId, ActionRun, ActionStatus, ConditionStatus, Execution, ExecutionId, Head, Incarnation, JobNonce,
+    ActionId, ActionRun, ActionStatus, Approver, ConditionStatus, Execution, ExecutionId, Head, Incarnation, JobNonce,
     OutboxTask, Position, StageLocks, StageRun, Timestamp,
 };
 use pipeline::{ActionName, ExecutionMode, Pipeline, PipelineName, StageName};
@@ -353,11 +353,11 @@ impl Checker {
     }
 
     /// A person was told that an answer was taken.
-    pub fn answered(&self, action: ActionId, by: &str, approved: bool) -> Result<(), String> {
+    pub fn answered(&self, action: ActionId, by: &Approver, approved: bool) -> Result<(), String> {
         let run = self.run(action);
         let wanted = if approved { ActionStatus::Succeeded } else { ActionStatus::Failed };
         match run {
-            Some(run) if run.updated_by.as_deref() == Some(by) && run.status == wanted => Ok(()),
+            Some(run) if run.updated_by.as_ref() == Some(by) && run.status == wanted => Ok(()),
             other => broken(format!("{by} was told that {action} took the answer, and it is {other:?}")),
         }
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use driver::{ApprovalAnswer, DriveError, Driver, JobCaller, JobResult, Message, StartRequest, Task};
 use engine::{
-    ActionError, ActionId, ActionStatus, ApprovalToken, Execution, ExecutionStatus, Progress, Refusal, Timestamp,
-    Trigger,
+    ActionError, ActionId, ActionStatus, ApprovalToken, Approver, Execution, ExecutionStatus, Progress, Refusal,
+    Timestamp, Trigger,
 };
 use pipeline::{ConditionKind, PipelineName, RetryMode};
 use rand::RngExt;
@@ -14,7 +14,7 @@ use store::{Entity, StoreError, Write};
 
 use crate::check::fails_beside_others;
 use crate::declare;
-use crate::outside::{EVENT_SOURCE, SERVICE_ID, SimPerform, service_id, variables, write_outputs};
+use crate::outside::{EVENT_SOURCE, SERVICE_ID, SimArtifacts, SimPerform, service_id, variables, write_outputs};
 use crate::world::{Sim, World};
 
 /// How a job ends.
@@ -54,7 +54,7 @@ pub enum Operation {
     /// GetPipelineState, ListPipelineExecutions, ListActionExecutions.
     Look { pipeline: PipelineName },
     /// PutApprovalResult, or the page behind the mail's link.
-    Answer { action: ActionId, token: ApprovalToken, approved: bool, by: String, by_names: bool, wrong: bool },
+    Answer { action: ActionId, token: ApprovalToken, approved: bool, by: Approver, by_names: bool, wrong: bool },
     /// A job worker comes by: PollForJobs, or the third parties' twin, and what follows.
     Work { third_party: bool },
     /// PutJobSuccessResult, PutJobFailureResult.
@@ -193,7 +193,7 @@ pub async fn insist<T, F: Future<Output = Result<T, DriveError>>>(
             }
         }
         match answer {
-            Err(DriveError::Store(_)) if tries < 6 => tries += 1,
+            Err(DriveError::Store(_) | DriveError::ArtifactStore(_)) if tries < 6 => tries += 1,
             answer => return answer,
         }
         sim.gate(200).await;
@@ -397,7 +397,7 @@ async fn report(sim: &Sim, driver: &Driver, job: ActionId, fate: JobFate) {
         // It does not know that it is over.
         Err(_) => result(&mut sim.world(), job, fate, None),
     };
-    let over = insist(sim, "PutJobResult", || driver.job_result(job, JobCaller::Account, result.clone())).await;
+    let over = put_result(sim, driver, job, JobCaller::Account, &result).await;
     let mut world = sim.world();
     if over.is_ok() {
         world.counts.jobs += 1;
@@ -425,6 +425,18 @@ async fn announced(sim: &Sim, driver: &Driver, action: Option<ActionId>, region:
     if let Err(error) = driver.work(message, &SimPerform(sim.clone()), until).await {
         check_internal(sim, "the worker", &error);
     }
+}
+
+/// A worker reports, and insists.
+pub async fn put_result(
+    sim: &Sim,
+    driver: &Driver,
+    job: ActionId,
+    caller: JobCaller<'_>,
+    result: &JobResult,
+) -> Result<(), DriveError> {
+    let artifacts = SimArtifacts(sim.clone());
+    insist(sim, "PutJobResult", || driver.job_result(job, caller, result.clone(), &artifacts)).await
 }
 
 /// What the worker of a job reports; with its task it stores the artifacts of a success.

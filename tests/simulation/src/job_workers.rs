@@ -150,7 +150,7 @@ async fn do_job(sim: &Sim, driver: &Driver, third_party: bool, Offered { task, n
         Manner::Presumptuous => {
             let result = clients::result(&mut sim.world(), job, JobFate::Fail, None);
             // Where another has acknowledged it meanwhile, nothing tells the two apart: the job's id is all they name.
-            _ = insist(sim, "PutJobResult", || driver.job_result(job, caller, result.clone())).await;
+            _ = clients::put_result(sim, driver, job, caller, &result).await;
             return;
         }
         Manner::Stranger => {
@@ -185,7 +185,7 @@ async fn do_job(sim: &Sim, driver: &Driver, third_party: bool, Offered { task, n
     let fate = fate(&mut sim.world(), job);
     let result = clients::result(&mut sim.world(), job, fate, Some(&task));
     for _ in 0..if manner == Manner::Twice { 2 } else { 1 } {
-        if insist(sim, "PutJobResult", || driver.job_result(job, caller, result.clone())).await.is_ok() {
+        if clients::put_result(sim, driver, job, caller, &result).await.is_ok() {
             taken(sim, job, nonce);
         }
     }

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use driver::{ActionExecutor, ExecutorError, Message, Outcome, Task};
-use engine::{ActionError, ActionId, ApprovalToken, Artifact, External, Policy, Progress, Revision, Success};
+use driver::{ActionExecutor, ArtifactStore, ExecutorError, Message, Outcome, Task};
+use engine::{
+    ActionError, ActionId, ApprovalToken, Approver, Artifact, External, Pin, Policy, Progress, Revision, Success,
+};
 use pipeline::TypeId;
 use rand::RngExt;
 use store::{Entity, Write};
@@ -54,12 +56,30 @@ struct Run {
     starts: u32,
 }
 
+/// A version of an object.
+#[derive(Clone, Debug)]
+struct Object {
+    version: String,
+    /// Which attempt made it.
+    made: ActionId,
+    /// Whether somebody has put it over an artifact.
+    tampered: bool,
+}
+
+impl Object {
+    fn pin(&self) -> Pin {
+        let made = identity(self.made);
+        let content = if self.tampered { format!("not {made}") } else { made };
+        Pin { version: Some(self.version.clone()), sha256: Some(content) }
+    }
+}
+
 /// Everything outside.
 #[derive(Default)]
 pub struct Outside {
     runs: BTreeMap<ActionId, Run>,
-    /// By bucket and key: which attempt made it.
-    objects: BTreeMap<(String, String), ActionId>,
+    /// By bucket and key: the versions, the newest last.
+    objects: BTreeMap<(String, String), Vec<Object>>,
     /// Attempts whose providers must be asked.
     polled: BTreeSet<ActionId>,
     /// Approvals and jobs for which an answer was taken.
@@ -255,10 +275,11 @@ fn end(world: &mut World, task: &Task, fails: bool) -> Outcome {
         return Outcome::Failed { error, report: Progress::default() };
     }
     write_outputs(world, task.id, &task.outputs);
+    let outputs = stored_outputs(world, task);
     let source = task.action.type_id.category == "Source";
     let revision = source.then(|| Revision { id: identity(task.id), summary: None, url: None, created: None });
     let variables = variables(world, task.id);
-    Outcome::Succeeded(Success { report: Progress::default(), outputs: task.outputs.clone(), variables, revision })
+    Outcome::Succeeded(Success { report: Progress::default(), outputs, variables, revision })
 }
 
 /// Sometimes more than stays in the stage's item.
@@ -274,31 +295,110 @@ pub fn variables(world: &mut World, id: ActionId) -> BTreeMap<String, String> {
 pub fn write_outputs(world: &mut World, id: ActionId, outputs: &[Artifact]) {
     for artifact in outputs {
         let place = (artifact.bucket.clone(), artifact.key.clone());
-        let before = world.outside.objects.insert(place, id.first_turn());
+        let before = world.outside.objects.get(&place).and_then(|versions| versions.last()).map(|object| object.made);
+        store(world, place, id.first_turn(), false);
         if let Some(before) = before.filter(|before| *before != id.first_turn()) {
             world.violated(format!("{id} writes its artifact {} over that of {before}", artifact.name));
         }
     }
 }
 
+fn store(world: &mut World, place: (String, String), made: ActionId, tampered: bool) -> Pin {
+    let object = Object { version: world.uuid().to_string(), made, tampered };
+    let pin = object.pin();
+    world.outside.objects.entry(place).or_default().push(object);
+    pin
+}
+
+/// What lies in the buckets as a task's outputs.
+fn stored_outputs(world: &World, task: &Task) -> Vec<Artifact> {
+    let newest = |output: &Artifact| {
+        let versions = world.outside.objects.get(&(output.bucket.clone(), output.key.clone()))?;
+        Some(Artifact { pin: versions.last()?.pin(), ..output.clone() })
+    };
+    task.outputs.iter().filter_map(newest).collect()
+}
+
+/// The buckets as the API sees them when a job's result comes.
+pub struct SimArtifacts(pub Sim);
+
+#[async_trait]
+impl ArtifactStore for SimArtifacts {
+    async fn stored_outputs(&self, task: &Task) -> Result<Result<Vec<Artifact>, ActionError>, ExecutorError> {
+        self.0.step().await;
+        let mut world = self.0.world();
+        throttled(&mut world)?;
+        Ok(Ok(stored_outputs(&world, task)))
+    }
+}
+
+/// Whose action is over may still have credentials: here and there something is put over what has been recorded.
+pub fn tamper(world: &mut World, writes: &[Write]) {
+    for write in writes {
+        let Write::Put { entity: Entity::Stage(stage), .. } = write else {
+            continue;
+        };
+        let ended = stage.actions.iter().filter(|run| run.updated.is_some_and(|updated| updated.0 == world.now));
+        let places = ended.flat_map(|run| &run.outputs).map(|it| (it.bucket.clone(), it.key.clone()));
+        for place in places.collect::<Vec<_>>() {
+            overwrite(world, place);
+        }
+    }
+}
+
+fn overwrite(world: &mut World, place: (String, String)) {
+    let newest = world.outside.objects.get(&place).and_then(|versions| versions.last());
+    if let Some(made) = newest.map(|object| object.made)
+        && world.fault(0.1)
+    {
+        world.counts.tampered += 1;
+        store(world, place, made, true);
+    }
+}
+
 /// Reads the inputs, each in the region of the task.
 fn read_inputs(world: &mut World, task: &Task) {
     for input in &task.inputs {
-        let key = &input.artifact.key;
-        let made = world.outside.objects.get(&(input.artifact.bucket.clone(), key.clone())).copied();
-        let readable = world.checker.reads_of(task.id.execution);
-        if made.is_none_or(|made| !readable.contains(&made.execution)) {
-            let name = &input.artifact.name;
-            world.violated(format!("{} starts without its input {name}: there is {made:?}", task.id));
+        let (key, name) = (&input.artifact.key, &input.artifact.name);
+        let place = (input.artifact.bucket.clone(), key.clone());
+        let here = input.bucket == input.artifact.bucket;
+        let pin = if here { &input.pin } else { &input.artifact.pin };
+        let Some(object) = pinned(world, &place, pin) else {
+            world.violated(format!("{} starts without its input {name}: nothing is recorded of it", task.id));
+            return;
+        };
+        if !world.checker.reads_of(task.id.execution).contains(&object.made.execution) {
+            world.violated(format!("{} reads the artifact {name} of {}", task.id, object.made));
             return;
         }
-        if let Some(made) = made
-            && world.outside.objects.insert((input.bucket.clone(), key.clone()), made).is_none()
-        {
-            // The replicator was late or its message lost: the action makes the copy itself.
+        if object.tampered {
+            world.violated(format!("{} reads what somebody has put over its input {name}", task.id));
+            return;
+        }
+        if !here && copy(world, &object, (input.bucket.clone(), key.clone())) {
+            // The replicator was late or its message lost, or somebody has changed the copy: the action makes its own.
             world.counts.late_copies += 1;
         }
     }
+}
+
+/// The version that a pin means; the newest where it means none, as S3 has it.
+fn pinned(world: &World, place: &(String, String), pin: &Pin) -> Option<Object> {
+    let versions = world.outside.objects.get(place)?;
+    match &pin.version {
+        Some(version) => versions.iter().find(|object| object.version == *version).cloned(),
+        None => versions.last().cloned(),
+    }
+}
+
+/// Copies an object to another bucket, unless what lies there is the same. Answers whether it had to.
+fn copy(world: &mut World, object: &Object, to: (String, String)) -> bool {
+    let there = world.outside.objects.get(&to).and_then(|versions| versions.last());
+    if there.is_some_and(|there| there.pin().sha256 == object.pin().sha256) {
+        return false;
+    }
+    store(world, to, object.made, object.tampered);
+    true
 }
 
 /// The replicator.
@@ -309,10 +409,12 @@ pub async fn replicate(sim: &Sim, message: Message) {
     for region in regions {
         sim.step().await;
         let mut world = sim.world();
-        match world.outside.objects.get(&(artifact.bucket.clone(), artifact.key.clone())).copied() {
-            Some(made) => {
+        match pinned(&world, &(artifact.bucket.clone(), artifact.key.clone()), &artifact.pin) {
+            Some(object) => {
                 world.counts.copies += 1;
-                world.outside.objects.insert((bucket(&region), artifact.key.clone()), made);
+                let to = (bucket(&region), artifact.key.clone());
+                copy(&mut world, &object, to.clone());
+                overwrite(&mut world, to);
             }
             None => world.violated(format!("the artifact {} is to be copied and does not exist", artifact.name)),
         }
@@ -360,7 +462,7 @@ fn ask(world: &mut World, task: &Task) {
             action: task.id,
             token: if wrong { ApprovalToken(world.uuid()) } else { token },
             approved: world.rng.random_bool(0.8),
-            by: format!("person {number}"),
+            by: Approver::Caller(format!("person {number}")),
             by_names: world.rng.random_bool(0.3),
             wrong,
         };

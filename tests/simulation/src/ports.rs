@@ -69,6 +69,7 @@ impl Store for SimStore {
                     crate::outside::timed_out(&mut world, &writes);
                     crate::job_workers::committed(&mut world, &writes);
                     crate::clients::committed(&mut world, &writes);
+                    crate::outside::tamper(&mut world, &writes);
                 }
                 Err(StoreError::Conflict(_)) => world.counts.conflicts += 1,
                 Err(error) => {

@@ -55,6 +55,8 @@ pub struct Counts {
     pub copies: u64,
     /// Copies that actions had to make themselves.
     pub late_copies: u64,
+    /// Objects that were put over artifacts and their copies.
+    pub tampered: u64,
     /// Invocations that failed.
     pub errors: u64,
 }
@@ -88,6 +90,7 @@ impl Counts {
             (&mut self.overrides, other.overrides),
             (&mut self.copies, other.copies),
             (&mut self.late_copies, other.late_copies),
+            (&mut self.tampered, other.tampered),
             (&mut self.errors, other.errors),
         ];
         for (mine, theirs) in pairs {
@@ -103,7 +106,7 @@ impl fmt::Display for Counts {
         write!(
             f,
             "{total} executions ({}); {} starts of actions, {} polls, {} announced ends, {} approvals, {} job results, {} functions continued, \
-             {} stops, {} retries ({} beside running actions), {} rollbacks, {} overrides, {} copies + {} late; {} commits, {} conflicts, {} loads, {} steps; {} crashes, {} pauses, {} failed \
+             {} stops, {} retries ({} beside running actions), {} rollbacks, {} overrides, {} copies + {} late, {} artifacts overwritten; {} commits, {} conflicts, {} loads, {} steps; {} crashes, {} pauses, {} failed \
              invocations, {} events lost, {} doubled, {} sweeps",
             by.join(", "),
             self.starts,
@@ -119,6 +122,7 @@ impl fmt::Display for Counts {
             self.overrides,
             self.copies,
             self.late_copies,
+            self.tampered,
             self.commits,
             self.conflicts,
             self.loads,

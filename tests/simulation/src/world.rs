@@ -208,7 +208,13 @@ impl Dials {
         let lease = rng.random_range(4_000..20_000);
         // Long polls let actions that never end run for days in few steps.
         let poll_most = [5_000, 30_000, 1_800_000][rng.random_range(0..3)];
-        let policy = Policy { lease, grace: rng.random_range(1_000..8_000), poll_first: 1_000, poll_most };
+        let policy = Policy {
+            lease,
+            grace: rng.random_range(1_000..8_000),
+            poll_first: 1_000,
+            poll_most,
+            separate_approver: false,
+        };
         // Some worlds are calm in one way, so that what goes wrong in another gets further.
         let mut rate = |most: f64| if rng.random_bool(0.25) { 0.0 } else { rng.random_range(0.0..most) };
         Self {

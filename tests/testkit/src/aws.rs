@@ -9,6 +9,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
+use sha2::{Digest, Sha256};
 
 use crate::config;
 
@@ -93,6 +94,14 @@ impl Aws {
         self.0.lock().unwrap().objects.insert(path.to_owned(), Stored { data: data.to_vec(), headers });
     }
 
+    /// S3 has computed this object's SHA-256.
+    pub fn checksummed(&self, path: &str) {
+        let mut state = self.0.lock().unwrap();
+        let object = state.objects.get_mut(path).unwrap();
+        let sha256 = sha256(&object.data);
+        object.headers.insert(CHECKSUM.into(), sha256);
+    }
+
     /// An object that must be there, by `bucket/key`.
     pub fn stored(&self, path: &str) -> Stored {
         self.0.lock().unwrap().objects.get(path).cloned().unwrap_or_else(|| panic!("{path} is not there"))
@@ -161,6 +170,13 @@ fn unchunk(mut body: &[u8]) -> Vec<u8> {
     }
 }
 
+const CHECKSUM: &str = "x-amz-checksum-sha256";
+
+/// S3's `ChecksumSHA256` of these bytes.
+pub fn sha256(data: &[u8]) -> String {
+    aws_smithy_types::base64::encode(Sha256::digest(data))
+}
+
 type Answer = (u16, BTreeMap<String, String>, Vec<u8>);
 
 fn plain(status: u16, body: impl Into<Vec<u8>>) -> Answer {
@@ -211,10 +227,14 @@ impl State {
             "CopyObject" => {
                 let source = decode(&call.header("x-amz-copy-source").replace("?versionId=", "?"));
                 let Some(found) = self.objects.get(&source).cloned() else { return missing() };
+                let sha256 = sha256(&found.data);
+                kept.insert(CHECKSUM.into(), sha256.clone());
                 self.objects.insert(path, Stored { data: found.data, headers: kept });
-                plain(200, "<CopyObjectResult><ETag>\"copied\"</ETag></CopyObjectResult>")
+                let checksum = format!("<ChecksumSHA256>{sha256}</ChecksumSHA256>");
+                plain(200, format!("<CopyObjectResult><ETag>\"copied\"</ETag>{checksum}</CopyObjectResult>"))
             }
             "PutObject" => {
+                kept.extend(call.headers.get(CHECKSUM).map(|sha256| (CHECKSUM.to_owned(), sha256.clone())));
                 self.objects.insert(path, Stored { data: call.body.clone(), headers: kept });
                 (200, BTreeMap::from([("etag".into(), "\"put\"".into())]), Vec::new())
             }

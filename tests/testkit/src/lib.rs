@@ -20,7 +20,7 @@ mod outbox;
 pub mod sample;
 mod stub;
 
-pub use aws::{Aws, Call, Stored};
+pub use aws::{Aws, Call, Stored, sha256};
 pub use clock::TestClock;
 pub use executor::TestExecutor;
 pub use kms::kms;

@@ -6,7 +6,7 @@ use aws_sdk_codepipeline::types::{
 use serde_json::json;
 
 use super::action_types::{calls_jenkins, jenkins, job_worker, probe};
-use super::{ACCOUNT, World, in_both, refused, release};
+use super::{ACCOUNT, Stored, World, in_both, refused, release, stored_pin};
 
 fn type_id(category: ActionCategory, owner: ActionOwner, provider: &str) -> ActionTypeId {
     ActionTypeId::builder().category(category).owner(owner).provider(provider).version("1").build().unwrap()
@@ -303,6 +303,63 @@ async fn a_third_party_needs_its_client_s_token() {
             let failure = client.put_third_party_job_failure_result().job_id(unknown).failure_details(failure);
             assert_eq!(refused!(failure.client_token("token-1")).0, "JobNotFoundException");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_input_that_was_overwritten_is_given_to_no_worker() {
+    in_both(|world, client| async move {
+        waiting(&world, &client).await;
+        world.sts.store(Stored::Overwritten);
+        assert!(poll(&client).await.is_none());
+        let ended = action(&client).await.latest_execution().unwrap().clone();
+        assert_eq!(ended.status(), Some(&ActionExecutionStatus::Failed));
+        let error = ended.error_details().unwrap();
+        assert_eq!(error.code(), Some("RevisionOutOfSync"));
+        let message = error.message().unwrap();
+        assert!(message.contains("artifacts-bucket/release/App/") && message.contains("version first"), "{message}");
+        assert!(message.contains("its SHA-256 was c2hhMjU2 and is b3RoZXI="), "{message}");
+        world.sts.store(Stored::Recorded);
+        assert!(poll(&client).await.is_none(), "it has failed for good");
+    })
+    .await;
+}
+
+/// The artifacts that the action of the third stage has left.
+async fn outputs(world: &World, client: &Client) -> Vec<engine::Artifact> {
+    let ran = client.list_pipeline_executions().pipeline_name("release").send().await.unwrap();
+    let id = ran.pipeline_execution_summaries()[0].pipeline_execution_id().unwrap().parse().unwrap();
+    let stages = world.app.driver.stage_runs(id).await.unwrap();
+    stages.iter().find(|stage| stage.name.as_str() == "Test").unwrap().actions[0].outputs.clone()
+}
+
+#[tokio::test]
+async fn what_a_worker_stores_after_its_job_has_ended_changes_nothing() {
+    in_both(|world, client| async move {
+        waiting(&world, &client).await;
+        let job = poll(&client).await.unwrap();
+        acknowledge(&client, &job).await;
+        client.put_job_success_result().job_id(job.id().unwrap()).send().await.unwrap();
+        let left = outputs(&world, &client).await;
+        assert_eq!((left[0].name.as_str(), &left[0].pin), ("Built", &stored_pin()));
+        world.sts.store(Stored::Overwritten);
+        assert_eq!(refused!(client.put_job_success_result().job_id(job.id().unwrap())).0, "InvalidJobStateException");
+        assert_eq!(outputs(&world, &client).await, left);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_worker_has_not_stored_is_no_artifact() {
+    in_both(|world, client| async move {
+        waiting(&world, &client).await;
+        let job = poll(&client).await.unwrap();
+        acknowledge(&client, &job).await;
+        world.sts.store(Stored::Nothing);
+        client.put_job_success_result().job_id(job.id().unwrap()).send().await.unwrap();
+        assert_eq!(outputs(&world, &client).await, []);
+        assert_eq!(action(&client).await.latest_execution().unwrap().status(), Some(&ActionExecutionStatus::Succeeded));
     })
     .await;
 }

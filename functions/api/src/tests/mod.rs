@@ -27,7 +27,7 @@ use aws_smithy_cbor::protocol::RpcV2CborProtocol;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_types::body::SdkBody;
 use driver::{Driver, Outcome, Setup, Task};
-use engine::{ActionError, External, Policy, Progress, Revision, Success, Timestamp};
+use engine::{ActionError, Artifact, External, Pin, Policy, Progress, Revision, Success, Timestamp};
 use lambda_http::{Body, IntoResponse};
 use runtime::{Clients, JobIds, PassRole, Roles, Settings};
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ fn start(task: &Task) -> Outcome {
     };
     match (task.action.type_id.category.as_str(), task.configuration.get("BucketName").map(String::as_str)) {
         ("Source", _) => Outcome::Succeeded(Success {
-            outputs: task.outputs.clone(),
+            outputs: task.outputs.iter().map(|it| Artifact { pin: stored_pin(), ..it.clone() }).collect(),
             variables: [("VersionId".to_owned(), "v1".to_owned())].into(),
             revision: Some(Revision {
                 id: "v1".into(),
@@ -133,8 +133,8 @@ impl World {
     }
 }
 
-/// STS, which gives every role its credentials, or refuses them all; IAM, which says who may pass a role; and KMS,
-/// which gives the key for the ids of jobs.
+/// STS, which gives every role its credentials, or refuses them all; IAM, which says who may pass a role; KMS, which gives
+/// the key for the ids of jobs; and S3.
 #[derive(Clone, Debug, Default)]
 pub struct Sts(Arc<Mutex<StsState>>);
 
@@ -143,6 +143,21 @@ struct StsState {
     asked: Vec<String>,
     refuses: bool,
     not_passed: Vec<String>,
+    stored: Stored,
+}
+
+/// What S3 has under every key: what was recorded first, something that was put over it, or nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stored {
+    #[default]
+    Recorded,
+    Overwritten,
+    Nothing,
+}
+
+/// Which object S3 has under every key at first.
+pub fn stored_pin() -> Pin {
+    Pin { version: Some("first".into()), sha256: Some("c2hhMjU2".into()) }
 }
 
 impl Sts {
@@ -179,6 +194,31 @@ impl Sts {
         self.0.lock().unwrap().refuses = true;
     }
 
+    /// From now on S3 has this.
+    pub fn store(&self, stored: Stored) {
+        self.0.lock().unwrap().stored = stored;
+    }
+
+    fn head_object(&self) -> HttpResponse {
+        let (status, version, sha256) = match self.0.lock().unwrap().stored {
+            Stored::Recorded => (200, "first", "c2hhMjU2"),
+            Stored::Overwritten => (200, "second", "b3RoZXI="),
+            Stored::Nothing => (404, "", ""),
+        };
+        let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
+        if status == 200 {
+            for (name, value) in [
+                ("x-amz-version-id", version),
+                ("x-amz-checksum-sha256", sha256),
+                ("etag", "\"e\""),
+                ("content-length", "1"),
+            ] {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+
     /// For which roles credentials were asked, decoded.
     pub fn asked(&self) -> Vec<String> {
         self.0.lock().unwrap().asked.clone()
@@ -190,6 +230,9 @@ impl HttpConnector for Sts {
         if request.headers().get("x-amz-target").is_some_and(|target| target.ends_with(".GenerateMac")) {
             let mac = json!({"KeyId": "k", "Mac": in_base64(&[7; 32]), "MacAlgorithm": "HMAC_SHA_256"}).to_string();
             return HttpConnectorFuture::ready(Ok(HttpResponse::new(200.try_into().unwrap(), SdkBody::from(mac))));
+        }
+        if request.method() == "HEAD" {
+            return HttpConnectorFuture::ready(Ok(self.head_object()));
         }
         let body = String::from_utf8_lossy(request.body().bytes().unwrap()).replace("%22", "\"").replace("%2F", "/");
         let body = body.replace("%3A", ":");

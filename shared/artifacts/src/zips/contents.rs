@@ -23,10 +23,10 @@ const AHEAD: usize = 2;
 /// there twice. The entries' bytes are checked when they are read: all at once by [`Zip::verify`], or by each reader.
 ///
 /// ```no_run
-/// # async fn example(store: artifacts::Bucket, target: artifacts::Bucket) -> Result<(), artifacts::Error> {
+/// # async fn example(store: artifacts::Bucket, target: artifacts::Bucket, pin: engine::Pin) -> Result<(), artifacts::Error> {
 /// use artifacts::{Settings, Zip, ZipLimits};
 ///
-/// let file = store.download("pipeline/Artifact/key", None, 1 << 30).await?;
+/// let file = store.download("pipeline/Artifact/key", &pin, 1 << 30).await?;
 /// let zip = Zip::open(file, "input artifact Build", ZipLimits::default()).await?;
 /// zip.verify().await?; // before the first object is written, so that a bad zip leaves nothing half done
 /// let mut contents = zip.contents();

@@ -1,6 +1,6 @@
 //! Approvals and jobs.
 
-use engine::{ActionStatus, ApprovalToken, Command, Effect, ExecutionStatus, Progress, Refusal, WorkerId};
+use engine::{ActionStatus, ApprovalToken, Approver, Command, Effect, ExecutionStatus, Progress, Refusal, WorkerId};
 use uuid::Uuid;
 
 use crate::environment::{MINUTE, TestEnvironment, declared, good, pipeline};
@@ -14,6 +14,10 @@ fn waiting_for_approval() -> (TestEnvironment, engine::ExecutionId) {
     (env, id)
 }
 
+fn caller(arn: &str) -> Approver {
+    Approver::Caller(arn.into())
+}
+
 fn answer(
     env: &mut TestEnvironment,
     id: engine::ExecutionId,
@@ -21,7 +25,7 @@ fn answer(
     approved: bool,
 ) -> Result<(), Refusal> {
     let action = env.action(id, "Ask");
-    env.apply(id, Command::Approve { action, token, approved, summary: "because".into(), by: "ann".into() })
+    env.apply(id, Command::Approve { action, token, approved, summary: "because".into(), by: caller("ann") })
 }
 
 #[test]
@@ -30,7 +34,7 @@ fn a_yes_goes_on() {
     let token = env.run(id, "Ask").token.unwrap();
     answer(&mut env, id, token, true).unwrap();
     assert_eq!(env.status(id, "Ask"), ActionStatus::Succeeded);
-    assert_eq!(env.run(id, "Ask").updated_by.as_deref(), Some("ann"));
+    assert_eq!(env.run(id, "Ask").updated_by, Some(caller("ann")));
     assert_eq!(env.run(id, "Ask").summary.as_deref(), Some("because"));
     assert_eq!(env.status(id, "After"), ActionStatus::Requested);
 }
@@ -81,7 +85,7 @@ fn nobody_approves_what_is_no_approval() {
         token: ApprovalToken(Uuid::nil()),
         approved: true,
         summary: String::new(),
-        by: "x".into(),
+        by: caller("x"),
     };
     assert!(matches!(env.apply(id, approve), Err(Refusal::WrongToken { .. })));
 }
@@ -154,4 +158,37 @@ fn a_function_must_not_be_silent_for_twenty_minutes() {
     env.now = env.now.plus(MINUTE);
     env.apply(id, Command::Sweep).unwrap();
     assert_eq!(env.status(id, "Job"), ActionStatus::Failed);
+}
+
+#[test]
+fn where_the_approver_must_be_somebody_else_nobody_approves_what_they_started() {
+    let (mut env, id) = waiting_for_approval();
+    env.policy.separate_approver = true;
+    let token = env.run(id, "Ask").token.unwrap();
+    let action = env.action(id, "Ask");
+    let starter = "arn:aws:sts::111122223333:assumed-role/Admin/alice";
+    env.executions.get_mut(&id).unwrap().trigger.detail = starter.into();
+    let mut answer = |by: Approver, approved| {
+        env.apply(id, Command::Approve { action, token, approved, summary: String::new(), by })
+    };
+    let own = answer(caller(starter), true).unwrap_err();
+    assert!(matches!(&own, Refusal::OwnExecution { .. }) && own.to_string().contains(starter), "{own}");
+    for unproven in [caller(""), Approver::Link { name: "somebody else".into() }] {
+        assert!(matches!(answer(unproven, true), Err(Refusal::Unproven { .. })));
+    }
+    answer(caller("arn:aws:sts::111122223333:assumed-role/Reviewer/bob"), true).unwrap();
+    assert_eq!(env.status(id, "Ask"), ActionStatus::Succeeded);
+}
+
+#[test]
+fn who_started_an_execution_may_reject_it_and_so_may_a_link() {
+    for by in [None, Some(Approver::Link { name: "ann".into() })] {
+        let (mut env, id) = waiting_for_approval();
+        env.policy.separate_approver = true;
+        let token = env.run(id, "Ask").token.unwrap();
+        let action = env.action(id, "Ask");
+        let by = by.unwrap_or_else(|| caller(&env.executions[&id].trigger.detail));
+        env.apply(id, Command::Approve { action, token, approved: false, summary: String::new(), by }).unwrap();
+        assert_eq!(env.executions[&id].status, ExecutionStatus::Failed);
+    }
 }

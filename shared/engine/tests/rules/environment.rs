@@ -378,6 +378,7 @@ impl TestEnvironment {
             region: "eu-west-1".into(),
             bucket: "artifacts".into(),
             key: name.to_string(),
+            pin: engine::Pin::default(),
         });
         let success = Success { outputs: outputs.collect(), ..Success::default() };
         self.finish(id, name, End::Succeeded(success)).unwrap();

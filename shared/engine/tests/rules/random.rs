@@ -120,7 +120,7 @@ proptest! {
                         _ => env.run(id, "Ask").token.unwrap(),
                     };
                     let (summary, by) = (String::new(), String::new());
-                    env.apply(id, Command::Approve { action, token, approved, summary, by })
+                    env.apply(id, Command::Approve { action, token, approved, summary, by: engine::Approver::Caller(by) })
                 }
                 Deed::Sweep(which) => env.apply(pick(which, &ids).0, Command::Sweep),
                 Deed::Wait(milliseconds) => {

@@ -228,7 +228,13 @@ fn an_approval_may_still_be_answered_and_nothing_follows() {
     env.outbox();
     let action = id.action(1, 0, 1);
     let token: ApprovalToken = env.stages[&(id, 1, 1)].actions[0].token.unwrap();
-    let answer = Command::Approve { action, token, approved: true, summary: "yes".into(), by: "ada".into() };
+    let answer = Command::Approve {
+        action,
+        token,
+        approved: true,
+        summary: "yes".into(),
+        by: engine::Approver::Caller("ada".into()),
+    };
     env.apply(id, answer).unwrap();
     assert_eq!(env.stages[&(id, 1, 1)].actions[0].status, ActionStatus::Succeeded);
     assert_eq!(env.executions[&id].status, ExecutionStatus::Cancelled);

@@ -72,6 +72,7 @@ fn app() -> BTreeMap<ArtifactName, Artifact> {
         region: "eu-west-1".into(),
         bucket: "artifacts-bucket".into(),
         key: "release/App/x".into(),
+        pin: engine::Pin::default(),
     };
     BTreeMap::from([(name, artifact)])
 }

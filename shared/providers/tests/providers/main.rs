@@ -6,6 +6,7 @@ mod approval;
 mod job_worker;
 mod lambda_executor;
 mod lambda_invoke;
+mod pins;
 mod registry;
 mod rules;
 mod s3_deploy;
@@ -15,7 +16,7 @@ mod step_functions;
 use std::collections::BTreeMap;
 
 use driver::{ActionExecutor, Outcome, Task, TaskInput};
-use engine::{ActionError, Artifact, ExecutionId, Success, Timestamp};
+use engine::{ActionError, Artifact, ExecutionId, Pin, Success, Timestamp};
 use pipeline::{Action, ActionName, ArtifactName, PipelineName, StageName, TypeId};
 use providers::Registry;
 use runtime::{Clients, JobIds, Settings};
@@ -62,7 +63,13 @@ pub async fn job_id(aws: &Aws, task: &Task) -> String {
 
 pub fn artifact(name: &str) -> Artifact {
     let key = format!("shop/{name}/abcdefghijklmnop");
-    Artifact { name: ArtifactName::new(name).unwrap(), region: REGION.into(), bucket: STORE.into(), key }
+    Artifact {
+        name: ArtifactName::new(name).unwrap(),
+        region: REGION.into(),
+        bucket: STORE.into(),
+        key,
+        pin: Pin::default(),
+    }
 }
 
 /// A task of a pipeline `shop` in its home region.
@@ -88,6 +95,7 @@ pub fn task(category: &str, provider: &str, configuration: &[(&str, &str)]) -> T
         custom: None,
     };
     Task {
+        reviewed: Vec::new(),
         id: ExecutionId::from_random(Uuid::from_u128(0x1111_2222_3333_4444_5555_6666_7777_8888)).action(1, 0, 1),
         pipeline: PipelineName::new("shop").unwrap(),
         version: 1,
@@ -111,8 +119,19 @@ pub fn task(category: &str, provider: &str, configuration: &[(&str, &str)]) -> T
     }
 }
 
+/// The same with the pin of this content, in a bucket without versions.
+pub fn made(name: &str, data: &[u8]) -> Artifact {
+    Artifact { pin: Pin { version: None, sha256: Some(testkit::sha256(data)) }, ..artifact(name) }
+}
+
+/// An input artifact of which this content was recorded.
+pub fn recorded(name: &str, data: &[u8]) -> TaskInput {
+    let artifact = made(name, data);
+    TaskInput { pin: artifact.pin.clone(), artifact, ..input(name) }
+}
+
 pub fn input(name: &str) -> TaskInput {
-    TaskInput { artifact: artifact(name), bucket: STORE.into(), key_id: None }
+    TaskInput { artifact: artifact(name), bucket: STORE.into(), key_id: None, pin: Pin::default() }
 }
 
 pub async fn succeeded(registry: &Registry, task: &Task) -> Success {

@@ -4,7 +4,7 @@ use engine::External;
 use serde_json::json;
 use testkit::Aws;
 
-use crate::{artifact, failed, input, put_off, registry, succeeded, task};
+use crate::{artifact, failed, input, made, put_off, registry, succeeded, task};
 
 const MACHINE: &str = "arn:aws:states:eu-west-1:111122223333:stateMachine:load";
 
@@ -118,7 +118,8 @@ async fn its_output_becomes_the_artifact_and_its_arns_the_variables() {
     let arn = execution(&task, "");
     describes(&aws, &arn, json!({"status": "SUCCEEDED", "output": r#"{"p99": 12}"#}));
     let Outcome::Succeeded(done) = registry(&aws).poll(&task).await.unwrap() else { panic!() };
-    assert_eq!(done.outputs, task.outputs);
+    let stored = aws.stored("store-eu/shop/Result/abcdefghijklmnop").data;
+    assert_eq!(done.outputs, [made("Result", &stored)]);
     assert_eq!(
         (done.variables["ExecutionArn"].as_str(), done.variables["StateMachineArn"].as_str()),
         (arn.as_str(), MACHINE)

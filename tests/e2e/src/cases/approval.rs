@@ -99,7 +99,7 @@ pub async fn approval_by_link(case: &Arc<Case>) -> Result<()> {
     pipeline.ends(&execution, "Succeeded").await?;
     let action = pipeline.action("Ask").await?.context("no approval")?;
     assert_eq!(action.summary(), Some("Looks good"));
-    assert_eq!(action.last_updated_by(), Some("Ada Lovelace (by approval link)"));
+    assert_eq!(action.last_updated_by(), Some("approval link (name given: Ada Lovelace)"));
     // A token that was used is good for nothing else, either.
     let late = case.pipelines.put_approval_result().pipeline_name(&pipeline.name).stage_name("Gate").action_name("Ask");
     let result =

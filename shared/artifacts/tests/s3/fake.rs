@@ -12,6 +12,7 @@ use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use sha2::{Digest, Sha256};
 
 type Headers = BTreeMap<String, String>;
 
@@ -38,6 +39,8 @@ pub struct Stored {
     pub data: Vec<u8>,
     pub etag: String,
     pub headers: Headers,
+    pub version: Option<String>,
+    pub sha256: Option<String>,
 }
 
 #[derive(Default)]
@@ -57,7 +60,12 @@ pub enum Fault {
 
 #[derive(Default)]
 pub struct State {
+    /// The newest version of each object.
     pub objects: BTreeMap<String, Stored>,
+    /// All versions, by path and version.
+    versions: BTreeMap<(String, String), Stored>,
+    /// Whether the buckets have versions.
+    pub versioned: bool,
     uploads: BTreeMap<String, Upload>,
     pub calls: Vec<Call>,
     /// Operation, path that it begins with, what happens.
@@ -78,12 +86,25 @@ impl State {
         self.calls.iter().filter(|call| call.operation == operation).cloned().collect()
     }
 
-    fn store(&mut self, path: &str, data: Vec<u8>, headers: &Headers) -> String {
+    fn store(&mut self, path: &str, data: Vec<u8>, headers: &Headers, sha256: Option<String>) -> Stored {
         self.made += 1;
         let etag = format!("\"etag-{}\"", self.made);
-        let headers = headers.clone();
-        self.objects.insert(path.to_owned(), Stored { data, etag: etag.clone(), headers });
-        etag
+        let version = self.versioned.then(|| format!("version-{}", self.made));
+        let kept = |name: &str| name == "content-type" || name.starts_with("x-amz-meta-");
+        let headers = headers.iter().filter(|(name, _)| kept(name)).map(|(name, it)| (name.clone(), it.clone()));
+        let stored = Stored { data, etag, headers: headers.collect(), version, sha256 };
+        self.objects.insert(path.to_owned(), stored.clone());
+        if let Some(version) = &stored.version {
+            self.versions.insert((path.to_owned(), version.clone()), stored.clone());
+        }
+        stored
+    }
+
+    fn find(&self, path: &str, version: Option<&str>) -> Option<Stored> {
+        match version {
+            Some(version) if self.versioned => self.versions.get(&(path.to_owned(), version.to_owned())).cloned(),
+            _ => self.objects.get(path).cloned(),
+        }
     }
 }
 
@@ -119,13 +140,19 @@ impl Fake {
         look(&mut self.0.lock().unwrap())
     }
 
+    /// An object that somebody has stored without a SHA-256; answers its ETag.
     pub fn add(&self, path: &str, data: &[u8]) -> String {
-        self.with(|state| state.store(path, data.to_vec(), &Headers::new()))
+        self.with(|state| state.store(path, data.to_vec(), &Headers::new(), None)).etag
     }
 
     pub fn fault(&self, operation: &'static str, path: &'static str, fault: Fault) {
         self.with(|state| state.faults.push((operation, path, fault)));
     }
+}
+
+/// S3's `ChecksumSHA256` of these bytes.
+pub fn sha256(data: &[u8]) -> String {
+    aws_smithy_types::base64::encode(Sha256::digest(data))
 }
 
 /// The bytes inside `aws-chunked`.
@@ -183,8 +210,11 @@ impl State {
         let no_key =
             || xml(404, "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>");
         let path = decode(&call.path);
-        let source = call.headers.get("x-amz-copy-source").map(|source| decode(source.split('?').next().unwrap()));
-        let source = source.map(|source| self.objects.get(&source).cloned());
+        let source = call.headers.get("x-amz-copy-source").map(|source| match source.split_once("?versionId=") {
+            Some((path, version)) => self.find(&decode(path), Some(&decode(version))),
+            None => self.find(&decode(source), None),
+        });
+        let asks = |headers: &Headers| headers.get("x-amz-checksum-algorithm").is_some_and(|it| it == "SHA256");
         if let Some(found) = &source {
             match found {
                 None => return no_key(),
@@ -201,21 +231,34 @@ impl State {
         let number = call.query.get("partNumber").map_or(0, |number| number.parse().unwrap());
         match call.operation {
             "HeadObject" | "GetObject" => {
-                let Some(found) = self.objects.get(&path) else {
+                let version = call.query.get("versionId").map(String::as_str);
+                let Some(found) = self.find(&path, version) else {
                     return if call.operation == "HeadObject" { xml(404, "") } else { no_key() };
                 };
                 let mut headers = found.headers.clone();
                 headers.insert("etag".into(), found.etag.clone());
                 headers.insert("content-length".into(), found.data.len().to_string());
+                headers.extend(found.version.clone().map(|version| ("x-amz-version-id".to_owned(), version)));
+                if call.header("x-amz-checksum-mode") == "ENABLED" {
+                    headers.extend(found.sha256.clone().map(|sha256| ("x-amz-checksum-sha256".to_owned(), sha256)));
+                }
                 (200, headers, if call.operation == "GetObject" { found.data.clone() } else { Vec::new() })
             }
             "PutObject" => {
-                let etag = self.store(&path, call.body.clone(), &call.headers);
-                (200, Headers::from([("etag".into(), etag)]), Vec::new())
+                let sha256 = call.headers.get("x-amz-checksum-sha256").cloned();
+                let put = self.store(&path, call.body.clone(), &call.headers, sha256);
+                let mut headers = Headers::from([("etag".into(), put.etag)]);
+                headers.extend(put.version.map(|version| ("x-amz-version-id".to_owned(), version)));
+                (200, headers, Vec::new())
             }
             "CopyObject" => {
-                let etag = self.store(&path, source.unwrap().unwrap().data, &call.headers);
-                xml(200, format!("<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>"))
+                let data = source.unwrap().unwrap().data;
+                let sha256 = asks(&call.headers).then(|| sha256(&data));
+                let put = self.store(&path, data, &call.headers, sha256);
+                let sha256 = put.sha256.map(|it| format!("<ChecksumSHA256>{it}</ChecksumSHA256>")).unwrap_or_default();
+                let body = format!("<CopyObjectResult><ETag>{}</ETag>{sha256}</CopyObjectResult>", put.etag);
+                let headers = put.version.map(|version| ("x-amz-version-id".to_owned(), version));
+                (200, headers.into_iter().collect(), body.into_bytes())
             }
             "CreateMultipartUpload" => {
                 self.made += 1;
@@ -246,8 +289,10 @@ impl State {
                         let range = call.header("x-amz-copy-source-range").trim_start_matches("bytes=").to_owned();
                         let (from, to) = range.split_once('-').unwrap();
                         let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
-                        upload.parts.insert(number, source.unwrap().unwrap().data[from..=to].to_vec());
-                        xml(200, format!("<CopyPartResult><ETag>\"part-{number}\"</ETag></CopyPartResult>"))
+                        let data = source.unwrap().unwrap().data[from..=to].to_vec();
+                        let sha256 = format!("<ChecksumSHA256>{}</ChecksumSHA256>", sha256(&data));
+                        upload.parts.insert(number, data);
+                        xml(200, format!("<CopyPartResult><ETag>\"part-{number}\"</ETag>{sha256}</CopyPartResult>"))
                     }
                     _ => {
                         let upload = self.uploads.remove(&id).unwrap();
@@ -258,13 +303,20 @@ impl State {
                             .map(|part| part.split('<').next().unwrap().parse().unwrap())
                             .collect();
                         assert_eq!(listed, upload.parts.keys().copied().collect::<Vec<_>>(), "parts in their order");
-                        let etag = self.store(&path, upload.parts.into_values().flatten().collect(), &upload.headers);
-                        xml(
-                            200,
-                            format!(
-                                "<CompleteMultipartUploadResult><ETag>{etag}</ETag></CompleteMultipartUploadResult>"
-                            ),
-                        )
+                        let composite = asks(&upload.headers).then(|| {
+                            let digests: Vec<u8> = upload.parts.values().flat_map(Sha256::digest).collect();
+                            format!("{}-{}", sha256(&digests), upload.parts.len())
+                        });
+                        let data = upload.parts.into_values().flatten().collect();
+                        let put = self.store(&path, data, &upload.headers, composite);
+                        let sha256 = put.sha256.map(|it| format!("<ChecksumSHA256>{it}</ChecksumSHA256>"));
+                        let headers = put.version.map(|version| ("x-amz-version-id".to_owned(), version));
+                        let body = format!(
+                            "<CompleteMultipartUploadResult><ETag>{}</ETag>{}</CompleteMultipartUploadResult>",
+                            put.etag,
+                            sha256.unwrap_or_default()
+                        );
+                        (200, headers.into_iter().collect(), body.into_bytes())
                     }
                 }
             }

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod fake;
+mod pins;
 
 use artifacts::{Content, CopyOutcome, Encryption, Error, Settings, replicate};
-use fake::{Fake, Fault, SMALL};
+use engine::Pin;
+use fake::{Fake, Fault, SMALL, sha256};
 
 const DENIED: &str = "<Error><Code>AccessDenied</Code><Message>User: arn:aws:iam::1:role/r is not authorized to perform: s3:PutObject</Message></Error>";
 const BUSY: &str = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
@@ -15,7 +17,7 @@ fn kms() -> Settings {
 
 async fn as_file(fake: &Fake, data: &[u8]) -> Content {
     fake.add("lab/file", data);
-    Content::File(fake.bucket("lab", "eu-west-1").download("file", None, u64::MAX).await.unwrap())
+    Content::File(fake.bucket("lab", "eu-west-1").download("file", &Pin::default(), u64::MAX).await.unwrap())
 }
 
 #[tokio::test]
@@ -97,22 +99,27 @@ async fn reading_stops_at_the_limit() {
     let fake = Fake::default();
     fake.add("store/p/a/1", b"12345");
     let store = fake.bucket("store", "us-west-2");
-    assert_eq!(store.read("p/a/1", None, 5).await.unwrap(), "12345");
-    let file = store.download("p/a/1", None, 5).await.unwrap();
+    assert_eq!(store.read("p/a/1", &Pin::default(), 5).await.unwrap(), "12345");
+    let file = store.download("p/a/1", &Pin::default(), 5).await.unwrap();
     assert_eq!((std::fs::read(file.path()).unwrap(), file.size()), (b"12345".to_vec(), 5));
     let path = file.path().to_owned();
     drop(file);
     assert!(!path.exists());
-    for error in [store.read("p/a/1", None, 4).await.unwrap_err(), store.download("p/a/1", None, 4).await.unwrap_err()]
-    {
+    for error in [
+        store.read("p/a/1", &Pin::default(), 4).await.unwrap_err(),
+        store.download("p/a/1", &Pin::default(), 4).await.unwrap_err(),
+    ] {
         let text = "s3://store/p/a/1 (us-west-2) has 5 bytes, more than the 4 that are allowed here";
         assert_eq!(error.to_string(), text);
         assert!(!error.is_retryable());
     }
     // Without a length in the answer the bytes are counted all the same.
     fake.fault("GetObject", "store/p/a/2", Fault::Answer(200, "123456"));
-    assert!(matches!(store.read("p/a/2", None, 5).await, Err(Error::TooLarge { size: 6, limit: 5, .. })));
-    assert!(matches!(store.download("p/a/2", None, 5).await, Err(Error::TooLarge { size: 6, limit: 5, .. })));
+    assert!(matches!(store.read("p/a/2", &Pin::default(), 5).await, Err(Error::TooLarge { size: 6, limit: 5, .. })));
+    assert!(matches!(
+        store.download("p/a/2", &Pin::default(), 5).await,
+        Err(Error::TooLarge { size: 6, limit: 5, .. })
+    ));
 }
 
 #[tokio::test]
@@ -121,7 +128,7 @@ async fn a_version_is_asked_for_by_its_id() {
     fake.add("sources/app.zip", b"1");
     let sources = fake.bucket("sources", "eu-west-1");
     sources.head("app.zip", Some("v/1")).await.unwrap();
-    sources.read("app.zip", Some("v/1"), 9).await.unwrap();
+    sources.read("app.zip", &Pin { version: Some("v/1".into()), sha256: None }, 9).await.unwrap();
     fake.with(|state| assert!(state.calls.iter().all(|call| call.query["versionId"] == "v/1")));
 }
 
@@ -169,7 +176,8 @@ async fn a_large_artifact_is_replicated_in_parts_that_no_function_sees() {
     let etag = fake.add("home/p/a/1", data);
     let (home, away) = (fake.bucket("home", "eu-west-1"), fake.bucket("away", "us-west-2"));
     let key = Encryption::key("arn:aws:kms:us-west-2:1:key/w");
-    assert_eq!(replicate(&home, &away, "p/a/1", &key).await.unwrap(), CopyOutcome::Copied);
+    let made = replicate(&home, &away, "p/a/1", &Pin::default(), &key).await.unwrap();
+    assert_eq!(made.outcome, CopyOutcome::Copied);
     fake.with(|state| {
         assert_eq!(state.objects["away/p/a/1"].data, data);
         let begun = state.of("CreateMultipartUpload").pop().unwrap();
@@ -187,8 +195,11 @@ async fn a_large_artifact_is_replicated_in_parts_that_no_function_sees() {
         assert!(state.of("GetObject").is_empty() && state.of("PutObject").is_empty());
         state.calls.clear();
     });
-    assert_eq!(replicate(&home, &away, "p/a/1", &key).await.unwrap(), CopyOutcome::Found);
-    assert_eq!(fake.with(|state| state.operations()), ["HeadObject", "HeadObject"]);
+    // What has been copied in the same parts has the same checksum over them.
+    assert!(made.pin.sha256.as_ref().unwrap().ends_with("-6"));
+    let again = replicate(&home, &away, "p/a/1", &made.pin, &key).await.unwrap();
+    assert_eq!(again.outcome, CopyOutcome::Found);
+    assert_eq!(fake.with(|state| state.operations()), ["HeadObject"]);
     assert_eq!(SMALL.threshold, 10, "this test is about an object above the threshold");
 }
 
@@ -198,7 +209,7 @@ async fn a_failed_copy_of_a_part_takes_the_upload_back_and_says_which() {
     fake.add("home/p/a/1", &[1; 12]);
     fake.fault("UploadPartCopy", "away", Fault::Answer(503, BUSY));
     let (home, away) = (fake.bucket("home", "eu-west-1"), fake.bucket("away", "us-west-2"));
-    let error = replicate(&home, &away, "p/a/1", &Encryption::default()).await.unwrap_err();
+    let error = replicate(&home, &away, "p/a/1", &Pin::default(), &Encryption::default()).await.unwrap_err();
     let text = error.to_string();
     assert!(text.starts_with("UploadPartCopy of part "), "{text}");
     assert!(text.ends_with(
@@ -242,10 +253,13 @@ async fn who_may_write_but_not_look_can_copy() {
     fake.add("home/p/a/1", b"small");
     fake.fault("HeadObject", "away", Fault::Answer(403, ""));
     let (home, away) = (fake.bucket("home", "eu-west-1"), fake.bucket("away", "us-west-2"));
-    let outcome = replicate(&home, &away, "p/a/1", &Encryption::default()).await.unwrap();
-    assert_eq!(outcome, CopyOutcome::Copied);
+    let recorded = Pin { version: None, sha256: Some(sha256(b"small")) };
+    let error = replicate(&home, &away, "p/a/1", &recorded, &Encryption::default()).await.unwrap_err();
+    assert!(error.is_changed(), "a source that has lost its checksum is another object: {error}");
+    let replica = replicate(&home, &away, "p/a/1", &Pin::default(), &Encryption::default()).await.unwrap();
+    assert_eq!(replica.outcome, CopyOutcome::Copied);
     // But a source that may not be looked at is an error, about the source.
-    let error = replicate(&away, &home, "p/a/1", &Encryption::default()).await.unwrap_err();
+    let error = replicate(&away, &home, "p/a/1", &Pin::default(), &Encryption::default()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "HeadObject of s3://away/p/a/1 (us-west-2) failed: access denied, or the object is not there and listing the \
@@ -267,11 +281,11 @@ async fn an_error_inside_a_success_is_an_error() {
         ),
     );
     let (home, away) = (fake.bucket("home", "eu-west-1"), fake.bucket("away", "us-west-2"));
-    let error = replicate(&home, &away, "p/a/1", &Encryption::default()).await.unwrap_err();
+    let error = replicate(&home, &away, "p/a/1", &Pin::default(), &Encryption::default()).await.unwrap_err();
     assert!(error.to_string().contains("InternalError: We encountered an internal error."), "{error}");
     assert!(error.is_retryable(), "{error:?}");
     fake.with(|state| state.faults[0].2 = Fault::Answer(200, ""));
-    let error = replicate(&home, &away, "p/a/1", &Encryption::default()).await.unwrap_err();
+    let error = replicate(&home, &away, "p/a/1", &Pin::default(), &Encryption::default()).await.unwrap_err();
     assert!(error.is_retryable() && error.to_string().starts_with("CopyObject of s3://home/p/a/1"), "{error}");
 }
 
@@ -279,7 +293,7 @@ async fn an_error_inside_a_success_is_an_error() {
 async fn what_is_missing_or_out_of_reach_is_said_in_plain_words() {
     let fake = Fake::default();
     let store = fake.bucket("store", "eu-west-1");
-    let error = store.download("p/a/1", None, 1).await.unwrap_err();
+    let error = store.download("p/a/1", &Pin::default(), 1).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "GetObject of s3://store/p/a/1 (eu-west-1) failed: NoSuchKey: The specified key does not exist. \
@@ -320,7 +334,7 @@ async fn what_is_missing_or_out_of_reach_is_said_in_plain_words() {
         ),
     ] {
         fake.fault("GetObject", path, Fault::Answer(status, body));
-        let error = store.read(&path[6..], None, 1).await.unwrap_err();
+        let error = store.read(&path[6..], &Pin::default(), 1).await.unwrap_err();
         let text = error.to_string();
         assert!(text.contains(words) && !text.contains("unhandled"), "{text}");
         assert_eq!(error.is_retryable(), again, "{text}");

@@ -1,0 +1,156 @@
+//! Artifacts are what they were: which object an action left, and whether what is read is still that one.
+//!
+//! A version of an object never changes, so its `VersionId` alone is enough where a bucket has versions. The SHA-256, which
+//! S3 computes itself, is for everything else: copies in other regions, buckets without versions, and people who compare.
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_smithy_types::base64;
+use bytes::Bytes;
+use engine::Pin;
+use sha2::{Digest, Sha256};
+
+use crate::bucket::{Bucket, Object};
+use crate::encryption::{Encryption, Settings, with_settings};
+use crate::error::Error;
+
+/// What somebody else has stored without a SHA-256 is given one by a copy onto itself, up to this size in bytes: S3 is
+/// done with that within seconds, and whoever reports the end of an action waits for it.
+const DIGESTED_MOST: u64 = 1 << 30;
+
+/// Whether a SHA-256, as S3 writes it, is the whole object's; otherwise it is one over the checksums of its parts.
+pub(crate) fn is_whole(sha256: &str) -> bool {
+    !sha256.contains('-')
+}
+
+impl Object {
+    /// Which object this is.
+    pub fn pin(&self) -> Pin {
+        Pin { version: self.version_id.clone(), sha256: self.sha256.clone() }
+    }
+}
+
+impl Bucket {
+    /// Writes an artifact that is in memory, at once, with its SHA-256, by which S3 checks what it receives.
+    ///
+    /// # Errors
+    /// [`Error::S3`].
+    pub async fn put_artifact(&self, key: &str, bytes: Bytes, encryption: &Encryption) -> Result<Pin, Error> {
+        let sha256 = base64::encode(Sha256::digest(&bytes));
+        let put = self.client().put_object().bucket(self.name()).key(key).body(bytes.into());
+        let put = with_settings!(put, &Settings::encrypted(encryption.clone()));
+        let done = put
+            .checksum_sha256(&sha256)
+            .send()
+            .await
+            .map_err(|error| Error::s3("PutObject", self.describe(key), error))?;
+        Ok(Pin { version: done.version_id, sha256: Some(sha256) })
+    }
+
+    /// Looks for the object that was recorded.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] when it is another, [`Error::S3`]; [`Error::is_not_found`] when the version is gone.
+    pub async fn find(&self, key: &str, pin: &Pin) -> Result<Object, Error> {
+        let version = pin.version.as_deref();
+        let found = match self.head_with_checksum(key, version).await {
+            Err(error) if error.is_not_found() => return Err(self.which_is_missing(key, version, error).await),
+            found => found?,
+        };
+        match (&pin.sha256, &found.sha256) {
+            (Some(recorded), sha256) if sha256.as_ref() == Some(recorded) => Ok(found),
+            // S3 may have no checksum of a version, but no version has two contents.
+            (Some(_), None) if pin.version.is_some() => Ok(found),
+            (Some(_), sha256) => Err(self.changed(key, pin, sha256.clone())),
+            (None, _) => Ok(found),
+        }
+    }
+
+    /// Checks that whoever reads the key without a version gets the object that was recorded.
+    ///
+    /// # Errors
+    /// As [`Bucket::find`]; also [`Error::Changed`] when another version is the newest.
+    pub async fn check_newest(&self, key: &str, pin: &Pin) -> Result<(), Error> {
+        if !pin.is_known() {
+            return Ok(());
+        }
+        let newest = self.head_with_checksum(key, None).await?;
+        let same_version = pin.version.is_some() && newest.version_id == pin.version;
+        let same_content = pin.sha256.is_some() && newest.sha256 == pin.sha256;
+        if same_version || same_content {
+            return Ok(());
+        }
+        Err(self.changed(key, pin, newest.sha256))
+    }
+
+    /// Which object somebody else has left as an artifact; none where there is nothing. One without a SHA-256 is given
+    /// it by S3, which copies it onto itself, unless it is very large; then its version alone is known.
+    ///
+    /// # Errors
+    /// [`Error::S3`].
+    pub async fn pin(&self, key: &str, encryption: &Encryption) -> Result<Option<Pin>, Error> {
+        let found = match self.head_with_checksum(key, None).await {
+            Ok(found) => found,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if found.sha256.is_some() || found.size > DIGESTED_MOST {
+            return Ok(Some(found.pin()));
+        }
+        let settings = Settings {
+            content_type: found.content_type.clone(),
+            metadata: found.metadata.clone().into_iter().collect(),
+            ..Settings::encrypted(encryption.clone())
+        };
+        self.copy_exactly(&found, key, &settings).await.map(Some)
+    }
+
+    pub(crate) fn changed(&self, key: &str, pin: &Pin, found: Option<String>) -> Error {
+        let version = pin.version.as_ref().map(|version| format!(" version {version}")).unwrap_or_default();
+        let unknown = || "not known to S3".to_owned();
+        Error::Changed {
+            object: format!("{}{version}", self.describe(key)),
+            recorded: pin.sha256.clone().unwrap_or_else(unknown),
+            found: found.unwrap_or_else(unknown),
+        }
+    }
+}
+
+/// Looks at what is read, as it comes.
+pub(crate) struct Reading {
+    recorded: Option<String>,
+    /// What S3 says.
+    told: Option<String>,
+    hash: Sha256,
+    versioned: bool,
+}
+
+impl Reading {
+    pub fn new(pin: &Pin, got: &GetObjectOutput) -> Self {
+        Self {
+            recorded: pin.sha256.clone(),
+            told: got.checksum_sha256.clone(),
+            hash: Sha256::new(),
+            versioned: pin.version.is_some(),
+        }
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        if self.recorded.as_deref().is_some_and(is_whole) {
+            self.hash.update(bytes);
+        }
+    }
+
+    /// What was found instead of what was recorded, if it is something else.
+    pub fn end(self) -> Result<(), Option<String>> {
+        let Some(recorded) = self.recorded else { return Ok(()) };
+        if is_whole(&recorded) {
+            let read = base64::encode(self.hash.finalize());
+            return if read == recorded { Ok(()) } else { Err(Some(read)) };
+        }
+        match self.told {
+            Some(told) if told == recorded => Ok(()),
+            None if self.versioned => Ok(()),
+            told => Err(told),
+        }
+    }
+}
