@@ -92,6 +92,7 @@ fn shown(execution: &Execution) -> PipelineExecution {
         ArtifactRevision::builder()
             .set_name(found.artifact.as_ref().map(ToString::to_string))
             .revision_id(&found.revision.id)
+            .set_revision_change_identifier(found.revision.change.clone())
             .set_revision_summary(found.revision.summary.clone())
             .set_revision_url(found.revision.url.clone())
             .set_created(found.revision.created.map(convert::time))

@@ -170,5 +170,6 @@ pub fn revision(current: CurrentRevision) -> Revision {
         summary: current.revision_summary,
         url: None,
         created: current.created.as_ref().map(convert::timestamp),
+        change: Some(current.change_identifier),
     }
 }

@@ -41,6 +41,7 @@ fn start(task: &Task) -> Outcome {
         summary: Some(EVIL.into()),
         url: Some("javascript:alert(1)".into()),
         created: None,
+        change: None,
     };
     Outcome::Succeeded(Success {
         outputs: task.outputs.iter().map(|it| Artifact { pin: pin(), ..it.clone() }).collect(),

@@ -56,6 +56,7 @@ impl Most {
             summary: Some(self.text(2_048)),
             url: Some("u".repeat(2_048)),
             created: Some(Timestamp(0)),
+            change: None,
         });
         Outcome::Succeeded(Success { report, outputs: task.outputs.clone(), variables, revision })
     }

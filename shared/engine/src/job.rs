@@ -6,16 +6,16 @@
 //! only then does a result count. Where its type has a time-out for jobs and nothing is heard within it, the action
 //! gets a new job; the old one's id is worth nothing any more.
 
-use pipeline::Action;
+use pipeline::{Action, ConditionKind};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use crate::command::{Effect, End, Progress, Refusal};
+use crate::command::{Effect, End, Progress, Refusal, Success};
 use crate::group;
 use crate::id::{ActionId, JobNonce};
 use crate::progress;
 use crate::queue::JobRun;
-use crate::state::{ActionRun, ActionStatus};
+use crate::state::{ActionError, ActionRun, ActionStatus};
 use crate::step::Step;
 use crate::time::Timestamp;
 
@@ -71,7 +71,24 @@ fn owned<'a>(step: &'a Step<'_, '_>, action: ActionId) -> Result<&'a ActionRun, 
 /// A job's result.
 pub(crate) fn result(step: &mut Step<'_, '_>, action: ActionId, end: End) -> Result<(), Refusal> {
     owned(step, action)?;
-    progress::finish(step, action, end, None)
+    progress::finish(step, action, as_rule(action, end), None)
+}
+
+/// What a job's result means for a rule of an `onFailure` condition, whose criterion is the function's error: there an
+/// error meets the rule, and anything else does not. Source: CodePipeline user guide, 'How do stage conditions work?'.
+fn as_rule(action: ActionId, end: End) -> End {
+    let after_failure = ConditionKind::at(action.action).is_some_and(|(kind, _)| kind == ConditionKind::OnFailure);
+    match end {
+        End::Failed { error, report } if after_failure => {
+            let summary = Some(format!("The function reported an error: {}", error.message));
+            End::Succeeded(Success { report: Progress { summary, ..report }, ..Success::default() })
+        }
+        End::Succeeded(success) if after_failure => {
+            let message = "the function reported no error, which is what the rule looks for after a failure".to_owned();
+            End::Failed { error: ActionError { code: "JobFailed".to_owned(), message }, report: success.report }
+        }
+        end => end,
+    }
 }
 
 /// The job is done, its action is not: another job is given out, with what this one handed over.

@@ -71,7 +71,7 @@ pub fn check_overrides(
 pub(crate) fn put_for(step: &Step<'_, '_>, action: ActionId) -> Option<Revision> {
     let name = &step.declared(action)?.name;
     let given = step.execution().overrides.iter().find(|it| it.action == *name && it.kind == PUT_REVISION)?;
-    Some(Revision { id: given.value.clone(), summary: None, url: None, created: None })
+    Some(Revision { id: given.value.clone(), summary: None, url: None, created: None, change: None })
 }
 
 #[cfg(test)]

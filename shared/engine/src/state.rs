@@ -395,6 +395,9 @@ pub struct Revision {
     /// When it was made, where the source tells.
     #[serde(default)]
     pub created: Option<Timestamp>,
+    /// CodePipeline's `revisionChangeIdentifier`: the ETag of an S3 object, for example.
+    #[serde(default, skip_serializing_if = "unset")]
+    pub change: Option<String>,
 }
 
 /// Status of a stage attempt. Source: CodePipeline API, `StageExecutionStatus`.

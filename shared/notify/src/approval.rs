@@ -222,7 +222,13 @@ mod tests {
             custom_data: Some("Look at \"it\"".into()),
             revisions: vec![(
                 "Source".into(),
-                Revision { id: "8cf40f2".into(), summary: Some("Added LICENSE.txt".into()), url: None, created: None },
+                Revision {
+                    id: "8cf40f2".into(),
+                    summary: Some("Added LICENSE.txt".into()),
+                    url: None,
+                    created: None,
+                    change: None,
+                },
             )],
             artifacts: vec![Artifact {
                 name: pipeline::ArtifactName::new("App").unwrap(),

@@ -106,6 +106,8 @@ fn change(event: &EventBridgeEvent<Value>) -> serde_json::Result<SourceChange> {
     })
 }
 
+/// Metadata of an object in which its uploader says what is new in it. Source: CodePipeline API, `ArtifactRevision`.
+const REVISION_SUMMARY: &str = "codepipeline-artifact-revision-summary";
 /// Metadata that [`artifacts`] gives a copy: the version from which it was made.
 const SOURCE_VERSION: &str = "millrace-source-version";
 
@@ -185,10 +187,12 @@ impl Provider for S3Source {
 fn success(task: &Task, object: &Object, output: Artifact) -> Success {
     let version = object.version_id.clone().unwrap_or_default();
     let url = console::s3_object(&task.region, &object.bucket, &object.key, Some(&version));
-    let summary = format!("Amazon S3 version id: {version}");
+    let given = object.metadata.get(REVISION_SUMMARY).filter(|summary| !summary.is_empty());
+    let summary = given.cloned().unwrap_or_else(|| format!("Amazon S3 version id: {version}"));
+    let etag = object.etag.trim_matches('"').to_owned();
     let variables = [
         ("BucketName", object.bucket.clone()),
-        ("ETag", object.etag.trim_matches('"').to_owned()),
+        ("ETag", etag.clone()),
         ("ObjectKey", object.key.clone()),
         ("VersionId", version.clone()),
     ];
@@ -205,6 +209,7 @@ fn success(task: &Task, object: &Object, output: Artifact) -> Success {
             summary: Some(summary),
             url: Some(url),
             created: object.last_modified.and_then(|time| time.to_millis().ok()).map(Timestamp),
+            change: Some(etag),
         }),
     }
 }

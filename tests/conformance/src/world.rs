@@ -153,7 +153,7 @@ fn start(task: &Task) -> Outcome {
         },
         ("Source", _) if task.action.type_id.owner.as_deref() == Some("AWS") => Outcome::Succeeded(Success {
             outputs: task.outputs.clone(),
-            revision: Some(Revision { id: "v1".into(), summary: None, url: None, created: None }),
+            revision: Some(Revision { id: "v1".into(), summary: None, url: None, created: None, change: None }),
             ..Success::default()
         }),
         _ if task.action.is_polled() => Outcome::Running { report, poll: false, event_source: None },

@@ -277,7 +277,8 @@ fn end(world: &mut World, task: &Task, fails: bool) -> Outcome {
     write_outputs(world, task.id, &task.outputs);
     let outputs = stored_outputs(world, task);
     let source = task.action.type_id.category == "Source";
-    let revision = source.then(|| Revision { id: identity(task.id), summary: None, url: None, created: None });
+    let revision =
+        source.then(|| Revision { id: identity(task.id), summary: None, url: None, created: None, change: None });
     let variables = variables(world, task.id);
     Outcome::Succeeded(Success { report: Progress::default(), outputs, variables, revision })
 }

@@ -88,6 +88,16 @@ impl Aws {
         state.objects.insert(path.to_owned(), stored);
     }
 
+    /// Gives all versions of an object metadata of its uploader's.
+    pub fn describe(&self, path: &str, name: &str, value: &str) {
+        let mut state = self.0.lock().unwrap();
+        for (at, stored) in &mut state.objects {
+            if at.split('?').next() == Some(path) {
+                stored.headers.insert(format!("x-amz-meta-{name}"), value.to_owned());
+            }
+        }
+    }
+
     /// An object in a bucket without versions.
     pub fn plain_object(&self, path: &str, data: &[u8]) {
         let headers = BTreeMap::from([("etag".to_owned(), "\"etag\"".to_owned())]);

@@ -57,6 +57,7 @@ fn start(task: &Task) -> Outcome {
                 summary: Some("First".into()),
                 url: Some("https://example.com/v1".into()),
                 created: Some(Timestamp(1_000)),
+                change: None,
             }),
             ..Success::default()
         }),

@@ -1,11 +1,14 @@
 //! Conditions of stages: when their rules run, what their results bring, and who may override them.
 
-use engine::{ActionStatus, ConditionStatus, Effect, ExecutionStatus, Position, Refusal, StageStatus};
+use engine::{
+    ActionStatus, Command, ConditionStatus, Effect, ExecutionStatus, Position, Progress, Refusal, StageStatus, WorkerId,
+};
 use pipeline::ConditionKind::{self, BeforeEntry, OnFailure, OnSuccess};
 use pipeline::RetryMode;
 use serde_json::json;
+use uuid::Uuid;
 
-use crate::environment::{Actions, TestEnvironment, declared};
+use crate::environment::{Actions, TestEnvironment, declared, failed, good};
 
 const STAGES: &[(&str, Actions<'static>)] =
     &[("Test", &[("T", "StepFunctions", 1)]), ("Prod", &[("P", "StepFunctions", 1)])];
@@ -225,4 +228,33 @@ fn a_rule_that_takes_too_long_fails_the_condition() {
     assert_eq!(condition(&env, id, BeforeEntry), ConditionStatus::Failed);
     let error = env.stage(id, "Test").condition(BeforeEntry).unwrap().rules[0].error.clone().unwrap();
     assert_eq!(error.code, "TimeoutError");
+}
+
+#[test]
+fn an_error_of_its_function_meets_a_rule_of_on_failure_and_no_other() {
+    let rule = json!({"name": "Ask", "configuration": {"FunctionName": "check"},
+        "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "LambdaInvoke", "version": "1"}});
+    for (kind, member, result) in [(OnFailure, "onFailure", "ROLLBACK"), (OnSuccess, "onSuccess", "FAIL")] {
+        for error in [true, false] {
+            let mut env = TestEnvironment::new(declared(STAGES, |it| {
+                it["stages"][1][member] = json!({"conditions": [{"result": result, "rules": [rule]}]});
+            }));
+            let id = env.start();
+            env.succeed(id, "Fetch");
+            if kind == OnFailure {
+                env.fail(id, "T")
+            } else {
+                env.succeed(id, "T")
+            }
+            let action = env.stage(id, "Test").id_at(kind.place(0));
+            let worker = WorkerId(Uuid::from_u128(7));
+            env.apply(id, Command::Claim { action, worker }).unwrap();
+            let report = Progress::default();
+            env.apply(id, Command::Started { action, worker, report, poll: false, event_source: None }).unwrap();
+            let end = if error { failed("too many errors") } else { good() };
+            env.apply(id, Command::Result { action, end }).unwrap();
+            let met = condition(&env, id, kind) == ConditionStatus::Succeeded;
+            assert_eq!(met, error == (kind == OnFailure), "{kind:?}, error: {error}");
+        }
+    }
 }

@@ -157,7 +157,7 @@ fn the_revisions_of_the_source_stage_are_kept_with_the_execution() {
     let mut env = env();
     let id = env.start();
     env.claim(id, "Fetch", 1).unwrap();
-    let revision = engine::Revision { id: "v1".into(), summary: None, url: None, created: None };
+    let revision = engine::Revision { id: "v1".into(), summary: None, url: None, created: None, change: None };
     let success = engine::Success { revision: Some(revision.clone()), ..engine::Success::default() };
     env.finish(id, "Fetch", engine::End::Succeeded(success)).unwrap();
     assert_eq!(env.executions[&id].revisions[0].revision, revision);

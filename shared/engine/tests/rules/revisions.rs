@@ -29,7 +29,7 @@ fn the_reported_revision_is_what_the_source_action_worked_on() {
 #[test]
 fn a_job_that_names_another_revision_is_believed() {
     let (mut env, id) = reported();
-    let found = Revision { id: "8aa".into(), summary: None, url: None, created: None };
+    let found = Revision { id: "8aa".into(), summary: None, url: None, created: None, change: None };
     env.finish(id, "Fetch", End::Succeeded(Success { revision: Some(found), ..Success::default() })).unwrap();
     assert_eq!(env.run(id, "Fetch").revision.as_ref().unwrap().id, "8aa");
 }

@@ -25,7 +25,7 @@ fn ends(env: &TestEnvironment, id: ExecutionId) -> Vec<Command> {
     let worker = WorkerId(Uuid::from_u128(7));
     let end = |action: ActionId| {
         let id = format!("r{}", action.action);
-        let revision = Some(Revision { id, summary: None, url: None, created: None });
+        let revision = Some(Revision { id, summary: None, url: None, created: None, change: None });
         Command::Finish {
             action,
             end: End::Succeeded(Success { revision, ..Success::default() }),

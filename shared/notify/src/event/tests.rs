@@ -239,6 +239,7 @@ fn the_event_of_a_source_action_is_that_of_the_guide() {
         summary: Some("Amazon S3 version id: version-9".into()),
         url: Some("https://example.com/9".into()),
         created: None,
+        change: None,
     });
     let event = built(&execution(), |builder| builder.of_stage(&source, &StageChange::Action(0, State::Succeeded)));
     let expected = json!({

@@ -13,7 +13,7 @@ fn approval(topic: Option<&str>) -> Task {
     all.extend(topic.map(|topic| ("NotificationArn", topic)));
     let mut task = task("Approval", "Manual", &all);
     task.token = Some(ApprovalToken(Uuid::from_u128(7)));
-    let revision = Revision { id: "v2".into(), summary: None, url: None, created: None };
+    let revision = Revision { id: "v2".into(), summary: None, url: None, created: None, change: None };
     task.revisions = vec![("Source".into(), revision)];
     task
 }

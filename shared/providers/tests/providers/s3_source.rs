@@ -179,3 +179,16 @@ fn an_s3_source_takes_versions_and_where_it_is_allowed_other_keys() {
     }
     assert!(takes("false", "S3_OBJECT_KEY").unwrap_err().contains("AllowOverrideForS3ObjectKey"));
 }
+
+#[tokio::test]
+async fn the_uploader_s_summary_and_the_etag_are_of_the_revision() {
+    let aws = Aws::default();
+    aws.object("src/app v1.zip", "v1", b"data");
+    let revision = succeeded(&registry(&aws), &source()).await.revision.unwrap();
+    assert_eq!(revision.summary.as_deref(), Some("Amazon S3 version id: v1"));
+    assert_eq!(revision.change.as_deref(), Some("etag-v1"));
+    aws.describe("src/app v1.zip", "codepipeline-artifact-revision-summary", "Faster start");
+    let success = succeeded(&registry(&aws), &source()).await;
+    assert_eq!(success.revision.unwrap().summary.as_deref(), Some("Faster start"));
+    assert_eq!(success.report.summary.as_deref(), Some("Faster start"));
+}

@@ -161,6 +161,7 @@ fn revision() -> Revision {
         summary: Some("Grüße".into()),
         url: Some("https://example.com/3f1c".into()),
         created: Some(Timestamp(4)),
+        change: Some("etag".into()),
     }
 }
 

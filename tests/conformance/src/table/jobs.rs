@@ -176,9 +176,7 @@ fn results() -> Vec<Row> {
                 ("InvalidJobStateException", early(failure)),
             ],
             never: &[],
-            differences: &[
-                "for a rule of an onFailure condition it means that the condition is not met, where the user guide says that a function's error meets it",
-            ],
+            differences: &[],
         },
     ]
 }
