@@ -4,7 +4,6 @@
 //! - [`Stub`]: one AWS service as a function from requests to answers.
 //! - [`Aws`]: S3 in memory, STS, and answers that a test prepares for every other service.
 //! - [`kms`]: the key that signs approval links.
-//! - [`model`], [`sample`]: what the public model says of CodePipeline's operations, and valid inputs made from it.
 //!
 //! A crate's own unit tests see the types of this crate's dependencies, but not those of their own crate, which Cargo
 //! builds a second time for them: fakes of a crate's own traits serve its tests in `tests/`, and everybody else.
@@ -15,9 +14,7 @@ mod clock;
 mod config;
 mod executor;
 mod kms;
-pub mod model;
 mod outbox;
-pub mod sample;
 mod stub;
 
 pub use aws::{Aws, Call, Stored, sha256};

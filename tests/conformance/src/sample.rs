@@ -1,9 +1,8 @@
-//! A valid input for each operation, with every member present, made from the model's data; where its members are; and
-//! valid strings, lists and maps of any length that a shape allows.
-
-use std::collections::HashSet;
+//! A valid input for each operation, with every member present, made from the model's data; and valid strings of any
+//! length that a shape allows.
 
 use serde_json::{Map, Value, json};
+use wire::Operation;
 
 use crate::model::{Member, Shape, Text, model};
 
@@ -24,13 +23,9 @@ const CANDIDATES: [&str; 13] = [
     "a value that is long enough",
 ];
 
-/// The sample of an operation, by its name.
-pub fn of(operation: &str) -> Value {
-    value(input(operation))
-}
-
-fn input(operation: &str) -> &'static str {
-    &model().operations[operation].input
+/// The sample of an operation.
+pub fn of(operation: Operation) -> Value {
+    value(&model().operations[operation.name()].input)
 }
 
 /// A valid value of a shape.
@@ -88,61 +83,4 @@ fn fits(text: &Text, value: &str) -> bool {
     text.length.min.is_none_or(|min| length >= min)
         && text.length.max.is_none_or(|max| length <= max)
         && text.matches(value)
-}
-
-/// Where an operation's sample has its required members: as a JSON pointer, and as messages call it.
-pub fn required(operation: &str) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    visit(input(operation), String::new(), String::new(), &mut |_, pointer, path, required| {
-        if required {
-            found.push((pointer.to_owned(), path.to_owned()));
-        }
-    });
-    found
-}
-
-/// Where it has a value of the shape.
-pub fn places(operation: &str, wanted: &str) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    visit(input(operation), String::new(), String::new(), &mut |shape, pointer, path, _| {
-        if shape == wanted {
-            found.push((pointer.to_owned(), path.to_owned()));
-        }
-    });
-    found
-}
-
-/// The names of all shapes of which it has a value.
-pub fn shapes(operation: &str) -> HashSet<String> {
-    let mut found = HashSet::from([input(operation).to_owned()]);
-    visit(input(operation), String::new(), String::new(), &mut |shape, _, _, _| {
-        found.insert(shape.to_owned());
-        match model().shape(shape) {
-            Shape::List { member, .. } => found.insert(member.clone()),
-            Shape::Map { key, value, .. } => found.insert(key.clone()) | found.insert(value.clone()),
-            _ => false,
-        };
-    });
-    found
-}
-
-/// Calls `then` with each member of a shape's value: shape, pointer, path, whether it is required. Members of lists and
-/// maps are gone into, but are not members themselves.
-fn visit(shape: &str, pointer: String, path: String, then: &mut impl FnMut(&str, &str, &str, bool)) {
-    match model().shape(shape) {
-        Shape::Structure { members } => {
-            for Member(name, shape, required) in members {
-                let pointer = format!("{pointer}/{name}");
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                then(shape, &pointer, &path, *required);
-                visit(shape, pointer, path, then);
-            }
-        }
-        Shape::List { member, .. } => visit(member, format!("{pointer}/0"), format!("{path}.1.member"), then),
-        Shape::Map { key, value: inner, .. } => {
-            let key = value(key).as_str().unwrap().to_owned();
-            visit(inner, format!("{pointer}/{key}"), format!("{path}.{key}.member"), then);
-        }
-        _ => {}
-    }
 }
