@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use engine::{
     ActionError, ActionId, ActionRun, ActionStatus, ApprovalToken, Approver, Artifact, Command, End, Entry, Execution,
-    ExecutionId, Head, Progress, Refusal, Revision, SourceRevision, StageLocks, StageRun, StageStatus, Success, Timestamp,
+    ExecutionId, Head, Progress, Refusal, Revision, SourceRevision, StageLocks, StageRun, StageStatus, Success,
+    Timestamp,
 };
 use pipeline::{Action, ExecutionMode, PipelineName, StageName};
 use store::{Entity, Key, Listing, Page};

@@ -104,12 +104,6 @@ pub async fn failing_actions(case: &Arc<Case>) -> Result<()> {
             "ConfigurationError",
             vec!["role/no:role", "could not be assumed"],
         ),
-        (
-            "acl",
-            Action::unpack("Act", &nowhere).set("CannedACL", "everybody"),
-            "ConfigurationError",
-            vec!["CannedACL", "everybody"],
-        ),
     ];
     try_join_all(failures.into_iter().map(|(purpose, action, code, words)| async move {
         let target = case.bucket(HOME, &format!("{purpose}-target")).await?;
