@@ -16,7 +16,7 @@ use crate::{
 
 /// What API Gateway says about a request.
 struct Origin {
-    /// The request's id.
+    /// API Gateway's id of the request, or a random one where there is none; answers carry it as `x-amzn-requestid`.
     id: String,
     /// The ARN of who signed it; empty where nobody did, which only an emulator lets through.
     caller: String,

@@ -92,7 +92,7 @@ impl Driver {
                 Err(Refusal::PipelineUpdated) => continue,
                 decided => decided?,
             };
-            match self.commit_on_lanes(&decision, &head, revision).await {
+            match self.commit_on_locks(&decision, &head, revision).await {
                 Ok(()) => {
                     self.follow(decision.effects).await;
                     return Ok(id);
@@ -127,7 +127,7 @@ impl Driver {
             }
             let trigger = Trigger { kind: "AutomatedRollback".into(), detail: failed.id.to_string() };
             let decision = self.automatic(*id, stage, *target, trigger, &head, locks).await?;
-            match self.commit_on_lanes(&decision, &head, revision).await {
+            match self.commit_on_locks(&decision, &head, revision).await {
                 Ok(()) => {
                     self.follow(decision.effects).await;
                     return Ok(());
@@ -176,7 +176,7 @@ impl Driver {
     }
 
     /// Commits a decision of which only the locks were there before.
-    async fn commit_on_lanes(&self, decision: &Decision, head: &Head, revision: u64) -> Result<(), DriveError> {
+    async fn commit_on_locks(&self, decision: &Decision, head: &Head, revision: u64) -> Result<(), DriveError> {
         let key = Key::StageLocks(head.pipeline.clone(), head.incarnation);
         let writes = entities(decision)
             .map(|entity| {

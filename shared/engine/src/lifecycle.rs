@@ -128,11 +128,11 @@ fn release(step: &mut Step<'_, '_>, stage: &StageName) -> Result<(), Refusal> {
         return Ok(());
     }
     let id = step.execution().id;
-    change_lanes(step, |locks| locks.release(stage, id))
+    change_locks(step, |locks| locks.release(stage, id))
 }
 
 /// Changes the locks and passes on the outbox that come of it.
-pub(crate) fn change_lanes<T>(
+pub(crate) fn change_locks<T>(
     step: &mut Step<'_, '_>,
     change: impl FnOnce(&mut StageLocks) -> T,
 ) -> Result<T, Refusal> {
@@ -179,7 +179,7 @@ pub(crate) fn arrive(step: &mut Step<'_, '_>, index: usize, next_worker: Option<
     let execution = step.execution();
     let me = Waiting { execution: execution.id, number: execution.number, since: step.now() };
     let mode = execution.mode;
-    if change_lanes(step, |locks| locks.arrive(&name, me, mode))? {
+    if change_locks(step, |locks| locks.arrive(&name, me, mode))? {
         go_in(step, index, next_worker)
     } else {
         step.execution_mut().position = Position::Waiting(index);

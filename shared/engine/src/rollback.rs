@@ -171,7 +171,7 @@ pub(crate) fn after_failure(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
     let rollback = ExecutionId::from_random(step.random());
     lifecycle::end_stage(step, StageStatus::Failed)?;
     lifecycle::record_revisions(step);
-    lifecycle::change_lanes(step, |locks| {
+    lifecycle::change_locks(step, |locks| {
         locks.lock(&stage.name).holder = Some(rollback);
         locks.outbox.push(OutboxTask::RollBack {
             execution: rollback,

@@ -217,9 +217,9 @@ impl Checker {
 /// An execution of mode PARALLEL is known as long as it runs, and is in no lock.
 fn parallel(execution: &Execution, locks: &StageLocks) -> Result<(), String> {
     let id = execution.id;
-    let in_lanes =
+    let in_locks =
         locks.stages.values().any(|lock| lock.holder == Some(id) || lock.waiting.iter().any(|it| it.execution == id));
-    if in_lanes {
+    if in_locks {
         return broken(format!("{id} is of mode PARALLEL and in a lock: {locks:?}"));
     }
     if locks.running.contains(&id) != execution.status.is_open() {
