@@ -13,8 +13,8 @@
 //!
 //! ```no_run
 //! # async fn handle(_: &driver::Driver, _: serde_json::Value) -> anyhow::Result<serde_json::Value> { todo!() }
-//! #[tokio::main]
-//! async fn main() -> anyhow::Result<()> {
+//! /// `sources` is `providers::SOURCES`.
+//! async fn serve(sources: driver::SourceRules) -> anyhow::Result<()> {
 //!     let settings = runtime::Settings::from_environment()?;
 //!     let clients = runtime::Clients::new(&settings).await;
 //!     let driver = runtime::driver(&settings, &clients, sources)?;
