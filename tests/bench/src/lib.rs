@@ -28,6 +28,7 @@ mod lines;
 mod measure;
 mod past;
 mod pipelines;
+mod processor;
 mod proxy;
 mod report;
 mod state_machine;

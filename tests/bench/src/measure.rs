@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use engine::{ExecutionId, ExecutionStatus};
 use futures::{StreamExt, TryStreamExt};
 use local::{Emulator, FUNCTIONS, HOME};
 
@@ -14,10 +15,12 @@ use crate::installation::Installation;
 use crate::lines;
 use crate::past;
 use crate::pipelines::{self, Kind, Step, name};
+use crate::processor::{Processor, Shares};
 use crate::proxy::Proxy;
 use crate::report::{Report, Row};
 use crate::state_machine::{self, Order};
 use crate::statistics::median;
+use store::{Entity, Key, Store};
 
 /// Actions of one kind: its name, the groups of a pipeline with so many of them side by side, and its budget.
 type Shape<'a> = (&'a str, &'a dyn Fn(usize) -> Vec<Vec<Step>>, Option<f64>);
@@ -25,6 +28,11 @@ type Shape<'a> = (&'a str, &'a dyn Fn(usize) -> Vec<Vec<Step>>, Option<f64>);
 /// Actions that fit into a stage, and executions of mode PARALLEL into a pipeline.
 const MOST_IN_STAGE: usize = 50;
 const MOST_AT_ONCE: usize = 50;
+/// Calls that start executions at the same time: each takes a process of the API's, as more would.
+const STARTS_AT_ONCE: usize = 8;
+/// How often executions at once are looked at, and how long they may take.
+const LOOK_AT_ONCE: Duration = Duration::from_millis(100);
+const AT_ONCE_LIMIT: Duration = Duration::from_secs(300);
 /// Actions after the source of the pipeline with many past executions, and calls that list those.
 const PAST_CHAIN: i32 = 20;
 const PAST_CALLS: u32 = 10;
@@ -434,19 +442,52 @@ impl Bench {
             pipelines::create_parallel(client, &self.installation.places, &name, &stages).await?;
             names.push(name);
         }
-        let client = &self.installation.codepipeline;
-        let began = Instant::now();
-        pipelines::run(client, &names[0]).await?;
-        let one = began.elapsed().as_secs_f64() * 1_000.0;
-        let began = Instant::now();
-        let all = (0..executions).map(|number| pipelines::run(client, &names[number % names.len()]));
-        futures::future::try_join_all(all).await?;
-        let many = began.elapsed().as_secs_f64() * 1_000.0;
+        let one = self.finish_at_once(&names, 1).await?.0;
+        let (many, shares) = self.finish_at_once(&names, executions).await?;
         self.row("(one execution of mode PARALLEL, from its start)".into(), one, "ms", Some(one / self.floor), None);
         let figure = format!("{executions} at once: time an execution");
-        let each = many / executions as f64;
-        self.row(figure, each, "ms", Some(each / self.floor), Some(2.0));
+        let each = |time: f64| time / executions as f64;
+        self.row(figure, each(many), "ms", Some(each(many) / self.floor), Some(2.0));
+        for (whose, time) in [("emulator", shares.emulator), ("functions", shares.functions)] {
+            let figure = format!("({executions} at once: processor time of the {whose}, an execution)");
+            self.row(figure, each(time), "ms", Some(each(time) / self.floor), None);
+        }
         Ok(())
+    }
+
+    /// Starts executions, and answers after how many milliseconds all have succeeded, with whose processor time that was.
+    /// They are looked for in the table, all in one request: calls of the API would be measured with them.
+    async fn finish_at_once(&self, pipelines: &[String], executions: usize) -> Result<(f64, Shares)> {
+        let store = self.installation.store().await?;
+        let client = &self.installation.codepipeline;
+        let mut processor = Processor::new(self.installation.stack.emulator_pid())?;
+        let began = Instant::now();
+        let start = |number: usize| async move {
+            let started = client.start_pipeline_execution().name(&pipelines[number % pipelines.len()]).send().await?;
+            let id: ExecutionId = started.pipeline_execution_id.context("an execution has an id")?.parse()?;
+            Ok::<_, anyhow::Error>(Key::Execution(id))
+        };
+        let starts = futures::stream::iter(0..executions).map(start).buffer_unordered(STARTS_AT_ONCE);
+        let keys: Vec<Key> = starts.try_collect().await?;
+        loop {
+            let found = store.load(&keys).await?;
+            let time = began.elapsed();
+            processor.look();
+            let status = found.iter().flatten().map(|found| match &found.entity {
+                Entity::Execution(it) => Some(it.status),
+                _ => None,
+            });
+            let statuses: Vec<_> = status.collect();
+            if statuses.len() == keys.len() && statuses.iter().all(|it| *it == Some(ExecutionStatus::Succeeded)) {
+                return Ok((time.as_secs_f64() * 1_000.0, processor.shares()));
+            }
+            let failed = |it: &Option<ExecutionStatus>| {
+                it.is_none_or(|status| !status.is_open() && status != ExecutionStatus::Succeeded)
+            };
+            ensure!(!statuses.iter().any(failed), "not all executions succeed: {statuses:?}");
+            ensure!(time < AT_ONCE_LIMIT, "executions at once do not end: {statuses:?}");
+            tokio::time::sleep(LOOK_AT_ONCE).await;
+        }
     }
 
     /// How long calls take, one after another, and how many are answered in a second, eight at a time.
