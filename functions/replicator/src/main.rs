@@ -2,11 +2,12 @@
 //!
 //! Invoked by the bus (`Replicate`). It only saves time: an action whose input is not in its region when it starts
 //! copies it itself, so what is lost here is made up for there, and what fails for good is told there.
+//! The event says which artifact is meant and nothing else: what is copied, and where to, is in the table.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod copy;
 
-use driver::{DriveError, Message};
+use driver::{Driver, Message};
 use runtime::{Clients, Roles, Settings};
 use serde::Deserialize;
 use tracing::Instrument;
@@ -24,17 +25,22 @@ async fn main() -> anyhow::Result<()> {
     let driver = runtime::driver(&settings, &clients, providers::SOURCES)?;
     let roles = Roles::new(clients.config(), settings.account()?);
     let (driver, roles) = (&driver, &roles);
-    runtime::run(|event: Event, _| async move {
-        let Message::Replicate { action, artifact, regions } = event.detail else {
-            tracing::warn!("a message that is not for the replicator");
-            return Ok(());
-        };
-        let span = tracing::info_span!("replicate", execution = %action.execution, artifact = %artifact.name);
-        let pipeline = match driver.pipeline_of(action.execution).await {
-            Err(DriveError::ExecutionNotFound(_)) => return Ok(()),
-            found => found?,
-        };
-        copy::everywhere(roles, &pipeline, driver.home(), &artifact, &regions).instrument(span).await
-    })
-    .await
+    runtime::run(|event: Event, _| handle(driver, roles, event)).await
 }
+
+/// Makes the copies of the artifact that the event names, if the table knows it.
+async fn handle(driver: &Driver, roles: &Roles, event: Event) -> anyhow::Result<()> {
+    let Message::Replicate { action, artifact } = event.detail else {
+        tracing::warn!("a message that is not for the replicator");
+        return Ok(());
+    };
+    let span = tracing::info_span!("replicate", execution = %action.execution, %artifact);
+    let Some(replication) = driver.replication(action, &artifact).await? else {
+        tracing::warn!(%action, %artifact, "the table knows of no such artifact");
+        return Ok(());
+    };
+    copy::everywhere(roles, driver.home(), &replication).instrument(span).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -382,9 +382,7 @@ impl Driver {
             let (message, delay) = match effect {
                 Effect::Run { action, delay } => (Message::Run { action }, delay),
                 Effect::Poll { action, delay, count } => (Message::Poll { action, count }, delay),
-                Effect::Replicate { action, artifact, regions } => {
-                    (Message::Replicate { action, artifact, regions }, 0)
-                }
+                Effect::Replicate { action, artifact } => (Message::Replicate { action, artifact }, 0),
                 Effect::Outbox(task) => {
                     outbox.push(task);
                     continue;

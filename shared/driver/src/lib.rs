@@ -18,6 +18,7 @@ mod in_hand;
 mod jobs;
 mod pipelines;
 mod ports;
+mod replication;
 mod resolve;
 mod revision;
 mod start;
@@ -37,6 +38,7 @@ pub use ports::{
     ActionExecutor, ArtifactStore, Clock, Dispatch, DispatchError, ExecutorError, Message, Outcome, SourceRules, Task,
     TaskInput,
 };
+pub use replication::Replication;
 pub use revision::PutRevision;
 pub use start::{StartRequest, Started};
 pub use succeeded::{SucceededAfter, SucceededPage};

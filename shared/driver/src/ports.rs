@@ -8,7 +8,7 @@ use engine::{
     ActionError, ActionId, ApprovalToken, Artifact, ExecutionId, External, Pin, Progress, Revision, RevisionOverride,
     Success, Timestamp,
 };
-use pipeline::{Action, PipelineName, StageName};
+use pipeline::{Action, ArtifactName, PipelineName, StageName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -53,10 +53,8 @@ pub enum Message {
     Replicate {
         /// The attempt that made it.
         action: ActionId,
-        /// The artifact to copy.
-        artifact: Artifact,
-        /// The regions that need a copy.
-        regions: Vec<String>,
+        /// The artifact's name. Where it is and where its copies belong, the table says: [`crate::Driver::replication`].
+        artifact: ArtifactName,
     },
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pipeline::{ConditionKind, Pipeline, RetryMode, StageName};
+use pipeline::{ArtifactName, ConditionKind, Pipeline, RetryMode, StageName};
 use uuid::Uuid;
 
 use crate::id::{ActionId, ApprovalToken, ExecutionId, JobNonce, WorkerId};
@@ -313,10 +313,8 @@ pub enum Effect {
     Replicate {
         /// The attempt that made it.
         action: ActionId,
-        /// The artifact to copy.
-        artifact: Artifact,
-        /// The regions that need a copy.
-        regions: Vec<String>,
+        /// The artifact's name.
+        artifact: ArtifactName,
     },
     /// Something shall be done to another execution of the pipeline.
     Outbox(OutboxTask),

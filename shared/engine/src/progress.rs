@@ -174,9 +174,8 @@ pub(crate) fn fail(run: &mut ActionRun, error: ActionError) {
 fn succeed(step: &mut Step<'_, '_>, action: ActionId, success: Success) -> Result<(), Refusal> {
     let home = step.context.home.to_owned();
     for artifact in &success.outputs {
-        let regions = step.pipeline.copy_regions(&artifact.name, &home);
-        if !regions.is_empty() {
-            step.effects.push(Effect::Replicate { action, artifact: artifact.clone(), regions });
+        if !step.pipeline.copy_regions(&artifact.name, &home).is_empty() {
+            step.effects.push(Effect::Replicate { action, artifact: artifact.name.clone() });
         }
     }
     let bytes: usize = success.variables.iter().map(|(key, value)| key.len() + value.len()).sum();

@@ -118,7 +118,7 @@ fn seconds(delay: Duration) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use engine::{ActionId, Artifact, ExecutionId};
+    use engine::{ActionId, ExecutionId};
     use serde_json::Value;
     use testkit::{Answer, Stub};
     use uuid::Uuid;
@@ -189,14 +189,7 @@ mod tests {
     async fn delayed_messages_wait_in_the_queue() {
         let stub = accepting();
         let far = (poll(4, 0).0, Duration::from_secs(5_000));
-        let artifact = Artifact {
-            name: pipeline::ArtifactName::new("app").unwrap(),
-            region: "eu-west-1".into(),
-            bucket: "b".into(),
-            key: "k".into(),
-            pin: engine::Pin::default(),
-        };
-        let copy = Message::Replicate { action: action(0), artifact, regions: vec!["us-west-2".into()] };
+        let copy = Message::Replicate { action: action(0), artifact: pipeline::ArtifactName::new("app").unwrap() };
         let messages = vec![run(0), poll(1, 1), poll(2, 1_000), poll(3, 1_001), far, (copy, Duration::ZERO)];
         dispatcher(&stub).dispatch(messages).await.unwrap();
         let queued = bodies(&stub, "SendMessageBatch");

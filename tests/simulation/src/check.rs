@@ -298,7 +298,7 @@ impl Checker {
             Message::Poll { .. } => {
                 !matches!(run.status, ActionStatus::Pending | ActionStatus::Requested | ActionStatus::Claimed { .. })
             }
-            Message::Replicate { artifact, .. } => run.outputs.contains(artifact),
+            Message::Replicate { artifact, .. } => run.outputs.iter().any(|output| output.name == *artifact),
         };
         if committed { Ok(()) } else { broken(format!("dispatched before its commit: {message:?}, which is {run:?}")) }
     }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use driver::{ActionExecutor, ArtifactStore, ExecutorError, Message, Outcome, Task};
+use driver::{ActionExecutor, ArtifactStore, DriveError, Driver, ExecutorError, Outcome, Replication, Task};
 use engine::{
     ActionError, ActionId, ApprovalToken, Approver, Artifact, External, Pin, Policy, Progress, Revision, Success,
 };
-use pipeline::TypeId;
+use pipeline::{ArtifactName, TypeId};
 use rand::RngExt;
 use store::{Entity, Write};
 
@@ -403,9 +403,13 @@ fn copy(world: &mut World, object: &Object, to: (String, String)) -> bool {
 }
 
 /// The replicator.
-pub async fn replicate(sim: &Sim, message: Message) {
-    let Message::Replicate { artifact, regions, .. } = message else {
-        return;
+///
+/// # Errors
+/// The store's.
+pub async fn replicate(sim: &Sim, driver: &Driver, action: ActionId, name: &ArtifactName) -> Result<(), DriveError> {
+    let Some(Replication { artifact, regions, .. }) = driver.replication(action, name).await? else {
+        sim.world().violated(format!("the artifact {name} of {action} is to be copied and the table does not know it"));
+        return Ok(());
     };
     for region in regions {
         sim.step().await;
@@ -420,6 +424,7 @@ pub async fn replicate(sim: &Sim, message: Message) {
             None => world.violated(format!("the artifact {} is to be copied and does not exist", artifact.name)),
         }
     }
+    Ok(())
 }
 
 /// An action failed by time-out: its provider must not have ended long before.

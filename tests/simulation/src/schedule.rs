@@ -256,10 +256,15 @@ impl Scheduler {
     fn deliver(&mut self, mail: Mail) {
         let (sim, driver, message) = (self.sim.clone(), self.driver.clone(), mail.message.clone());
         sim.world().note(|| format!("delivered: {message:?}"));
-        if matches!(message, Message::Replicate { .. }) {
+        if let Message::Replicate { action, artifact } = message {
             return self.invoke(Some(mail), async move {
-                outside::replicate(&sim, message).await;
-                false
+                match outside::replicate(&sim, &driver, action, &artifact).await {
+                    Ok(()) => false,
+                    Err(error) => {
+                        clients::check_internal(&sim, "the replicator", &error);
+                        true
+                    }
+                }
             });
         }
         let time = sim.world().rng.random_range(0..60_000);
