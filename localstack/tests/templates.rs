@@ -2,56 +2,11 @@
 //! letters or a deployment of yesterday's API would only be found in an account.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
+use std::collections::BTreeSet;
 
 use serde_yaml_ng::Value;
 use sha2::{Digest, Sha256};
-
-/// A template with its short forms (`!Ref x`) written out (`{"Ref": "x"}`).
-struct Template {
-    text: String,
-    parameters: Value,
-    resources: BTreeMap<String, Value>,
-}
-
-impl Template {
-    fn read(file: &str) -> Self {
-        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file)).unwrap();
-        let template = long_form(serde_yaml_ng::from_str(&text).unwrap());
-        let resources = serde_yaml_ng::from_value(template["Resources"].clone()).unwrap();
-        Self { text, parameters: template["Parameters"].clone(), resources }
-    }
-
-    fn is(&self, name: &str, kind: &str) -> bool {
-        self.resources[name]["Type"] == format!("AWS::{kind}").as_str()
-    }
-
-    fn of_type(&self, kind: &str) -> impl Iterator<Item = (&str, &Value)> {
-        let kind = format!("AWS::{kind}");
-        self.resources
-            .iter()
-            .filter(move |(_, it)| it["Type"] == kind.as_str())
-            .map(|(name, it)| (name.as_str(), &it["Properties"]))
-    }
-}
-
-fn long_form(value: Value) -> Value {
-    match value {
-        Value::Tagged(tagged) => {
-            let name = tagged.tag.to_string();
-            let name = name.trim_start_matches('!');
-            let key = if name == "Ref" { name.to_owned() } else { format!("Fn::{name}") };
-            Value::Mapping([(Value::from(key), long_form(tagged.value))].into_iter().collect())
-        }
-        Value::Sequence(items) => items.into_iter().map(long_form).collect::<Vec<_>>().into(),
-        Value::Mapping(members) => {
-            Value::Mapping(members.into_iter().map(|(key, value)| (key, long_form(value))).collect())
-        }
-        value => value,
-    }
-}
+use testkit::Template;
 
 /// The resource that a `Ref`, or a `GetAtt` of its ARN, points to.
 fn target(value: &Value) -> Option<&str> {
@@ -62,11 +17,11 @@ fn target(value: &Value) -> Option<&str> {
 }
 
 fn home() -> Template {
-    Template::read("infra/home.yaml")
+    Template::home()
 }
 
 fn region() -> Template {
-    Template::read("infra/region.yaml")
+    Template::region()
 }
 
 /// Rules, each with what it targets.
@@ -215,6 +170,27 @@ fn functions_that_are_invoked_asynchronously_do_not_lose_what_fails() {
 }
 
 #[test]
+fn queues_bound_their_functions_and_nothing_is_reserved_by_default() {
+    let home = home();
+    for (name, mapping) in home.of_type("Lambda::EventSourceMapping") {
+        let bound = mapping["ScalingConfig"]["MaximumConcurrency"]["Ref"].as_str();
+        match target(&mapping["EventSourceArn"]).map(|it| home.is(it, "SQS::Queue")) {
+            // Less than two and more than a thousand AWS refuses.
+            Some(true) => {
+                let parameter = &home.parameters[bound.unwrap_or_else(|| panic!("{name} has no bound"))];
+                assert_eq!((parameter["MinValue"].as_u64(), parameter["MaxValue"].as_u64()), (Some(2), Some(1_000)));
+            }
+            // A stream's shards are its bound.
+            _ => assert_eq!(bound, None, "{name}"),
+        }
+    }
+    // A new account has ten concurrent executions and must leave all of them unreserved.
+    assert_eq!(home.parameters["WorkerConcurrency"]["Default"], 0);
+    let reserved = &home.resources["WorkerFunction"]["Properties"]["ReservedConcurrentExecutions"]["Fn::If"];
+    assert_eq!((&reserved[0], &reserved[2]["Ref"]), (&"WorkersAreBounded".into(), &"AWS::NoValue".into()));
+}
+
+#[test]
 fn every_function_has_a_role_and_a_log_group_of_its_own() {
     let home = home();
     let functions: Vec<_> = home.of_type("Lambda::Function").collect();
@@ -256,6 +232,34 @@ fn no_role_may_do_everything_anywhere() {
 }
 
 #[test]
+fn only_the_api_writes_what_pipelines_are() {
+    let home = home();
+    let writes = ["PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQL"];
+    let bound: Vec<String> = store::EXECUTION_PARTITIONS.iter().map(|prefix| format!("{prefix}*")).collect();
+    let mut writers = BTreeSet::new();
+    for (role, properties) in home.of_type("IAM::Role") {
+        for policy in properties["Policies"].as_sequence().unwrap() {
+            for statement in policy["PolicyDocument"]["Statement"].as_sequence().unwrap() {
+                let actions = serde_yaml_ng::to_string(&statement["Action"]).unwrap();
+                if !writes.iter().any(|write| actions.contains(write)) {
+                    continue;
+                }
+                writers.insert(role);
+                assert!(!["Get", "Query"].iter().any(|read| actions.contains(read)), "{role}: {actions}");
+                assert_eq!(target(&statement["Resource"]), Some("Table"), "{role}");
+                let keys = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"].as_sequence();
+                let keys: Option<Vec<_>> = keys.map(|it| it.iter().map(|it| it.as_str().unwrap()).collect());
+                match role {
+                    "ApiRole" => assert_eq!(keys, None),
+                    _ => assert_eq!(keys.unwrap(), bound, "{role}"),
+                }
+            }
+        }
+    }
+    assert_eq!(writers, BTreeSet::from(["ApiRole", "WorkerRole", "TriggerRole", "ApprovalRole", "SweeperRole"]));
+}
+
+#[test]
 fn on_aws_callers_are_always_asked_about_when_they_pass_roles() {
     let home = home();
     let environment = &home.resources["ApiFunction"]["Properties"]["Environment"]["Variables"];
@@ -285,7 +289,9 @@ fn operations_are_called_on_signed_paths_and_only_the_approval_page_is_open() {
             assert_eq!(signed, path != "/approve", "{path}");
             assert_eq!(operation["x-amazon-apigateway-integration"]["type"], "aws_proxy", "{path}");
             let uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"].as_str().unwrap();
-            assert!(uri.contains(if signed { "${ApiFunction.Arn}" } else { "${ApprovalFunction.Arn}" }), "{path}");
+            let function = if signed { "ApiFunction" } else { "ApprovalFunction" };
+            let name = home.resources[function]["Properties"]["FunctionName"]["Fn::Sub"].as_str().unwrap();
+            assert!(uri.ends_with(&format!(":function:{name}/invocations")), "{path}");
             assert!(!signed || method == "post", "{path} answers {method:?}");
         }
     }

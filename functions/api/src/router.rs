@@ -86,6 +86,9 @@ async fn dispatch(app: &App, call: wire::Call<'_>, origin: &Origin, body: &[u8])
         ));
     }
     let Origin { caller, base, .. } = origin;
+    if caller.is_empty() && app.endpoint.is_none() {
+        return Err(Exception::AccessDeniedException.because("The request is not signed."));
+    }
     match call.operation {
         Operation::CreatePipeline => run(call, body, |input| pipelines::create(app, caller, input)).await,
         Operation::GetPipeline => run(call, body, |input| pipelines::get(app, input)).await,

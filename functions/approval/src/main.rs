@@ -15,24 +15,29 @@ mod tests;
 use std::sync::Arc;
 
 use notify::Links;
-use runtime::{Clients, Settings, SystemClock};
+use runtime::{ApiGateway, Clients, SettingError, Settings, SystemClock};
 
 use crate::handler::ApprovalHandler;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
-    let clients = Clients::new(&settings).await;
-    let driver = runtime::driver(&settings, &clients, providers::SOURCES)?;
-    let links = match settings.approval_links() {
-        true => Some(Links::new(clients.kms().clone(), settings.hmac_key()?)),
-        false => None,
-    };
-    let handler = ApprovalHandler::new(driver, links, Arc::new(SystemClock));
-    let handler = Arc::new(if settings.policy().separate_approver { handler.rejecting_only() } else { handler });
-    runtime::run_http(|request| {
+    let (api, handler) = wire(&settings, &Clients::new(&settings).await)?;
+    let handler = Arc::new(handler);
+    runtime::run_http(&api, |request| {
         let handler = handler.clone();
         async move { handler.open(&request).await }
     })
     .await
+}
+
+fn wire(settings: &Settings, clients: &Clients) -> Result<(ApiGateway, ApprovalHandler), SettingError> {
+    let driver = runtime::driver(settings, clients, providers::SOURCES)?;
+    let links = match settings.approval_links()? {
+        true => Some(Links::new(clients.kms().clone(), settings.hmac_key()?)),
+        false => None,
+    };
+    let handler = ApprovalHandler::new(driver, links, Arc::new(SystemClock));
+    let handler = if settings.separate_approver()? { handler.rejecting_only() } else { handler };
+    Ok((ApiGateway::new(settings)?, handler))
 }

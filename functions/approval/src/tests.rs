@@ -411,3 +411,11 @@ async fn where_the_approver_must_be_somebody_else_a_link_can_only_reject() {
     assert_eq!(shown(&handler.open(&event("POST", &link, Some(&reject))).await.unwrap()).0, 200);
     assert_eq!(world.status().await, ExecutionStatus::Failed);
 }
+
+#[test]
+fn its_environment_is_what_it_reads_and_nothing_else() {
+    let environment = testkit::Template::home().environment("ApprovalFunction");
+    let settings = runtime::Settings::read(environment.lookup()).unwrap();
+    crate::wire(&settings, &runtime::Clients::from_config(testkit::Stub::unused().config())).unwrap();
+    environment.assert_read();
+}

@@ -11,7 +11,7 @@ mod state_changes;
 use std::sync::Arc;
 
 use notify::Publisher;
-use runtime::{Clients, Settings};
+use runtime::{Clients, SettingError, Settings};
 use store::DynamoStore;
 
 use crate::record::{Answer, Batch};
@@ -20,12 +20,14 @@ use crate::state_changes::{EventReader, Reads};
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
-    let clients = Clients::new(&settings).await;
-    let store = DynamoStore::new(clients.dynamodb().clone(), settings.table()?);
-    let reader = EventReader::new(Arc::new(store), settings.region(), settings.account()?);
-    let publisher = Publisher::new(clients.eventbridge().clone(), settings.event_bus());
-    let (reader, publisher) = (&reader, &publisher);
+    let (reader, publisher) = &wire(&settings, &Clients::new(&settings).await)?;
     runtime::run(|batch: Batch, _| async move { Ok(handle(reader, publisher, &batch).await) }).await
+}
+
+fn wire(settings: &Settings, clients: &Clients) -> Result<(EventReader, Publisher), SettingError> {
+    let store = DynamoStore::new(clients.dynamodb().clone(), settings.table()?);
+    let reader = EventReader::new(Arc::new(store), settings.region(), &settings.account()?);
+    Ok((reader, Publisher::new(clients.eventbridge().clone(), settings.event_bus())))
 }
 
 /// Publishes the events of a batch. Returns the record from which the stream must repeat the batch, if one failed.
@@ -251,5 +253,13 @@ mod tests {
         let records = vec![record("7", Some(&stage), Some(&stage)), record("8", None, Some(&new))];
         let answer = run(&reader(all()).await, &down, records).await;
         assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "8"}]}));
+    }
+
+    #[test]
+    fn its_environment_is_what_it_reads_and_nothing_else() {
+        let environment = testkit::Template::home().environment("PublisherFunction");
+        let settings = Settings::read(environment.lookup()).unwrap();
+        wire(&settings, &Clients::from_config(accepting().config())).unwrap();
+        environment.assert_read();
     }
 }

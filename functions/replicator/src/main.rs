@@ -8,7 +8,7 @@
 mod copy;
 
 use driver::{Driver, Message};
-use runtime::{Clients, Roles, Settings};
+use runtime::{Clients, Roles, SettingError, Settings};
 use serde::Deserialize;
 use tracing::Instrument;
 
@@ -21,11 +21,13 @@ struct Event {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
-    let clients = Clients::new(&settings).await;
-    let driver = runtime::driver(&settings, &clients, providers::SOURCES)?;
-    let roles = Roles::new(clients.config(), settings.account()?);
-    let (driver, roles) = (&driver, &roles);
+    let (driver, roles) = &wire(&settings, &Clients::new(&settings).await)?;
     runtime::run(|event: Event, _| handle(driver, roles, event)).await
+}
+
+fn wire(settings: &Settings, clients: &Clients) -> Result<(Driver, Roles), SettingError> {
+    let driver = runtime::reading_driver(settings, clients, providers::SOURCES)?;
+    Ok((driver, Roles::new(clients.config(), &settings.account()?)))
 }
 
 /// Makes the copies of the artifact that the event names, if the table knows it.

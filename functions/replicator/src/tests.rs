@@ -68,9 +68,8 @@ impl TestEnvironment {
         });
         let trigger = Trigger { kind: "CreatePipeline".into(), detail: String::new() };
         driver.create_pipeline(declaration(), BTreeMap::new(), trigger).await.unwrap();
-        let source = TestExecutor::new(|_: &_| {
-            Outcome::Succeeded(Success { outputs: vec![artifact()], ..Success::default() })
-        });
+        let source =
+            TestExecutor::new(|_: &_| Outcome::Succeeded(Success { outputs: vec![artifact()], ..Success::default() }));
         // The worker does the source and has no time for more.
         driver.work(outbox.take().unwrap(), &source, Timestamp(0)).await.unwrap();
         let message = std::iter::from_fn(|| outbox.take()).find(|it| matches!(it, Message::Replicate { .. }));
@@ -148,4 +147,12 @@ async fn what_the_table_does_not_know_is_not_copied_whatever_the_event_says() {
     let copies = environment.aws.calls("CopyObject");
     assert_eq!(copies.len(), 2);
     assert!(copies.iter().all(|copy| copy.path.ends_with("/release/App/x") && copy.region != "eu-central-1"));
+}
+
+#[test]
+fn its_environment_is_what_it_reads_and_nothing_else() {
+    let environment = testkit::Template::home().environment("ReplicatorFunction");
+    let settings = runtime::Settings::read(environment.lookup()).unwrap();
+    crate::wire(&settings, &runtime::Clients::from_config(testkit::Stub::unused().config())).unwrap();
+    environment.assert_read();
 }

@@ -3,11 +3,12 @@
 //! A rule wakes it once a minute; where `MILLRACE_SWEEP_SECONDS` is less than that, it sweeps repeatedly until the
 //! minute is over. What is overdue, and what to do about it, is decided by `driver::Driver::sweep`. Several may be at it at
 //! the same time.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 use std::time::Duration;
 
 use driver::Driver;
-use runtime::{Clients, Settings};
+use runtime::{Clients, SettingError, Settings};
 use serde_json::{Value, json};
 
 /// The period of the rule that wakes this function.
@@ -16,11 +17,14 @@ const PERIOD: Duration = Duration::from_secs(60);
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
-    let clients = Clients::new(&settings).await;
-    let driver = runtime::driver(&settings, &clients, providers::SOURCES)?;
-    let pause = Duration::from_secs(settings.sweep_seconds().into());
-    let driver = &driver;
-    runtime::run(|_: Value, _| async move { sweep(driver, pause).await }).await
+    let (driver, pause) = &wire(&settings, &Clients::new(&settings).await)?;
+    runtime::run(|_: Value, _| async move { sweep(driver, *pause).await }).await
+}
+
+/// The driver, and the time between two sweeps.
+fn wire(settings: &Settings, clients: &Clients) -> Result<(Driver, Duration), SettingError> {
+    let pause = Duration::from_secs(settings.sweep_seconds()?.into());
+    Ok((runtime::driver(settings, clients, providers::SOURCES)?, pause))
 }
 
 /// Sweeps until the next sweep belongs to the next invocation. Returns how many items were dealt with.
@@ -37,5 +41,19 @@ async fn sweep(driver: &Driver, pause: Duration) -> anyhow::Result<Value> {
             return Ok(json!({"swept": swept}));
         }
         tokio::time::sleep(pause).await;
+    }
+}
+
+#[cfg(test)]
+mod environment {
+    use runtime::{Clients, Settings};
+    use testkit::{Stub, Template};
+
+    #[test]
+    fn its_environment_is_what_it_reads_and_nothing_else() {
+        let environment = Template::home().environment("SweeperFunction");
+        let settings = Settings::read(environment.lookup()).unwrap();
+        super::wire(&settings, &Clients::from_config(Stub::unused().config())).unwrap();
+        environment.assert_read();
     }
 }

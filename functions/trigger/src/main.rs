@@ -14,7 +14,7 @@ mod tests;
 use anyhow::Context;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use driver::Driver;
-use runtime::{Clients, Settings};
+use runtime::{Clients, SettingError, Settings};
 use serde_json::{Value, json};
 
 /// Longest reason that goes with a dead letter, in characters.
@@ -23,10 +23,8 @@ const LONGEST_REASON: usize = 2_000;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
-    let clients = Clients::new(&settings).await;
-    let driver = runtime::driver(&settings, &clients, providers::SOURCES)?;
-    let queue = settings.dead_letters_url()?;
-    let (driver, clients) = (&driver, &clients);
+    let clients = &Clients::new(&settings).await;
+    let (driver, queue) = &wire(&settings, clients)?;
     runtime::run(|event: Value, context| async move {
         let handled = handle(driver, &event, &context.request_id).await?;
         for refused in &handled.refused {
@@ -36,6 +34,11 @@ async fn main() -> anyhow::Result<()> {
         Ok(json!({"started": handled.started, "refused": handled.refused.len()}))
     })
     .await
+}
+
+/// The driver, and the queue for dead letters.
+fn wire(settings: &Settings, clients: &Clients) -> Result<(Driver, String), SettingError> {
+    Ok((runtime::driver(settings, clients, providers::SOURCES)?, settings.dead_letters_url()?))
 }
 
 /// What came of an invocation.

@@ -69,3 +69,11 @@ async fn an_object_that_nobody_watches_is_nothing_to_speak_of() {
         "bucket": {"name": "other"}, "object": {"key": "app.zip", "version-id": "v1"}}});
     assert_eq!(handle(&driver().await, &queued(&event), "i").await.unwrap(), Handled::default());
 }
+
+#[test]
+fn its_environment_is_what_it_reads_and_nothing_else() {
+    let environment = testkit::Template::home().environment("TriggerFunction");
+    let settings = runtime::Settings::read(environment.lookup()).unwrap();
+    crate::wire(&settings, &runtime::Clients::from_config(testkit::Stub::unused().config())).unwrap();
+    environment.assert_read();
+}

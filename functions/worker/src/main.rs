@@ -12,7 +12,7 @@ use driver::{Clock, DriveError, Driver, Message};
 use engine::Timestamp;
 use lambda_runtime::Context;
 use providers::Registry;
-use runtime::{Clients, Settings, SystemClock, time_left};
+use runtime::{Clients, SettingError, Settings, SystemClock, time_left};
 use serde_json::{Value, json};
 use tracing::Instrument;
 
@@ -30,10 +30,7 @@ struct Worker {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
-    let clients = Clients::new(&settings).await;
-    let driver = runtime::driver(&settings, &clients, providers::SOURCES)?;
-    let registry = Registry::new(&settings, &clients)?;
-    let worker = Arc::new(Worker { driver, registry });
+    let worker = Arc::new(Worker::new(&settings, &Clients::new(&settings).await)?);
     runtime::run(|event, context| {
         let worker = worker.clone();
         async move { worker.handle(&event, &context).await }
@@ -42,6 +39,11 @@ async fn main() -> anyhow::Result<()> {
 }
 
 impl Worker {
+    fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
+        let driver = runtime::driver(settings, clients, providers::SOURCES)?;
+        Ok(Self { driver, registry: Registry::new(settings, clients)? })
+    }
+
     /// Handles every message of the event. Answers which messages the queue shall keep.
     async fn handle(&self, event: &Value, context: &Context) -> anyhow::Result<Value> {
         let left = i64::try_from(time_left(context).as_millis()).unwrap_or(i64::MAX);
@@ -81,5 +83,19 @@ impl Worker {
         let worked = self.driver.work(message, &self.registry, until).instrument(span).await?;
         tracing::debug!(?worked);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod environment {
+    use runtime::{Clients, Settings};
+    use testkit::{Stub, Template};
+
+    #[test]
+    fn its_environment_is_what_it_reads_and_nothing_else() {
+        let environment = Template::home().environment("WorkerFunction");
+        let settings = Settings::read(environment.lookup()).unwrap();
+        super::Worker::new(&settings, &Clients::from_config(Stub::unused().config())).unwrap();
+        environment.assert_read();
     }
 }

@@ -152,7 +152,7 @@ impl Driver {
     }
 
     /// What a pipeline's source actions watch; those that are not to find changes by themselves watch nothing.
-    fn sources(&self, pipeline: &Pipeline) -> Vec<Source> {
+    pub(crate) fn sources(&self, pipeline: &Pipeline) -> Vec<Source> {
         let actions = pipeline.stages()[0].actions.iter().filter(|action| action.detects_changes());
         let source = |action: &Action| {
             let region = action.region.as_ref().map_or(self.home.as_str(), |region| region.as_str());

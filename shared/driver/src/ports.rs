@@ -122,6 +122,8 @@ pub struct Task {
     pub external: Option<External>,
     /// Revisions that the start prescribed for this source action, of different kinds.
     pub overrides: Vec<RevisionOverride>,
+    /// What changes start the pipeline by itself, as its sources' providers name it, for example `s3/bucket/key`.
+    pub watched: Vec<String>,
     /// For an approval: the artifacts that would go on, which actions behind it read.
     pub reviewed: Vec<Artifact>,
     /// Revisions that the execution's source actions found so far, for people: (action, revision).

@@ -84,6 +84,7 @@ impl Driver {
             false => Vec::new(),
         };
         Ok(Ok(Box::new(Task {
+            watched: self.sources(pipeline).into_iter().map(|source| source.watched).collect(),
             reviewed,
             id,
             pipeline: execution.pipeline.clone(),

@@ -47,12 +47,12 @@ struct LinkSigner {
 
 impl ApprovalLinks {
     pub(crate) fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
-        let signer = match settings.approval_links() {
+        let signer = match settings.approval_links()? {
             false => None,
             true => Some(LinkSigner {
-                page: settings.approval_url()?.to_owned(),
+                page: settings.approval_url()?,
                 links: Links::new(clients.kms().clone(), settings.hmac_key()?),
-                approves: !settings.policy().separate_approver,
+                approves: !settings.separate_approver()?,
             }),
         };
         Ok(Self { home: settings.region().to_owned(), signer })

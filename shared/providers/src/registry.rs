@@ -89,7 +89,7 @@ impl Registry {
     /// [`SettingError::Missing`] for the account, the key of those links, or the address to which they lead.
     pub fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
         let approval_links = ApprovalLinks::new(settings, clients)?;
-        let roles = Roles::new(clients.config(), settings.account()?);
+        let roles = Roles::new(clients.config(), &settings.account()?);
         let job_ids = JobIds::new(settings, clients)?;
         Ok(Self { roles, job_ids, approval_links, clock: Arc::new(SystemClock) })
     }

@@ -11,7 +11,7 @@
 use artifacts::{Bucket, Content, Encryption, Entry, Settings, Zip, ZipLimits};
 use async_trait::async_trait;
 use aws_sdk_s3::types::ObjectCannedAcl;
-use driver::{Outcome, TaskInput};
+use driver::{Outcome, Task, TaskInput};
 use engine::{External, Progress, Success, Timestamp};
 use futures::{TryStreamExt, stream};
 use serde::de::Error;
@@ -25,6 +25,7 @@ use crate::error::ProviderError;
 use crate::provider::{
     DeployTarget, Descriptor, EntityPage, Implements, Provider, ProviderInfo, attempt_id, unchanged,
 };
+use crate::s3_source;
 
 /// Artifacts unpacked at the same time. A worker has many actions in hand, and its temporary storage holds two of the
 /// largest artifacts (`EphemeralStorage` in `infra/home.yaml`).
@@ -90,9 +91,10 @@ impl Provider for S3Deploy {
             // It is never closed; without a permit it would only be fuller.
             let _permit = UNPACKING.acquire().await;
             let label = format!("the input artifact {}", input.artifact.name);
-            let files = extract(&store, input, &label, &target, &prefix, &settings).await?;
+            let keys = extract(&store, input, &label, &target, &prefix, &settings).await?;
             let url = console::s3_folder(&task.region, bucket, &folder(&prefix));
-            (format!("Deployment Succeeded: {files} files"), format!("s3://{bucket}/{}", folder(&prefix)), url)
+            let summary = format!("Deployment Succeeded: {} files{}", keys.len(), own_source(task, bucket, &keys));
+            (summary, format!("s3://{bucket}/{}", folder(&prefix)), url)
         } else {
             let key = configuration.object_key;
             let key = key.ok_or_else(|| ProviderError::configuration(missing(task, "ObjectKey")))?;
@@ -101,7 +103,8 @@ impl Provider for S3Deploy {
             let settings = Settings { content_type: content_type(&key), ..settings };
             target.copy(&source, &key, &settings).await?;
             let url = console::s3_object(&task.region, bucket, &key, None);
-            ("Deployment Succeeded".to_owned(), format!("s3://{bucket}/{key}"), url)
+            let id = format!("s3://{bucket}/{key}");
+            (format!("Deployment Succeeded{}", own_source(task, bucket, &[key])), id, url)
         };
         Ok(Outcome::Succeeded(Success {
             report: Progress { external: Some(External { id, url: Some(url) }), summary: Some(summary), percent: None },
@@ -137,7 +140,17 @@ fn content_type(key: &str) -> Option<String> {
     mime_guess::from_path(key).first_raw().map(str::to_owned)
 }
 
-/// Unpacks a zip into a bucket; returns how many files it wrote.
+/// A warning where one of these keys is the pipeline's own source. AWS lets a pipeline do that and so do we, but it starts
+/// itself again and again.
+fn own_source(task: &Task, bucket: &str, keys: &[String]) -> String {
+    let own = keys.iter().find(|key| task.watched.contains(&s3_source::watched(bucket, key)));
+    own.map_or_else(String::new, |key| {
+        tracing::warn!(action = %task.id, pipeline = %task.pipeline, bucket, key, "the pipeline deploys into its own source");
+        format!(". Warning: s3://{bucket}/{key} is the source of this pipeline, so each deployment starts it again")
+    })
+}
+
+/// Unpacks a zip into a bucket; returns the keys that it wrote.
 async fn extract(
     store: &Bucket,
     input: &TaskInput,
@@ -145,7 +158,7 @@ async fn extract(
     target: &Bucket,
     prefix: &str,
     settings: &Settings,
-) -> Result<usize, ProviderError> {
+) -> Result<Vec<String>, ProviderError> {
     let limits = ZipLimits::default();
     let file = store.download(&input.artifact.key, &input.pin, limits.total_bytes).await?;
     let zip = Zip::open(file, label, limits).await?;
@@ -162,7 +175,7 @@ async fn extract(
     })
     .try_for_each_concurrent(PARALLEL, write)
     .await?;
-    Ok(zip.files().len())
+    Ok(zip.files().iter().map(|entry| format!("{prefix}{}", entry.name)).collect())
 }
 
 #[cfg(test)]

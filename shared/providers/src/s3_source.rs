@@ -56,7 +56,7 @@ const VERSION: &str = "S3_OBJECT_VERSION_ID";
 const KEY: &str = "S3_OBJECT_KEY";
 
 /// Bucket names are the same in all regions.
-fn watched(bucket: &str, key: &str) -> String {
+pub(crate) fn watched(bucket: &str, key: &str) -> String {
     format!("s3/{bucket}/{key}")
 }
 

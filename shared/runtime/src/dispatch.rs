@@ -33,11 +33,7 @@ impl EventDispatch {
     /// # Errors
     /// [`SettingError::Missing`] for either.
     pub fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
-        Ok(Self {
-            clients: clients.clone(),
-            bus: settings.bus()?.to_owned(),
-            queue: settings.poll_queue_url()?.to_owned(),
-        })
+        Ok(Self { clients: clients.clone(), bus: settings.bus()?, queue: settings.poll_queue_url()? })
     }
 
     async fn now(&self, entries: Vec<PutEventsRequestEntry>) -> Vec<String> {

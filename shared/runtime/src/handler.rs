@@ -8,6 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing_subscriber::EnvFilter;
 
+use crate::api_gateway::ApiGateway;
+
 /// Lets log lines go to stderr as JSON, by `RUST_LOG` (default `info`), each with the spans it is in: the outermost
 /// holds the request id, an inner one the execution's id. Called again it does nothing.
 pub fn start_logging() {
@@ -51,17 +53,25 @@ where
 }
 
 /// The same for a function behind API Gateway. A handler answers its callers' faults itself; its error is a fault of
-/// ours, and the caller gets API Gateway's own 502.
+/// ours, and the caller gets API Gateway's own 502. An invocation that did not come through the API fails.
 ///
 /// # Errors
 /// When the runtime's own interface fails.
-pub async fn run_http<F>(handler: impl Fn(lambda_http::Request) -> F) -> anyhow::Result<()>
+pub async fn run_http<F>(api: &ApiGateway, handler: impl Fn(lambda_http::Request) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<lambda_http::Response<lambda_http::Body>>> + Send,
 {
     start_logging();
     let handler = &handler;
-    let service = service_fn(move |request| report(Box::pin(handler(request))));
+    let service = service_fn(move |request| {
+        let through_api = api.check(&request);
+        // Nothing happens before it is awaited.
+        let handling = handler(request);
+        report(Box::pin(async move {
+            through_api?;
+            handling.await
+        }))
+    });
     lambda_http::run(service).await.map_err(anyhow::Error::from_boxed)
 }
 

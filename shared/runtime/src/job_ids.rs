@@ -49,7 +49,7 @@ impl JobIds {
     /// # Errors
     /// [`SettingError::Missing`] for the key of approval links, from which the key for ids is derived.
     pub fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
-        Ok(Self { kms: clients.kms().clone(), key: settings.hmac_key()?.to_owned(), cipher: Arc::default() })
+        Ok(Self { kms: clients.kms().clone(), key: settings.hmac_key()?, cipher: Arc::default() })
     }
 
     /// The id of an action's job.

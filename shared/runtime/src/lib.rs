@@ -7,6 +7,7 @@
 //! - [`JobIds`]: the secret ids under which jobs are given out.
 //! - [`PassRole`]: whether a caller may give a role to a pipeline.
 //! - [`EventDispatch`] and [`SystemClock`]: the driver's ports on AWS; [`driver`] puts them together.
+//! - [`ApiGateway`]: whether a request came through the installation's own API.
 //! - [`run`] and [`run_http`]: the loop around a handler, with logging.
 //!
 //! May touch STS and IAM for itself; of the other services it only makes clients (and sends the driver's messages).
@@ -24,6 +25,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod api_gateway;
 pub mod arn;
 mod artifacts;
 mod clients;
@@ -38,6 +40,7 @@ mod session;
 mod settings;
 mod wiring;
 
+pub use api_gateway::{ApiGateway, NotThroughApi};
 pub use artifacts::ArtifactError;
 pub use clients::Clients;
 pub use clock::SystemClock;
@@ -48,4 +51,4 @@ pub use pass_role::{PassRole, PassRoleError};
 pub use roles::{Identity, RoleError, Roles};
 pub use session::Session;
 pub use settings::{SettingError, Settings};
-pub use wiring::driver;
+pub use wiring::{driver, reading_driver};

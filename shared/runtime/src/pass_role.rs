@@ -56,10 +56,10 @@ pub struct PassRole {
 
 impl PassRole {
     /// # Errors
-    /// [`SettingError::Missing`] for the account.
+    /// [`SettingError::Missing`] for the account; [`SettingError::Invalid`].
     pub fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
-        let iam = settings.check_pass_role().then(|| clients.iam().clone());
-        Ok(Self { iam, account: settings.account()?.to_owned(), names: settings.role_names().to_owned() })
+        let iam = settings.check_pass_role()?.then(|| clients.iam().clone());
+        Ok(Self { iam, account: settings.account()?, names: settings.role_names() })
     }
 
     /// Succeeds when the installation takes each of these roles and the caller may pass each.

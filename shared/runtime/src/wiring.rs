@@ -1,8 +1,11 @@
 //! The driver on AWS.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use driver::{Driver, Setup, SourceRules};
+use async_trait::async_trait;
+use driver::{Dispatch, DispatchError, Driver, Message, Setup, SourceRules};
+use engine::Policy;
 use store::DynamoStore;
 
 use crate::clients::Clients;
@@ -13,14 +16,39 @@ use crate::settings::{SettingError, Settings};
 /// A driver over the table, the bus and the queue of the settings. `sources`: of the crate `providers`.
 ///
 /// # Errors
-/// [`SettingError::Missing`] for the table, the bus or the queue.
+/// [`SettingError`] for the table, the bus, the queue or the engine's periods.
 pub fn driver(settings: &Settings, clients: &Clients, sources: SourceRules) -> Result<Driver, SettingError> {
     Ok(Driver::new(Setup {
         store: Arc::new(DynamoStore::new(clients.dynamodb().clone(), settings.table()?)),
         dispatch: Arc::new(EventDispatch::new(settings, clients)?),
         clock: Arc::new(SystemClock),
-        policy: settings.policy(),
+        policy: settings.policy()?,
         home: settings.region().to_owned(),
         sources,
     }))
+}
+
+/// The same for a function that only reads, and needs the table alone.
+///
+/// # Errors
+/// [`SettingError::Missing`] for the table.
+pub fn reading_driver(settings: &Settings, clients: &Clients, sources: SourceRules) -> Result<Driver, SettingError> {
+    Ok(Driver::new(Setup {
+        store: Arc::new(DynamoStore::new(clients.dynamodb().clone(), settings.table()?)),
+        dispatch: Arc::new(NoDispatch),
+        clock: Arc::new(SystemClock),
+        policy: Policy::default(),
+        home: settings.region().to_owned(),
+        sources,
+    }))
+}
+
+/// Whoever changes nothing has nobody to tell.
+struct NoDispatch;
+
+#[async_trait]
+impl Dispatch for NoDispatch {
+    async fn dispatch(&self, messages: Vec<(Message, Duration)>) -> Result<(), DispatchError> {
+        Err(DispatchError(format!("this function only reads, and has {} messages", messages.len())))
+    }
 }

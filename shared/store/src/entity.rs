@@ -4,8 +4,8 @@
 //! |---|---|---|---|---|
 //! | head | `P#name` | `HEAD` | `PIPELINES`, name | |
 //! | declaration | `P#name` | `V#incarnation#version` | | |
-//! | locks | `P#name` | `LOCKS#incarnation` | | while it has outbox |
-//! | start token | `P#name` | `TOKEN#incarnation#token` | | |
+//! | locks | `L#name` | `LOCKS#incarnation` | | while it has outbox |
+//! | start token | `L#name` | `TOKEN#incarnation#token` | | |
 //! | execution | `E#id` | `EXECUTION` | `P#name#incarnation`, newest first | |
 //! | stage attempt | `E#id` | `STAGE#index#attempt` | | while actions are in flight |
 //! | output variables | `E#id` | `OUTPUTS#action id` | | |
@@ -15,6 +15,9 @@
 //! | action type | `T#owner` | `category#provider#version` | | |
 //! | external id | `X#event source/region/id` | `ACTION` | | |
 //! | queued job | `J#category#owner#provider#version#query` | `time/action id` | | |
+//!
+//! What pipelines are is in other partitions than what becomes of them ([`EXECUTION_PARTITIONS`]), since the API alone may
+//! write the former.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +32,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::parts::{DeclarationPart, Parts};
+
+/// What the partition keys begin with that executions are written under. Functions other than the API may write no others
+/// (`dynamodb:LeadingKeys` in `infra/home.yaml`): none of them changes a pipeline, its roles or who may start it.
+pub const EXECUTION_PARTITIONS: [&str; 4] = ["E#", "J#", "L#", "X#"];
 
 /// Deleted pipelines' locks are kept for this many seconds, for executions that still end: 90 days.
 const TOMBSTONE_SECONDS: i64 = 90 * 24 * 3_600;
@@ -243,8 +250,8 @@ impl Key {
             Self::Declaration(name, incarnation, version) => {
                 (format!("P#{name}"), format!("V#{incarnation}#{version:010}"))
             }
-            Self::StageLocks(name, incarnation) => (format!("P#{name}"), format!("LOCKS#{incarnation}")),
-            Self::Token(name, incarnation, token) => (format!("P#{name}"), format!("TOKEN#{incarnation}#{token}")),
+            Self::StageLocks(name, incarnation) => (format!("L#{name}"), format!("LOCKS#{incarnation}")),
+            Self::Token(name, incarnation, token) => (format!("L#{name}"), format!("TOKEN#{incarnation}#{token}")),
             Self::Execution(id) => (format!("E#{id}"), "EXECUTION".into()),
             Self::Stage(id, stage, attempt) => (format!("E#{id}"), format!("STAGE#{stage:03}#{attempt:05}")),
             Self::Outputs(action) => (format!("E#{}", action.execution), format!("OUTPUTS#{action}")),
@@ -262,7 +269,7 @@ impl Key {
 
     /// The key of an item that is due, from its partition and sort key: locks or a stage attempt.
     pub fn due_from(pk: &str, sk: &str) -> Option<Self> {
-        if let (Some(name), Some(incarnation)) = (pk.strip_prefix("P#"), sk.strip_prefix("LOCKS#")) {
+        if let (Some(name), Some(incarnation)) = (pk.strip_prefix("L#"), sk.strip_prefix("LOCKS#")) {
             return Some(Self::StageLocks(PipelineName::new(name).ok()?, incarnation.parse().ok()?));
         }
         let (stage, attempt) = sk.strip_prefix("STAGE#")?.split_once('#')?;

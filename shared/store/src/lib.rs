@@ -23,7 +23,8 @@ use engine::Timestamp;
 #[cfg(feature = "dynamodb")]
 pub use dynamo::DynamoStore;
 pub use entity::{
-    ActionRevision, Entity, Key, Listing, Source, StartToken, StoredDeclaration, StoredType, StoredWebhook,
+    ActionRevision, EXECUTION_PARTITIONS, Entity, Key, Listing, Source, StartToken, StoredDeclaration, StoredType,
+    StoredWebhook,
 };
 pub use item::{DUE_SHARDS, MOST_WRITES};
 pub use memory::MemoryStore;

@@ -63,6 +63,13 @@ pub enum Operation {
     Announce { action: Option<ActionId>, region: String },
 }
 
+impl Operation {
+    /// Whether it changes what a pipeline is, which the API alone may.
+    pub fn changes_pipeline(&self) -> bool {
+        matches!(self, Self::Create { .. } | Self::Update { .. } | Self::Delete { .. } | Self::Tag { .. })
+    }
+}
+
 /// Draws what clients will do in this world; answers the time at which they are through.
 pub fn plan(world: &mut World) -> Result<i64, anyhow::Error> {
     let span = world.rng.random_range(20_000..200_000);

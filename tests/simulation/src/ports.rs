@@ -8,7 +8,7 @@ use driver::{Clock, Dispatch, DispatchError, Message};
 use engine::{ExecutionId, Timestamp};
 use futures::FutureExt;
 use rand::RngExt;
-use store::{Due, Key, Listing, Page, Store, StoreError, Versioned, Write};
+use store::{Due, EXECUTION_PARTITIONS, Key, Listing, Page, Store, StoreError, Versioned, Write};
 use uuid::Uuid;
 
 use crate::world::{BEGIN, Mail, Sim};
@@ -17,7 +17,18 @@ use crate::world::{BEGIN, Mail, Sim};
 const STUCK: u128 = 40;
 
 /// The store over the in-memory twin.
-pub struct SimStore(pub Sim);
+pub struct SimStore {
+    sim: Sim,
+    /// Whether the API writes, which alone may write everything.
+    api: bool,
+}
+
+impl SimStore {
+    /// The store as the API sees it, or the other functions.
+    pub fn new(sim: Sim, api: bool) -> Self {
+        Self { sim, api }
+    }
+}
 
 fn lost(what: &str) -> StoreError {
     StoreError::Unavailable(format!("{what}: made to fail"))
@@ -34,9 +45,9 @@ impl Store for SimStore {
     async fn load(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
         let mut found = Vec::with_capacity(keys.len());
         for key in keys {
-            self.0.step().await;
+            self.sim.step().await;
             {
-                let mut world = self.0.world();
+                let mut world = self.sim.world();
                 world.counts.loads += 1;
                 let unavailable = world.dials.unavailable;
                 if world.fault(unavailable) {
@@ -44,21 +55,26 @@ impl Store for SimStore {
                     return Err(lost("load"));
                 }
             }
-            found.extend(at_once(self.0.store.load(std::slice::from_ref(key)))?);
+            found.extend(at_once(self.sim.store.load(std::slice::from_ref(key)))?);
         }
         Ok(found)
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        self.0.step().await;
-        let unavailable = self.0.world().dials.unavailable;
-        if self.0.world().fault(unavailable / 2.0) {
-            self.0.world().note(|| "commit: unavailable, not done".into());
+        for (partition, _) in writes.iter().map(|write| write.key().pair()) {
+            if !self.api && !EXECUTION_PARTITIONS.iter().any(|prefix| partition.starts_with(prefix)) {
+                self.sim.world().violated(format!("{partition} is written by a function that may not"));
+            }
+        }
+        self.sim.step().await;
+        let unavailable = self.sim.world().dials.unavailable;
+        if self.sim.world().fault(unavailable / 2.0) {
+            self.sim.world().note(|| "commit: unavailable, not done".into());
             return Err(lost("commit"));
         }
-        let result = at_once(self.0.store.commit(writes.clone()));
+        let result = at_once(self.sim.store.commit(writes.clone()));
         {
-            let mut world = self.0.world();
+            let mut world = self.sim.world();
             world.note(|| crate::summary::describe(&writes, &result));
             match &result {
                 Ok(()) => {
@@ -79,33 +95,33 @@ impl Store for SimStore {
             }
         }
         // The answer has its way back as well: a crash here is a commit that nobody heard of.
-        self.0.step().await;
-        if self.0.world().fault(unavailable / 2.0) {
-            self.0.world().note(|| "commit: unavailable, done".into());
+        self.sim.step().await;
+        if self.sim.world().fault(unavailable / 2.0) {
+            self.sim.world().note(|| "commit: unavailable, done".into());
             return Err(lost("commit"));
         }
         result
     }
 
     async fn list(&self, listing: &Listing, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
-        self.0.step().await;
-        let unavailable = self.0.world().dials.unavailable;
-        if self.0.world().fault(unavailable) {
+        self.sim.step().await;
+        let unavailable = self.sim.world().dials.unavailable;
+        if self.sim.world().fault(unavailable) {
             return Err(lost("list"));
         }
-        at_once(self.0.store.list(listing, after, limit))
+        at_once(self.sim.store.list(listing, after, limit))
     }
 
     /// The index lags: something due may be missing, and something that no longer is may be there. In some worlds one
     /// shard is full of what cannot be dealt with.
     async fn due(&self, shard: u64, from: Timestamp, to: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
-        self.0.step().await;
-        let unavailable = self.0.world().dials.unavailable;
-        if self.0.world().fault(unavailable) {
+        self.sim.step().await;
+        let unavailable = self.sim.world().dials.unavailable;
+        if self.sim.world().fault(unavailable) {
             return Err(lost("due"));
         }
-        let mut due = at_once(self.0.store.due(shard, from, to, usize::MAX))?;
-        let mut world = self.0.world();
+        let mut due = at_once(self.sim.store.due(shard, from, to, usize::MAX))?;
+        let mut world = self.sim.world();
         if world.faulty {
             due.retain(|_| world.rng.random_bool(0.8));
             let chance = world.rng.random();

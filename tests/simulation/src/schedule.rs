@@ -45,6 +45,9 @@ struct Invocation {
 
 struct Scheduler {
     sim: Sim,
+    /// The API's.
+    api: Arc<Driver>,
+    /// That of all other functions.
     driver: Arc<Driver>,
     invocations: BTreeMap<u64, Invocation>,
     next_sweep: i64,
@@ -74,14 +77,17 @@ pub fn run(seed: u64, traced: bool) -> Ended {
 impl Scheduler {
     fn new(sim: Sim) -> Self {
         let dials = sim.world().dials;
-        let driver = Arc::new(Driver::new(Setup {
-            store: Arc::new(SimStore(sim.clone())),
-            dispatch: Arc::new(SimDispatch(sim.clone())),
-            clock: Arc::new(SimClock(sim.clone())),
-            policy: dials.policy,
-            home: HOME.into(),
-            sources: SourceRules { watched: |action, _| Some(watched(action)), takes_revision: |_, _| Ok(()) },
-        }));
+        let driver = |api: bool| {
+            Arc::new(Driver::new(Setup {
+                store: Arc::new(SimStore::new(sim.clone(), api)),
+                dispatch: Arc::new(SimDispatch(sim.clone())),
+                clock: Arc::new(SimClock(sim.clone())),
+                policy: dials.policy,
+                home: HOME.into(),
+                sources: SourceRules { watched: |action, _| Some(watched(action)), takes_revision: |_, _| Ok(()) },
+            }))
+        };
+        let (api, driver) = (driver(true), driver(false));
         let stored = sim.store.commit(job_workers::types()).now_or_never();
         let mut world = sim.world();
         if !matches!(stored, Some(Ok(()))) {
@@ -97,7 +103,7 @@ impl Scheduler {
             }
         };
         drop(world);
-        Self { sim, driver, invocations: BTreeMap::new(), next_sweep: now, heal_at }
+        Self { sim, api, driver, invocations: BTreeMap::new(), next_sweep: now, heal_at }
     }
 
     fn live(&mut self) {
@@ -190,7 +196,8 @@ impl Scheduler {
         {
             world.note(|| format!("client: {operation:?}"));
             drop(world);
-            let (sim, driver) = (self.sim.clone(), self.driver.clone());
+            let driver = if operation.changes_pipeline() { &self.api } else { &self.driver };
+            let (sim, driver) = (self.sim.clone(), driver.clone());
             self.invoke(None, async move {
                 clients::perform(sim, driver, operation).await;
                 false

@@ -3,6 +3,7 @@
 //! - [`TestClock`], [`Outbox`], [`TestExecutor`]: what a driver is set up with, beside `store::MemoryStore`.
 //! - [`Stub`]: one AWS service as a function from requests to answers.
 //! - [`Aws`]: S3 in memory, STS, and answers that a test prepares for every other service.
+//! - [`Template`]: `infra/home.yaml` and `infra/region.yaml`, and what they give to each function.
 //! - [`kms`]: the key that signs approval links.
 //!
 //! A crate's own unit tests see the types of this crate's dependencies, but not those of their own crate, which Cargo
@@ -16,6 +17,7 @@ mod executor;
 mod kms;
 mod outbox;
 mod stub;
+mod template;
 
 pub use aws::{Aws, Call, Stored, sha256};
 pub use clock::TestClock;
@@ -23,3 +25,4 @@ pub use executor::TestExecutor;
 pub use kms::kms;
 pub use outbox::Outbox;
 pub use stub::{Answer, Request, Stub};
+pub use template::{Environment, Template};

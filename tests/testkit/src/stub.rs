@@ -62,6 +62,11 @@ impl fmt::Debug for Stub {
 }
 
 impl Stub {
+    /// For what makes no requests.
+    pub fn unused() -> Self {
+        Self::new(|request| panic!("{} was not expected", request.operation()))
+    }
+
     /// A service that has not been asked yet.
     pub fn new(reply: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         Self { reply: Arc::new(reply), requests: Arc::default() }

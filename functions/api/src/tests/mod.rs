@@ -330,6 +330,17 @@ pub async fn deliver(
     headers: &[(String, String)],
     body: &[u8],
 ) -> (u16, Vec<(String, String)>, Vec<u8>) {
+    deliver_of(Some(CALLER), app, path, headers, body).await
+}
+
+/// The same with who signed the request.
+pub async fn deliver_of(
+    caller: Option<&str>,
+    app: &App,
+    path: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> (u16, Vec<(String, String)>, Vec<u8>) {
     let mut event = json!({
         "resource": "/",
         "path": path,
@@ -338,7 +349,7 @@ pub async fn deliver(
         "multiValueHeaders": {},
         "requestContext": {
             "accountId": ACCOUNT, "apiId": "abc123", "stage": "live", "requestId": "gateway-request-1",
-            "resourcePath": "/", "httpMethod": "POST", "identity": {"userArn": CALLER, "sourceIp": "127.0.0.1"}
+            "resourcePath": "/", "httpMethod": "POST", "identity": {"userArn": caller, "sourceIp": "127.0.0.1"}
         },
     });
     for (name, value) in headers {

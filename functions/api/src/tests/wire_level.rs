@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use wire::Operation;
 
-use super::{World, deliver};
+use super::{World, deliver, deliver_of};
 
 fn json_headers(operation: &str) -> Vec<(String, String)> {
     [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", &format!("CodePipeline_20150709.{operation}"))]
@@ -189,4 +189,19 @@ async fn the_root_is_served_only_where_the_installation_says_so() {
     assert!(body.contains("UnknownOperationException") && body.contains("JsonOnRoot"), "{body}");
     let (status, ..) = deliver(&app, &cbor_path("ListPipelines"), &headers, b"{}").await;
     assert_eq!(status, 200, "AWS JSON 1.1 on the operation's own path");
+}
+
+#[tokio::test]
+async fn on_aws_nobody_is_served_who_did_not_sign_whatever_the_body_and_its_headers_say() {
+    let world = World::new();
+    let mut headers = json_headers("ListPipelines");
+    for name in ["x-amzn-user-arn", "authorization", "x-forwarded-user"] {
+        headers.push((name.to_owned(), super::CALLER.to_owned()));
+    }
+    let body = json!({"userArn": super::CALLER}).to_string();
+    for path in ["/", &cbor_path("ListPipelines")] {
+        let (status, _, answer) = deliver_of(None, &world.app, path, &headers, body.as_bytes()).await;
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!((status, answer["__type"].as_str()), (400, Some("AccessDeniedException")), "{path}");
+    }
 }

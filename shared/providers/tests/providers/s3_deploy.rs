@@ -127,3 +127,20 @@ async fn a_missing_bucket_is_named_and_a_busy_one_is_tried_later() {
     aws.on("PutObject", 503, answer("SlowDown"));
     assert!(put_off(&registry(&aws), &deploy(&[("Extract", "true")])).await.contains("SlowDown"));
 }
+
+#[tokio::test]
+async fn a_deployment_into_the_pipeline_s_own_source_succeeds_with_a_warning() {
+    let aws = Aws::default();
+    aws.plain_object(INPUT, &write_zip([("app.zip", "a"), ("b", "b")]).unwrap());
+    let warned = async |configuration: &[(&str, &str)]| {
+        let mut task = deploy(configuration);
+        task.watched = vec!["s3/site/www/app.zip".into()];
+        let summary = succeeded(&registry(&aws), &task).await.report.summary.unwrap();
+        assert!(summary.starts_with("Deployment Succeeded"), "{summary}");
+        summary.contains("s3://site/www/app.zip is the source of this pipeline")
+    };
+    assert!(warned(&[("Extract", "true"), ("ObjectKey", "www")]).await);
+    assert!(warned(&[("Extract", "false"), ("ObjectKey", "www/app.zip")]).await);
+    assert!(!warned(&[("Extract", "true"), ("ObjectKey", "other")]).await);
+    assert!(!warned(&[("Extract", "false"), ("ObjectKey", "app.zip")]).await);
+}

@@ -89,7 +89,14 @@ fn what_is_never_due_leads_nowhere() {
         assert_eq!(Key::due_from(&pk, &sk), None, "{pk}/{sk}");
     }
     let (pk, sk) = Key::Stage(id(1), 0, 1).pair();
-    for (pk, sk) in [(pk.as_str(), "STAGE#x#1"), (&pk, "STAGE#1"), ("E#no-id", &sk), ("P#a", &sk), ("P# ", "LOCKS#1")] {
+    for (pk, sk) in [
+        (pk.as_str(), "STAGE#x#1"),
+        (&pk, "STAGE#1"),
+        ("E#no-id", &sk),
+        ("L#a", &sk),
+        ("L# ", "LOCKS#1"),
+        ("P#a", "LOCKS#1"),
+    ] {
         assert_eq!(Key::due_from(pk, sk), None, "{pk}/{sk}");
     }
 }
