@@ -173,7 +173,7 @@ fn functions_that_are_invoked_asynchronously_do_not_lose_what_fails() {
 fn queues_bound_their_functions_and_nothing_is_reserved_by_default() {
     let home = home();
     for (name, mapping) in home.of_type("Lambda::EventSourceMapping") {
-        let bound = mapping["ScalingConfig"]["MaximumConcurrency"]["Ref"].as_str();
+        let bound = mapping["ScalingConfig"]["Fn::If"][2]["MaximumConcurrency"]["Ref"].as_str();
         match target(&mapping["EventSourceArn"]).map(|it| home.is(it, "SQS::Queue")) {
             // Less than two and more than a thousand AWS refuses.
             Some(true) => {
