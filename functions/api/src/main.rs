@@ -13,7 +13,7 @@ async fn main() -> anyhow::Result<()> {
 fn wire(settings: &Settings, clients: &Clients) -> Result<(ApiGateway, api::App), SettingError> {
     let driver = runtime::driver(settings, clients, providers::SOURCES)?;
     let account = settings.account()?;
-    let roles = Roles::new(clients.config(), &account);
+    let roles = Roles::of(settings, clients)?;
     let pass_role = PassRole::new(settings, clients)?;
     let job_ids = JobIds::new(settings, clients)?;
     let app = api::App::new(driver, &account, roles, pass_role, job_ids)

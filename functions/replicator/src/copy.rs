@@ -74,5 +74,5 @@ async fn bucket(roles: &Roles, identity: &Identity, region: &str, name: &str) ->
         .await
         .map_err(|error| CopyError { message: error.to_string(), passes: error.action_error().is_none() })?;
     let region = Region::new(region).map_err(|error| CopyError::permanent(error.to_string()))?;
-    Ok(Bucket::new(session.s3(), region, name))
+    Ok(Bucket::new(session.s3(), region, name).owned_by(roles.artifact_account()))
 }

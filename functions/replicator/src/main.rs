@@ -27,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
 
 fn wire(settings: &Settings, clients: &Clients) -> Result<(Driver, Roles), SettingError> {
     let driver = runtime::reading_driver(settings, clients, providers::SOURCES)?;
-    Ok((driver, Roles::new(clients.config(), &settings.account()?)))
+    Ok((driver, Roles::of(settings, clients)?))
 }
 
 /// Makes the copies of the artifact that the event names, if the table knows it.

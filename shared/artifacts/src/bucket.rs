@@ -24,6 +24,7 @@ pub struct Bucket {
     client: Client,
     region: Region,
     name: String,
+    owner: Option<String>,
     upload: Parts,
     pub(crate) copying: Parts,
 }
@@ -35,6 +36,8 @@ pub struct Object {
     pub region: Region,
     /// Its bucket.
     pub bucket: String,
+    /// The account that must own the bucket, as [`Bucket::owned_by`] says.
+    pub bucket_owner: Option<String>,
     /// Its key.
     pub key: String,
     /// Its version; none in a bucket without versions.
@@ -70,7 +73,14 @@ impl fmt::Display for Object {
 impl Bucket {
     /// The bucket `name` in `region`; `client` must be one for that region.
     pub fn new(client: Client, region: Region, name: impl Into<String>) -> Self {
-        Self { client, region, name: name.into(), upload: Parts::UPLOAD, copying: Parts::COPY }
+        Self { client, region, name: name.into(), owner: None, upload: Parts::UPLOAD, copying: Parts::COPY }
+    }
+
+    /// The same bucket, if this account owns it: S3 denies every call to one of somebody else's. Names of buckets are
+    /// free again once a bucket is deleted; without this an artifact store could become a stranger's.
+    #[must_use]
+    pub fn owned_by(self, account: impl Into<String>) -> Self {
+        Self { owner: Some(account.into()), ..self }
     }
 
     /// The same bucket, with other sizes for what is written in parts: [`Parts::UPLOAD`] and [`Parts::COPY`] are used
@@ -90,6 +100,11 @@ impl Bucket {
     /// Its region.
     pub fn region(&self) -> &Region {
         &self.region
+    }
+
+    /// The account that must own it, for S3 to check.
+    pub(crate) fn owner(&self) -> Option<String> {
+        self.owner.clone()
     }
 
     /// The client that reaches it.
@@ -129,6 +144,7 @@ impl Bucket {
             .client
             .head_object()
             .bucket(&self.name)
+            .set_expected_bucket_owner(self.owner())
             .key(key)
             .set_version_id(version.map(str::to_owned))
             .set_checksum_mode(checksums)
@@ -139,6 +155,7 @@ impl Bucket {
         Ok(Object {
             region: self.region.clone(),
             bucket: self.name.clone(),
+            bucket_owner: self.owner(),
             key: key.to_owned(),
             size: found.content_length.and_then(|size| u64::try_from(size).ok()).ok_or_else(|| missing("size"))?,
             etag: found.e_tag.ok_or_else(|| missing("ETag"))?,
@@ -156,6 +173,7 @@ impl Bucket {
     /// its answer to GET does.
     pub(crate) async fn which_is_missing(&self, key: &str, version: Option<&str>, error: Error) -> Error {
         let request = self.client.get_object().bucket(&self.name).key(key).range("bytes=0-0");
+        let request = request.set_expected_bucket_owner(self.owner());
         match request.set_version_id(version.map(str::to_owned)).send().await {
             Ok(_) => error,
             Err(said) => {
@@ -171,6 +189,7 @@ impl Bucket {
             .client
             .get_object()
             .bucket(&self.name)
+            .set_expected_bucket_owner(self.owner())
             .key(key)
             .set_version_id(pin.version.clone())
             .checksum_mode(ChecksumMode::Enabled)
@@ -253,6 +272,7 @@ impl Bucket {
         let body = self.body(key, content, None).await?;
         let put = self.client.put_object().bucket(&self.name).key(key).body(body);
         with_settings!(put, settings)
+            .set_expected_bucket_owner(self.owner())
             .send()
             .await
             .map_err(|error| Error::s3("PutObject", self.describe(key), error))?;
@@ -264,6 +284,7 @@ impl Bucket {
             .client
             .upload_part()
             .bucket(&self.name)
+            .set_expected_bucket_owner(self.owner())
             .key(key)
             .upload_id(upload)
             .part_number(part.number)

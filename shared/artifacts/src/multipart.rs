@@ -75,6 +75,7 @@ impl Bucket {
         let object = self.describe(key);
         let begin = self.client().create_multipart_upload().bucket(self.name()).key(key);
         let begun = with_settings!(begin, settings)
+            .set_expected_bucket_owner(self.owner())
             .set_checksum_algorithm(checksum)
             .send()
             .await
@@ -96,7 +97,7 @@ impl Bucket {
         };
         if result.is_err() {
             let abort = self.client().abort_multipart_upload().bucket(self.name()).key(key).upload_id(&upload);
-            if let Err(error) = abort.send().await {
+            if let Err(error) = abort.set_expected_bucket_owner(self.owner()).send().await {
                 let error = Error::s3("AbortMultipartUpload", &object, error);
                 tracing::warn!(%error, upload, "parts are left for the bucket's lifecycle rule to remove");
             }
@@ -112,6 +113,7 @@ impl Bucket {
             .bucket(self.name())
             .key(key)
             .upload_id(upload)
+            .set_expected_bucket_owner(self.owner())
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .customize()
             .config_override(patient())

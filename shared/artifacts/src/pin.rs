@@ -39,6 +39,7 @@ impl Bucket {
         let put = self.client().put_object().bucket(self.name()).key(key).body(bytes.into());
         let put = with_settings!(put, &Settings::encrypted(encryption.clone()));
         let done = put
+            .set_expected_bucket_owner(self.owner())
             .checksum_sha256(&sha256)
             .send()
             .await

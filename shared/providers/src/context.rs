@@ -47,9 +47,15 @@ impl ActionContext<'_> {
         bucket(&self.session().await?, &self.task.region, name)
     }
 
-    /// A bucket in any region, as the pipeline's role.
-    pub(crate) async fn pipeline_bucket(&self, region: &str, name: &str) -> Result<Bucket, ProviderError> {
-        bucket(&self.roles.session(&self.pipeline(), region).await?, region, name)
+    /// An artifact store in the action's region, as [`ActionContext::session`]: a bucket of the account that has them.
+    pub(crate) async fn artifact_store(&self, name: &str) -> Result<Bucket, ProviderError> {
+        Ok(self.bucket(name).await?.owned_by(self.roles.artifact_account()))
+    }
+
+    /// An artifact store in any region, as the pipeline's role.
+    pub(crate) async fn pipeline_artifact_store(&self, region: &str, name: &str) -> Result<Bucket, ProviderError> {
+        let bucket = bucket(&self.roles.session(&self.pipeline(), region).await?, region, name)?;
+        Ok(bucket.owned_by(self.roles.artifact_account()))
     }
 }
 

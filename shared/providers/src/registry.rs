@@ -89,7 +89,7 @@ impl Registry {
     /// [`SettingError::Missing`] for the account, the key of those links, or the address to which they lead.
     pub fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
         let approval_links = ApprovalLinks::new(settings, clients)?;
-        let roles = Roles::new(clients.config(), &settings.account()?);
+        let roles = Roles::of(settings, clients)?;
         let job_ids = JobIds::new(settings, clients)?;
         Ok(Self { roles, job_ids, approval_links, clock: Arc::new(SystemClock) })
     }
@@ -175,8 +175,8 @@ async fn bring(context: ActionContext<'_>, input: &TaskInput) -> Result<TaskInpu
     if artifact.bucket == input.bucket {
         return Ok(input.clone());
     }
-    let from = context.pipeline_bucket(&artifact.region, &artifact.bucket).await?;
-    let to = context.pipeline_bucket(&context.task.region, &input.bucket).await?;
+    let from = context.pipeline_artifact_store(&artifact.region, &artifact.bucket).await?;
+    let to = context.pipeline_artifact_store(&context.task.region, &input.bucket).await?;
     let key = artifacts::Encryption::key(input.key_id.as_deref().unwrap_or_default());
     let replica = artifacts::replicate(&from, &to, &artifact.key, &artifact.pin, &key).await?;
     Ok(TaskInput { pin: replica.pin, ..input.clone() })

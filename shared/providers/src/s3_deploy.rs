@@ -84,7 +84,7 @@ impl Provider for S3Deploy {
             ..Settings::default()
         };
         let bucket = configuration.bucket_name;
-        let store = context.bucket(&input.bucket).await?;
+        let store = context.artifact_store(&input.bucket).await?;
         let target = context.bucket(bucket).await?;
         let (summary, id, url) = if configuration.extract {
             let prefix = object_key(context, configuration.object_key.unwrap_or_default());

@@ -168,7 +168,7 @@ impl Provider for S3Source {
             .first()
             .ok_or_else(|| ProviderError::configuration("an S3 source action needs one output artifact"))?;
         let source = context.bucket(configuration.bucket).await?;
-        let store = context.bucket(store_name).await?;
+        let store = context.artifact_store(store_name).await?;
         if task.reclaimed && wanted.version.is_none() {
             // The lost worker may have stored the artifact, and others may be about to hear of it: keep to its version.
             wanted.version =

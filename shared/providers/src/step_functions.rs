@@ -224,7 +224,7 @@ async fn input(context: ActionContext<'_>, configuration: &Configuration<'_>) ->
                     title(task)
                 ))
             })?;
-            let store = context.bucket(&input.bucket).await?;
+            let store = context.artifact_store(&input.bucket).await?;
             file(&store, input, path).await
         }
     }
@@ -256,7 +256,7 @@ async fn succeeded(
         })?;
         let (bucket, encryption) = store(task)?;
         let zip = write_zip([(OUTPUT_FILE, output)])?;
-        let bucket = context.bucket(bucket).await?;
+        let bucket = context.artifact_store(bucket).await?;
         let pin = bucket.put_artifact(&artifact.key, zip, &encryption).await?;
         outputs.push(Artifact { pin, ..artifact.clone() });
     }

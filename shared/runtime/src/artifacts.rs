@@ -45,7 +45,7 @@ impl Roles {
             pipeline: task.pipeline.to_string(),
         };
         let session = self.session(&identity, region).await?;
-        Ok(Bucket::new(session.s3(), Region::new(region)?, name))
+        Ok(Bucket::new(session.s3(), Region::new(region)?, name).owned_by(self.artifact_account()))
     }
 
     /// Checks that a job's input artifacts are what they were: a worker reads its inputs by their keys alone, and so gets

@@ -15,7 +15,9 @@ use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use engine::ActionError;
 
 use crate::arn;
+use crate::clients::Clients;
 use crate::session::Session;
+use crate::settings::{SettingError, Settings};
 
 /// Credentials are renewed this long before they expire.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
@@ -133,6 +135,7 @@ struct Inner {
     config: SdkConfig,
     home: String,
     account: String,
+    artifact_account: String,
     slots: Mutex<HashMap<Identity, Slot>>,
 }
 
@@ -147,8 +150,26 @@ impl Roles {
     /// credentials.
     pub fn new(config: &SdkConfig, account: &str) -> Self {
         let home = config.region().map_or_else(String::new, ToString::to_string);
-        let inner = Inner { config: config.clone(), home, account: account.to_owned(), slots: Mutex::default() };
+        let account = account.to_owned();
+        let artifact_account = account.clone();
+        let inner = Inner { config: config.clone(), home, account, artifact_account, slots: Mutex::default() };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// The same for the account of the settings, where artifacts may be in another.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`] for the account.
+    pub fn of(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
+        let config = clients.config().clone();
+        let (home, account) = (settings.region().to_owned(), settings.account()?);
+        let artifact_account = settings.artifact_account().unwrap_or_else(|| account.clone());
+        Ok(Self { inner: Arc::new(Inner { config, home, account, artifact_account, slots: Mutex::default() }) })
+    }
+
+    /// The account that owns the artifact stores.
+    pub fn artifact_account(&self) -> &str {
+        &self.inner.artifact_account
     }
 
     /// A session in a region. Its role has been assumed when this returns.

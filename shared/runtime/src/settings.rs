@@ -200,6 +200,11 @@ impl Settings {
         self.needed("MILLRACE_ACCOUNT")
     }
 
+    /// `MILLRACE_ARTIFACT_ACCOUNT`: the account that owns the artifact stores, where that is another one.
+    pub fn artifact_account(&self) -> Option<String> {
+        self.text("MILLRACE_ARTIFACT_ACCOUNT")
+    }
+
     /// `MILLRACE_API_ID`: the id of the API through which the function is called.
     ///
     /// # Errors

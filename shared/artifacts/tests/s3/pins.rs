@@ -160,3 +160,38 @@ async fn a_reader_by_key_alone_is_told_when_something_else_is_the_newest() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn every_call_to_a_store_says_who_must_own_it_and_no_other_call_does() {
+    let (fake, home, away) = stores(true);
+    let (home, away) = (home.owned_by("111122223333"), away.owned_by("111122223333"));
+    let (sources, site) = (fake.bucket("sources", "eu-west-1"), fake.bucket("site", "eu-west-1"));
+    fake.add("sources/small", b"small");
+    // Above the threshold everything goes in parts.
+    fake.add("sources/large", b"larger than ten bytes");
+    for key in ["small", "large"] {
+        let source = sources.head(key, None).await.unwrap();
+        let pin = home.copy_anew(&source, key, &Settings::encrypted(Encryption::default())).await.unwrap();
+        home.read(key, &pin, 99).await.unwrap();
+        replicate(&home, &away, key, &pin, &Encryption::default()).await.unwrap();
+        let artifact = home.find(key, &pin).await.unwrap();
+        site.copy(&artifact, key, &Settings::default()).await.unwrap();
+    }
+    artifact(&home).await;
+    home.put("large", &artifacts::Content::from(vec![0; 11]), &Settings::default()).await.unwrap();
+    fake.with(|state| state.faults.push(("UploadPart", "home/large", crate::fake::Fault::Answer(500, ""))));
+    home.put("large", &artifacts::Content::from(vec![0; 11]), &Settings::default()).await.unwrap_err();
+    home.head("missing", None).await.unwrap_err();
+    let calls = fake.with(|state| state.calls.clone());
+    let operations: std::collections::BTreeSet<_> = calls.iter().map(|call| call.operation).collect();
+    assert_eq!(operations.len(), 9, "{operations:?}: all that there are");
+    let owner = |ours: bool| if ours { "111122223333" } else { "" };
+    let is_store = |path: &str| path.starts_with("home/") || path.starts_with("away/");
+    for call in calls {
+        let expected = owner(is_store(&call.path));
+        assert_eq!(call.header("x-amz-expected-bucket-owner"), expected, "{} {}", call.operation, call.path);
+        let source = call.header("x-amz-copy-source");
+        let expected = owner(is_store(source));
+        assert_eq!(call.header("x-amz-source-expected-bucket-owner"), expected, "{} of {source}", call.operation);
+    }
+}
