@@ -7,7 +7,8 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'
 /// Behind `#` colons may stay, which keeps ARNs readable.
 const FRAGMENT: &AsciiSet = &QUERY.remove(b':');
 
-fn host(region: &str) -> String {
+/// The address of a region's console.
+pub(crate) fn host(region: &str) -> String {
     let domain = match runtime::arn::partition(region) {
         "aws-cn" => "console.amazonaws.cn",
         "aws-us-gov" => "console.amazonaws-us-gov.com",

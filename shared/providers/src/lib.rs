@@ -7,6 +7,7 @@
 //! | action type | file | ends |
 //! |---|---|---|
 //! | Source/S3 | `s3_source` | at once |
+//! | Source/ECR | `ecr` | at once |
 //! | Deploy/S3 | `s3_deploy` | at once |
 //! | Approval/Manual | `approval` | when a person answers |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
@@ -35,6 +36,7 @@ mod approval;
 mod configuration;
 mod console;
 mod context;
+mod ecr;
 mod error;
 mod job;
 mod job_worker;

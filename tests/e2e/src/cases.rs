@@ -52,6 +52,7 @@ cases! {
     events::state_changes;
     triggers::started_by_rule;
     triggers::started_once;
+    triggers::started_by_image;
     transitions::superseded;
     modes::queued_one_after_the_other;
     modes::parallel_side_by_side;

@@ -6,11 +6,12 @@ use anyhow::{Context, Result, ensure};
 use aws_sdk_codepipeline::types::{PipelineVariable, TriggerType};
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, Target};
 use aws_sdk_lambda::primitives::Blob;
-use local::HOME;
+use local::{Emulator, HOME};
 use serde_json::{Value, json};
 
 use crate::case::Case;
-use crate::declare::{Action, Draft, SOURCE_KEY};
+use crate::declare::{ARTIFACT, Action, Draft, SOURCE_KEY};
+use crate::runner::say;
 use crate::wait::{PATIENCE, until};
 use crate::zips;
 
@@ -125,5 +126,48 @@ pub async fn started_once(case: &Arc<Case>) -> Result<()> {
     let error = refused.err().context("an unknown variable is taken")?.into_service_error();
     assert!(error.is_validation_exception(), "{error:?}");
     assert_eq!(pipeline.executions().await?.len(), 4);
+    Ok(())
+}
+
+/// A push of the tag that an ECR source watches starts its pipeline with the image that was pushed, whatever the tag names
+/// by then. MiniStack's ECR sends no events and its bus takes none of AWS's own, so the function is given ECR's event.
+pub async fn started_by_image(case: &Arc<Case>) -> Result<()> {
+    if case.stack.emulator == Emulator::Localstack {
+        say("started_by_image: not tried, LocalStack's open edition has no ECR");
+        return Ok(());
+    }
+    let ecr = aws_sdk_ecr::Client::new(&case.stack.sdk(HOME));
+    let repository = case.named("shop");
+    ecr.create_repository().repository_name(&repository).send().await?;
+    let push = async |content: &str| {
+        let manifest = json!({"schemaVersion": 2, "config": content}).to_string();
+        let put = ecr.put_image().repository_name(&repository).image_tag("v1").image_manifest(manifest).send().await?;
+        put.image.and_then(|it| it.image_id?.image_digest).context("an image without a digest")
+    };
+    let old = push("old").await?;
+    let target = case.bucket(HOME, "target").await?;
+    let image = Action::new("Image", "Source", "ECR").set("RepositoryName", &repository).set("ImageTag", "v1");
+    let image = image.output(ARTIFACT).with("namespace", "Image");
+    let keep = Action::archive("Keep", &target, "#{Image.ImageTag}.zip");
+    let pipeline = case.draft("image").stage("Source", [image]).stage("Deploy", [keep]).create().await?;
+    let first = pipeline.first().await?;
+    let ended = pipeline.ends(&first, "Succeeded").await?;
+    assert_eq!(ended.artifact_revisions()[0].revision_id(), Some(old.as_str()));
+
+    let new = push("new").await?;
+    push("newest").await?;
+    let event = json!({"version": "0", "id": "e2e-push", "detail-type": "ECR Image Action", "source": "aws.ecr",
+        "account": local::ACCOUNT, "time": "2026-11-25T17:00:00Z", "region": HOME, "resources": [],
+        "detail": {"result": "SUCCESS", "repository-name": repository, "image-digest": new, "action-type": "PUSH",
+            "image-tag": "v1"}});
+    assert_eq!(invoke(case, &event).await?, json!({"started": 1, "refused": 0}));
+    assert_eq!(invoke(case, &event).await?, json!({"started": 0, "refused": 0}), "the same push");
+    let started = pipeline.another(&[&first]).await?;
+    let ended = pipeline.ends(started.pipeline_execution_id().context("no id")?, "Succeeded").await?;
+    assert_eq!(ended.artifact_revisions()[0].revision_id(), Some(new.as_str()));
+    let (zip, _) = case.get(HOME, &target, "v1.zip").await?;
+    let file: Value = serde_json::from_str(&zips::unzipped(&zip, "imageDetail.json")?)?;
+    assert_eq!(file["ImageDigest"], new);
+    assert!(file["ImageURI"].as_str().is_some_and(|it| it.ends_with(&format!("/{repository}@{new}"))), "{file}");
     Ok(())
 }
