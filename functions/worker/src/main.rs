@@ -1,4 +1,4 @@
-//! Function `worker`: starts, polls and cancels actions.
+//! Function `worker`: starts and polls actions.
 //!
 //! Invoked by the bus (`Work`), by the queue of delayed polls, and by providers' own events, which are hints to poll.
 //! The work itself is `driver::Driver::work` over `providers::Registry`.

@@ -213,10 +213,4 @@ pub trait ActionExecutor: Send + Sync {
     /// # Errors
     /// [`ExecutorError`] when it should be tried again later.
     async fn poll(&self, task: &Task) -> Result<Outcome, ExecutorError>;
-
-    /// Stops what runs for an attempt, as far as the provider can.
-    ///
-    /// # Errors
-    /// [`ExecutorError`] when it should be tried again later.
-    async fn cancel(&self, task: &Task) -> Result<(), ExecutorError>;
 }

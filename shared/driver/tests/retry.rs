@@ -86,10 +86,6 @@ impl ActionExecutor for Providers {
     async fn poll(&self, _: &Task) -> Result<Outcome, ExecutorError> {
         Err(ExecutorError("nothing is polled".into()))
     }
-
-    async fn cancel(&self, _: &Task) -> Result<(), ExecutorError> {
-        Err(ExecutorError("nothing is given up".into()))
-    }
 }
 
 /// Lets whatever else goes on in this thread have its turn.

@@ -22,12 +22,6 @@ pub(crate) trait Provider: Send + Sync {
 
     /// Asks the service how the action stands; [`unchanged`] where its end comes by another way.
     async fn poll(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError>;
-
-    /// Stops what runs, where the service can.
-    async fn cancel(&self, context: ActionContext<'_>) -> Result<(), ProviderError> {
-        let _ = context;
-        Ok(())
-    }
 }
 
 /// The answer to a poll of an action whose end no poll can find: it ends with its start, or somebody reports it.

@@ -149,11 +149,6 @@ impl Registry {
         let outcome = descriptor.provider.poll(self.context(task, &token)).await?;
         self.record_outputs(task, outcome).await
     }
-
-    async fn cancel(&self, descriptor: &Descriptor, task: &Task) -> Result<(), ProviderError> {
-        let token = (descriptor.token)(task)?;
-        descriptor.provider.cancel(self.context(task, &token)).await
-    }
 }
 
 /// Input artifacts that are copied at the same time.
@@ -215,18 +210,5 @@ impl ActionExecutor for Registry {
     async fn poll(&self, task: &Task) -> Result<Outcome, ExecutorError> {
         let Some(descriptor) = descriptor(&task.action) else { return Ok(not_built(task)) };
         outcome(self.poll(descriptor, task).await)
-    }
-
-    async fn cancel(&self, task: &Task) -> Result<(), ExecutorError> {
-        let Some(descriptor) = descriptor(&task.action) else { return Ok(()) };
-        match self.cancel(descriptor, task).await.map_err(ProviderError::into_failure) {
-            Ok(()) => Ok(()),
-            Err(Ok((error, _))) => {
-                // Nobody waits for the end of an action that was given up, and asking again would not help.
-                tracing::warn!(action = %task.id, code = error.code, "not stopped: {}", error.message);
-                Ok(())
-            }
-            Err(Err(message)) => Err(ExecutorError(message)),
-        }
     }
 }

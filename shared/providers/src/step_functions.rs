@@ -6,15 +6,13 @@
 //! state machines do not look at names, and their executions cannot be looked for. The action succeeds as soon as one
 //! has started, so only a worker that is lost between the start and the commit can start one twice.
 //!
-//! The role needs `states:StartExecution`, `states:DescribeExecution`, `states:DescribeStateMachine`, and
-//! `states:StopExecution` for actions that are given up.
+//! The role needs `states:StartExecution`, `states:DescribeExecution` and `states:DescribeStateMachine`.
 
 use artifacts::{Bucket, Zip, ZipLimits, write_zip};
 use async_trait::async_trait;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::operation::describe_execution::{DescribeExecutionError, DescribeExecutionOutput};
 use aws_sdk_sfn::operation::start_execution::StartExecutionError;
-use aws_sdk_sfn::operation::stop_execution::StopExecutionError;
 use aws_sdk_sfn::types::{ExecutionStatus, StateMachineType};
 use driver::{Outcome, Task, TaskInput};
 use engine::{ActionId, Artifact, External, Progress, Success};
@@ -128,23 +126,6 @@ impl Provider for StepFunctions {
                 Err(failed(task, arn, &found))
             }
             _ => Ok(Outcome::Running { report: report(task, arn, None), poll: true, event_source: None }),
-        }
-    }
-
-    async fn cancel(&self, context: ActionContext<'_>) -> Result<(), ProviderError> {
-        let task = context.task;
-        let arn = running(context)?;
-        if is_express(&arn) {
-            return Ok(());
-        }
-        let client = context.session().await?.sfn();
-        let cause = format!("Pipeline execution {} gave up the action {}.", task.execution(), task.action.name);
-        let stopped =
-            client.stop_execution().execution_arn(&arn).error("PipelineAction.Stopped").cause(cause).send().await;
-        match stopped {
-            Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|it| it.is_execution_does_not_exist()) => Ok(()),
-            Err(error) => Err(ProviderError::aws("StopExecution", &arn, &error)),
         }
     }
 }
@@ -299,20 +280,6 @@ impl ClassifyError for DescribeExecutionError {
         Some(match self {
             Self::ExecutionDoesNotExist(_) => ErrorClass::Failed,
             Self::InvalidArn(_) | Self::KmsInvalidStateException(_) => ErrorClass::Configuration,
-            Self::KmsAccessDeniedException(_) => ErrorClass::Permission,
-            Self::KmsThrottlingException(_) => ErrorClass::Retryable,
-            _ => return None,
-        })
-    }
-}
-
-impl ClassifyError for StopExecutionError {
-    fn class(&self) -> Option<ErrorClass> {
-        Some(match self {
-            Self::ExecutionDoesNotExist(_) => ErrorClass::Failed,
-            Self::InvalidArn(_) | Self::KmsInvalidStateException(_) | Self::ValidationException(_) => {
-                ErrorClass::Configuration
-            }
             Self::KmsAccessDeniedException(_) => ErrorClass::Permission,
             Self::KmsThrottlingException(_) => ErrorClass::Retryable,
             _ => return None,

@@ -135,12 +135,6 @@ impl ActionExecutor for SimPerform {
             }
         }
     }
-
-    /// What is given up goes on: CodePipeline tells providers nothing.
-    async fn cancel(&self, task: &Task) -> Result<(), ExecutorError> {
-        self.0.world().violated(format!("the provider of {} is asked to stop", task.id));
-        Ok(())
-    }
 }
 
 fn throttled(world: &mut World) -> Result<(), ExecutorError> {

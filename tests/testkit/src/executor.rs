@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use driver::{ActionExecutor, ExecutorError, Outcome, Task};
 
-/// Starts each action by a function. Nothing is polled, and every cancellation is taken.
+/// Starts each action by a function. Nothing is polled.
 #[derive(Debug)]
 pub struct TestExecutor<F>(F);
 
@@ -22,9 +22,5 @@ impl<F: Fn(&Task) -> Outcome + Send + Sync> ActionExecutor for TestExecutor<F> {
 
     async fn poll(&self, _: &Task) -> Result<Outcome, ExecutorError> {
         Err(ExecutorError("nothing here is polled".into()))
-    }
-
-    async fn cancel(&self, _: &Task) -> Result<(), ExecutorError> {
-        Ok(())
     }
 }

@@ -52,7 +52,6 @@ async fn exactly_the_built_rules_run() {
         let expected = format!("Millrace does not run {} rules yet (owner AWS, version 1)", known.provider);
         let built = providers::all().iter().any(|it| it.types.iter().any(|it| it.id() == known.id()));
         assert_eq!(message == expected, !built, "{message}");
-        assert!(registry.cancel(&task).await.is_ok());
     }
     let mut other = rule("VariableCheck", &[]);
     other.action.type_id.version = Some("2".into());

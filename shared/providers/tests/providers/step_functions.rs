@@ -200,21 +200,3 @@ async fn an_express_state_machine_is_done_when_it_has_started() {
         assert_eq!(matches!(outcome, Outcome::Succeeded(_)), ends, "{kind}: {outcome:?}");
     }
 }
-
-#[tokio::test]
-async fn giving_it_up_stops_it_also_when_its_start_was_not_written_down() {
-    let aws = Aws::default();
-    aws.on("StopExecution", 200, r#"{"stopDate": 1.0}"#);
-    let task = invoke(&[]);
-    registry(&aws).cancel(&task).await.unwrap();
-    registry(&aws).cancel(&started(task.clone())).await.unwrap();
-    for call in aws.calls("StopExecution") {
-        assert_eq!(call.json()["executionArn"], execution(&task, ""));
-    }
-    aws.fail("StopExecution", 400, "ExecutionDoesNotExist", "None.");
-    registry(&aws).cancel(&task).await.unwrap();
-    aws.fail("StopExecution", 400, "AccessDeniedException", "No.");
-    registry(&aws).cancel(&task).await.unwrap();
-    aws.fail("StopExecution", 400, "ThrottlingException", "Later.");
-    assert!(registry(&aws).cancel(&task).await.is_err());
-}
