@@ -260,6 +260,37 @@ fn only_the_api_writes_what_pipelines_are() {
 }
 
 #[test]
+fn secrets_are_opened_by_the_api_and_the_worker_alone_and_only_as_whose_they_are() {
+    let home = home();
+    assert_eq!(home.resources["SecretsKey"]["Properties"]["EnableKeyRotation"], true);
+    let mut allowed = BTreeSet::new();
+    for (role, properties) in home.of_type("IAM::Role") {
+        for policy in properties["Policies"].as_sequence().unwrap() {
+            for statement in policy["PolicyDocument"]["Statement"].as_sequence().unwrap() {
+                let actions = statement["Action"].as_sequence().into_iter().flatten().map(|it| it.as_str().unwrap());
+                let actions: Vec<_> = actions.filter(|it| it.starts_with("kms:") && !it.ends_with("Mac")).collect();
+                if actions.is_empty() {
+                    continue;
+                }
+                assert_eq!(target(&statement["Resource"]), Some("SecretsKey"), "{role}");
+                let keys =
+                    statement["Condition"]["ForAllValues:StringEquals"]["kms:EncryptionContextKeys"].as_sequence();
+                let keys: Vec<_> = keys.unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+                // Without a context, all of its keys are among those.
+                assert_eq!(statement["Condition"]["Null"]["kms:EncryptionContextKeys"], "false", "{role}");
+                allowed.insert((role, actions.join(" "), keys.join(" ")));
+            }
+        }
+    }
+    let own = |role, actions: &str, keys: &str| (role, actions.to_owned(), keys.to_owned());
+    let expected = [
+        own("ApiRole", "kms:GenerateDataKey kms:Decrypt", "pipeline webhook"),
+        own("WorkerRole", "kms:Decrypt", "pipeline"),
+    ];
+    assert_eq!(allowed, BTreeSet::from(expected));
+}
+
+#[test]
 fn on_aws_callers_are_always_asked_about_when_they_pass_roles() {
     let home = home();
     let environment = &home.resources["ApiFunction"]["Properties"]["Environment"]["Variables"];
@@ -347,7 +378,7 @@ fn state_and_artifacts_are_kept_encrypted_and_recoverable() {
         .into_iter()
         .flat_map(|template| template.of_type("KMS::Key").map(|(key, _)| &template.resources[key]).collect::<Vec<_>>());
     let kept: Vec<_> = [&home.resources["Table"], &region.resources[name]].into_iter().chain(keys).collect();
-    assert!(kept.len() >= 4, "the table, the bucket and both keys");
+    assert!(kept.len() >= 5, "the table, the bucket and all keys");
     for resource in kept {
         assert_eq!(resource["DeletionPolicy"], "Retain");
         assert_eq!(resource["UpdateReplacePolicy"], "Retain");

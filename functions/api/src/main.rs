@@ -11,7 +11,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 fn wire(settings: &Settings, clients: &Clients) -> Result<(ApiGateway, api::App), SettingError> {
-    let driver = runtime::driver(settings, clients, providers::SOURCES)?;
+    let driver = runtime::driver_with_secrets(settings, clients, providers::SOURCES)?;
     let account = settings.account()?;
     let roles = Roles::of(settings, clients)?;
     let pass_role = PassRole::new(settings, clients)?;

@@ -40,7 +40,7 @@ async fn main() -> anyhow::Result<()> {
 
 impl Worker {
     fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
-        let driver = runtime::driver(settings, clients, providers::SOURCES)?;
+        let driver = runtime::driver_with_secrets(settings, clients, providers::SOURCES)?;
         Ok(Self { driver, registry: Registry::new(settings, clients)? })
     }
 

@@ -137,7 +137,7 @@ impl Driver {
             types: pipeline.types().all().cloned().collect(),
             parts: None,
         };
-        let (parts, stored) = whole.cut(self.clock.random())?;
+        let (parts, stored) = whole.sealed(self.store.secrets()).await?.cut(self.clock.random())?;
         for part in parts {
             self.store.commit(vec![Write::Put { entity: Entity::Part(part), expect: Expect::Absent }]).await?;
         }

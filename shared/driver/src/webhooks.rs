@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use pipeline::WebhookName;
-use pipeline::webhook::{MOST, Secret, Webhook};
-use store::{Entity, Expect, Key, Listing, Page, StoredWebhook, Versioned, Write};
+use pipeline::webhook::{Authentication, MOST, Secret, Webhook};
+use pipeline::{MASK, WebhookName};
+use store::{Entity, Expect, Key, Listing, Page, SecretOwner, StoredWebhook, Versioned, Write};
 
 use crate::backoff::UNCONTENDED;
 use crate::commit::Driver;
@@ -22,6 +22,7 @@ impl Driver {
         webhook: Webhook,
         tags: Option<BTreeMap<String, String>>,
     ) -> Result<StoredWebhook, DriveError> {
+        let webhook = self.sealed(webhook).await?;
         let mut attempt = 0;
         loop {
             let record = self.pipeline(&webhook.target_pipeline, None).await?;
@@ -64,6 +65,18 @@ impl Driver {
                 Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
             }
         }
+    }
+
+    /// The same with its token as it goes into the table; `****` stands for the one that is there.
+    async fn sealed(&self, mut webhook: Webhook) -> Result<Webhook, DriveError> {
+        if let Authentication::GithubHmac { secret } = &mut webhook.authentication
+            && secret.reveal() != MASK
+        {
+            let (owner, token) = (SecretOwner::Webhook(&webhook.name), secret.reveal().to_owned());
+            let sealed = self.store.secrets().seal(owner, vec![token]).await?;
+            *secret = Secret::new(sealed.concat());
+        }
+        Ok(webhook)
     }
 
     /// A webhook.

@@ -15,12 +15,16 @@ impl Declaration {
     /// `types`: those of the account.
     pub fn masked(&self, types: &Types) -> Self {
         let mut masked = self.clone();
-        for action in masked.stages.iter_mut().flat_map(|stage| &mut stage.actions) {
-            for (_, value) in secrets_of(action, types) {
-                MASK.clone_into(value);
-            }
+        for value in masked.secrets_mut(types) {
+            MASK.clone_into(value);
         }
         masked
+    }
+
+    /// Every secret configuration value, always in the same order. `types`: those of the account.
+    pub fn secrets_mut<'a>(&'a mut self, types: &'a Types) -> impl Iterator<Item = &'a mut String> {
+        let actions = self.stages.iter_mut().flat_map(|stage| &mut stage.actions);
+        actions.flat_map(|action| secrets_of(action, types)).map(|(_, value)| value)
     }
 
     /// The declaration with every [`MASK`] that stands for a secret replaced by the value that `previous` has for the

@@ -17,7 +17,7 @@ pub use json_path::{InvalidJsonPath, JsonPath};
 /// Most webhooks of an account in a region. Source: CodePipeline user guide, 'Quotas'.
 pub const MOST: usize = 300;
 
-/// Something that nobody but its owner may see. It is stored as it is, and shown as `****`.
+/// Something that nobody but its owner may see. It is sealed before it is stored, and shown as `****`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);

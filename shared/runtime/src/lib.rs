@@ -5,6 +5,7 @@
 //! - [`Roles`]: sessions under a pipeline's role or an action's, assumed with the pipeline's ARN as external id. Functions
 //!   hold no rights at providers; whatever an action does, it does in such a [`Session`].
 //! - [`JobIds`]: the secret ids under which jobs are given out.
+//! - [`KmsSecrets`]: secrets in the table, encrypted with the installation's key.
 //! - [`PassRole`]: whether a caller may give a role to a pipeline.
 //! - [`EventDispatch`] and [`SystemClock`]: the driver's ports on AWS; [`driver`] puts them together.
 //! - [`ApiGateway`]: whether a request came through the installation's own API.
@@ -36,6 +37,7 @@ mod job;
 mod job_ids;
 mod pass_role;
 mod roles;
+mod secrets;
 mod session;
 mod settings;
 mod wiring;
@@ -49,6 +51,7 @@ pub use handler::{run, run_http, start_logging, time_left};
 pub use job_ids::{JobIdError, JobIds};
 pub use pass_role::{PassRole, PassRoleError};
 pub use roles::{Identity, RoleError, Roles};
+pub use secrets::KmsSecrets;
 pub use session::Session;
 pub use settings::{SettingError, Settings};
-pub use wiring::{driver, reading_driver};
+pub use wiring::{driver, driver_with_secrets, reading_driver};

@@ -144,6 +144,14 @@ impl Settings {
         self.needed("MILLRACE_HMAC_KEY")
     }
 
+    /// `MILLRACE_SECRETS_KEY`: the KMS key that encrypts secrets in the table.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn secrets_key(&self) -> Result<String, SettingError> {
+        self.needed("MILLRACE_SECRETS_KEY")
+    }
+
     /// `MILLRACE_APPROVAL_URL`: the public address of the approval page.
     ///
     /// # Errors

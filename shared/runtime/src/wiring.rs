@@ -11,15 +11,43 @@ use store::DynamoStore;
 use crate::clients::Clients;
 use crate::clock::SystemClock;
 use crate::dispatch::EventDispatch;
+use crate::secrets::KmsSecrets;
 use crate::settings::{SettingError, Settings};
 
-/// A driver over the table, the bus and the queue of the settings. `sources`: of the crate `providers`.
+/// A driver over the table, the bus and the queue of the settings. `sources`: of the crate `providers`. Secrets are not
+/// readable to it.
 ///
 /// # Errors
 /// [`SettingError`] for the table, the bus, the queue or the engine's periods.
 pub fn driver(settings: &Settings, clients: &Clients, sources: SourceRules) -> Result<Driver, SettingError> {
+    over(table(settings, clients)?, settings, clients, sources)
+}
+
+/// The same for a function that needs secrets: the API, which is given them and gives them to job workers, and the worker.
+///
+/// # Errors
+/// As [`driver`], and for the key.
+pub fn driver_with_secrets(
+    settings: &Settings,
+    clients: &Clients,
+    sources: SourceRules,
+) -> Result<Driver, SettingError> {
+    let store = table(settings, clients)?.with_secrets(Arc::new(KmsSecrets::new(settings, clients)?));
+    over(store, settings, clients, sources)
+}
+
+fn table(settings: &Settings, clients: &Clients) -> Result<DynamoStore, SettingError> {
+    Ok(DynamoStore::new(clients.dynamodb().clone(), settings.table()?))
+}
+
+fn over(
+    store: DynamoStore,
+    settings: &Settings,
+    clients: &Clients,
+    sources: SourceRules,
+) -> Result<Driver, SettingError> {
     Ok(Driver::new(Setup {
-        store: Arc::new(DynamoStore::new(clients.dynamodb().clone(), settings.table()?)),
+        store: Arc::new(store),
         dispatch: Arc::new(EventDispatch::new(settings, clients)?),
         clock: Arc::new(SystemClock),
         policy: settings.policy()?,
@@ -34,7 +62,7 @@ pub fn driver(settings: &Settings, clients: &Clients, sources: SourceRules) -> R
 /// [`SettingError::Missing`] for the table.
 pub fn reading_driver(settings: &Settings, clients: &Clients, sources: SourceRules) -> Result<Driver, SettingError> {
     Ok(Driver::new(Setup {
-        store: Arc::new(DynamoStore::new(clients.dynamodb().clone(), settings.table()?)),
+        store: Arc::new(table(settings, clients)?),
         dispatch: Arc::new(NoDispatch),
         clock: Arc::new(SystemClock),
         policy: Policy::default(),

@@ -8,6 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,7 +25,7 @@ use futures::future::try_join_all;
 use uuid::Uuid;
 
 use crate::item::{Item, due_partition, items};
-use crate::{Due, Entity, Expect, Key, Listing, Page, Store, StoreError, Versioned, Write, cursor};
+use crate::{Due, Entity, Expect, Key, Listing, NoSecrets, Page, Secrets, Store, StoreError, Versioned, Write, cursor};
 
 /// Most keys of a `BatchGetItem`. Source: DynamoDB API, `BatchGetItem`.
 const MOST_KEYS: usize = 100;
@@ -39,12 +40,19 @@ type Pair = (String, String);
 pub struct DynamoStore {
     client: Client,
     table: String,
+    secrets: Arc<dyn Secrets>,
 }
 
 impl DynamoStore {
     /// The table of this name, in the client's account and region.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { client, table: table.into() }
+        Self { client, table: table.into(), secrets: Arc::new(NoSecrets) }
+    }
+
+    /// The same for a function that may read and store secrets.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Arc<dyn Secrets>) -> Self {
+        Self { secrets, ..self }
     }
 
     async fn read(&self, pair: &Pair) -> Result<Option<Attributes>, StoreError> {
@@ -219,6 +227,10 @@ impl DynamoStore {
 
 #[async_trait]
 impl Store for DynamoStore {
+    fn secrets(&self) -> &dyn Secrets {
+        &*self.secrets
+    }
+
     async fn load(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
         let pairs: Vec<Pair> = keys.iter().map(Key::pair).collect();
         let mut distinct: Vec<Pair> = pairs.iter().collect::<HashSet<_>>().into_iter().cloned().collect();

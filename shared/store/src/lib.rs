@@ -13,6 +13,7 @@ mod entity;
 mod item;
 mod memory;
 mod parts;
+mod secrets;
 
 #[cfg(feature = "dynamodb")]
 mod dynamo;
@@ -29,6 +30,7 @@ pub use entity::{
 pub use item::{DUE_SHARDS, MOST_WRITES};
 pub use memory::MemoryStore;
 pub use parts::{DeclarationPart, Parts, load_declaration};
+pub use secrets::{NoSecrets, SecretOwner, Secrets, UNREADABLE};
 
 /// An entity as it was read.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,4 +153,9 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError::Unavailable`].
     async fn due(&self, shard: u64, from: Timestamp, to: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError>;
+
+    /// With what secrets are sealed before they come into this store.
+    fn secrets(&self) -> &dyn Secrets {
+        &NoSecrets
+    }
 }

@@ -63,14 +63,16 @@ impl StoredDeclaration {
     }
 }
 
-/// Reads a version of a declaration, whether or not it is stored in parts.
+/// Reads a version of a declaration, whether or not it is stored in parts, with its secrets opened as far as this store may.
 ///
 /// # Errors
 /// The store's; [`StoreError::Corrupt`] when a part is missing.
 pub async fn load_declaration(store: &dyn Store, key: Key) -> Result<Option<StoredDeclaration>, StoreError> {
     let found = store.load(std::slice::from_ref(&key)).await?.pop().flatten();
     let Some(Versioned { entity: Entity::Declaration(mut stored), .. }) = found else { return Ok(None) };
-    let Some(Parts { set, count }) = stored.parts.take() else { return Ok(Some(stored)) };
+    let Some(Parts { set, count }) = stored.parts.take() else {
+        return stored.opened(store.secrets()).await.map(Some);
+    };
     let corrupt = |cause: String| StoreError::Corrupt { key: format!("{key:?}"), cause };
     let keys: Vec<Key> = (0..count).map(|index| Key::Part(stored.pipeline.clone(), set, index)).collect();
     let mut whole = String::new();
@@ -81,7 +83,7 @@ pub async fn load_declaration(store: &dyn Store, key: Key) -> Result<Option<Stor
         }
     }
     stored.declaration = serde_json::from_str(&whole).map_err(|error| corrupt(error.to_string()))?;
-    Ok(Some(stored))
+    stored.opened(store.secrets()).await.map(Some)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Architecture, Environment, FunctionCode, Runtime, State};
 use local::{ARCHITECTURE, AWAY, HOME, Stack};
@@ -44,6 +45,7 @@ pub struct Fixture {
     pub kms: aws_sdk_kms::Client,
     pub sfn: aws_sdk_sfn::Client,
     pub cloudwatch: aws_sdk_cloudwatch::Client,
+    dynamodb: aws_sdk_dynamodb::Client,
     machines: BTreeMap<(&'static str, &'static str), String>,
 }
 
@@ -66,6 +68,7 @@ impl Fixture {
             kms: aws_sdk_kms::Client::new(&home),
             sfn: aws_sdk_sfn::Client::new(&home),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&home),
+            dynamodb: aws_sdk_dynamodb::Client::new(&home),
             machines: BTreeMap::new(),
             stack,
         };
@@ -121,6 +124,14 @@ impl Fixture {
     /// The role under which pipelines run.
     pub fn role(&self) -> Result<&str> {
         self.stack.value("MILLRACE_PIPELINE_ROLE")
+    }
+
+    /// A partition of Millrace's table, as anybody would read it there.
+    pub async fn table_partition(&self, key: &str) -> Result<String> {
+        let query = self.dynamodb.query().table_name(self.stack.value("MILLRACE_TABLE")?);
+        let query = query.key_condition_expression("pk = :pk");
+        let found = query.expression_attribute_values(":pk", AttributeValue::S(key.to_owned())).send().await?;
+        Ok(format!("{:?}", found.items()))
     }
 
     /// The ARN of a state machine of `MACHINES`.

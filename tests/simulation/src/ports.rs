@@ -8,7 +8,7 @@ use driver::{Clock, Dispatch, DispatchError, Message};
 use engine::{ExecutionId, Timestamp};
 use futures::FutureExt;
 use rand::RngExt;
-use store::{Due, EXECUTION_PARTITIONS, Key, Listing, Page, Store, StoreError, Versioned, Write};
+use store::{Due, EXECUTION_PARTITIONS, Key, Listing, Page, Secrets, Store, StoreError, Versioned, Write};
 use uuid::Uuid;
 
 use crate::world::{BEGIN, Mail, Sim};
@@ -41,6 +41,10 @@ fn at_once<T>(future: impl Future<Output = Result<T, StoreError>>) -> Result<T, 
 
 #[async_trait]
 impl Store for SimStore {
+    fn secrets(&self) -> &dyn Secrets {
+        self.sim.store.secrets()
+    }
+
     /// Reads one key after the other: DynamoDB's reads of several items are no snapshot.
     async fn load(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
         let mut found = Vec::with_capacity(keys.len());

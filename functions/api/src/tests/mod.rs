@@ -7,6 +7,7 @@ mod executions;
 mod job_workers;
 mod pipelines;
 mod release;
+mod secrets;
 mod sources;
 mod tags;
 mod webhooks;
@@ -76,6 +77,7 @@ fn start(task: &Task) -> Outcome {
 /// Everything behind the API.
 pub struct World {
     pub app: Arc<App>,
+    pub store: Arc<MemoryStore>,
     pub sts: Sts,
     pub clock: Arc<TestClock>,
     outbox: Arc<Outbox>,
@@ -86,8 +88,9 @@ impl World {
         let outbox = Arc::new(Outbox::default());
         let clock = Arc::new(TestClock::ticking(Timestamp(1_700_000_000_000)));
         let sts = Sts::default();
+        let store = Arc::new(MemoryStore::new());
         let driver = Driver::new(Setup {
-            store: Arc::new(MemoryStore::new()),
+            store: store.clone(),
             dispatch: outbox.clone(),
             clock: clock.clone(),
             policy: Policy::default(),
@@ -96,6 +99,7 @@ impl World {
         });
         Self {
             app: Arc::new(App::new(driver, ACCOUNT, sts.roles(), sts.pass_role(), sts.job_ids()).with_root(true)),
+            store,
             sts,
             clock,
             outbox,

@@ -5,12 +5,14 @@ use aws_sdk_codepipeline::types::{
 };
 use serde_json::json;
 
+use store::Store;
+
 use super::{in_both, refused, release};
 
 const ARN: &str = "arn:aws:codepipeline:eu-west-1:111122223333:webhook:push";
 
 /// A pipeline whose source is at GitHub.
-fn github(name: &str) -> PipelineDeclaration {
+pub fn github(name: &str) -> PipelineDeclaration {
     let source = json!({
         "name": "Fetch",
         "actionTypeId": {"category": "Source", "owner": "ThirdParty", "provider": "GitHub", "version": "1"},
@@ -30,7 +32,7 @@ fn filter(path: &str, text: &str) -> WebhookFilterRule {
 }
 
 /// A webhook for the source of this pipeline; `change` makes it another one.
-fn definition(
+pub fn definition(
     name: &str,
     pipeline: &str,
     change: impl FnOnce(
@@ -47,7 +49,7 @@ fn definition(
     change(whole).build().unwrap()
 }
 
-fn put(client: &Client, definition: WebhookDefinition) -> PutWebhookFluentBuilder {
+pub fn put(client: &Client, definition: WebhookDefinition) -> PutWebhookFluentBuilder {
     client.put_webhook().webhook(definition)
 }
 
@@ -101,8 +103,11 @@ async fn the_secret_is_kept_and_never_shown() {
         let listed = client.list_webhooks().send().await.unwrap();
         assert!(!format!("{made:?} {again:?} {listed:?}").contains("hunter3"));
         let kept = world.app.driver.webhook(&pipeline::WebhookName::new("push").unwrap()).await.unwrap();
-        let secret = pipeline::webhook::Secret::new("hunter3");
-        assert_eq!(kept.webhook.authentication, pipeline::webhook::Authentication::GithubHmac { secret });
+        let pipeline::webhook::Authentication::GithubHmac { secret } = &kept.webhook.authentication else {
+            panic!("{kept:?}");
+        };
+        let (owner, sealed) = (store::SecretOwner::Webhook(&kept.webhook.name), vec![secret.reveal().to_owned()]);
+        assert_eq!(world.store.secrets().open(owner, sealed).await.unwrap(), ["hunter3"]);
         assert!(!format!("{kept:?}").contains("hunter3"));
         let masked = definition("new", "release", |it| {
             it.authentication_configuration(WebhookAuthConfiguration::builder().secret_token("****").build())

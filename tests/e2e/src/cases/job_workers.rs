@@ -39,6 +39,8 @@ pub async fn jobs_of_a_custom_action(case: &Arc<Case>) -> Result<()> {
     let draft = case.draft("worker").source().await?.stage("Build", [act]).stage("Deploy", [deploy]);
     let pipeline = draft.create().await?;
     let execution = pipeline.first().await?;
+    let kept = case.table_partition(&format!("P#{}", pipeline.name)).await?;
+    assert!(kept.contains("Password") && !kept.contains(PASSWORD), "{kept}");
 
     let arguments = [WORKER, "--provider", "Checksums", "--query", "Project=shop", "--actions", "1"];
     let arguments: Vec<&str> = arguments.into_iter().chain(["--seconds", "60", "--pause", "0.2"]).collect();
