@@ -55,11 +55,8 @@ fn variables(given: Vec<PipelineVariable>) -> Result<BTreeMap<String, String>, A
 
 fn overrides(given: Vec<SourceRevisionOverride>) -> Result<Vec<RevisionOverride>, ApiError> {
     let one = |given: SourceRevisionOverride| {
-        Ok(RevisionOverride {
-            action: ActionName::new(given.action_name).map_err(convert::invalid)?,
-            kind: given.revision_type.as_str().to_owned(),
-            value: given.revision_value,
-        })
+        let action = ActionName::new(given.action_name).map_err(convert::invalid)?;
+        Ok(RevisionOverride::new(action, given.revision_type.as_str(), given.revision_value))
     };
     given.into_iter().map(one).collect()
 }

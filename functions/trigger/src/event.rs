@@ -114,7 +114,7 @@ pub fn read(body: &str) -> Result<StartSignal, NotUnderstood> {
 }
 
 fn revision(given: SourceRevision) -> RevisionOverride {
-    RevisionOverride { action: given.action_name, kind: given.revision_type, value: given.revision_value }
+    RevisionOverride::new(given.action_name, given.revision_type, given.revision_value)
 }
 
 #[cfg(test)]
@@ -150,11 +150,7 @@ mod tests {
         let named = StartSignal::Named {
             pipeline: PipelineName::new("p").unwrap(),
             variables: BTreeMap::from([("Stage".into(), "beta".into())]),
-            overrides: vec![RevisionOverride {
-                action: ActionName::new("Fetch").unwrap(),
-                kind: "S3_OBJECT_VERSION_ID".into(),
-                value: "v1".into(),
-            }],
+            overrides: vec![RevisionOverride::new(ActionName::new("Fetch").unwrap(), "S3_OBJECT_VERSION_ID", "v1")],
             token: Some("event#e1".into()),
             detail: "mine".into(),
         };

@@ -54,13 +54,7 @@ async fn requests(driver: &Driver, signal: StartSignal, delivery: &str) -> Resul
             }
             let overrides = |actions: Vec<ActionName>| {
                 let revision = change.revision.as_ref();
-                let given = |action| {
-                    revision.map(|(kind, value)| RevisionOverride {
-                        action,
-                        kind: (*kind).into(),
-                        value: value.clone(),
-                    })
-                };
+                let given = |action| revision.map(|(kind, value)| RevisionOverride::new(action, *kind, value.clone()));
                 actions.into_iter().filter_map(given).collect()
             };
             let request = |(pipeline, actions)| StartRequest {

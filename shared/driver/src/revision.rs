@@ -46,7 +46,11 @@ impl Driver {
         if let Some(last) = last.filter(|last| last.revision == put.revision) {
             return Ok(Started { execution: last.execution, new: false });
         }
-        let given = RevisionOverride { action: action.clone(), kind: PUT_REVISION.into(), value: put.revision.clone() };
+        let given = RevisionOverride {
+            change: Some(put.change.clone()),
+            created: Some(put.created),
+            ..RevisionOverride::new(action.clone(), PUT_REVISION, put.revision.clone())
+        };
         let started = self
             .start(StartRequest {
                 pipeline: put.pipeline.clone(),

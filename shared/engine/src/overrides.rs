@@ -71,7 +71,13 @@ pub fn check_overrides(
 pub(crate) fn put_for(step: &Step<'_, '_>, action: ActionId) -> Option<Revision> {
     let name = &step.declared(action)?.name;
     let given = step.execution().overrides.iter().find(|it| it.action == *name && it.kind == PUT_REVISION)?;
-    Some(Revision { id: given.value.clone(), summary: None, url: None, created: None, change: None })
+    Some(Revision {
+        id: given.value.clone(),
+        summary: None,
+        url: None,
+        created: given.created,
+        change: given.change.clone(),
+    })
 }
 
 #[cfg(test)]
@@ -89,11 +95,7 @@ mod tests {
     fn check(pipeline: &Pipeline, overrides: &[(&str, &str)]) -> Result<(), InvalidOverride> {
         let overrides: Vec<_> = overrides
             .iter()
-            .map(|(action, kind)| RevisionOverride {
-                action: ActionName::new(*action).unwrap(),
-                kind: (*kind).into(),
-                value: "1".into(),
-            })
+            .map(|(action, kind)| RevisionOverride::new(ActionName::new(*action).unwrap(), *kind, "1"))
             .collect();
         let takes = |_: &Action, kind: &str| match kind {
             "KEY" | "VERSION" => Ok(()),

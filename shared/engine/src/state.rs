@@ -368,6 +368,19 @@ pub struct RevisionOverride {
     pub kind: String,
     /// For example the version id.
     pub value: String,
+    /// What a report says besides: see [`Revision::change`].
+    #[serde(default, skip_serializing_if = "unset")]
+    pub change: Option<String>,
+    /// When the revision was made, where a report says so.
+    #[serde(default, skip_serializing_if = "unset")]
+    pub created: Option<Timestamp>,
+}
+
+impl RevisionOverride {
+    /// A revision of which nothing but itself is known.
+    pub fn new(action: ActionName, kind: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { action, kind: kind.into(), value: value.into(), change: None, created: None }
+    }
 }
 
 /// What a source action found.

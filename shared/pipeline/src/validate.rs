@@ -188,13 +188,15 @@ fn stage(declared: &StageDeclaration, types: &Types) -> Result<Stage, InvalidNam
     })
 }
 
+/// What happens when a stage fails. A retry that does not say of what is of all actions. Source: AWS CDK,
+/// `FailureConditions`; the API reference and the user guide are silent.
 fn failure(declared: &FailureConditions) -> Result<Failure, InvalidName> {
     let condition = declared.conditions.as_deref().and_then(condition).transpose()?;
     let retry = declared.retry_configuration.as_ref().and_then(|it| it.retry_mode.as_deref());
     Ok(Failure {
         result: condition.as_ref().map_or_else(|| result(declared.result.as_deref()), |it| it.result),
         condition,
-        retry: if retry == Some("ALL_ACTIONS") { RetryMode::AllActions } else { RetryMode::FailedActions },
+        retry: if retry == Some("FAILED_ACTIONS") { RetryMode::FailedActions } else { RetryMode::AllActions },
     })
 }
 

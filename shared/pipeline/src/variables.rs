@@ -69,8 +69,20 @@ pub fn references(text: &str) -> Vec<Reference> {
         .collect()
 }
 
+/// The names in a text that stand where a reference should: `x` in `#{x}`, which lacks a namespace. A reference is a
+/// namespace and a key separated by a period, as AWS's own error says.
+pub fn without_namespace(text: &str) -> Vec<&str> {
+    let starts = text.match_indices("#{").map(|(at, start)| &text[at + start.len()..]);
+    starts
+        .filter_map(|rest| {
+            let (name, rest) = rest.split_at(word(rest));
+            (!name.is_empty() && rest.starts_with('}')).then_some(name)
+        })
+        .collect()
+}
+
 /// Replaces every reference by its value. One pass: what a value contains is not resolved again. Text that looks like
-/// a reference without having its form (`#{x}`, `#{a.b.c}`, `#{}`) stays as it is.
+/// a reference without having its form (`#{a.b.c}`, `#{}`) stays as it is.
 ///
 /// # Errors
 /// [`Unresolved`] for the first reference for which `value` gives nothing.
@@ -151,10 +163,13 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
+/// How many bytes at the start of a text can belong to a name.
+fn word(text: &str) -> usize {
+    text.find(|c: char| !(c.is_ascii_alphanumeric() || "@-_".contains(c))).unwrap_or(text.len())
+}
+
 fn reference_at_start(text: &str) -> Option<(&str, &str, &str)> {
     let inner = text.strip_prefix("#{")?;
-    let word =
-        |text: &str| text.find(|c: char| !(c.is_ascii_alphanumeric() || "@-_".contains(c))).unwrap_or(text.len());
     let (namespace, rest) = inner.split_at(word(inner));
     let rest = rest.strip_prefix('.')?;
     let (key, rest) = rest.split_at(word(rest));

@@ -359,11 +359,28 @@ async fn an_execution_that_goes_on_says_what_it_waits_for() {
         let get = || client.get_pipeline_execution().pipeline_name("release").pipeline_execution_id(&id).send();
         let why = get().await.unwrap().pipeline_execution.unwrap().status_summary.unwrap();
         assert!(why.starts_with("Action Approve in stage Ask waits for somebody to approve or reject it"), "{why}");
+        let listed = async || last(&client).await.status_summary.unwrap();
+        assert_eq!(listed().await, why, "the list says it as well");
         let stop = client.stop_pipeline_execution().pipeline_name("release").pipeline_execution_id(&id);
         stop.abandon(true).reason("enough").send().await.unwrap();
         let why = get().await.unwrap().pipeline_execution.unwrap().status_summary.unwrap();
         assert_eq!(why, "Stopped: enough");
+        assert_eq!(listed().await, why);
         drop(world);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failed_execution_says_in_the_list_as_well_why_it_failed() {
+    in_both(|world, client| async move {
+        let id = begun(&world, &client, &straight("broken")).await;
+        let get = client.get_pipeline_execution().pipeline_name("release").pipeline_execution_id(&id);
+        let shown = get.send().await.unwrap().pipeline_execution.unwrap().status_summary.unwrap();
+        let listed = last(&client).await;
+        assert_eq!(listed.status(), Some(&PipelineExecutionStatus::Failed));
+        assert_eq!(listed.status_summary(), Some(shown.as_str()));
+        assert_eq!(shown, "Action Two in stage Ask failed: The bucket 'broken' is gone.");
     })
     .await;
 }

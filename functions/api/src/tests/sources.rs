@@ -92,6 +92,21 @@ async fn a_new_revision_starts_an_execution_and_the_same_one_does_not() {
 }
 
 #[tokio::test]
+async fn an_execution_shows_what_made_a_reported_revision_the_current_one() {
+    in_both(|world, client| async move {
+        client.create_pipeline().pipeline(reported("release")).send().await.unwrap();
+        let id = put(&client, "7f3").send().await.unwrap().pipeline_execution_id.unwrap();
+        world.work().await;
+        let get = client.get_pipeline_execution().pipeline_name("release").pipeline_execution_id(id);
+        let execution = get.send().await.unwrap().pipeline_execution.unwrap();
+        let found = execution.artifact_revisions().iter().find(|it| it.name() == Some("App")).unwrap();
+        assert_eq!((found.revision_id(), found.revision_change_identifier()), (Some("7f3"), Some("change-1")));
+        assert_eq!(found.created(), Some(&DateTime::from_secs(1_700_000_000)));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_report_whose_note_was_lost_starts_nothing_again() {
     let world = World::new();
     let client = world.client();

@@ -88,18 +88,31 @@ async fn tags_that_are_refused() {
 async fn resources_that_are_refused() {
     in_both(|_world, client| async move {
         client.create_pipeline().pipeline(release("release", &[])).send().await.unwrap();
-        for (arn, expected) in [
-            ("arn:aws:codepipeline:eu-west-1:111122223333:gone", "ResourceNotFoundException"),
-            ("arn:aws:codepipeline:eu-west-2:111122223333:release", "ResourceNotFoundException"),
-            ("arn:aws:codepipeline:eu-west-1:999988887777:release", "ResourceNotFoundException"),
-            ("arn:aws:codepipeline:eu-west-1:111122223333:webhook:release", "ResourceNotFoundException"),
-            ("arn:aws:codepipeline:eu-west-1:a-word:111122223333:release", "InvalidArnException"),
-            ("arn:aws:s3:eu-west-1:111122223333:release", "ValidationException"),
-            ("release", "ValidationException"),
+        for (arn, expected, said) in [
+            (
+                "arn:aws:codepipeline:eu-west-1:111122223333:gone",
+                "ResourceNotFoundException",
+                "The account with id '111122223333' does not include a pipeline with the name 'gone'",
+            ),
+            ("arn:aws:codepipeline:eu-west-2:111122223333:release", "ResourceNotFoundException", "region eu-west-1"),
+            (
+                "arn:aws:codepipeline:eu-west-1:999988887777:release",
+                "ResourceNotFoundException",
+                "account 111122223333",
+            ),
+            ("arn:aws:codepipeline:eu-west-1:111122223333:webhook:gone", "ResourceNotFoundException", "'gone'"),
+            ("arn:aws:codepipeline:eu-west-1:a-word:111122223333:release", "InvalidArnException", "account id"),
+            ("arn:aws:s3:eu-west-1:111122223333:release", "ValidationException", "resourceArn"),
+            ("release", "ValidationException", "resourceArn"),
         ] {
-            assert_eq!(refused!(client.list_tags_for_resource().resource_arn(arn)).0, expected, "{arn}");
-            assert_eq!(refused!(client.tag_resource().resource_arn(arn).tags(tag("a", "b"))).0, expected, "{arn}");
-            assert_eq!(refused!(client.untag_resource().resource_arn(arn).tag_keys("a")).0, expected, "{arn}");
+            for (code, message) in [
+                refused!(client.list_tags_for_resource().resource_arn(arn)),
+                refused!(client.tag_resource().resource_arn(arn).tags(tag("a", "b"))),
+                refused!(client.untag_resource().resource_arn(arn).tag_keys("a")),
+            ] {
+                assert_eq!(code, expected, "{arn}");
+                assert!(message.contains(said), "{arn}: {message}");
+            }
         }
     })
     .await;

@@ -273,7 +273,11 @@ fn a_stopped_stage_is_retried_with_what_was_given_up_and_what_had_not_begun() {
 
 #[test]
 fn a_failed_stage_tries_itself_again_once() {
-    for (mode, t) in [(Some("ALL_ACTIONS"), ActionStatus::Requested), (None, ActionStatus::Succeeded)] {
+    for (mode, t) in [
+        (None, ActionStatus::Requested),
+        (Some("ALL_ACTIONS"), ActionStatus::Requested),
+        (Some("FAILED_ACTIONS"), ActionStatus::Succeeded),
+    ] {
         let mut env = automatic(mode);
         let id = fail_u(&mut env);
         assert_eq!(env.executions[&id].status, ExecutionStatus::InProgress);

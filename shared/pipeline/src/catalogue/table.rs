@@ -211,16 +211,6 @@ pub(super) static TYPES: &[ActionType] = &[
         ..AWS
     },
     ActionType {
-        category: "Build",
-        provider: "Commands",
-        inputs: 1..=10,
-        outputs: 0..=1,
-        other_keys: true,
-        variables: Open,
-        v2_only: true,
-        ..AWS
-    },
-    ActionType {
         category: "Test",
         provider: "DeviceFarm",
         inputs: 1..=1,

@@ -8,7 +8,11 @@ use super::conditions::{self, Placed};
 use super::{Findings, place, run_order, shown};
 use crate::declaration::Declaration;
 use crate::invalid::Kind;
-use crate::variables::{CODEPIPELINE, VARIABLES, references};
+use crate::variables::{CODEPIPELINE, VARIABLES, references, without_namespace};
+
+/// What AWS says of a reference that is none.
+const FORM: &str =
+    "Valid format for a pipeline execution variable reference is a namespace and a key separated by a period (.).";
 
 pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
     let namespaces = namespaces(declaration, found);
@@ -16,6 +20,20 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
         declaration.variables.iter().flatten().map(|variable| variable.name.as_str()).collect();
     for (s, a, action) in super::actions(declaration) {
         for (key, value) in action.configuration.iter().flatten() {
+            let path = format!("{}.configuration.{}", place(s, a), shown(key));
+            let at = |what: &str, text: &str| {
+                format!(
+                    "{FORM} The following pipeline execution variables are {what}. StageName=[{}], ActionName=[{}], \
+                     ActionConfigurationKey=[{}], VariableReferenceText=[{}]",
+                    shown(&declaration.stages[s].name),
+                    shown(&action.name),
+                    shown(key),
+                    shown(text)
+                )
+            };
+            for name in without_namespace(value) {
+                found.add(Kind::InvalidActionDeclaration, &path, at("not in this format", name));
+            }
             for reference in references(value) {
                 let refers = |why: &str| format!("action {} refers to {reference}: {why}", shown(&action.name));
                 let (kind, message) = match reference.namespace.as_str() {
@@ -32,24 +50,12 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
                             (Kind::InvalidActionDeclaration, refers(why))
                         }
                         None => {
-                            let stage = &declaration.stages[s].name;
-                            let message = format!(
-                                "Valid format for a pipeline execution variable reference is a namespace and a key \
-                                 separated by a period (.). The following pipeline execution variables are referencing a \
-                                 namespace that does not exist. StageName=[{}], ActionName=[{}], \
-                                 ActionConfigurationKey=[{}], VariableReferenceText=[{}.{}]",
-                                shown(stage),
-                                shown(&action.name),
-                                shown(key),
-                                reference.namespace,
-                                reference.key
-                            );
-                            (Kind::InvalidActionDeclaration, message)
+                            let text = format!("{}.{}", reference.namespace, reference.key);
+                            (Kind::InvalidActionDeclaration, at("referencing a namespace that does not exist", &text))
                         }
                     },
                 };
-                let path = format_args!("{}.configuration.{}", place(s, a), shown(key));
-                found.add(kind, path, message);
+                found.add(kind, &path, message);
             }
         }
     }
@@ -65,6 +71,11 @@ fn rules(
 ) {
     for Placed { run, path, rule } in conditions::placed(declaration) {
         for (key, value) in rule.configuration.iter().flatten() {
+            let path = format!("{path}.configuration.{}", shown(key));
+            for name in without_namespace(value) {
+                let message = format!("{FORM} Rule {} has #{{{}}}", shown(&rule.name), shown(name));
+                found.add(Kind::InvalidStageDeclaration, &path, message);
+            }
             for reference in references(value) {
                 let why = match reference.namespace.as_str() {
                     CODEPIPELINE => continue,
@@ -77,8 +88,7 @@ fn rules(
                     },
                 };
                 let message = format!("rule {} refers to {reference}: {why}", shown(&rule.name));
-                let path = format_args!("{path}.configuration.{}", shown(key));
-                found.add(Kind::InvalidStageDeclaration, path, message);
+                found.add(Kind::InvalidStageDeclaration, &path, message);
             }
         }
     }

@@ -667,6 +667,15 @@ fn commands_are_for_commands_actions() {
             "inputArtifacts": [{"name": "App"}], "outputArtifacts": [{"name": "Out", "files": ["*"]}], "outputVariables": ["A"]})
     };
     accepted(&[("/stages/1/actions/-", commands(json!(["ls"])))]);
+    for category in ["Build", "Test"] {
+        let mut other = commands(json!(["ls"]));
+        other["actionTypeId"]["category"] = json!(category);
+        refused(
+            InvalidActionDeclaration,
+            "stages.2.member.actions.2.member.actionTypeId",
+            &[("/stages/1/actions/-", other)],
+        );
+    }
     refused(
         InvalidActionDeclaration,
         "stages.2.member.actions.2.member.commands",
@@ -829,6 +838,19 @@ fn a_variable_is_of_an_action_before() {
     refused(InvalidActionDeclaration, path, &[("/stages/1/actions/-", check.clone()), uses.clone()]);
     accepted(&[("/stages/1/actions/-", check), uses, (&at(DEPLOY, "runOrder"), json!(2))]);
     accepted(&[(&key, json!("#{codepipeline.PipelineExecutionId}-#{not a reference}"))]);
+}
+
+#[test]
+fn a_reference_without_a_namespace_is_refused_as_aws_says_its_form() {
+    let key = at(DEPLOY, "configuration/ObjectKey");
+    let path = "stages.2.member.actions.1.member.configuration.ObjectKey";
+    refused(InvalidActionDeclaration, path, &[(&key, json!("site/#{VersionId}"))]);
+    assert_eq!(
+        Pipeline::try_from(changed(&[(&key, json!("site/#{VersionId}"))])).unwrap_err().first().message,
+        "Valid format for a pipeline execution variable reference is a namespace and a key separated by a period (.). The \
+         following pipeline execution variables are not in this format. StageName=[Deploy], ActionName=[Publish], \
+         ActionConfigurationKey=[ObjectKey], VariableReferenceText=[VersionId]"
+    );
 }
 
 #[test]

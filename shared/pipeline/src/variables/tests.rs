@@ -36,6 +36,12 @@ fn what_has_not_the_form_stays_literal() {
 }
 
 #[test]
+fn a_name_without_a_namespace_is_no_reference() {
+    assert_eq!(without_namespace("#{x} #{a.b} #{}#{y-1@_}, #{a.b.c}, #{x y}, #{x, {x}, ##{z}"), ["x", "y-1@_", "z"]);
+    assert_eq!(without_namespace("#{a.b} #{ü}"), [] as [&str; 0]);
+}
+
+#[test]
 fn references_between_other_text() {
     assert_eq!(marked("#{a.b}"), "<a/b>");
     assert_eq!(marked("##{a.b}#"), "#<a/b>#");

@@ -17,7 +17,7 @@ fn source() -> Task {
 fn prescribed(kind: &str, value: &str) -> Task {
     let mut task = source();
     let action = task.action.name.clone();
-    task.overrides.push(RevisionOverride { action, kind: kind.into(), value: value.into() });
+    task.overrides.push(RevisionOverride::new(action, kind, value));
     task
 }
 
@@ -72,7 +72,7 @@ async fn the_start_may_prescribe_another_key_only_where_the_action_allows_it() {
     assert_eq!(done.variables["ObjectKey"], "other.zip");
     aws.object("src/other.zip", "o2", b"newer");
     let action = task.action.name.clone();
-    task.overrides.push(RevisionOverride { action, kind: "S3_OBJECT_VERSION_ID".into(), value: "o1".into() });
+    task.overrides.push(RevisionOverride::new(action, "S3_OBJECT_VERSION_ID", "o1"));
     let done = succeeded(&registry(&aws), &task).await;
     assert_eq!((&*done.variables["ObjectKey"], &*done.variables["VersionId"]), ("other.zip", "o1"), "both together");
     assert!(failed(&registry(&aws), &prescribed("COMMIT_ID", "abc")).await.message.contains("COMMIT_ID"));

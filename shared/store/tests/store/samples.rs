@@ -140,7 +140,11 @@ pub fn execution(pipeline: &str, number: u64) -> Execution {
         summary: Some(String::new()),
         trigger: Trigger { kind: "StartPipelineExecution".into(), detail: "arn:aws:iam::111122223333:user/ada".into() },
         variables: texts(),
-        overrides: vec![RevisionOverride { action: action("Fetch"), kind: "S3_OBJECT_KEY".into(), value: "a".into() }],
+        overrides: vec![RevisionOverride {
+            change: Some("c1".into()),
+            created: Some(Timestamp(5)),
+            ..RevisionOverride::new(action("Fetch"), "S3_OBJECT_KEY", "a")
+        }],
         revisions: vec![SourceRevision {
             action: action("Fetch"),
             artifact: Some(ArtifactName::new("App").unwrap()),

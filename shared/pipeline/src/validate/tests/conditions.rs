@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::catalogue::{Property, ValueKind, rules};
+use crate::pipeline::RetryMode;
 
 const RULE: &str = "conditions.1.member.rules.1.member";
 
@@ -129,6 +130,22 @@ fn a_failure_has_a_result_or_conditions() {
 }
 
 #[test]
+fn a_retry_that_does_not_say_of_what_is_of_all_actions() {
+    let mode = |configuration: Value| {
+        let mut failure = json!({"result": "RETRY", "retryConfiguration": configuration});
+        if failure["retryConfiguration"].is_null() {
+            failure = json!({"result": "RETRY"});
+        }
+        let pipeline = accepted(&[("/stages/1/onFailure", failure)]);
+        pipeline.stages()[1].on_failure.as_ref().unwrap().retry
+    };
+    assert_eq!(mode(Value::Null), RetryMode::AllActions);
+    assert_eq!(mode(json!({})), RetryMode::AllActions);
+    assert_eq!(mode(json!({"retryMode": "ALL_ACTIONS"})), RetryMode::AllActions);
+    assert_eq!(mode(json!({"retryMode": "FAILED_ACTIONS"})), RetryMode::FailedActions);
+}
+
+#[test]
 fn a_parallel_pipeline_does_not_roll_back() {
     let parallel = ("/executionMode", json!("PARALLEL"));
     let rollback = conditions("ROLLBACK", &[rule("CloudWatchAlarm")]);
@@ -250,7 +267,9 @@ fn a_rule_may_use_pipeline_level_variables_and_the_execution_s_id() {
     accepted(&[declared.clone(), ("/stages/1/beforeEntry", check("#{variables.Target}"))]);
     accepted(&[("/stages/0/beforeEntry", check("#{codepipeline.PipelineExecutionId}"))]);
     let path = format!("stages.2.member.beforeEntry.{RULE}.configuration.Variable");
-    refused(InvalidStageDeclaration, &path, &[declared, ("/stages/1/beforeEntry", check("#{variables.Other}"))]);
+    for text in ["#{variables.Other}", "#{Target}"] {
+        refused(InvalidStageDeclaration, &path, &[declared.clone(), ("/stages/1/beforeEntry", check(text))]);
+    }
 }
 
 #[test]
