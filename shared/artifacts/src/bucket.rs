@@ -1,22 +1,21 @@
-//! One bucket: objects looked at, read and written.
+//! One bucket: objects looked at and read.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::primitives::{ByteStream, DateTime, Length};
-use aws_sdk_s3::types::{ChecksumMode, CompletedPart};
+use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::ChecksumMode;
 use bytes::{Bytes, BytesMut};
 use engine::Pin;
 use pipeline::Region;
 use tokio::io::AsyncWriteExt;
 
-use crate::content::{Content, TempFile};
-use crate::encryption::{Settings, with_settings};
+use crate::content::TempFile;
 use crate::error::{Error, chain};
-use crate::multipart::{Part, Parts};
-use crate::pin::Reading;
+use crate::multipart::Parts;
+use crate::reading::Reading;
 
 /// A bucket, with the client that reaches it: one for the bucket's region, with the rights of whoever acts.
 #[derive(Clone, Debug)]
@@ -25,7 +24,7 @@ pub struct Bucket {
     region: Region,
     name: String,
     owner: Option<String>,
-    upload: Parts,
+    pub(crate) upload: Parts,
     pub(crate) copying: Parts,
 }
 
@@ -259,73 +258,14 @@ impl Bucket {
         Ok(read.freeze())
     }
 
-    /// Writes an object; in parts, several at once, when it is large.
-    ///
-    /// # Errors
-    /// [`Error::S3`], or [`Error::Storage`] when the file cannot be read. A failed upload leaves no parts behind.
-    pub async fn put(&self, key: &str, content: &Content, settings: &Settings) -> Result<(), Error> {
-        if content.size() > self.upload.threshold {
-            let send = |upload, part| self.put_part(key, content, upload, part);
-            self.multipart(key, content.size(), self.upload, settings, None, send).await?;
-            return Ok(());
-        }
-        let body = self.body(key, content, None).await?;
-        let put = self.client.put_object().bucket(&self.name).key(key).body(body);
-        with_settings!(put, settings)
-            .set_expected_bucket_owner(self.owner())
-            .send()
-            .await
-            .map_err(|error| Error::s3("PutObject", self.describe(key), error))?;
-        Ok(())
-    }
-
-    async fn put_part(&self, key: &str, content: &Content, upload: String, part: Part) -> Result<CompletedPart, Error> {
-        let sent = self
-            .client
-            .upload_part()
-            .bucket(&self.name)
-            .set_expected_bucket_owner(self.owner())
-            .key(key)
-            .upload_id(upload)
-            .part_number(part.number)
-            .body(self.body(key, content, Some(part)).await?)
-            .send()
-            .await
-            .map_err(|error| Error::s3("UploadPart", self.describe(key), error))?;
-        Ok(CompletedPart::builder()
-            .part_number(part.number)
-            .set_e_tag(sent.e_tag)
-            .set_checksum_crc32(sent.checksum_crc32)
-            .build())
-    }
-
-    async fn body(&self, key: &str, content: &Content, part: Option<Part>) -> Result<ByteStream, Error> {
-        match content {
-            Content::Memory(bytes) => {
-                let slice = match part {
-                    Some(part) => {
-                        // No part ends behind the bytes that it was cut from.
-                        let start = usize::try_from(part.start).unwrap_or(usize::MAX).min(bytes.len());
-                        let end = usize::try_from(part.start + part.length).unwrap_or(usize::MAX).min(bytes.len());
-                        bytes.slice(start..end)
-                    }
-                    None => bytes.clone(),
-                };
-                Ok(ByteStream::from(slice))
-            }
-            Content::File(file) => {
-                let part = part.unwrap_or(Part { number: 1, start: 0, length: file.size() });
-                ByteStream::read_from()
-                    .path(file.path())
-                    .offset(part.start)
-                    .length(Length::Exact(part.length))
-                    .build()
-                    .await
-                    .map_err(|error| {
-                        let doing = format!("read the content of {}", self.describe(key));
-                        Error::storage(doing, std::io::Error::other(chain(&error)))
-                    })
-            }
+    /// That an object is not what was recorded.
+    pub(crate) fn changed(&self, key: &str, pin: &Pin, found: Option<String>) -> Error {
+        let version = pin.version.as_ref().map(|version| format!(" version {version}")).unwrap_or_default();
+        let unknown = || "not known to S3".to_owned();
+        Error::Changed {
+            object: format!("{}{version}", self.describe(key)),
+            recorded: pin.sha256.clone().unwrap_or_else(unknown),
+            found: found.unwrap_or_else(unknown),
         }
     }
 }

@@ -8,8 +8,9 @@ use sha2::{Digest, Sha256};
 use crate::bucket::{Bucket, Object};
 use crate::encryption::{Encryption, Settings, with_settings};
 use crate::error::Error;
-use crate::multipart::{Part, patient};
-use crate::pin::is_whole;
+use crate::multipart::Part;
+use crate::reading::is_whole;
+use crate::upload::patient;
 
 /// Metadata of a copy: a hash over the source's identity and the settings, key first, by which the copy is known again. A hash, because a key of 1,024 bytes does not fit into S3's 2 KB of ASCII.
 const IDENTITY: &str = "millrace-source-id";
@@ -113,9 +114,9 @@ impl Bucket {
     /// The same with no more metadata than the settings say.
     pub(crate) async fn copy_exactly(&self, source: &Object, key: &str, settings: &Settings) -> Result<Pin, Error> {
         if source.size > self.copying.threshold {
-            let send = |upload, part| self.copy_part(source, key, upload, part);
-            let checksum = Some(ChecksumAlgorithm::Sha256);
-            self.multipart(key, source.size, self.copying, settings, checksum, send).await
+            let upload = self.begin(key, settings, Some(ChecksumAlgorithm::Sha256)).await?;
+            let sent = self.copying.each(source.size, |part| self.copy_part(source, key, &upload, part)).await;
+            self.finish(key, &upload, sent).await
         } else {
             self.copy_whole(source, key, settings).await
         }
@@ -148,7 +149,7 @@ impl Bucket {
         }
     }
 
-    async fn copy_part(&self, source: &Object, key: &str, upload: String, part: Part) -> Result<CompletedPart, Error> {
+    async fn copy_part(&self, source: &Object, key: &str, upload: &str, part: Part) -> Result<CompletedPart, Error> {
         let object = || format!("part {} of {}", part.number, self.route(source, key));
         let copied = self
             .client()

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | name an output artifact, the same name on every repetition of an attempt | [`artifact_key`] |
 //! | write an artifact | [`Bucket::put_artifact`] |
-//! | write any object, in parts when it is large | [`Bucket::put`] |
+//! | write any object, in parts when it is large | [`Bucket::put`], [`Bucket::put_unpacked`] |
 //! | know an artifact again that somebody else has written | [`Bucket::pin`] |
 //! | read one, as a stream into temporary storage or into memory, never more than a limit | [`Bucket::download`], [`Bucket::read`] |
 //! | take an object into the store without a byte passing through the function | [`Bucket::head`], then [`Bucket::copy_anew`] |
@@ -40,6 +40,8 @@ mod encryption;
 mod error;
 mod multipart;
 mod pin;
+mod reading;
+mod upload;
 mod zips;
 
 pub use bucket::{Bucket, Object};
@@ -49,4 +51,4 @@ pub use encryption::{Encryption, Settings};
 pub use error::{Error, S3Failure};
 pub use multipart::Parts;
 pub use pipeline::artifact_key;
-pub use zips::{Contents, Entry, InvalidZip, Zip, ZipLimits, write_zip};
+pub use zips::{ContentStream, Contents, Entry, InvalidZip, Unpacked, Zip, ZipLimits, write_zip};

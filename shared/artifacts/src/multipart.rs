@@ -1,12 +1,8 @@
-//! Objects in parts: how they are cut, and the frame around a multipart upload.
+//! Objects in parts: how they are cut, and how many are under way.
 
-use aws_sdk_s3::config::StalledStreamProtectionConfig;
-use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
-use engine::Pin;
+use aws_sdk_s3::types::CompletedPart;
 use futures::{StreamExt, TryStreamExt};
 
-use crate::bucket::Bucket;
-use crate::encryption::{Settings, with_settings};
 use crate::error::Error;
 
 /// Most parts that an upload may have. Source: S3 user guide, 'Multipart upload limits'.
@@ -38,6 +34,23 @@ impl Parts {
             .map(|(number, start)| Part { number, start, length: length.min(size - start) })
             .collect()
     }
+
+    /// Sends all parts of an object of `size` bytes, several at once. Answers them, in any order, and the size.
+    pub(crate) async fn each<R>(self, size: u64, send: impl Fn(Part) -> R) -> Result<Sent, Error>
+    where
+        R: Future<Output = Result<CompletedPart, Error>>,
+    {
+        let parts = futures::stream::iter(self.cut(size)).map(send).buffer_unordered(self.parallel.max(1));
+        Ok(Sent { parts: parts.try_collect().await?, size })
+    }
+}
+
+/// What has been sent of an object: all of it.
+pub(crate) struct Sent {
+    /// In any order.
+    pub parts: Vec<CompletedPart>,
+    /// Bytes.
+    pub size: u64,
 }
 
 /// One part of an object.
@@ -48,92 +61,6 @@ pub(crate) struct Part {
     pub start: u64,
     /// Never 0.
     pub length: u64,
-}
-
-/// S3 answers some calls only when its work is done, which may take minutes. The SDK's watch over slow answers would
-/// end them.
-pub(crate) fn patient() -> aws_sdk_s3::config::Builder {
-    aws_sdk_s3::config::Builder::new().stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-}
-
-impl Bucket {
-    /// Makes the object `key` out of parts, several at once, each by `send(upload id, part)`. A failure takes the
-    /// upload back, so that no part is left behind to be paid for. S3 computes the checksum for which `checksum` asks.
-    pub(crate) async fn multipart<F, R>(
-        &self,
-        key: &str,
-        size: u64,
-        parts: Parts,
-        settings: &Settings,
-        checksum: Option<ChecksumAlgorithm>,
-        send: F,
-    ) -> Result<Pin, Error>
-    where
-        F: Fn(String, Part) -> R,
-        R: Future<Output = Result<CompletedPart, Error>>,
-    {
-        let object = self.describe(key);
-        let begin = self.client().create_multipart_upload().bucket(self.name()).key(key);
-        let begun = with_settings!(begin, settings)
-            .set_expected_bucket_owner(self.owner())
-            .set_checksum_algorithm(checksum)
-            .send()
-            .await
-            .map_err(|error| Error::s3("CreateMultipartUpload", &object, error))?;
-        let upload = begun.upload_id.ok_or_else(|| Error::Incomplete {
-            operation: "CreateMultipartUpload",
-            object: object.clone(),
-            missing: "upload id",
-        })?;
-
-        let sent = futures::stream::iter(parts.cut(size))
-            .map(|part| send(upload.clone(), part))
-            .buffer_unordered(parts.parallel.max(1))
-            .try_collect::<Vec<_>>()
-            .await;
-        let result = match sent {
-            Ok(sent) => self.complete(key, &upload, sent, size).await,
-            Err(error) => Err(error),
-        };
-        if result.is_err() {
-            let abort = self.client().abort_multipart_upload().bucket(self.name()).key(key).upload_id(&upload);
-            if let Err(error) = abort.set_expected_bucket_owner(self.owner()).send().await {
-                let error = Error::s3("AbortMultipartUpload", &object, error);
-                tracing::warn!(%error, upload, "parts are left for the bucket's lifecycle rule to remove");
-            }
-        }
-        result
-    }
-
-    async fn complete(&self, key: &str, upload: &str, mut parts: Vec<CompletedPart>, size: u64) -> Result<Pin, Error> {
-        parts.sort_by_key(|part| part.part_number);
-        let done = self
-            .client()
-            .complete_multipart_upload()
-            .bucket(self.name())
-            .key(key)
-            .upload_id(upload)
-            .set_expected_bucket_owner(self.owner())
-            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
-            .customize()
-            .config_override(patient())
-            .send()
-            .await;
-        match done.map_err(|error| Error::s3("CompleteMultipartUpload", self.describe(key), error)) {
-            Ok(done) if done.e_tag.is_some() => Ok(Pin { version: done.version_id, sha256: done.checksum_sha256 }),
-            Ok(_) => Err(Error::Incomplete {
-                operation: "CompleteMultipartUpload",
-                object: self.describe(key),
-                missing: "ETag",
-            }),
-            // The SDK repeats a call whose answer was lost; then the upload is gone because it is complete.
-            Err(error) if error.is_not_found() => match self.head_with_checksum(key, None).await {
-                Ok(object) if object.size == size => Ok(object.pin()),
-                _ => Err(error),
-            },
-            Err(error) => Err(error),
-        }
-    }
 }
 
 #[cfg(test)]

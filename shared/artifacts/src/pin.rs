@@ -3,7 +3,6 @@
 //! A version of an object never changes, so its `VersionId` alone is enough where a bucket has versions. The SHA-256, which
 //! S3 computes itself, is for everything else: copies in other regions, buckets without versions, and people who compare.
 
-use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_smithy_types::base64;
 use bytes::Bytes;
 use engine::Pin;
@@ -16,11 +15,6 @@ use crate::error::Error;
 /// What somebody else has stored without a SHA-256 is given one by a copy onto itself, up to this size in bytes: S3 is
 /// done with that within seconds, and whoever reports the end of an action waits for it.
 const DIGESTED_MOST: u64 = 1 << 30;
-
-/// Whether a SHA-256, as S3 writes it, is the whole object's; otherwise it is one over the checksums of its parts.
-pub(crate) fn is_whole(sha256: &str) -> bool {
-    !sha256.contains('-')
-}
 
 impl Object {
     /// Which object this is.
@@ -103,55 +97,5 @@ impl Bucket {
             ..Settings::encrypted(encryption.clone())
         };
         self.copy_exactly(&found, key, &settings).await.map(Some)
-    }
-
-    pub(crate) fn changed(&self, key: &str, pin: &Pin, found: Option<String>) -> Error {
-        let version = pin.version.as_ref().map(|version| format!(" version {version}")).unwrap_or_default();
-        let unknown = || "not known to S3".to_owned();
-        Error::Changed {
-            object: format!("{}{version}", self.describe(key)),
-            recorded: pin.sha256.clone().unwrap_or_else(unknown),
-            found: found.unwrap_or_else(unknown),
-        }
-    }
-}
-
-/// Looks at what is read, as it comes.
-pub(crate) struct Reading {
-    recorded: Option<String>,
-    /// What S3 says.
-    told: Option<String>,
-    hash: Sha256,
-    versioned: bool,
-}
-
-impl Reading {
-    pub fn new(pin: &Pin, got: &GetObjectOutput) -> Self {
-        Self {
-            recorded: pin.sha256.clone(),
-            told: got.checksum_sha256.clone(),
-            hash: Sha256::new(),
-            versioned: pin.version.is_some(),
-        }
-    }
-
-    pub fn update(&mut self, bytes: &[u8]) {
-        if self.recorded.as_deref().is_some_and(is_whole) {
-            self.hash.update(bytes);
-        }
-    }
-
-    /// What was found instead of what was recorded, if it is something else.
-    pub fn end(self) -> Result<(), Option<String>> {
-        let Some(recorded) = self.recorded else { return Ok(()) };
-        if is_whole(&recorded) {
-            let read = base64::encode(self.hash.finalize());
-            return if read == recorded { Ok(()) } else { Err(Some(read)) };
-        }
-        match self.told {
-            Some(told) if told == recorded => Ok(()),
-            None if self.versioned => Ok(()),
-            told => Err(told),
-        }
     }
 }

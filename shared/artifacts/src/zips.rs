@@ -9,7 +9,7 @@ mod recognize;
 mod write;
 
 pub use archive::Entry;
-pub use contents::{Contents, Zip};
+pub use contents::{ContentStream, Contents, Unpacked, Zip};
 pub use error::{InvalidZip, ZipLimits};
 pub use write::write_zip;
 

@@ -1,6 +1,6 @@
 //! With whose context a provider works.
 
-use artifacts::Bucket;
+use artifacts::{Bucket, ZipLimits};
 use driver::Task;
 use engine::Timestamp;
 use pipeline::Region;
@@ -19,6 +19,7 @@ pub(crate) struct ActionContext<'a> {
     pub(crate) token: &'a str,
     pub(crate) now: Timestamp,
     pub(crate) approval_links: &'a ApprovalLinks,
+    pub(crate) zip_limits: ZipLimits,
 }
 
 impl ActionContext<'_> {

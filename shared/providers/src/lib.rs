@@ -38,6 +38,7 @@ mod console;
 mod context;
 mod ecr;
 mod error;
+mod input_zip;
 mod job;
 mod job_worker;
 mod lambda_executor;

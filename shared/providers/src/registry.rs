@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use artifacts::ZipLimits;
 use async_trait::async_trait;
 use driver::{ActionExecutor, Clock, ExecutorError, Outcome, SourceRules, Task, TaskInput};
 use engine::{ActionError, Progress, Success};
@@ -79,6 +80,7 @@ pub struct Registry {
     roles: Roles,
     job_ids: JobIds,
     approval_links: ApprovalLinks,
+    zip_limits: ZipLimits,
     clock: Arc<dyn Clock>,
 }
 
@@ -87,12 +89,13 @@ impl Registry {
     /// with the function's own context.
     ///
     /// # Errors
-    /// [`SettingError::Missing`] for the account, the key of those links, or the address to which they lead.
+    /// [`SettingError::Missing`] for the account, the key of those links, or the address to which they lead;
+    /// [`SettingError::Invalid`] for the limits of zips.
     pub fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
         let approval_links = ApprovalLinks::new(settings, clients)?;
         let roles = Roles::of(settings, clients)?;
         let job_ids = JobIds::new(settings, clients)?;
-        Ok(Self { roles, job_ids, approval_links, clock: Arc::new(SystemClock) })
+        Ok(Self { roles, job_ids, approval_links, zip_limits: settings.zip_limits()?, clock: Arc::new(SystemClock) })
     }
 
     /// The same with another clock than the machine's.
@@ -109,6 +112,7 @@ impl Registry {
             token,
             now: self.clock.now(),
             approval_links: &self.approval_links,
+            zip_limits: self.zip_limits,
         }
     }
 

@@ -8,28 +8,24 @@
 //! `{datetime}` and `{uuid}` in `ObjectKey` are the same for every repetition of an attempt: the time is the one at which
 //! the attempt was requested (as `2026-11-23_22-05-09`, UTC), the UUID the attempt's id.
 
-use artifacts::{Bucket, Content, Encryption, Entry, Settings, Zip, ZipLimits};
+use artifacts::{Bucket, Encryption, Entry, Settings, Unpacked};
 use async_trait::async_trait;
 use aws_sdk_s3::types::ObjectCannedAcl;
-use driver::{Outcome, Task, TaskInput};
+use driver::{Outcome, Task};
 use engine::{External, Progress, Success, Timestamp};
 use futures::{TryStreamExt, stream};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
-use tokio::sync::Semaphore;
 
 use crate::configuration::{missing, read, requested};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::ProviderError;
+use crate::input_zip::InputZip;
 use crate::provider::{
     DeployTarget, Descriptor, EntityPage, Implements, Provider, ProviderInfo, attempt_id, unchanged,
 };
 use crate::s3_source;
-
-/// Artifacts unpacked at the same time. A worker has many actions in hand, and its temporary storage holds two of the
-/// largest artifacts (`EphemeralStorage` in `infra/home.yaml`).
-static UNPACKING: Semaphore = Semaphore::const_new(2);
 
 /// Files written at the same time: enough to hide S3's answer times, few enough for their memory.
 const PARALLEL: usize = 8;
@@ -88,10 +84,8 @@ impl Provider for S3Deploy {
         let target = context.bucket(bucket).await?;
         let (summary, id, url) = if configuration.extract {
             let prefix = object_key(context, configuration.object_key.unwrap_or_default());
-            // It is never closed; without a permit it would only be fuller.
-            let _permit = UNPACKING.acquire().await;
-            let label = format!("the input artifact {}", input.artifact.name);
-            let keys = extract(&store, input, &label, &target, &prefix, &settings).await?;
+            let archive = InputZip::open(context, &store, input).await?;
+            let keys = extract(&archive, &target, &prefix, &settings).await?;
             let url = console::s3_folder(&task.region, bucket, &folder(&prefix));
             let summary = format!("Deployment Succeeded: {} files{}", keys.len(), own_source(task, bucket, &keys));
             (summary, format!("s3://{bucket}/{}", folder(&prefix)), url)
@@ -152,22 +146,17 @@ fn own_source(task: &Task, bucket: &str, keys: &[String]) -> String {
 
 /// Unpacks a zip into a bucket; returns the keys that it wrote.
 async fn extract(
-    store: &Bucket,
-    input: &TaskInput,
-    label: &str,
+    InputZip { zip, .. }: &InputZip,
     target: &Bucket,
     prefix: &str,
     settings: &Settings,
 ) -> Result<Vec<String>, ProviderError> {
-    let limits = ZipLimits::default();
-    let file = store.download(&input.artifact.key, &input.pin, limits.total_bytes).await?;
-    let zip = Zip::open(file, label, limits).await?;
     zip.verify().await?;
     let prefix = folder(prefix);
-    let write = |(entry, content): (Entry, Content)| {
+    let write = |(entry, content): (Entry, Unpacked)| {
         let key = format!("{prefix}{}", entry.name);
         let settings = Settings { content_type: content_type(&key), ..settings.clone() };
-        async move { target.put(&key, &content, &settings).await }
+        async move { target.put_unpacked(&key, content, &settings).await }
     };
     let contents = zip.contents();
     stream::try_unfold(contents, |mut contents| async move {

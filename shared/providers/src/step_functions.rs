@@ -8,7 +8,7 @@
 //!
 //! The role needs `states:StartExecution`, `states:DescribeExecution` and `states:DescribeStateMachine`.
 
-use artifacts::{Bucket, Zip, ZipLimits, write_zip};
+use artifacts::{Bucket, write_zip};
 use async_trait::async_trait;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::operation::describe_execution::{DescribeExecutionError, DescribeExecutionOutput};
@@ -23,6 +23,7 @@ use crate::configuration::{missing, read, store, title};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
+use crate::input_zip::{InputZip, label};
 use crate::provider::{Correlation, Descriptor, EntityPage, Events, Implements, Provider, ProviderInfo};
 
 /// Longest name of an execution. Source: Step Functions API, `StartExecution`.
@@ -206,19 +207,22 @@ async fn input(context: ActionContext<'_>, configuration: &Configuration<'_>) ->
                 ))
             })?;
             let store = context.artifact_store(&input.bucket).await?;
-            file(&store, input, path).await
+            file(context, &store, input, path).await
         }
     }
 }
 
 /// A file of an artifact.
-async fn file(store: &Bucket, input: &TaskInput, path: &str) -> Result<String, ProviderError> {
-    let limits = ZipLimits::default();
-    let label = format!("the input artifact {}", input.artifact.name);
-    let archive = store.download(&input.artifact.key, &input.pin, limits.total_bytes).await?;
-    let content = Zip::open(archive, &label, limits).await?.read(path, LONGEST_INPUT).await?;
-    String::from_utf8(content.to_vec())
-        .map_err(|_| ProviderError::failed(JOB_FAILED, format!("the file {path} in {label} is not UTF-8 text")))
+async fn file(
+    context: ActionContext<'_>,
+    store: &Bucket,
+    input: &TaskInput,
+    path: &str,
+) -> Result<String, ProviderError> {
+    let content = InputZip::open(context, store, input).await?.zip.read(path, LONGEST_INPUT).await?;
+    String::from_utf8(content.to_vec()).map_err(|_| {
+        ProviderError::failed(JOB_FAILED, format!("the file {path} in {} is not UTF-8 text", label(input)))
+    })
 }
 
 async fn succeeded(

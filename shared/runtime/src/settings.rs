@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use artifacts::ZipLimits;
 use engine::Policy;
 
 /// A setting that is missing or makes no sense. The message names the variable.
@@ -70,7 +71,7 @@ impl Settings {
         self.text(name).ok_or(SettingError::Missing(name))
     }
 
-    fn seconds(
+    fn number(
         &self,
         variable: &'static str,
         default: u32,
@@ -236,7 +237,24 @@ impl Settings {
     /// # Errors
     /// [`SettingError::Invalid`].
     pub fn sweep_seconds(&self) -> Result<u32, SettingError> {
-        self.seconds("MILLRACE_SWEEP_SECONDS", 60, 1..=60, "a number of seconds from 1 to 60")
+        self.number("MILLRACE_SWEEP_SECONDS", 60, 1..=60, "a number of seconds from 1 to 60")
+    }
+
+    /// `MILLRACE_ZIP_ENTRIES`, `MILLRACE_ZIP_MEBIBYTES`, `MILLRACE_ZIP_RATIO`: what a zip may be that an action looks into.
+    ///
+    /// # Errors
+    /// [`SettingError::Invalid`].
+    pub fn zip_limits(&self) -> Result<ZipLimits, SettingError> {
+        let number = |variable, default: u64| {
+            let default = u32::try_from(default).unwrap_or(u32::MAX);
+            self.number(variable, default, 1..=1_000_000, "a number from 1 to 1000000")
+        };
+        let usual = ZipLimits::default();
+        Ok(ZipLimits {
+            entries: number("MILLRACE_ZIP_ENTRIES", usual.entries as u64)? as usize,
+            total_bytes: u64::from(number("MILLRACE_ZIP_MEBIBYTES", usual.total_bytes >> 20)?) << 20,
+            ratio: number("MILLRACE_ZIP_RATIO", usual.ratio)?.into(),
+        })
     }
 
     /// The engine's periods: the lease is `MILLRACE_LEASE_SECONDS`, work that nobody took up is dispatched again after
@@ -245,8 +263,8 @@ impl Settings {
     /// # Errors
     /// [`SettingError::Invalid`].
     pub fn policy(&self) -> Result<Policy, SettingError> {
-        let lease = self.seconds("MILLRACE_LEASE_SECONDS", 60, 1..=3_600, "a number of seconds from 1 to 3600")?;
-        let poll = self.seconds("MILLRACE_POLL_SECONDS", 5, 1..=900, "a number of seconds from 1 to 900")?;
+        let lease = self.number("MILLRACE_LEASE_SECONDS", 60, 1..=3_600, "a number of seconds from 1 to 3600")?;
+        let poll = self.number("MILLRACE_POLL_SECONDS", 5, 1..=900, "a number of seconds from 1 to 900")?;
         let milliseconds = |seconds: u32| i64::from(seconds) * 1_000;
         Ok(Policy {
             lease: milliseconds(lease),
@@ -306,6 +324,19 @@ mod tests {
                 text.contains("MILLRACE_SWEEP_SECONDS") && text.contains(value) && text.contains("1 to 60"),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn what_a_zip_may_be_follows_the_settings() {
+        let home = ("AWS_REGION", "eu-west-1");
+        assert_eq!(read(&[home]).unwrap().zip_limits().unwrap(), ZipLimits::default());
+        let given = [("MILLRACE_ZIP_ENTRIES", "7"), ("MILLRACE_ZIP_MEBIBYTES", "3"), ("MILLRACE_ZIP_RATIO", "10")];
+        let settings = read(&[home, given[0], given[1], given[2]]).unwrap();
+        assert_eq!(settings.zip_limits().unwrap(), ZipLimits { entries: 7, total_bytes: 3 << 20, ratio: 10 });
+        for (variable, _) in given {
+            let error = read(&[home, (variable, "0")]).unwrap().zip_limits().unwrap_err().to_string();
+            assert!(error.contains(variable) && error.contains("1 to 1000000"), "{error}");
         }
     }
 

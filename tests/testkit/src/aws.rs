@@ -5,13 +5,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use aws_config::SdkConfig;
-use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
-use sha2::{Digest, Sha256};
 
 use crate::config;
+use crate::http::{body, decode, sha256};
 
 /// A request as AWS saw it.
 #[derive(Clone, Debug)]
@@ -150,42 +149,7 @@ impl Aws {
     }
 }
 
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'%' => {
-                let hex = [rest.next().unwrap(), rest.next().unwrap()];
-                bytes.push(u8::from_str_radix(std::str::from_utf8(&hex).unwrap(), 16).unwrap());
-            }
-            byte => bytes.push(byte),
-        }
-    }
-    String::from_utf8(bytes).unwrap()
-}
-
-/// The bytes inside `aws-chunked`.
-fn unchunk(mut body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    loop {
-        let end = body.windows(2).position(|window| window == b"\r\n").unwrap();
-        let head = std::str::from_utf8(&body[..end]).unwrap();
-        let size = usize::from_str_radix(head.split(';').next().unwrap(), 16).unwrap();
-        if size == 0 {
-            return out;
-        }
-        out.extend(&body[end + 2..end + 2 + size]);
-        body = &body[end + 4 + size..];
-    }
-}
-
 const CHECKSUM: &str = "x-amz-checksum-sha256";
-
-/// S3's `ChecksumSHA256` of these bytes.
-pub fn sha256(data: &[u8]) -> String {
-    aws_smithy_types::base64::encode(Sha256::digest(data))
-}
 
 type Answer = (u16, BTreeMap<String, String>, Vec<u8>);
 
@@ -298,11 +262,7 @@ impl HttpConnector for Aws {
             let uri = request.uri().trim_start_matches("http://aws.test").trim_start_matches('/').to_owned();
             let (path, query) = uri.split_once('?').unwrap_or((&uri, ""));
             let method = request.method().to_owned();
-            let body = std::mem::replace(request.body_mut(), SdkBody::empty());
-            let mut body = ByteStream::new(body).collect().await.unwrap().to_vec();
-            if headers.get("content-encoding").is_some_and(|coding| coding.contains("aws-chunked")) {
-                body = unchunk(&body);
-            }
+            let body = body(&mut request).await;
             let call = Call {
                 operation: operation(service, &method, path, &headers, &body),
                 region: region.to_owned(),

@@ -14,14 +14,16 @@ mod aws;
 mod clock;
 mod config;
 mod executor;
+mod http;
 mod kms;
 mod outbox;
 mod stub;
 mod template;
 
-pub use aws::{Aws, Call, Stored, sha256};
+pub use aws::{Aws, Call, Stored};
 pub use clock::TestClock;
 pub use executor::TestExecutor;
+pub use http::{body, decode, sha256};
 pub use kms::kms;
 pub use outbox::Outbox;
 pub use stub::{Answer, Request, Stub};

@@ -18,6 +18,8 @@ use super::recognize::{FIRST, recognize};
 pub struct Entry {
     /// Its path: relative, with `/`, without `.` and `..`. At most 1,024 bytes.
     pub name: String,
+    /// Bytes, unpacked, as the archive says. No entry is believed to be shorter than it is.
+    pub(crate) size: u64,
     /// Place in the archive.
     pub(crate) index: usize,
 }
@@ -119,7 +121,7 @@ impl<R: Read + Seek> Archive<R> {
             if !seen.insert(path.clone()) {
                 return Err(InvalidZip::Duplicate { entry: quote(&path) });
             }
-            self.files.push(Entry { name: path, index });
+            self.files.push(Entry { name: path, size: data.size(), index });
         }
         Ok(())
     }
@@ -138,10 +140,10 @@ impl<R: Read + Seek> Archive<R> {
             .ok_or_else(|| InvalidZip::NoEntry { entry: quote(name) })
     }
 
-    /// Unpacks one file into `sink`, and counts. Returns its size in bytes.
-    pub fn unpack(&mut self, entry: &Entry, entry_limit: u64, sink: &mut dyn Write) -> Result<u64, Stop> {
+    /// Unpacks one file into `sink`, and counts. Returns its size in bytes, which is not above `limit` and not above what
+    /// the archive says.
+    pub fn unpack(&mut self, entry: &Entry, limit: u64, sink: &mut dyn Write) -> Result<u64, Stop> {
         let name = || quote(&entry.name);
-        let limit = entry_limit.min(self.limits.entry_bytes);
         let damaged = |error: String| InvalidZip::Damaged { entry: name(), reason: error };
         let mut file = self.zip.by_index(entry.index).map_err(|error| match error {
             ZipError::CompressionMethodNotSupported(method) => {
@@ -162,6 +164,9 @@ impl<R: Read + Seek> Archive<R> {
             self.total += read as u64;
             if size > limit {
                 return Err(InvalidZip::EntryTooLarge { entry: name(), limit }.into());
+            }
+            if size > entry.size {
+                return Err(damaged(format!("it is larger than the {} bytes that the zip says", entry.size)).into());
             }
             if self.total > self.limits.total_bytes {
                 return Err(InvalidZip::TotalTooLarge { limit: self.limits.total_bytes }.into());

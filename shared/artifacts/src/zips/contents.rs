@@ -16,6 +16,10 @@ use crate::error::Error;
 
 /// Entries up to this many bytes stay in memory; larger ones go through temporary storage.
 const IN_MEMORY: usize = 1 << 20;
+/// Entries above this many bytes go through neither: they are streamed.
+const STREAMED_FROM: u64 = 32 << 20;
+/// Pieces of a stream, of 64 KiB at most, that are unpacked before the caller has taken them.
+const PIECES_AHEAD: usize = 16;
 /// Entries that are unpacked before the caller has taken them.
 const AHEAD: usize = 2;
 
@@ -31,7 +35,7 @@ const AHEAD: usize = 2;
 /// zip.verify().await?; // before the first object is written, so that a bad zip leaves nothing half done
 /// let mut contents = zip.contents();
 /// while let Some((entry, content)) = contents.next().await? {
-///     target.put(&entry.name, &content, &Settings::default()).await?;
+///     target.put_unpacked(&entry.name, content, &Settings::default()).await?;
 /// }
 /// # Ok(()) }
 /// ```
@@ -137,10 +141,18 @@ impl Zip {
         let task = spawn_blocking(move || {
             let mut archive = shared.archive()?;
             for entry in &shared.files {
-                let mut spill = Spill::default();
-                archive.unpack(entry, u64::MAX, &mut spill).map_err(|stop| shared.stopped(stop, entry))?;
-                if sender.blocking_send((entry.clone(), spill.finish())).is_err() {
-                    break; // the caller has gone away
+                let taken = if entry.size > STREAMED_FROM {
+                    let (mut pieces, receiver) = mpsc::channel(PIECES_AHEAD);
+                    let stream = ContentStream { receiver, ended: false, label: shared.label.clone() };
+                    let taken = sender.blocking_send((entry.clone(), Unpacked::Stream(stream)));
+                    taken.is_ok() && shared.stream(&mut archive, entry, &mut pieces)
+                } else {
+                    let mut spill = Spill::default();
+                    archive.unpack(entry, u64::MAX, &mut spill).map_err(|stop| shared.stopped(stop, entry))?;
+                    sender.blocking_send((entry.clone(), Unpacked::Whole(spill.finish()))).is_ok()
+                };
+                if !taken {
+                    break; // the caller has gone away, or knows already why nothing follows
                 }
             }
             Ok(())
@@ -149,11 +161,72 @@ impl Zip {
     }
 }
 
+/// The content of a file of a zip.
+#[derive(Debug)]
+pub enum Unpacked {
+    /// All of it.
+    Whole(Content),
+    /// A large one while it is unpacked. The next file comes when this has been read.
+    Stream(ContentStream),
+}
+
+/// A file of a zip, piece by piece.
+#[derive(Debug)]
+pub struct ContentStream {
+    receiver: mpsc::Receiver<Piece>,
+    ended: bool,
+    label: String,
+}
+
+/// Some bytes, the end, or why there is none.
+type Piece = Result<Option<Bytes>, Error>;
+
+impl ContentStream {
+    /// The next bytes; none at the end.
+    ///
+    /// # Errors
+    /// [`Error::Zip`]; [`Error::Interrupted`] when the end did not come. What was read is not the file then.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        if self.ended {
+            return Ok(None);
+        }
+        let piece = self.receiver.recv().await.unwrap_or_else(|| Err(Error::Interrupted(self.label.clone())))?;
+        self.ended = piece.is_none();
+        Ok(piece)
+    }
+}
+
+impl Shared {
+    /// Unpacks a file into a stream. Whether that was taken to its end; an error goes to whoever reads the stream.
+    fn stream(&self, archive: &mut Archive<File>, entry: &Entry, pieces: &mut mpsc::Sender<Piece>) -> bool {
+        let end = match archive.unpack(entry, u64::MAX, &mut Pieces(pieces)) {
+            Ok(_) => Ok(None),
+            Err(stop) => Err(self.stopped(stop, entry)),
+        };
+        let good = end.is_ok();
+        pieces.blocking_send(end).is_ok() && good
+    }
+}
+
+/// Passes on what is written.
+struct Pieces<'a>(&'a mpsc::Sender<Piece>);
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.0.blocking_send(Ok(Some(Bytes::copy_from_slice(bytes))));
+        sent.map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The files of a zip with their content. Small ones are in memory, larger ones in temporary storage until they are
-/// dropped; only a few are unpacked ahead.
+/// dropped, and the largest are streamed; only a few are unpacked ahead.
 #[derive(Debug)]
 pub struct Contents {
-    receiver: mpsc::Receiver<(Entry, Content)>,
+    receiver: mpsc::Receiver<(Entry, Unpacked)>,
     task: Option<JoinHandle<Result<(), Error>>>,
     label: String,
 }
@@ -163,7 +236,7 @@ impl Contents {
     ///
     /// # Errors
     /// [`Error::Zip`], [`Error::StorageFull`], [`Error::Storage`]. Nothing follows after an error.
-    pub async fn next(&mut self) -> Result<Option<(Entry, Content)>, Error> {
+    pub async fn next(&mut self) -> Result<Option<(Entry, Unpacked)>, Error> {
         if let Some(next) = self.receiver.recv().await {
             return Ok(Some(next));
         }

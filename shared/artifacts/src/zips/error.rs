@@ -1,14 +1,13 @@
 //! What a zip may not be, and why one was refused.
 
-/// Limits on a zip. The defaults fit a function with 512 MB of temporary storage and 512 MB of memory.
+/// Limits on a zip, which are for hostile ones: what people deploy keeps the defaults. One entry may be as large as all
+/// together, since large ones are streamed. The list of entries is in memory: about 1 KB for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZipLimits {
     /// Entries, directories among them.
     pub entries: usize,
-    /// Bytes of all entries together, unpacked.
+    /// Bytes of all entries together, unpacked; and of the zip itself, where it is downloaded.
     pub total_bytes: u64,
-    /// Bytes of one entry, unpacked.
-    pub entry_bytes: u64,
     /// Unpacked bytes for each byte of the archive. It counts from 16 MiB unpacked bytes on: a small file of zeros is no
     /// bomb.
     pub ratio: u64,
@@ -26,9 +25,9 @@ impl ZipLimits {
 }
 
 impl Default for ZipLimits {
-    /// 65,535 entries (as many as a plain zip can have), 4 GiB in all, 256 MiB an entry, 200 to 1.
+    /// 250,000 entries, 8 GiB in all, 200 to 1.
     fn default() -> Self {
-        Self { entries: 65_535, total_bytes: 4 << 30, entry_bytes: 256 << 20, ratio: 200 }
+        Self { entries: 250_000, total_bytes: 8 << 30, ratio: 200 }
     }
 }
 
@@ -96,7 +95,7 @@ pub enum InvalidZip {
         /// The method's name or number.
         method: String,
     },
-    /// More than [`ZipLimits::entry_bytes`].
+    /// More than the reader takes of one entry.
     #[error("entry {entry} is larger than the {limit} bytes that are allowed for one entry")]
     EntryTooLarge {
         /// The entry.

@@ -237,10 +237,9 @@ fn sizes_are_counted_not_believed() {
     let central = lying.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
     lying[22..26].copy_from_slice(&10_u32.to_le_bytes());
     lying[central + 24..central + 28].copy_from_slice(&10_u32.to_le_bytes());
-    let limits = ZipLimits { entry_bytes: 1000, ..ZipLimits::default() };
-    let too_large = InvalidZip::EntryTooLarge { entry: "\"big\"".into(), limit: 1000 };
-    assert_eq!(unpack_all(honest, limits).unwrap_err(), too_large);
-    assert!(matches!(unpack_all(lying, limits).unwrap_err(), InvalidZip::Damaged { entry, .. } if entry == "\"big\""));
+    let limits = ZipLimits { total_bytes: 1000, ..ZipLimits::default() };
+    assert_eq!(unpack_all(honest, limits).unwrap_err(), InvalidZip::TotalTooLarge { limit: 1000 });
+    assert!(matches!(refused(lying), InvalidZip::Damaged { entry, .. } if entry == "\"big\""));
 }
 
 #[test]
@@ -313,13 +312,14 @@ async fn contents_come_in_memory_or_through_temporary_storage_which_is_cleared()
 
     let mut contents = zip.contents();
     let (entry, content) = contents.next().await.unwrap().unwrap();
-    assert!(entry.name == "small" && matches!(&content, Content::Memory(bytes) if bytes == "hello"));
+    assert!(entry.name == "small" && matches!(&content, Unpacked::Whole(Content::Memory(bytes)) if bytes == "hello"));
     let (entry, content) = contents.next().await.unwrap().unwrap();
-    let Content::File(spilled) = content else { panic!("{} should be in a file", entry.name) };
+    let Unpacked::Whole(Content::File(spilled)) = content else { panic!("{} should be in a file", entry.name) };
     let spilled_path = spilled.path().to_owned();
     assert_eq!(std::fs::read(&spilled_path).unwrap(), big);
     assert_eq!(spilled.size(), 3_000_000);
-    assert_eq!(contents.next().await.unwrap().unwrap().1.size(), 0);
+    let (_, last) = contents.next().await.unwrap().unwrap();
+    assert!(matches!(last, Unpacked::Whole(Content::Memory(bytes)) if bytes.is_empty()));
     assert!(contents.next().await.unwrap().is_none());
     assert!(contents.next().await.unwrap().is_none());
     drop((spilled, contents, zip));
@@ -364,4 +364,60 @@ async fn what_is_no_zip_is_refused_with_the_readers_name_for_it() {
     let error = Zip::open(stored(b"plain text"), "input artifact Build", ZipLimits::default()).await.unwrap_err();
     assert!(error.to_string().starts_with("input artifact Build: not a zip: "), "{error}");
     assert!(!error.is_retryable());
+}
+
+/// Larger than what goes through temporary storage, stored as it is.
+fn large() -> Vec<u8> {
+    (0..(33_u32 << 20) / 4).flat_map(u32::to_le_bytes).collect()
+}
+
+#[tokio::test]
+async fn a_large_entry_is_streamed_and_the_next_one_follows_it() {
+    let large = large();
+    let zip =
+        Zip::open(stored(&make(&[raw(b"large", &large), raw(b"last", b"x")], false)), "artifact", ZipLimits::default());
+    let zip = zip.await.unwrap();
+    zip.verify().await.unwrap();
+    let mut contents = zip.contents();
+    let (_, Unpacked::Stream(mut stream)) = contents.next().await.unwrap().unwrap() else { panic!("in one piece") };
+    let mut read = Vec::new();
+    while let Some(piece) = stream.next().await.unwrap() {
+        assert!(piece.len() <= 64 << 10);
+        read.extend_from_slice(&piece);
+    }
+    assert!(read == large);
+    assert_eq!(stream.next().await.unwrap(), None, "the end stays the end");
+    assert_eq!(contents.next().await.unwrap().unwrap().0.name, "last");
+    assert!(contents.next().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_large_entry_that_is_damaged_has_no_end() {
+    let mut bytes = make(&[raw(b"large", &large()), raw(b"last", b"x")], false);
+    bytes[20_000_000] ^= 1;
+    let zip = Zip::open(stored(&bytes), "artifact", ZipLimits::default()).await.unwrap();
+    let mut contents = zip.contents();
+    let (_, Unpacked::Stream(mut stream)) = contents.next().await.unwrap().unwrap() else { panic!("in one piece") };
+    let error = loop {
+        match stream.next().await {
+            Ok(piece) => assert!(piece.is_some(), "it looks like the whole file"),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(error.starts_with("artifact: entry \"large\" is damaged: "), "{error}");
+    assert!(contents.next().await.unwrap().is_none(), "nothing follows");
+}
+
+#[test]
+fn a_zip_may_have_more_entries_than_a_plain_one_can() {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for number in 0..70_000 {
+        zip.start_file(format!("{number}"), stored).unwrap();
+    }
+    let bytes = zip.finish().unwrap().into_inner();
+    assert_eq!(open(bytes.clone()).unwrap().files().len(), 70_000);
+    let limits = ZipLimits { entries: 65_535, ..ZipLimits::default() };
+    let refused = Archive::open(Cursor::new(bytes), limits).unwrap_err();
+    assert_eq!(refused, InvalidZip::TooManyEntries { count: 70_000, limit: 65_535 });
 }

@@ -8,11 +8,12 @@ use artifacts::{Bucket, Parts};
 use aws_credential_types::Credentials;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Region, SharedHttpClient};
-use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use sha2::{Digest, Sha256};
+use testkit::{decode, sha256};
 
 type Headers = BTreeMap<String, String>;
 
@@ -150,26 +151,6 @@ impl Fake {
     }
 }
 
-/// S3's `ChecksumSHA256` of these bytes.
-pub fn sha256(data: &[u8]) -> String {
-    aws_smithy_types::base64::encode(Sha256::digest(data))
-}
-
-/// The bytes inside `aws-chunked`.
-fn unchunk(mut body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    loop {
-        let end = body.windows(2).position(|window| window == b"\r\n").unwrap();
-        let head = std::str::from_utf8(&body[..end]).unwrap();
-        let size = usize::from_str_radix(head.split(';').next().unwrap(), 16).unwrap();
-        if size == 0 {
-            return out;
-        }
-        out.extend(&body[end + 2..end + 2 + size]);
-        body = &body[end + 4 + size..];
-    }
-}
-
 fn operation(method: &str, query: &HashMap<String, String>, headers: &Headers) -> &'static str {
     let copy = headers.contains_key("x-amz-copy-source");
     match (method, query.contains_key("uploadId"), query.contains_key("uploads")) {
@@ -189,20 +170,6 @@ type Answer = (u16, Headers, Vec<u8>);
 
 fn xml(status: u16, body: impl Into<String>) -> Answer {
     (status, Headers::new(), body.into().into_bytes())
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let hex = [rest.next().unwrap(), rest.next().unwrap()];
-            bytes.push(u8::from_str_radix(std::str::from_utf8(&hex).unwrap(), 16).unwrap());
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).unwrap()
 }
 
 impl State {
@@ -360,11 +327,7 @@ impl HttpConnector for Fake {
                 .map(|(name, value)| (name.to_owned(), decode(value)))
                 .collect();
             let method = request.method().to_owned();
-            let body = std::mem::replace(request.body_mut(), SdkBody::empty());
-            let mut body = ByteStream::new(body).collect().await.unwrap().to_vec();
-            if headers.get("content-encoding").is_some_and(|coding| coding.contains("aws-chunked")) {
-                body = unchunk(&body);
-            }
+            let body = testkit::body(&mut request).await;
             let operation = operation(&method, &query, &headers);
             let path = uri.path().trim_start_matches('/').to_owned();
             let (status, headers, body) =

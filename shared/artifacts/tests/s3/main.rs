@@ -6,7 +6,8 @@ mod pins;
 
 use artifacts::{Content, CopyOutcome, Encryption, Error, Settings, replicate};
 use engine::Pin;
-use fake::{Fake, Fault, SMALL, sha256};
+use fake::{Fake, Fault, SMALL};
+use testkit::sha256;
 
 const DENIED: &str = "<Error><Code>AccessDenied</Code><Message>User: arn:aws:iam::1:role/r is not authorized to perform: s3:PutObject</Message></Error>";
 const BUSY: &str = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";

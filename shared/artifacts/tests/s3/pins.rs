@@ -1,8 +1,10 @@
 //! Artifacts are what they were, whatever is stored under their keys later.
 
-use crate::fake::{Fake, sha256};
 use artifacts::{Bucket, CopyOutcome, Encryption, Error, Settings, replicate};
 use engine::Pin;
+use testkit::sha256;
+
+use crate::fake::Fake;
 
 const KEY: &str = "p/a/1";
 

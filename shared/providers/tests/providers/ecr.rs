@@ -21,7 +21,7 @@ fn source(configuration: &[(&str, &str)]) -> Task {
 fn prescribed(kind: &str, value: &str) -> Task {
     let mut task = source(&[("RepositoryName", "team/shop")]);
     let action = task.action.name.clone();
-    task.overrides.push(RevisionOverride { action, kind: kind.into(), value: value.into() });
+    task.overrides.push(RevisionOverride::new(action, kind, value));
     task
 }
 
