@@ -108,5 +108,4 @@ async fn a_file_larger_than_memory_is_unpacked_into_a_bucket_in_parts() {
     assert_eq!(next, SIZE);
     // Four parts of 16 MiB are under way, one is being filled, and each may be there twice while it is signed and sent.
     assert!(taken < 160, "{taken} MiB of memory for a file of {} MiB", SIZE / MIB);
-    println!("{taken} MiB of memory for a file of {} MiB", SIZE / MIB);
 }
