@@ -2,7 +2,7 @@
 //! letters or a deployment of yesterday's API would only be found in an account.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_yaml_ng::Value;
 use sha2::{Digest, Sha256};
@@ -332,6 +332,31 @@ fn operations_are_called_on_signed_paths_and_only_the_approval_page_is_open() {
     let throttled = stage["MethodSettings"].as_sequence().unwrap();
     assert!(throttled.iter().all(|it| it["ResourcePath"] == "/~1approve"));
     assert_eq!(throttled.len(), 2);
+}
+
+#[test]
+fn access_logs_say_who_called_what_and_never_with_which_link() {
+    let home = home();
+    let (_, stage) = home.of_type("ApiGateway::Stage").next().unwrap();
+    let chosen = stage["AccessLogSetting"]["Fn::If"].as_sequence().unwrap();
+    // An account without the role that API Gateway needs for it could not be deployed to.
+    assert_eq!((&chosen[0], &chosen[2]["Ref"]), (&"AccessIsLogged".into(), &"AWS::NoValue".into()));
+    assert_eq!(home.parameters["AccessLogs"]["Default"], "false");
+    assert_eq!(target(&chosen[1]["DestinationArn"]), Some("AccessLogGroup"));
+    let format: BTreeMap<String, String> = serde_json::from_str(chosen[1]["Format"].as_str().unwrap()).unwrap();
+    let variables: BTreeSet<_> = format.values().map(String::as_str).collect();
+    let expected = [
+        "$context.error.responseType",
+        "$context.httpMethod",
+        "$context.identity.sourceIp",
+        "$context.identity.userArn",
+        "$context.path",
+        "$context.requestId",
+        "$context.requestTime",
+        "$context.responseLatency",
+        "$context.status",
+    ];
+    assert_eq!(variables, BTreeSet::from(expected), "none that holds a query");
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use std::future::Future;
 
+use aws_smithy_schema::serde::SerializableStruct;
 use lambda_http::http::HeaderValue;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
+use store::ChangeOrigin;
 use uuid::Uuid;
 use wire::{ApiError, Exception, Input, Operation, Path, Protocol};
 
@@ -20,16 +22,19 @@ struct Origin {
     id: String,
     /// The ARN of who signed it; empty where nobody did, which only an emulator lets through.
     caller: String,
+    /// The address from which it came.
+    source: Option<String>,
     /// The API's own URL.
     base: String,
 }
 
 impl Origin {
     fn of(app: &App, request: &Request) -> Self {
-        let (mut id, mut caller, mut api, mut stage) = (None, None, None, None);
+        let (mut id, mut caller, mut source, mut api, mut stage) = (None, None, None, None, None);
         if let Some(RequestContext::ApiGatewayV1(context)) = request.request_context_ref() {
             id.clone_from(&context.request_id);
             caller.clone_from(&context.identity.user_arn);
+            source.clone_from(&context.identity.source_ip);
             api.clone_from(&context.apiid);
             stage.clone_from(&context.stage);
         }
@@ -37,8 +42,16 @@ impl Origin {
         Self {
             id: id.unwrap_or_else(|| Uuid::new_v4().to_string()),
             caller: caller.unwrap_or_default(),
+            source,
             base: links::base(app.endpoint.as_deref(), app.driver.home(), &api, &stage),
         }
+    }
+}
+
+impl Origin {
+    /// The same as the table and the audit log keep it.
+    fn of_changes(&self) -> ChangeOrigin {
+        ChangeOrigin { caller: self.caller.clone(), source: self.source.clone(), request: self.id.clone() }
     }
 }
 
@@ -50,7 +63,10 @@ pub async fn handle(app: &App, request: Request) -> Response<Body> {
     let operation = routed.as_ref().map_or("unknown", |call| call.operation.name());
     let answered = match &routed {
         // Boxed, since all operations together make a large future.
-        Ok(call) => Box::pin(dispatch(app, *call, &origin, request.body().as_ref())).await,
+        Ok(call) => {
+            let routed = Routed { call: *call, origin: &origin, body: request.body().as_ref() };
+            origin.of_changes().scope(Box::pin(dispatch(app, routed))).await
+        }
         Err(error) => Err(error.clone()),
     };
     let answer = answered.unwrap_or_else(|error| {
@@ -78,7 +94,16 @@ fn delivered(answer: wire::Response, protocol: Protocol, id: &str) -> Response<B
     Response::from_parts(parts, body)
 }
 
-async fn dispatch(app: &App, call: wire::Call<'_>, origin: &Origin, body: &[u8]) -> Result<wire::Response, ApiError> {
+/// A request on its way to its operation.
+#[derive(Clone, Copy)]
+struct Routed<'a> {
+    call: wire::Call<'a>,
+    origin: &'a Origin,
+    body: &'a [u8],
+}
+
+async fn dispatch(app: &App, request: Routed<'_>) -> Result<wire::Response, ApiError> {
+    let Routed { call, origin, .. } = request;
     if call.path == Path::Root && !app.root {
         return Err(Exception::UnknownOperationException.because(
             "This installation does not serve AWS JSON 1.1 on '/': call the operation on \
@@ -90,64 +115,79 @@ async fn dispatch(app: &App, call: wire::Call<'_>, origin: &Origin, body: &[u8])
         return Err(Exception::AccessDeniedException.because("The request is not signed."));
     }
     match call.operation {
-        Operation::CreatePipeline => run(call, body, |input| pipelines::create(app, caller, input)).await,
-        Operation::GetPipeline => run(call, body, |input| pipelines::get(app, input)).await,
-        Operation::UpdatePipeline => run(call, body, |input| pipelines::update(app, caller, input)).await,
-        Operation::DeletePipeline => run(call, body, |input| pipelines::delete(app, input)).await,
-        Operation::ListPipelines => run(call, body, |input| pipelines::list(app, input)).await,
-        Operation::StartPipelineExecution => run(call, body, |input| executions::start(app, caller, input)).await,
-        Operation::GetPipelineExecution => run(call, body, |input| executions::get(app, input)).await,
-        Operation::ListPipelineExecutions => run(call, body, |input| executions::list(app, input)).await,
-        Operation::GetPipelineState => run(call, body, |input| state::get(app, input)).await,
-        Operation::ListActionExecutions => run(call, body, |input| actions::list(app, input)).await,
-        Operation::PutApprovalResult => run(call, body, |input| approvals::put(app, caller, input)).await,
-        Operation::CreateCustomActionType => run(call, body, |input| action_types::create(app, input)).await,
-        Operation::DeleteCustomActionType => run(call, body, |input| action_types::delete(app, input)).await,
-        Operation::ListActionTypes => run(call, body, |input| action_types::list(app, input)).await,
-        Operation::GetActionType => run(call, body, |input| action_types::get(app, input)).await,
-        Operation::UpdateActionType => run(call, body, |input| action_types::update(app, input)).await,
-        Operation::PollForJobs => run(call, body, |input| jobs::poll(app, input)).await,
-        Operation::AcknowledgeJob => run(call, body, |input| jobs::acknowledge(app, input)).await,
-        Operation::GetJobDetails => run(call, body, |input| jobs::details(app, input)).await,
-        Operation::PollForThirdPartyJobs => run(call, body, |input| third_party::poll(app, input)).await,
-        Operation::AcknowledgeThirdPartyJob => run(call, body, |input| third_party::acknowledge(app, input)).await,
-        Operation::GetThirdPartyJobDetails => run(call, body, |input| third_party::details(app, input)).await,
-        Operation::PutThirdPartyJobSuccessResult => run(call, body, |input| third_party::succeeded(app, input)).await,
-        Operation::PutThirdPartyJobFailureResult => run(call, body, |input| third_party::failed(app, input)).await,
-        Operation::PutJobSuccessResult => run(call, body, |input| jobs::succeeded(app, input)).await,
-        Operation::PutJobFailureResult => run(call, body, |input| jobs::failed(app, input)).await,
-        Operation::EnableStageTransition => run(call, body, |input| transitions::enable(app, caller, input)).await,
-        Operation::DisableStageTransition => run(call, body, |input| transitions::disable(app, caller, input)).await,
-        Operation::StopPipelineExecution => run(call, body, |input| control::stop(app, input)).await,
-        Operation::RetryStageExecution => run(call, body, |input| control::retry(app, input)).await,
-        Operation::RollbackStage => run(call, body, |input| control::roll_back(app, caller, input)).await,
+        Operation::CreatePipeline => run(request, |input| pipelines::create(app, caller, input)).await,
+        Operation::GetPipeline => run(request, |input| pipelines::get(app, input)).await,
+        Operation::UpdatePipeline => run(request, |input| pipelines::update(app, caller, input)).await,
+        Operation::DeletePipeline => run(request, |input| pipelines::delete(app, input)).await,
+        Operation::ListPipelines => run(request, |input| pipelines::list(app, input)).await,
+        Operation::StartPipelineExecution => run(request, |input| executions::start(app, caller, input)).await,
+        Operation::GetPipelineExecution => run(request, |input| executions::get(app, input)).await,
+        Operation::ListPipelineExecutions => run(request, |input| executions::list(app, input)).await,
+        Operation::GetPipelineState => run(request, |input| state::get(app, input)).await,
+        Operation::ListActionExecutions => run(request, |input| actions::list(app, input)).await,
+        Operation::PutApprovalResult => run(request, |input| approvals::put(app, caller, input)).await,
+        Operation::CreateCustomActionType => run(request, |input| action_types::create(app, input)).await,
+        Operation::DeleteCustomActionType => run(request, |input| action_types::delete(app, input)).await,
+        Operation::ListActionTypes => run(request, |input| action_types::list(app, input)).await,
+        Operation::GetActionType => run(request, |input| action_types::get(app, input)).await,
+        Operation::UpdateActionType => run(request, |input| action_types::update(app, input)).await,
+        Operation::PollForJobs => run(request, |input| jobs::poll(app, input)).await,
+        Operation::AcknowledgeJob => run(request, |input| jobs::acknowledge(app, input)).await,
+        Operation::GetJobDetails => run(request, |input| jobs::details(app, input)).await,
+        Operation::PollForThirdPartyJobs => run(request, |input| third_party::poll(app, input)).await,
+        Operation::AcknowledgeThirdPartyJob => run(request, |input| third_party::acknowledge(app, input)).await,
+        Operation::GetThirdPartyJobDetails => run(request, |input| third_party::details(app, input)).await,
+        Operation::PutThirdPartyJobSuccessResult => run(request, |input| third_party::succeeded(app, input)).await,
+        Operation::PutThirdPartyJobFailureResult => run(request, |input| third_party::failed(app, input)).await,
+        Operation::PutJobSuccessResult => run(request, |input| jobs::succeeded(app, input)).await,
+        Operation::PutJobFailureResult => run(request, |input| jobs::failed(app, input)).await,
+        Operation::EnableStageTransition => run(request, |input| transitions::enable(app, caller, input)).await,
+        Operation::DisableStageTransition => run(request, |input| transitions::disable(app, caller, input)).await,
+        Operation::StopPipelineExecution => run(request, |input| control::stop(app, input)).await,
+        Operation::RetryStageExecution => run(request, |input| control::retry(app, input)).await,
+        Operation::RollbackStage => run(request, |input| control::roll_back(app, caller, input)).await,
         Operation::OverrideStageCondition => {
-            run(call, body, |input| control::override_condition(app, caller, input)).await
+            run(request, |input| control::override_condition(app, caller, input)).await
         }
-        Operation::ListRuleExecutions => run(call, body, |input| conditions::list(app, input)).await,
-        Operation::TagResource => run(call, body, |input| tags::tag(app, input)).await,
-        Operation::UntagResource => run(call, body, |input| tags::untag(app, input)).await,
-        Operation::ListTagsForResource => run(call, body, |input| tags::list(app, input)).await,
-        Operation::PutWebhook => run(call, body, |input| webhooks::put(app, base, input)).await,
-        Operation::ListWebhooks => run(call, body, |input| webhooks::list(app, base, input)).await,
-        Operation::DeleteWebhook => run(call, body, |input| webhooks::delete(app, input)).await,
-        Operation::RegisterWebhookWithThirdParty => run(call, body, |input| webhooks::register(app, input)).await,
-        Operation::DeregisterWebhookWithThirdParty => run(call, body, |input| webhooks::deregister(app, input)).await,
-        Operation::PutActionRevision => run(call, body, |input| revisions::put(app, caller, input)).await,
-        Operation::ListRuleTypes => run(call, body, async |input| rule_types::list(input)).await,
-        Operation::ListDeployActionExecutionTargets => run(call, body, |input| targets::list(app, input)).await,
+        Operation::ListRuleExecutions => run(request, |input| conditions::list(app, input)).await,
+        Operation::TagResource => run(request, |input| tags::tag(app, input)).await,
+        Operation::UntagResource => run(request, |input| tags::untag(app, input)).await,
+        Operation::ListTagsForResource => run(request, |input| tags::list(app, input)).await,
+        Operation::PutWebhook => run(request, |input| webhooks::put(app, base, input)).await,
+        Operation::ListWebhooks => run(request, |input| webhooks::list(app, base, input)).await,
+        Operation::DeleteWebhook => run(request, |input| webhooks::delete(app, input)).await,
+        Operation::RegisterWebhookWithThirdParty => run(request, |input| webhooks::register(app, input)).await,
+        Operation::DeregisterWebhookWithThirdParty => run(request, |input| webhooks::deregister(app, input)).await,
+        Operation::PutActionRevision => run(request, |input| revisions::put(app, caller, input)).await,
+        Operation::ListRuleTypes => run(request, async |input| rule_types::list(input)).await,
+        Operation::ListDeployActionExecutionTargets => run(request, |input| targets::list(app, input)).await,
     }
 }
 
-/// Decodes the input, runs the operation, encodes the output.
-async fn run<I: Input, F: Future<Output = Result<I::Output, ApiError>>>(
-    call: wire::Call<'_>,
-    body: &[u8],
+/// Decodes the input, runs the operation, encodes the output. What may change something leaves a line in the audit log,
+/// whatever comes of it.
+async fn run<I: Input + SerializableStruct, F: Future<Output = Result<I::Output, ApiError>>>(
+    Routed { call, body, .. }: Routed<'_>,
     operation: impl FnOnce(I) -> F,
 ) -> Result<wire::Response, ApiError> {
     let input = wire::decode(call.protocol, body)?;
-    if let Path::Pipeline(pipeline) = call.path {
-        wire::check_pipeline(pipeline, &input)?;
+    let audited = changes(call.operation).then(|| wire::pipeline_of(&input));
+    let answered = match call.path {
+        Path::Pipeline(pipeline) => wire::check_pipeline(pipeline, &input),
+        _ => Ok(()),
+    };
+    let answered = match answered {
+        Ok(()) => operation(input).await,
+        Err(error) => Err(error),
+    };
+    if let Some(pipeline) = audited {
+        let result = answered.as_ref().map_or_else(|error| error.exception.name(), |_| "ok");
+        runtime::audit(call.operation.name(), pipeline.as_deref(), result);
     }
-    Ok(wire::encode(call.protocol, &operation(input).await?))
+    Ok(wire::encode(call.protocol, &answered?))
+}
+
+/// Whether an operation may change something.
+fn changes(operation: Operation) -> bool {
+    !["Get", "List"].iter().any(|reading| operation.name().starts_with(reading))
 }

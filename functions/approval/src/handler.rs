@@ -5,8 +5,10 @@ use std::sync::Arc;
 use driver::{ApprovalAnswer, ApprovalView, Clock, DriveError, Driver};
 use engine::{Approver, Refusal};
 use lambda_http::http::{Method, StatusCode, header};
+use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
 use notify::{LinkError, Links, Ticket};
+use store::ChangeOrigin;
 
 use crate::form::{Form, Unreadable};
 use crate::page::{ApprovalRequest, Notice, Page};
@@ -73,8 +75,16 @@ impl ApprovalHandler {
             return told(&Notice::CannotApprove);
         }
         let by = Approver::Link { name: form.name };
+        let origin = origin(&by, request);
         let answer = ApprovalAnswer { approved, summary: form.comment, by };
-        match self.driver.approve_by_id(ticket.action_id, ticket.token, answer).await {
+        // Boxed: with the engine's states in it, the future is large.
+        let answering = Box::pin(async {
+            let answered = self.driver.approve_by_id(ticket.action_id, ticket.token, answer).await;
+            let result = if answered.is_ok() { "ok" } else { "refused" };
+            runtime::audit("PutApprovalResult", Some(&ticket.pipeline), result);
+            answered
+        });
+        match origin.scope(answering).await {
             Ok(()) => {
                 tracing::info!(action = %ticket.action_id, approved, "answered by link");
                 told(&Notice::Done { approved, ticket: Box::new(ticket) })
@@ -130,6 +140,16 @@ impl ApprovalHandler {
             approves: self.approves,
         }
     }
+}
+
+/// Who answers: whoever has the link. IAM vouches for nobody here.
+fn origin(by: &Approver, request: &Request) -> ChangeOrigin {
+    let (mut source, mut id) = (None, None);
+    if let Some(RequestContext::ApiGatewayV1(context)) = request.request_context_ref() {
+        source.clone_from(&context.identity.source_ip);
+        id.clone_from(&context.request_id);
+    }
+    ChangeOrigin { caller: by.to_string(), source, request: id.unwrap_or_default() }
 }
 
 /// The page for an approval that cannot be found or an answer that is refused.

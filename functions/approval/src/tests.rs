@@ -14,7 +14,7 @@ use lambda_http::{Body, Response};
 use notify::{Links, Ticket};
 use pipeline::{Declaration, PipelineName};
 use serde_json::json;
-use store::{Entity, MemoryStore};
+use store::{ChangeOrigin, Entity, Key, MemoryStore};
 use testkit::{Answer, Outbox, Stub, TestClock, TestExecutor, kms};
 use url::Url;
 use uuid::Uuid;
@@ -158,7 +158,7 @@ fn event(method: &str, link: &str, form: Option<&str>) -> lambda_http::Request {
         "queryStringParameters": single, "multiValueQueryStringParameters": multi,
         "pathParameters": null, "stageVariables": null,
         "requestContext": {"accountId": "123456789012", "resourceId": "r", "stage": "live", "requestId": "q",
-            "identity": {}, "resourcePath": "/approve", "httpMethod": method, "apiId": "abc", "path": "/live/approve"},
+            "identity": {"sourceIp": "203.0.113.7"}, "resourcePath": "/approve", "httpMethod": method, "apiId": "abc", "path": "/live/approve"},
         "body": form.map(|form| BASE64_STANDARD.encode(form)), "isBase64Encoded": true,
     });
     lambda_http::request::from_str(&event.to_string()).unwrap()
@@ -377,6 +377,23 @@ async fn a_name_that_looks_like_an_identity_stays_a_name() {
     let by = world.driver().approval(world.action).await.unwrap().run.updated_by.unwrap();
     assert_eq!(by, Approver::Link { name: arn.into() });
     assert_eq!(by.to_string(), format!("approval link (name given: {arn})"));
+}
+
+#[tokio::test]
+async fn an_answer_by_link_is_recorded_as_one_in_the_table_and_in_the_audit_log() {
+    let world = World::waiting().await;
+    let log = testkit::TestLog::begin();
+    let link = world.link().await;
+    world.get(&link).await;
+    world.post(&link, FORM).await;
+    let [line] = &log.of("audit")[..] else { panic!("one answer, one line") };
+    let members = ["operation", "pipeline", "caller", "source", "request", "result"].map(|name| line[name].as_str());
+    let caller = "approval link (name given: Ada Lovelace)";
+    let expected = ["PutApprovalResult", "release", caller, "203.0.113.7", "q", "ok"].map(Some);
+    assert_eq!(members, expected);
+    assert!(!line.to_string().contains(link.split_once('?').unwrap().1), "the link itself is in no log");
+    let origin = ChangeOrigin { caller: caller.into(), source: Some("203.0.113.7".into()), request: "q".into() };
+    assert_eq!(world.store.changed_by(&Key::Execution(world.execution)), Some(origin));
 }
 
 #[tokio::test]

@@ -25,7 +25,10 @@ pub async fn start(driver: &Driver, signal: StartSignal, delivery: &str) -> Resu
     let mut starts = Starts::default();
     for request in requests(driver, signal, delivery).await? {
         let pipeline = request.pipeline.clone();
-        match driver.start(request).await {
+        let started = driver.start(request).await;
+        let result = if started.is_ok() { "ok" } else { "refused" };
+        runtime::audit("StartPipelineExecution", Some(pipeline.as_str()), result);
+        match started {
             Ok(it) => {
                 starts.new += usize::from(it.new);
                 tracing::info!(%pipeline, execution = %it.execution, new = it.new, "started");

@@ -44,6 +44,23 @@ async fn a_rule_gives_its_pipeline_source_revisions() {
 }
 
 #[tokio::test]
+async fn a_start_by_an_event_leaves_a_line_in_the_audit_log_in_the_functions_own_name() {
+    let driver = driver().await;
+    let log = testkit::TestLog::begin();
+    let function = store::ChangeOrigin { caller: "millrace-trigger".into(), source: None, request: "i1".into() };
+    let events = [json!({"pipeline": "release"}), json!({"pipeline": "gone"})];
+    for event in &events {
+        function.clone().scope(Box::pin(handle(&driver, event, "i1"))).await.unwrap();
+    }
+    let members = |line: Value| ["operation", "pipeline", "caller", "request", "result"].map(|name| line[name].clone());
+    let line = |pipeline, result| {
+        ["StartPipelineExecution", pipeline, "millrace-trigger", "i1", result].map(|text: &str| Value::from(text))
+    };
+    let found: Vec<_> = log.of("audit").into_iter().map(members).collect();
+    assert_eq!(found, [line("release", "ok"), line("gone", "refused")]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_started_is_refused_with_its_reason() {
     let driver = driver().await;
     for (body, reason) in [

@@ -6,14 +6,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use store::ChangeOrigin;
 use tracing_subscriber::EnvFilter;
 
 use crate::api_gateway::ApiGateway;
+use crate::audit;
 
 /// Lets log lines go to stderr as JSON, by `RUST_LOG` (default `info`), each with the spans it is in: the outermost
-/// holds the request id, an inner one the execution's id. Called again it does nothing.
+/// holds the request id, an inner one the execution's id. Lines of the audit log are always among them. Called again it
+/// does nothing.
 pub fn start_logging() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let asked = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| "info".to_owned());
+    let filter =
+        EnvFilter::try_new(format!("{asked},{}=info", audit::TARGET)).unwrap_or_else(|_| EnvFilter::new("info"));
     // A second call finds a subscriber; that is no fault.
     let _ = tracing_subscriber::fmt()
         .json()
@@ -45,9 +50,15 @@ where
     start_logging();
     let handler = &handler;
     let service = service_fn(move |event: LambdaEvent<E>| {
+        // What is changed by events is changed by the function that takes them.
+        let origin = ChangeOrigin {
+            caller: event.context.env_config.function_name.clone(),
+            source: None,
+            request: event.context.request_id.clone(),
+        };
         // In a box of its own: the compiler gives up on futures as deep as the SDK's inside the runtime's.
         let handling = Box::pin(handler(event.payload, event.context));
-        report(handling)
+        report(origin.scope(handling))
     });
     lambda_runtime::run(service).await.map_err(anyhow::Error::from_boxed)
 }

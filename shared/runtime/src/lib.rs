@@ -9,6 +9,7 @@
 //! - [`PassRole`]: whether a caller may give a role to a pipeline.
 //! - [`EventDispatch`] and [`SystemClock`]: the driver's ports on AWS; [`driver`] puts them together.
 //! - [`ApiGateway`]: whether a request came through the installation's own API.
+//! - [`audit`]: the line of the log that says who changed what.
 //! - [`run`] and [`run_http`]: the loop around a handler, with logging.
 //!
 //! May touch STS and IAM for itself; of the other services it only makes clients (and sends the driver's messages).
@@ -29,6 +30,7 @@
 mod api_gateway;
 pub mod arn;
 mod artifacts;
+mod audit;
 mod clients;
 mod clock;
 mod dispatch;
@@ -44,6 +46,7 @@ mod wiring;
 
 pub use api_gateway::{ApiGateway, NotThroughApi};
 pub use artifacts::ArtifactError;
+pub use audit::audit;
 pub use clients::Clients;
 pub use clock::SystemClock;
 pub use dispatch::EventDispatch;

@@ -25,7 +25,10 @@ use futures::future::try_join_all;
 use uuid::Uuid;
 
 use crate::item::{Item, due_partition, items};
-use crate::{Due, Entity, Expect, Key, Listing, NoSecrets, Page, Secrets, Store, StoreError, Versioned, Write, cursor};
+use crate::{
+    ChangeOrigin, Due, Entity, Expect, Key, Listing, NoSecrets, Page, Secrets, Store, StoreError, Versioned, Write,
+    cursor,
+};
 
 /// Most keys of a `BatchGetItem`. Source: DynamoDB API, `BatchGetItem`.
 const MOST_KEYS: usize = 100;
@@ -351,6 +354,7 @@ impl Change {
             ("kind", Some(AttributeValue::S(item.kind.into()))),
             ("body", Some(AttributeValue::S(item.body.clone()))),
             ("write", Some(AttributeValue::S(id.clone()))),
+            ("changed_by", ChangeOrigin::current().map(changed_by)),
             ("listing_pk", listing_pk.map(AttributeValue::S)),
             ("listing_sk", listing_sk.map(AttributeValue::S)),
             ("due_pk", due_pk.map(AttributeValue::S)),
@@ -381,6 +385,13 @@ impl Change {
         });
         Self { id, update, condition, names, values }
     }
+}
+
+fn changed_by(origin: ChangeOrigin) -> AttributeValue {
+    let ChangeOrigin { caller, source, request } = origin;
+    let members = [("caller", Some(caller)), ("source", source), ("request", Some(request))];
+    let members = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), AttributeValue::S(value?))));
+    AttributeValue::M(members.collect())
 }
 
 /// The condition as an expression, and the attribute that it names. Its values are added to `values`.

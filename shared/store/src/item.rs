@@ -11,8 +11,8 @@ use crate::{Entity, Key, StoreError, Write};
 pub const MOST_WRITES: usize = 10;
 /// Bytes of an item with the names of its attributes. Source: DynamoDB developer guide, "Quotas".
 const MOST_ITEM: usize = 400 * 1_024;
-/// Bytes for the attributes' names, the numbers and the write's id: never more than this.
-const OVERHEAD: usize = 256;
+/// Bytes for the attributes' names, the numbers, the write's id and who caused it: never more than this.
+const OVERHEAD: usize = 1_536;
 
 /// Into how many shards what is due is divided, so that a step of one pipeline does not wait for another's.
 pub const DUE_SHARDS: u64 = 8;

@@ -12,6 +12,7 @@ mod cursor;
 mod entity;
 mod item;
 mod memory;
+mod origin;
 mod parts;
 mod secrets;
 
@@ -29,6 +30,7 @@ pub use entity::{
 };
 pub use item::{DUE_SHARDS, MOST_WRITES};
 pub use memory::MemoryStore;
+pub use origin::ChangeOrigin;
 pub use parts::{DeclarationPart, Parts, load_declaration};
 pub use secrets::{NoSecrets, SecretOwner, Secrets, UNREADABLE};
 

@@ -8,13 +8,15 @@ use engine::Timestamp;
 
 use crate::item::{due_shard, items};
 use crate::{
-    Due, Entity, Expect, Key, Listing, Page, SecretOwner, Secrets, Store, StoreError, Versioned, Write, cursor,
+    ChangeOrigin, Due, Entity, Expect, Key, Listing, Page, SecretOwner, Secrets, Store, StoreError, Versioned, Write,
+    cursor,
 };
 
 /// Everything in memory. Lists and due items are never late here.
 #[derive(Default)]
 pub struct MemoryStore {
     items: Mutex<BTreeMap<(String, String), Versioned>>,
+    changed_by: Mutex<BTreeMap<(String, String), Option<ChangeOrigin>>>,
 }
 
 impl MemoryStore {
@@ -26,6 +28,11 @@ impl MemoryStore {
     /// Everything in it, for checks from outside.
     pub fn dump(&self) -> Vec<Versioned> {
         self.items().values().cloned().collect()
+    }
+
+    /// Who caused the last write under a key.
+    pub fn changed_by(&self, key: &Key) -> Option<ChangeOrigin> {
+        self.changed_by.lock().unwrap_or_else(PoisonError::into_inner).get(&key.pair()).cloned().flatten()
     }
 
     fn items(&self) -> MutexGuard<'_, BTreeMap<(String, String), Versioned>> {
@@ -62,8 +69,10 @@ impl Store for MemoryStore {
                 return Err(StoreError::Conflict(format!("{}/{}", pair.0, pair.1)));
             }
         }
+        let mut changed_by = self.changed_by.lock().unwrap_or_else(PoisonError::into_inner);
         for write in writes {
             let pair = write.key().pair();
+            changed_by.insert(pair.clone(), ChangeOrigin::current());
             match write {
                 Write::Put { entity, .. } => {
                     let revision = items.get(&pair).map_or(0, |found| found.revision) + 1;

@@ -15,8 +15,7 @@ pub fn check_pipeline<I: Input + SerializableStruct>(pipeline: &str, input: &I) 
         return Err(Exception::ValidationException
             .because(format!("{operation} is not for one pipeline: it cannot be called on a path that names one.")));
     };
-    let json = to_json(input)?;
-    match json.pointer(member).and_then(|name| name.as_str()) {
+    match pipeline_of(input) {
         Some(name) if name == pipeline => Ok(()),
         _ => {
             let member = member.trim_start_matches('/').replace('/', ".");
@@ -24,6 +23,12 @@ pub fn check_pipeline<I: Input + SerializableStruct>(pipeline: &str, input: &I) 
                 .because(format!("The path names another pipeline than the request does in '{member}'.")))
         }
     }
+}
+
+/// The pipeline that an input is for, if its operation is for one.
+pub fn pipeline_of<I: Input + SerializableStruct>(input: &I) -> Option<String> {
+    let json = to_json(input).ok()?;
+    json.pointer(member(I::OPERATION)?)?.as_str().map(str::to_owned)
 }
 
 /// Where an operation's input names the pipeline that it is for, as a JSON pointer.

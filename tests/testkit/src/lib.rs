@@ -3,6 +3,7 @@
 //! - [`TestClock`], [`Outbox`], [`TestExecutor`]: what a driver is set up with, beside `store::MemoryStore`.
 //! - [`Stub`]: one AWS service as a function from requests to answers.
 //! - [`Aws`]: S3 in memory, STS, and answers that a test prepares for every other service.
+//! - [`TestLog`]: what is logged meanwhile.
 //! - [`Template`]: `infra/home.yaml` and `infra/region.yaml`, and what they give to each function.
 //! - [`kms`]: the key that signs approval links.
 //!
@@ -16,6 +17,7 @@ mod config;
 mod executor;
 mod http;
 mod kms;
+mod log;
 mod outbox;
 mod stub;
 mod template;
@@ -25,6 +27,7 @@ pub use clock::TestClock;
 pub use executor::TestExecutor;
 pub use http::{body, decode, sha256};
 pub use kms::kms;
+pub use log::TestLog;
 pub use outbox::Outbox;
 pub use stub::{Answer, Request, Stub};
 pub use template::{Environment, Template};

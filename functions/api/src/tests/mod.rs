@@ -2,6 +2,7 @@
 //! over a real driver and the in-memory store.
 
 mod action_types;
+mod audit;
 mod control;
 mod executions;
 mod job_workers;
