@@ -19,6 +19,8 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 impl TestLog {
     /// Begins.
     pub fn begin() -> Self {
+        // What another thread logs first, without a subscriber, would be switched off for this one as well.
+        let _ = tracing::subscriber::set_global_default(tracing_subscriber::fmt().with_writer(io::sink).finish());
         let lines = Lines::default();
         let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(lines.clone()).finish();
         Self { lines, _guard: tracing::subscriber::set_default(subscriber) }
