@@ -234,7 +234,7 @@ mod tests {
             DriveError::NameInUse(text()),
             DriveError::Invalid(invalid),
             DriveError::Name(pipeline::PipelineName::new("a b").unwrap_err()),
-            DriveError::Variables(text()),
+            DriveError::Variables(engine::InvalidVariables::V1(pipeline::PipelineName::new("a").unwrap())),
             DriveError::ExecutionNotFound(text()),
             DriveError::StageNotFound { pipeline: text(), stage: text() },
             DriveError::ActionNotFound { pipeline: text(), stage: text(), action: text() },

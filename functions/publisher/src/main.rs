@@ -56,15 +56,10 @@ async fn handle(reader: &EventReader, publisher: &Publisher, batch: &Batch) -> A
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
-    use async_trait::async_trait;
-    use engine::{
-        ActionStatus, Execution, ExecutionId, ExecutionStatus, RollbackTarget, StageRun, StageStatus, Timestamp,
-    };
+    use engine::{ActionStatus, Execution, ExecutionId, ExecutionStatus, RollbackTarget, StageRun, StageStatus};
     use serde_json::{Value, json};
-    use store::{Due, Entity, Expect, Key, Listing, MemoryStore, Page, Store, StoreError, Versioned, Write};
-    use testkit::{Answer as Reply, Stub};
+    use store::{Entity, Expect, MemoryStore, Store, Write};
+    use testkit::{Answer as Reply, CountingStore, Stub, TableRequest};
     use uuid::Uuid;
 
     use super::*;
@@ -154,36 +149,9 @@ mod tests {
         assert_eq!(details[2]["pipeline"], "release");
     }
 
-    /// A store that counts what is read from it.
-    #[derive(Default)]
-    struct Counting {
-        store: MemoryStore,
-        read: Mutex<Vec<Key>>,
-    }
-
-    #[async_trait]
-    impl Store for Counting {
-        async fn load(&self, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StoreError> {
-            self.read.lock().unwrap().extend_from_slice(keys);
-            self.store.load(keys).await
-        }
-
-        async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-            self.store.commit(writes).await
-        }
-
-        async fn list(&self, listing: &Listing, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
-            self.store.list(listing, after, limit).await
-        }
-
-        async fn due(&self, shard: u64, from: Timestamp, to: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
-            self.store.due(shard, from, to, limit).await
-        }
-    }
-
     #[tokio::test]
     async fn what_the_records_of_a_batch_share_is_read_once_and_anew_for_the_next_batch() {
-        let store = Arc::new(Counting::default());
+        let store = Arc::new(CountingStore::default());
         for entity in all() {
             store.commit(vec![Write::Put { entity, expect: Expect::Absent }]).await.unwrap();
         }
@@ -192,14 +160,13 @@ mod tests {
         let (before, after) = (Entity::Stage(running), Entity::Stage(succeeded));
         let records = || ["1", "2", "3"].map(|sequence| record(sequence, Some(&before), Some(&after))).to_vec();
         let stub = accepting();
+        store.requests();
         run(&reader, &stub, records()).await;
         assert_eq!(details(&stub).len(), 6, "an action's and its stage's, three times");
-        let key = |entity: &Entity| entity.key();
-        let read = |store: &Counting| std::mem::take(&mut *store.read.lock().unwrap());
-        let [declaration, execution, source, _] = all().each_ref().map(key);
-        assert_eq!(read(&store), [execution.clone(), declaration, source.clone()]);
+        let [declaration, execution, source, _] = all().each_ref().map(|entity| TableRequest::Read(vec![entity.key()]));
+        assert_eq!(store.requests(), [execution.clone(), declaration, source.clone()]);
         run(&reader, &stub, records()).await;
-        assert_eq!(read(&store), [execution, source], "a declaration never changes");
+        assert_eq!(store.requests(), [execution, source], "a declaration never changes");
     }
 
     #[tokio::test]

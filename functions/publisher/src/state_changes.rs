@@ -1,19 +1,16 @@
 //! Turns a record into events. What an event holds beside the record's own item is read from the table.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Context;
 use engine::{Artifact, Execution, StageRun};
 use notify::changes::{self, StageChange, State};
 use notify::{EventBuilder, StateChange};
 use pipeline::{ArtifactName, Pipeline};
-use store::{Entity, Key, Store};
+use store::{Entity, Key, PipelineVersions, Store};
 
 use crate::record::Record;
-
-/// The cache is emptied when it holds more pipeline versions than this.
-const CACHE_SIZE: usize = 100;
 
 /// What was read for a batch of records, none where there is nothing. All of the batch was written before the first
 /// reading, so that what was read for one record is new enough for the others.
@@ -37,14 +34,13 @@ pub struct EventReader {
     store: Arc<dyn Store>,
     home: String,
     account: String,
-    /// Stored declarations never change.
-    pipelines: Mutex<HashMap<Key, Arc<Pipeline>>>,
+    versions: PipelineVersions,
 }
 
 impl EventReader {
     /// Makes events with what this store holds.
     pub fn new(store: Arc<dyn Store>, home: &str, account: &str) -> Self {
-        Self { store, home: home.to_owned(), account: account.to_owned(), pipelines: Mutex::default() }
+        Self { store, home: home.to_owned(), account: account.to_owned(), versions: PipelineVersions::default() }
     }
 
     /// The events of a record; most have none, and for those nothing is read.
@@ -106,24 +102,9 @@ impl EventReader {
     }
 
     async fn pipeline(&self, execution: &Execution) -> anyhow::Result<Arc<Pipeline>> {
-        let key = Key::Declaration(execution.pipeline.clone(), execution.incarnation, execution.version);
-        if let Some(known) = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Ok(known.clone());
-        }
-        let (name, version) = (&execution.pipeline, execution.version);
-        let Some(stored) = store::load_declaration(&*self.store, key.clone()).await? else {
-            anyhow::bail!("version {version} of pipeline {name} is missing from the table");
-        };
-        let types = stored.types.into_iter().collect();
-        let pipeline = Pipeline::with_types(stored.declaration, &types)
-            .with_context(|| format!("version {version} of pipeline {name} is not valid any more"))?;
-        let pipeline = Arc::new(pipeline);
-        let mut known = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= CACHE_SIZE {
-            known.clear();
-        }
-        known.insert(key, pipeline.clone());
-        Ok(pipeline)
+        let Execution { pipeline: name, incarnation, version, .. } = execution;
+        let found = self.versions.get(&*self.store, name, *incarnation, *version).await?;
+        Ok(found.with_context(|| format!("version {version} of pipeline {name} is missing from the table"))?.pipeline)
     }
 
     /// Where the inputs of the actions that began or succeeded are stored: only those events name them.

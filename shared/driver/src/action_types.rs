@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 
 use engine::ActionError;
-use pipeline::custom::{Definition, Executor, MOST_TYPES, Types};
+use pipeline::custom::{Definition, MOST_TYPES, Types};
 use pipeline::{Declaration, TypeId, catalogue};
 use store::{Entity, Expect, Key, Listing, StoredType, Write};
 
-use crate::backoff::UNCONTENDED;
-use crate::commit::Driver;
-use crate::error::DriveError;
+use crate::commit::Change;
+use crate::driver::Driver;
+use crate::error::{DriveError, short};
 use crate::ports::Task;
-
-/// Types of an owner that are read at once.
-const PAGE: usize = 100;
 
 impl Driver {
     /// Stores a custom action type. The same once more changes nothing, and brings back one that was deleted.
@@ -27,35 +24,36 @@ impl Driver {
         tags: BTreeMap<String, String>,
     ) -> Result<StoredType, DriveError> {
         definition.check().map_err(|error| DriveError::ActionType(error.to_string()))?;
-        let mut attempt = 0;
-        loop {
-            let (stored, expect) = match self.load_one(Key::ActionType(definition.id.clone())).await? {
-                Some(store::Versioned { entity: Entity::ActionType(known), revision }) => {
-                    if known.definition != definition {
-                        let state = if known.deleted.is_some() { "was deleted" } else { "exists" };
-                        return Err(DriveError::ActionType(format!(
-                            "{} {state} with a different definition: use a version that was never used before",
-                            named(&definition.id)
-                        )));
-                    }
-                    if known.deleted.is_none() {
-                        return Ok(known);
-                    }
-                    (StoredType { tags: tags.clone(), deleted: None, ..known }, Expect::Revision(revision))
+        self.transact(|| {
+            Box::pin(async {
+                let (stored, expect) =
+                    match self.store.get::<StoredType>(Key::ActionType(definition.id.clone())).await? {
+                        Some(found) if found.entity.definition != definition => {
+                            let state = if found.entity.deleted.is_some() { "was deleted" } else { "exists" };
+                            return Err(DriveError::ActionType(format!(
+                                "{} {state} with a different definition: use a version that was never used before",
+                                named(&definition.id)
+                            )));
+                        }
+                        Some(found) if found.entity.deleted.is_none() => {
+                            return Ok(Change::of(Vec::new(), found.entity));
+                        }
+                        Some(found) => {
+                            let expect = found.unchanged();
+                            (StoredType { tags: tags.clone(), deleted: None, ..found.entity }, expect)
+                        }
+                        None => {
+                            let (definition, tags) = (definition.clone(), tags.clone());
+                            (StoredType { definition, tags, created: self.clock.now(), deleted: None }, Expect::Absent)
+                        }
+                    };
+                if self.action_types("Custom").await?.len() >= MOST_TYPES {
+                    return Err(DriveError::ActionTypeLimit(MOST_TYPES));
                 }
-                _ => {
-                    let (definition, tags) = (definition.clone(), tags.clone());
-                    (StoredType { definition, tags, created: self.clock.now(), deleted: None }, Expect::Absent)
-                }
-            };
-            if self.action_types("Custom").await?.len() >= MOST_TYPES {
-                return Err(DriveError::ActionTypeLimit(MOST_TYPES));
-            }
-            match self.store.commit(vec![Write::Put { entity: Entity::ActionType(stored.clone()), expect }]).await {
-                Ok(()) => return Ok(stored),
-                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
-            }
-        }
+                Ok(Change::of(vec![Write::put(stored.clone(), expect)], stored))
+            })
+        })
+        .await
     }
 
     /// Marks a custom action type as deleted: nobody gets its jobs any more, and no pipeline may use it.
@@ -79,20 +77,19 @@ impl Driver {
     /// [`DriveError::ActionType`] for a definition that breaks rules.
     pub async fn put_action_type(&self, definition: Definition) -> Result<(), DriveError> {
         definition.check().map_err(|error| DriveError::ActionType(error.to_string()))?;
-        let mut attempt = 0;
-        loop {
-            let (created, expect) = match self.load_one(Key::ActionType(definition.id.clone())).await? {
-                Some(store::Versioned { entity: Entity::ActionType(known), revision }) => {
-                    (known.created, Expect::Revision(revision))
-                }
-                _ => (self.clock.now(), Expect::Absent),
-            };
-            let stored = StoredType { definition: definition.clone(), tags: BTreeMap::new(), created, deleted: None };
-            match self.store.commit(vec![Write::Put { entity: Entity::ActionType(stored), expect }]).await {
-                Ok(()) => return Ok(()),
-                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
-            }
-        }
+        self.transact(|| {
+            Box::pin(async {
+                let known = self.store.get::<StoredType>(Key::ActionType(definition.id.clone())).await?;
+                let (created, expect) = match &known {
+                    Some(known) => (known.entity.created, known.unchanged()),
+                    None => (self.clock.now(), Expect::Absent),
+                };
+                let stored =
+                    StoredType { definition: definition.clone(), tags: BTreeMap::new(), created, deleted: None };
+                Ok(Change::of(vec![Write::put(stored, expect)], ()))
+            })
+        })
+        .await
     }
 
     /// An action type that is not deleted.
@@ -100,10 +97,8 @@ impl Driver {
     /// # Errors
     /// [`DriveError::ActionTypeNotFound`].
     pub async fn action_type(&self, id: &TypeId) -> Result<StoredType, DriveError> {
-        match self.load_one(Key::ActionType(id.clone())).await?.map(|found| found.entity) {
-            Some(Entity::ActionType(stored)) if stored.deleted.is_none() => Ok(stored),
-            _ => Err(not_found(id)),
-        }
+        let found = self.store.get::<StoredType>(Key::ActionType(id.clone())).await?.map(|found| found.entity);
+        found.filter(|stored| stored.deleted.is_none()).ok_or_else(|| not_found(id))
     }
 
     /// The action types of an owner that are not deleted, by category, provider and version.
@@ -111,19 +106,9 @@ impl Driver {
     /// # Errors
     /// The store's.
     pub async fn action_types(&self, owner: &str) -> Result<Vec<StoredType>, DriveError> {
-        let listing = Listing::ActionTypes(owner.to_owned());
-        let (mut found, mut after) = (Vec::new(), None);
-        loop {
-            let page = self.store.list(&listing, after.as_deref(), PAGE).await?;
-            found.extend(page.entities.into_iter().filter_map(|entity| match entity {
-                Entity::ActionType(stored) if stored.deleted.is_none() => Some(stored),
-                _ => None,
-            }));
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(found),
-            }
-        }
+        let mut types = self.store.all::<StoredType>(&Listing::ActionTypes(owner.to_owned())).await?;
+        types.retain(|stored| stored.deleted.is_none());
+        Ok(types)
     }
 
     /// Changes the tags of an action type. Answers whether it did: the change says whether what it made is to be
@@ -144,23 +129,14 @@ impl Driver {
         id: &TypeId,
         change: impl Fn(&mut StoredType) -> bool + Send + Sync,
     ) -> Result<bool, DriveError> {
-        let mut attempt = 0;
-        loop {
-            let (mut stored, revision) = match self.load_one(Key::ActionType(id.clone())).await? {
-                Some(store::Versioned { entity: Entity::ActionType(stored), revision }) if stored.deleted.is_none() => {
-                    (stored, revision)
-                }
-                _ => return Err(not_found(id)),
-            };
-            if !change(&mut stored) {
-                return Ok(false);
-            }
-            let write = Write::Put { entity: Entity::ActionType(stored), expect: Expect::Revision(revision) };
-            match self.store.commit(vec![write]).await {
-                Ok(()) => return Ok(true),
-                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
-            }
-        }
+        self.transact(|| {
+            Box::pin(async {
+                let found = self.store.get::<StoredType>(Key::ActionType(id.clone())).await?;
+                let found = found.filter(|found| found.entity.deleted.is_none()).ok_or_else(|| not_found(id))?;
+                Ok(Change::to(found, &change))
+            })
+        })
+        .await
     }
 
     /// The action types that a declaration uses and the account has.
@@ -186,8 +162,8 @@ impl Driver {
         let Some(key) = type_key(id) else {
             return Ok(None);
         };
-        let message = match self.load_one(key).await?.map(|found| found.entity) {
-            Some(Entity::ActionType(stored)) if stored.deleted.is_none() => return Ok(None),
+        let message = match self.store.get::<StoredType>(key).await? {
+            Some(found) if found.entity.deleted.is_none() => return Ok(None),
             Some(_) => format!("{} was deleted.", named(id)),
             None => format!("{} does not exist.", named(id)),
         };
@@ -196,13 +172,9 @@ impl Driver {
 
     /// Milliseconds within which a job of this type must be heard of.
     pub(crate) async fn job_timeout(&self, id: &TypeId) -> Result<Option<i64>, DriveError> {
-        match self.load_one(Key::ActionType(id.clone())).await?.map(|found| found.entity) {
-            Some(Entity::ActionType(StoredType {
-                definition: Definition { executor: Some(Executor { job_timeout: Some(seconds), .. }), .. },
-                ..
-            })) => Ok(Some(i64::from(seconds) * 1_000)),
-            _ => Ok(None),
-        }
+        let stored = self.store.get::<StoredType>(Key::ActionType(id.clone())).await?.map(|found| found.entity);
+        let seconds = stored.and_then(|stored| stored.definition.executor?.job_timeout);
+        Ok(seconds.map(|seconds| i64::from(seconds) * 1_000))
     }
 }
 
@@ -218,7 +190,6 @@ fn not_found(id: &TypeId) -> DriveError {
 
 /// How messages call a type.
 fn named(id: &TypeId) -> String {
-    let short = |text: &str| text.chars().take(100).collect::<String>();
     format!(
         "ActionType (Category: '{}', Owner: '{}', Provider: '{}', Version: '{}')",
         short(&id.category),

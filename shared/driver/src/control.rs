@@ -1,12 +1,12 @@
 //! What people do to executions that run or have ended: stop, retry, roll back, override a condition.
 
-use engine::{Command, Decision, Execution, ExecutionId, Head, OutboxTask, Refusal, Rollback, StageLocks, Trigger};
+use engine::{Command, Execution, ExecutionId, OutboxTask, Refusal, Rollback, Trigger};
 use pipeline::{ConditionKind, PipelineName, RetryMode, StageName};
-use store::{Expect, Key, Write};
 
-use crate::backoff::UNCONTENDED;
-use crate::commit::{Driver, Place, entities};
+use crate::commit::Change;
+use crate::driver::Driver;
 use crate::error::DriveError;
+use crate::step::Place;
 
 impl Driver {
     /// Stops an execution: what runs in it goes on to its end, or is given up.
@@ -80,27 +80,18 @@ impl Driver {
     ) -> Result<ExecutionId, DriveError> {
         let stage = self.pipeline(name, None).await?.stage(stage)?;
         let id = ExecutionId::from_random(self.clock.random());
-        let mut attempt = 0;
-        loop {
-            let (target, place) = self.latest_attempt(name, &stage, target).await?;
-            let (head, _) = self.head(name).await?;
-            let (locks, revision) = self.locks(&head).await?;
-            let rollback = self.rollback(id, &stage, trigger.clone(), target, place).await?;
-            let pipeline = self.pipeline_version(name, head.incarnation, head.version).await?;
-            let decided = self.decide(|context| engine::rollback(pipeline, &head, locks, rollback, context));
-            let decision = match decided {
-                Err(Refusal::PipelineUpdated) => continue,
-                decided => decided?,
-            };
-            match self.commit_on_locks(&decision, &head, revision).await {
-                Ok(()) => {
-                    self.follow(decision.effects).await;
-                    return Ok(id);
-                }
-                Err(DriveError::Store(error)) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
-                Err(error) => return Err(error),
-            }
-        }
+        self.transact(|| {
+            Box::pin(async {
+                let rollback = self.rollback(name, id, &stage, trigger.clone(), target).await?;
+                let items = self.items(name, None).await?;
+                let (read, head) = (items.read(), &items.head.entity);
+                let pipeline = self.pipeline_version(name, head.incarnation, head.version).await?;
+                let locks = items.locks.entity;
+                let decision = self.decide(|context| engine::rollback(pipeline, head, locks, rollback, context))?;
+                Ok(Change::decided(decision, &read, id))
+            })
+        })
+        .await
     }
 
     /// The task [`OutboxTask::RollBack`]: makes the execution to which the stage was given when it failed. If it cannot be
@@ -109,82 +100,49 @@ impl Driver {
         let OutboxTask::RollBack { execution: id, stage, target, failed } = task else {
             return Ok(());
         };
-        let mut attempt = 0;
-        loop {
-            let failed = self.load(Place::Current(*failed)).await?.state.execution;
-            let name = &failed.pipeline;
-            let found = match self.head(name).await {
-                Ok((head, _)) if head.incarnation == failed.incarnation => self.locks(&head).await.map(|it| (head, it)),
-                Ok(_) => return Ok(()),
-                Err(error) => Err(error),
-            };
-            let (head, (locks, revision)) = match found {
-                Err(DriveError::PipelineNotFound(_)) => return Ok(()),
-                found => found?,
-            };
-            if !locks.outbox.contains(task) {
-                return Ok(());
-            }
-            let trigger = Trigger { kind: "AutomatedRollback".into(), detail: failed.id.to_string() };
-            let decision = self.automatic(*id, stage, *target, trigger, &head, locks).await?;
-            match self.commit_on_locks(&decision, &head, revision).await {
-                Ok(()) => {
-                    self.follow(decision.effects).await;
-                    return Ok(());
+        let made = self.transact(|| {
+            Box::pin(async {
+                let failed = self.load(Place::Current(*failed)).await?.state.execution;
+                let name = &failed.pipeline;
+                let items = self.items(name, None).await?;
+                let (read, head, locks) = (items.read(), &items.head.entity, items.locks.entity);
+                if head.incarnation != failed.incarnation || !locks.outbox.contains(task) {
+                    return Ok(Change::of(Vec::new(), ()));
                 }
-                Err(DriveError::Store(error)) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    async fn automatic(
-        &self,
-        id: ExecutionId,
-        stage: &StageName,
-        target: ExecutionId,
-        trigger: Trigger,
-        head: &Head,
-        locks: StageLocks,
-    ) -> Result<Decision, DriveError> {
-        let (target, place) = self.latest_attempt(&head.pipeline, stage, target).await?;
-        let rollback = self.rollback(id, stage, trigger, target, place).await?;
-        let pipeline = self.pipeline_version(&head.pipeline, head.incarnation, head.version).await?;
-        let made = self.decide(|context| engine::rollback(pipeline, head, locks.clone(), rollback, context));
-        match made {
-            Ok(decision) => Ok(decision),
-            Err(refusal) => {
-                tracing::warn!(%refusal, execution = %id, "not rolled back");
-                Ok(self.decide(|context| engine::give_up_rollback(locks, id, context))?)
-            }
+                let trigger = Trigger { kind: "AutomatedRollback".into(), detail: failed.id.to_string() };
+                let rollback = self.rollback(name, *id, stage, trigger, *target).await?;
+                let pipeline = self.pipeline_version(name, head.incarnation, head.version).await?;
+                let made = self.decide(|context| engine::rollback(pipeline, head, locks.clone(), rollback, context));
+                let decision = match made {
+                    Err(refusal) if refusal != Refusal::PipelineUpdated => {
+                        tracing::warn!(%refusal, execution = %id, "not rolled back");
+                        self.decide(|context| engine::give_up_rollback(locks, *id, context))?
+                    }
+                    made => made?,
+                };
+                Ok(Change::decided(decision, &read, ()))
+            })
+        });
+        match made.await {
+            Err(DriveError::PipelineNotFound(_)) => Ok(()),
+            made => made,
         }
     }
 
     async fn rollback(
         &self,
+        name: &PipelineName,
         id: ExecutionId,
         stage: &StageName,
         trigger: Trigger,
-        target: Execution,
-        place: Option<Place>,
+        target: ExecutionId,
     ) -> Result<Rollback, DriveError> {
+        let (target, place) = self.latest_attempt(name, stage, target).await?;
         let attempt = match place {
             Some(place) => self.load(place).await?.state.stage,
             None => None,
         };
         Ok(Rollback { id, stage: stage.clone(), trigger, target, attempt })
-    }
-
-    /// Commits a decision of which only the locks were there before.
-    async fn commit_on_locks(&self, decision: &Decision, head: &Head, revision: u64) -> Result<(), DriveError> {
-        let key = Key::StageLocks(head.pipeline.clone(), head.incarnation);
-        let writes = entities(decision)
-            .map(|entity| {
-                let expect = if entity.key() == key { Expect::Revision(revision) } else { Expect::Absent };
-                Write::Put { entity, expect }
-            })
-            .collect();
-        Ok(self.store.commit(writes).await?)
     }
 
     /// An execution, and its latest attempt at a stage of this name; none where it was never there.

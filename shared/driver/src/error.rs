@@ -1,6 +1,7 @@
 //! What can go wrong when something is to be changed.
 
 use engine::{ActionId, ExecutionId, Refusal};
+use pipeline::PipelineName;
 use store::StoreError;
 
 /// Why the driver did not do what it was asked. The API maps each to CodePipeline's exception.
@@ -27,8 +28,8 @@ pub enum DriveError {
     #[error(transparent)]
     Name(#[from] pipeline::InvalidName),
     /// The start's variables do not fit the pipeline's.
-    #[error("{0}")]
-    Variables(String),
+    #[error(transparent)]
+    Variables(#[from] engine::InvalidVariables),
     /// There is no such execution.
     #[error("The pipeline execution '{0}' does not exist.")]
     ExecutionNotFound(String),
@@ -105,6 +106,18 @@ pub enum DriveError {
 }
 
 impl DriveError {
+    pub(crate) fn no_pipeline(name: &PipelineName) -> Self {
+        Self::PipelineNotFound(name.to_string())
+    }
+
+    pub(crate) fn no_stage(pipeline: &PipelineName, stage: &str) -> Self {
+        Self::StageNotFound { pipeline: pipeline.to_string(), stage: short(stage) }
+    }
+
+    pub(crate) fn no_such_action(pipeline: &PipelineName, stage: &str, action: &str) -> Self {
+        Self::ActionNotFound { pipeline: pipeline.to_string(), stage: short(stage), action: short(action) }
+    }
+
     pub(crate) fn no_execution(id: ExecutionId) -> Self {
         Self::ExecutionNotFound(id.to_string())
     }
@@ -112,6 +125,11 @@ impl DriveError {
     pub(crate) fn no_action(id: ActionId) -> Self {
         Self::JobNotFound(id.to_string())
     }
+}
+
+/// What a caller sent, but not all of it.
+pub(crate) fn short(text: &str) -> String {
+    text.chars().take(100).collect()
 }
 
 /// The same error, but whatever is unknown about a job is its action.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use engine::{ActionId, ActionRun, ActionStatus, Artifact, Execution, StageRun};
 use pipeline::{Action, Pipeline, PipelineName};
-use store::{Entity, Key, Versioned};
+use store::Key;
 
-use crate::commit::Driver;
+use crate::driver::Driver;
 use crate::error::DriveError;
-use crate::resolve::Stages;
+use crate::resolve::made;
+use crate::step::Stages;
 
 /// An execution with everything that ran in it.
 #[derive(Clone, Debug)]
@@ -72,15 +73,18 @@ impl Driver {
         pipeline: Option<&PipelineName>,
         id: Result<ActionId, DriveError>,
     ) -> Result<ActionExecutionView, DriveError> {
-        if let Some(name) = pipeline {
-            self.head(name).await?;
+        if let (Some(name), Err(_)) = (pipeline, &id) {
+            self.pipeline_head(name).await?;
         }
         let id = id?;
-        let found = match self.load_one(Key::Execution(id.execution)).await? {
-            Some(Versioned { entity: Entity::Execution(found), .. }) => found,
-            _ => return Err(DriveError::no_execution(id.execution)),
+        let execution = match pipeline {
+            Some(name) => self.execution(name, id.execution).await?,
+            None => {
+                let found = self.store.get::<Execution>(Key::Execution(id.execution)).await?;
+                let found = found.ok_or_else(|| DriveError::no_execution(id.execution))?.entity;
+                self.execution(&found.pipeline, id.execution).await?
+            }
         };
-        let execution = self.execution(pipeline.unwrap_or(&found.pipeline), id.execution).await?;
         let view = self.execution_view(execution).await?;
         let is = |(run, place): &(&StageRun, u8)| run.id_at(*place).first_turn() == id.first_turn();
         let (run, _) = view.executed().into_iter().find(is).ok_or_else(|| DriveError::no_action(id))?;
@@ -122,11 +126,8 @@ impl Driver {
         stages.extend(view.runs.iter().map(|run| (run.stage, run.clone())));
         stages.insert(run.stage, run.clone());
         let configuration = self.configuration(&view.pipeline, &view.execution, declared, &stages).await?.ok();
-        let made = |name| {
-            let (stage, index) = view.pipeline.producer(name)?;
-            stages.get(&stage)?.actions.get(index)?.outputs.iter().find(|artifact| artifact.name == *name).cloned()
-        };
-        let inputs = declared.inputs.iter().filter_map(made).collect();
+        let input = |name| view.pipeline.producer(name).and_then(|(stage, index)| made(&stages, name, stage, index));
+        let inputs = declared.inputs.iter().filter_map(input).collect();
         let variables = self.outputs(run, usize::from(place)).await?;
         Ok(Some(ActionView { action: declared.clone(), configuration, inputs, variables }))
     }

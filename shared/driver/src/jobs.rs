@@ -1,12 +1,19 @@
-//! Jobs as their workers see them: polled for, acknowledged, looked at.
+//! Jobs as their workers see them: polled for, acknowledged, looked at, answered.
 
-use engine::{ActionError, ActionId, ActionStatus, Command, End, Job, JobNonce, Progress, Queue, Refusal};
+use std::collections::BTreeMap;
+
+use engine::{
+    ActionError, ActionId, ActionStatus, Artifact, Command, End, Job, JobNonce, Progress, Queue, Refusal, Revision,
+    Success,
+};
 use pipeline::{Action, TypeId};
 use store::{Entity, Expect, Key, Listing, Write};
 
-use crate::commit::{Driver, Loaded, Place};
+use crate::commit::Change;
+use crate::driver::Driver;
 use crate::error::{DriveError, no_job};
-use crate::ports::Task;
+use crate::ports::{ArtifactStore, Task};
+use crate::step::{Loaded, Place};
 
 /// Most jobs that one poll gives out: each is a commit, and credentials.
 pub const MOST_JOBS: usize = 10;
@@ -45,6 +52,45 @@ pub enum JobState {
     Succeeded,
     /// It failed.
     Failed,
+}
+
+/// What a job worker or function reports.
+#[derive(Clone, Debug)]
+pub enum JobResult {
+    /// The job and with it the action succeeded.
+    Succeeded {
+        /// What else is known.
+        report: Progress,
+        /// Output variables.
+        variables: BTreeMap<String, String>,
+        /// The revision that the job made or found.
+        revision: Option<Revision>,
+    },
+    /// The job is done, its action shall be continued.
+    Continue {
+        /// What the next job shall be given.
+        token: String,
+        /// What else is known.
+        report: Progress,
+    },
+    /// It failed.
+    Failed {
+        /// Why.
+        error: ActionError,
+        /// What else is known.
+        report: Progress,
+    },
+}
+
+impl JobResult {
+    /// With the page of the external execution that it names, where the action's type says where that is.
+    fn linked(mut self, action: &Action) -> Self {
+        let (Self::Succeeded { report, .. } | Self::Continue { report, .. } | Self::Failed { report, .. }) = &mut self;
+        if let (Some(external), Some(custom)) = (&mut report.external, &action.custom) {
+            external.url = custom.execution_page(&action.configuration, &external.id);
+        }
+        self
+    }
 }
 
 impl Driver {
@@ -100,7 +146,8 @@ impl Driver {
             Err(DriveError::Refused(Refusal::JobTaken(_))) => return Ok(None),
             Err(DriveError::Refused(_) | DriveError::ExecutionNotFound(_)) => {
                 let key = Key::Job(job.queue, job.queued, id);
-                self.store.commit(vec![Write::Delete { key, expect: Expect::Any }]).await?;
+                let remove = || Write::Delete { key: key.clone(), expect: Expect::Any };
+                self.transact(|| Box::pin(async { Ok(Change::of(vec![remove()], ())) })).await?;
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -171,6 +218,58 @@ impl Driver {
         match self.task(&mut loaded, id).await? {
             Ok(task) => Ok((*task, nonce)),
             Err(error) => Err(DriveError::Missing(error.message)),
+        }
+    }
+
+    /// Takes a job's result. The artifacts of a success are those that its worker has stored by now.
+    ///
+    /// # Errors
+    /// [`DriveError::ArtifactStore`], [`DriveError::JobNotFound`]; [`Refusal::StaleJob`] and [`Refusal::WrongState`] for one that is over,
+    /// [`Refusal::NotAcknowledged`] for one that belongs to no worker yet; [`Refusal::WrongClientToken`].
+    pub async fn job_result(
+        &self,
+        id: ActionId,
+        caller: JobCaller<'_>,
+        result: JobResult,
+        artifacts: &dyn ArtifactStore,
+    ) -> Result<(), DriveError> {
+        let mut loaded = self.load_job(id, caller).await?;
+        let declared = loaded.state.pipeline.action(usize::from(id.stage), id.action);
+        let declared = declared.ok_or_else(|| DriveError::no_action(id))?;
+        let result = result.linked(declared);
+        let command = match result {
+            JobResult::Succeeded { report, variables, revision } => {
+                let end = match self.job_outputs(&mut loaded, id, artifacts).await? {
+                    Ok(outputs) => End::Succeeded(Success { report, outputs, variables, revision }),
+                    Err(error) => End::Failed { error, report },
+                };
+                Command::Result { action: id, end }
+            }
+            JobResult::Continue { token, report } => Command::Continue { action: id, continuation: token, report },
+            JobResult::Failed { error, report } => Command::Result { action: id, end: End::Failed { error, report } },
+        };
+        match self.step(Place::Action(id), command, Some(loaded)).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(no_job(error, id)),
+        }
+    }
+
+    /// The artifacts that a job has stored. A job that is over is asked for none: the engine refuses its result.
+    async fn job_outputs(
+        &self,
+        loaded: &mut Loaded,
+        id: ActionId,
+        artifacts: &dyn ArtifactStore,
+    ) -> Result<Result<Vec<Artifact>, ActionError>, DriveError> {
+        let declared = loaded.state.pipeline.action(usize::from(id.stage), id.action);
+        let run = loaded.state.stage.as_ref().and_then(|stage| stage.run(id.action));
+        let in_flight = run.is_some_and(|run| run.turn == id.turn && run.status.in_flight());
+        if !in_flight || declared.is_none_or(|declared| declared.outputs.is_empty()) {
+            return Ok(Ok(Vec::new()));
+        }
+        match self.task(loaded, id).await? {
+            Ok(task) => artifacts.stored_outputs(&task).await.map_err(|error| DriveError::ArtifactStore(error.0)),
+            Err(error) => Ok(Err(error)),
         }
     }
 

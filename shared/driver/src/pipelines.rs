@@ -1,16 +1,15 @@
 //! Creating, reading, changing and deleting pipelines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use engine::{Decision, ExecutionId, Head, Incarnation, StageLocks, Start, TransitionChange, Trigger};
 use pipeline::{Action, ActionName, Declaration, Pipeline, PipelineName, StageName};
-use store::{Entity, Expect, Key, Listing, Page, Source, StoreError, StoredDeclaration, Write};
+use store::{Entity, Expect, Key, Listing, Page, PipelineVersion, Source, StoreError, StoredDeclaration, Write};
 
-use crate::backoff::UNCONTENDED;
-use crate::commit::{Driver, entities};
+use crate::commit::Change;
+use crate::driver::Driver;
 use crate::error::DriveError;
-use crate::start::variables;
 
 /// A pipeline and one version of its declaration.
 #[derive(Clone, Debug)]
@@ -31,12 +30,13 @@ impl PipelineRecord {
     /// # Errors
     /// [`DriveError::StageNotFound`].
     pub fn stage(&self, name: &str) -> Result<StageName, DriveError> {
-        let stage = self.pipeline.stages().iter().find(|stage| stage.name.as_str() == name);
-        stage.map(|stage| stage.name.clone()).ok_or_else(|| DriveError::StageNotFound {
-            pipeline: self.head.pipeline.to_string(),
-            stage: name.chars().take(100).collect(),
-        })
+        stage_name(&self.pipeline, name)
     }
+}
+
+fn stage_name(pipeline: &Pipeline, name: &str) -> Result<StageName, DriveError> {
+    let stage = pipeline.stages().iter().find(|stage| stage.name.as_str() == name);
+    Ok(stage.ok_or_else(|| DriveError::no_stage(pipeline.name(), name))?.name.clone())
 }
 
 impl Driver {
@@ -54,37 +54,40 @@ impl Driver {
         let types = self.types_of(&declaration).await?;
         let pipeline = Arc::new(Pipeline::with_types(declaration, &types)?);
         pipeline.check_home(&self.home)?;
-        let now = self.clock.now();
-        let head = Head {
-            pipeline: pipeline.name().clone(),
-            incarnation: Incarnation(self.clock.random()),
-            version: 1,
-            created: now,
-            updated: now,
-            kind: pipeline.kind(),
-            mode: pipeline.mode(),
-            tags,
-        };
-        let locks = StageLocks::new(head.pipeline.clone(), head.incarnation);
-        let first = match variables(&pipeline, &BTreeMap::new()) {
-            Err(_) => Decision { locks: Some(locks), ..Decision::default() },
-            Ok(variables) => {
-                let id = ExecutionId::from_random(self.clock.random());
-                let start = Start { id, trigger, variables, overrides: Vec::new() };
-                self.decide(|context| engine::start(pipeline.clone(), &head, locks, start, context))?
-            }
-        };
-        let mut writes = vec![
-            Write::Put { entity: Entity::Head(head.clone()), expect: Expect::Absent },
-            self.declaration_write(&head, &pipeline).await?,
-        ];
-        writes.extend(entities(&first).map(|entity| Write::Put { entity, expect: Expect::Absent }));
-        match self.commit_watching(writes, None, Some(&pipeline)).await {
-            Ok(()) => self.follow(first.effects).await,
-            Err(StoreError::Conflict(_)) => return Err(DriveError::NameInUse(head.pipeline.to_string())),
-            Err(error) => return Err(error.into()),
-        }
-        Ok(PipelineRecord { version: 1, stored: now, head, pipeline })
+        self.transact(|| {
+            Box::pin(async {
+                if self.store.get::<Head>(Key::Head(pipeline.name().clone())).await?.is_some() {
+                    return Err(DriveError::NameInUse(pipeline.name().to_string()));
+                }
+                let now = self.clock.now();
+                let head = Head {
+                    pipeline: pipeline.name().clone(),
+                    incarnation: Incarnation(self.clock.random()),
+                    version: 1,
+                    created: now,
+                    updated: now,
+                    kind: pipeline.kind(),
+                    mode: pipeline.mode(),
+                    tags: tags.clone(),
+                };
+                let locks = StageLocks::new(head.pipeline.clone(), head.incarnation);
+                let first = match engine::start_variables(&pipeline, &BTreeMap::new()) {
+                    Err(_) => Decision { locks: Some(locks), ..Decision::default() },
+                    Ok(variables) => {
+                        let id = ExecutionId::from_random(self.clock.random());
+                        let start = Start { id, trigger: trigger.clone(), variables, overrides: Vec::new() };
+                        self.decide(|context| engine::start(pipeline.clone(), &head, locks, start, context))?
+                    }
+                };
+                let version = self.declaration_write(&head, &pipeline).await?;
+                let record = PipelineRecord { version: 1, stored: now, head, pipeline: pipeline.clone() };
+                let mut change = Change::decided(first, &HashMap::new(), record);
+                change.writes.splice(0..0, [Write::put(change.answer.head.clone(), Expect::Absent), version]);
+                self.watch(&mut change.writes, None, Some(&pipeline)).await?;
+                Ok(change)
+            })
+        })
+        .await
     }
 
     /// Stores the next version of a pipeline, and has executions of earlier ones cancelled, except for those of mode PARALLEL.
@@ -92,36 +95,34 @@ impl Driver {
     /// # Errors
     /// [`DriveError::Invalid`], [`DriveError::PipelineNotFound`].
     pub async fn update_pipeline(&self, declaration: Declaration) -> Result<PipelineRecord, DriveError> {
-        let mut attempt = 0;
-        loop {
-            let name = PipelineName::new(declaration.name.clone())?;
-            let (mut head, revision) = self.head(&name).await?;
-            let before = self.pipeline_version(&name, head.incarnation, head.version).await?;
-            let types = self.types_of(&declaration).await?;
-            let secret = types.clone().or(before.types());
-            let unmasked = declaration.clone().unmask_from(before.declaration(), &secret);
-            let pipeline = Arc::new(Pipeline::with_types(unmasked, &types)?);
-            pipeline.check_home(&self.home)?;
-            head.version += 1;
-            head.updated = self.clock.now();
-            head.kind = pipeline.kind();
-            head.mode = pipeline.mode();
-            let (locks, locks_revision) = self.locks(&head).await?;
-            let decision = self.decide(|context| engine::update(locks, head.version, &pipeline, context));
-            let mut writes = vec![
-                Write::Put { entity: Entity::Head(head.clone()), expect: Expect::Revision(revision) },
-                self.declaration_write(&head, &pipeline).await?,
-            ];
-            let changed = entities(&decision);
-            writes.extend(changed.map(|entity| Write::Put { entity, expect: Expect::Revision(locks_revision) }));
-            match self.commit_watching(writes, Some(&before), Some(&pipeline)).await {
-                Ok(()) => {
-                    self.follow(decision.effects).await;
-                    return Ok(PipelineRecord { version: head.version, stored: head.updated, head, pipeline });
-                }
-                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
-            }
-        }
+        let name = PipelineName::new(declaration.name.clone())?;
+        self.transact(|| {
+            Box::pin(async {
+                let items = self.items(&name, None).await?;
+                let (read, known) = (items.read(), items.head.unchanged());
+                let mut head = items.head.entity;
+                let before = self.pipeline_version(&name, head.incarnation, head.version).await?;
+                let types = self.types_of(&declaration).await?;
+                let secret = types.clone().or(before.types());
+                let unmasked = declaration.clone().unmask_from(before.declaration(), &secret);
+                let pipeline = Arc::new(Pipeline::with_types(unmasked, &types)?);
+                pipeline.check_home(&self.home)?;
+                head.version += 1;
+                head.updated = self.clock.now();
+                head.kind = pipeline.kind();
+                head.mode = pipeline.mode();
+                let locks = items.locks.entity;
+                let decision = self.decide(|context| engine::update(locks, head.version, &pipeline, context));
+                let version = self.declaration_write(&head, &pipeline).await?;
+                let (number, stored) = (head.version, head.updated);
+                let record = PipelineRecord { version: number, stored, head, pipeline: pipeline.clone() };
+                let mut change = Change::decided(decision, &read, record);
+                change.writes.splice(0..0, [Write::put(change.answer.head.clone(), known), version]);
+                self.watch(&mut change.writes, Some(&before), Some(&pipeline)).await?;
+                Ok(change)
+            })
+        })
+        .await
     }
 
     /// The write of a version; the parts of a large one are written now, when nobody knows of them.
@@ -139,16 +140,9 @@ impl Driver {
         };
         let (parts, stored) = whole.sealed(self.store.secrets()).await?.cut(self.clock.random())?;
         for part in parts {
-            self.store.commit(vec![Write::Put { entity: Entity::Part(part), expect: Expect::Absent }]).await?;
+            self.store.commit(vec![Write::put(part, Expect::Absent)]).await?;
         }
-        Ok(Write::Put { entity: Entity::Declaration(stored), expect: Expect::Absent })
-    }
-
-    /// A write of the locks as they are. A head's revisions begin anew when a pipeline of the same name is created;
-    /// this keeps a change of the deleted one from being written over it.
-    async fn still_there(&self, head: &Head) -> Result<Write, DriveError> {
-        let (locks, revision) = self.locks(head).await?;
-        Ok(Write::Put { entity: Entity::StageLocks(locks), expect: Expect::Revision(revision) })
+        Ok(Write::put(stored, Expect::Absent))
     }
 
     /// What a pipeline's source actions watch; those that are not to find changes by themselves watch nothing.
@@ -166,19 +160,18 @@ impl Driver {
         actions.filter_map(source).collect()
     }
 
-    /// Commits a change of a head together with the change of what its sources watch. Apart from each other, a
-    /// removal that comes late could take away what a later version or a new pipeline of that name needs.
-    async fn commit_watching(
+    /// Adds to a change of a head the change of what its sources watch. Apart from each other, a removal that comes late
+    /// could take away what a later version or a new pipeline of that name needs.
+    async fn watch(
         &self,
-        mut writes: Vec<Write>,
+        writes: &mut Vec<Write>,
         before: Option<&Pipeline>,
         after: Option<&Pipeline>,
     ) -> Result<(), StoreError> {
         let sources = |pipeline: Option<&Pipeline>| pipeline.map(|it| self.sources(it)).unwrap_or_default();
         let (old, new) = (sources(before), sources(after));
         let keys: Vec<_> = new.iter().map(|source| Entity::Source(source.clone()).key()).collect();
-        let mut watch: Vec<Write> =
-            new.into_iter().map(|it| Write::Put { entity: Entity::Source(it), expect: Expect::Any }).collect();
+        let mut watch: Vec<Write> = new.into_iter().map(|it| Write::put(it, Expect::Any)).collect();
         let free = store::MOST_WRITES.saturating_sub(writes.len());
         // More sources than that in one pipeline: what is written too early and not needed does no harm.
         for some in watch.split_off(watch.len().min(free)).chunks(store::MOST_WRITES) {
@@ -189,7 +182,7 @@ impl Driver {
         let unwatch = stale.map(|key| Write::Delete { key, expect: Expect::Any }).take(free - watch.len());
         writes.extend(watch);
         writes.extend(unwatch);
-        self.store.commit(writes).await
+        Ok(())
     }
 
     /// The pipelines whose current version has a source action that watches this, with that action.
@@ -197,27 +190,17 @@ impl Driver {
     /// # Errors
     /// The store's.
     pub async fn watchers(&self, watched: &str) -> Result<Vec<(PipelineName, ActionName)>, DriveError> {
-        let listing = Listing::Sources(watched.to_owned());
-        let (mut found, mut after) = (Vec::new(), None);
-        loop {
-            let page = self.store.list(&listing, after.as_deref(), 100).await?;
-            for entity in page.entities {
-                let Entity::Source(source) = entity else {
-                    continue;
-                };
-                let record = match self.pipeline(&source.pipeline, None).await {
-                    Err(DriveError::PipelineNotFound(_)) => continue,
-                    record => record?,
-                };
-                if self.sources(&record.pipeline).contains(&source) {
-                    found.push((source.pipeline, ActionName::new(source.action)?));
-                }
-            }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(found),
+        let mut found = Vec::new();
+        for source in self.store.all::<Source>(&Listing::Sources(watched.to_owned())).await? {
+            let record = match self.pipeline(&source.pipeline, None).await {
+                Err(DriveError::PipelineNotFound(_)) => continue,
+                record => record?,
+            };
+            if self.sources(&record.pipeline).contains(&source) {
+                found.push((source.pipeline, ActionName::new(source.action)?));
             }
         }
+        Ok(found)
     }
 
     /// A version of a pipeline, the current one by default.
@@ -225,17 +208,15 @@ impl Driver {
     /// # Errors
     /// [`DriveError::PipelineNotFound`], [`DriveError::VersionNotFound`].
     pub async fn pipeline(&self, name: &PipelineName, version: Option<u32>) -> Result<PipelineRecord, DriveError> {
-        let (head, _) = self.head(name).await?;
+        self.record(self.pipeline_head(name).await?, version).await
+    }
+
+    /// A version of the pipeline with this head, the current one by default.
+    pub(crate) async fn record(&self, head: Head, version: Option<u32>) -> Result<PipelineRecord, DriveError> {
         let version = version.unwrap_or(head.version);
-        let key = Key::Declaration(name.clone(), head.incarnation, version);
-        let stored = match self.load_one(key).await?.map(|found| found.entity) {
-            Some(Entity::Declaration(stored)) => stored.created,
-            _ => {
-                return Err(DriveError::VersionNotFound { pipeline: name.to_string(), version });
-            }
-        };
-        let pipeline = self.pipeline_version(name, head.incarnation, version).await?;
-        Ok(PipelineRecord { head, version, stored, pipeline })
+        let PipelineVersion { created, pipeline } =
+            self.stored_version(&head.pipeline, head.incarnation, version).await?;
+        Ok(PipelineRecord { head, version, stored: created, pipeline })
     }
 
     /// A page of pipelines by name.
@@ -251,33 +232,22 @@ impl Driver {
     /// # Errors
     /// The store's.
     pub async fn delete_pipeline(&self, name: &PipelineName) -> Result<(), DriveError> {
-        let mut attempt = 0;
-        loop {
-            let (head, revision) = match self.head(name).await {
-                Err(DriveError::PipelineNotFound(_)) => return Ok(()),
-                found => found?,
-            };
-            let (locks, locks_revision) = match self.locks(&head).await {
-                Err(DriveError::PipelineNotFound(_)) => return Ok(()),
-                found => found?,
-            };
-            let decision = self.decide(|context| engine::delete(locks, context));
-            let Some(locks) = decision.locks else {
-                return Ok(());
-            };
-            // What it watches is removed where it can be read; nothing hinders the deletion.
-            let before = self.pipeline_version(name, head.incarnation, head.version).await.ok();
-            let writes = vec![
-                Write::Delete { key: Key::Head(name.clone()), expect: Expect::Revision(revision) },
-                Write::Put { entity: Entity::StageLocks(locks), expect: Expect::Revision(locks_revision) },
-            ];
-            match self.commit_watching(writes, before.as_deref(), None).await {
-                Ok(()) => {
-                    self.follow(decision.effects).await;
-                    return Ok(());
-                }
-                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
-            }
+        let deleted = self.transact(|| {
+            Box::pin(async {
+                let items = self.items(name, None).await?;
+                let (read, head) = (items.read(), items.head);
+                let decision = self.decide(|context| engine::delete(items.locks.entity, context));
+                let mut change = Change::decided(decision, &read, ());
+                change.writes.insert(0, Write::Delete { key: Key::Head(name.clone()), expect: head.unchanged() });
+                // What it watches is removed where it can be read; nothing hinders the deletion.
+                let before = self.pipeline_version(name, head.entity.incarnation, head.entity.version).await.ok();
+                self.watch(&mut change.writes, before.as_deref(), None).await?;
+                Ok(change)
+            })
+        });
+        match deleted.await {
+            Err(DriveError::PipelineNotFound(_)) => Ok(()),
+            deleted => deleted,
         }
     }
 
@@ -290,19 +260,21 @@ impl Driver {
         name: &PipelineName,
         change: impl Fn(&mut BTreeMap<String, String>) -> bool + Send + Sync,
     ) -> Result<bool, DriveError> {
-        let mut attempt = 0;
-        loop {
-            let (mut head, revision) = self.head(name).await?;
-            if !change(&mut head.tags) {
-                return Ok(false);
-            }
-            let still_there = self.still_there(&head).await?;
-            let write = Write::Put { entity: Entity::Head(head), expect: Expect::Revision(revision) };
-            match self.store.commit(vec![write, still_there]).await {
-                Ok(()) => return Ok(true),
-                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
-            }
-        }
+        self.transact(|| {
+            Box::pin(async {
+                let items = self.items(name, None).await?;
+                let known = items.head.unchanged();
+                let mut head = items.head.entity;
+                if !change(&mut head.tags) {
+                    return Ok(Change::of(Vec::new(), false));
+                }
+                // A head's revisions begin anew when a pipeline of the same name is created: the locks, written as they are,
+                // keep a change of the deleted one from being written over it.
+                let locks = items.locks.unchanged();
+                Ok(Change::of(vec![Write::put(head, known), Write::put(items.locks.entity, locks)], true))
+            })
+        })
+        .await
     }
 
     /// Closes (with a reason) or opens the inbound transition of a stage.
@@ -316,32 +288,22 @@ impl Driver {
         disable: Option<String>,
         by: String,
     ) -> Result<(), DriveError> {
-        let mut attempt = 0;
-        loop {
-            let (head, _) = self.head(name).await?;
-            let pipeline = self.pipeline_version(name, head.incarnation, head.version).await?;
-            let declared = pipeline.stages().iter().find(|declared| declared.name.as_str() == stage);
-            let not_found =
-                || DriveError::StageNotFound { pipeline: name.to_string(), stage: stage.chars().take(100).collect() };
-            let change = TransitionChange {
-                mode: pipeline.mode(),
-                stage: declared.ok_or_else(not_found)?.name.clone(),
-                disable: disable.clone(),
-                by: by.clone(),
-            };
-            let (locks, revision) = self.locks(&head).await?;
-            let decision = self.decide(|context| engine::set_transition(locks, change, context))?;
-            let Some(locks) = decision.locks else {
-                return Ok(());
-            };
-            let write = Write::Put { entity: Entity::StageLocks(locks), expect: Expect::Revision(revision) };
-            match self.store.commit(vec![write]).await {
-                Ok(()) => {
-                    self.follow(decision.effects).await;
-                    return Ok(());
-                }
-                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
-            }
-        }
+        self.transact(|| {
+            Box::pin(async {
+                let items = self.items(name, None).await?;
+                let (read, head) = (items.read(), &items.head.entity);
+                let pipeline = self.pipeline_version(name, head.incarnation, head.version).await?;
+                let change = TransitionChange {
+                    mode: pipeline.mode(),
+                    stage: stage_name(&pipeline, stage)?,
+                    disable: disable.clone(),
+                    by: by.clone(),
+                };
+                let locks = items.locks.entity;
+                let decision = self.decide(|context| engine::set_transition(locks, change, context))?;
+                Ok(Change::decided(decision, &read, ()))
+            })
+        })
+        .await
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use engine::{ActionId, Artifact};
 use pipeline::{ArtifactName, Pipeline};
 
-use crate::commit::{Driver, Place};
+use crate::driver::Driver;
 use crate::error::DriveError;
+use crate::step::Place;
 
 /// An artifact that is read in other regions than its own.
 #[derive(Clone, Debug)]

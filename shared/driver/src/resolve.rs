@@ -2,17 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use engine::{ActionError, ActionId, ActionStatus, Artifact, Execution, Outputs, Pin, StageRun};
+use engine::{ActionError, ActionId, ActionStatus, Artifact, Execution, Outputs, Pin, StageRun, StoredOutputs};
 use pipeline::variables::{self, Reference};
-use pipeline::{Action, Pipeline};
-use store::{Entity, Key, Versioned};
+use pipeline::{Action, ArtifactName, Pipeline};
+use store::{Entity, Key};
 
-use crate::commit::{Driver, Loaded};
+use crate::driver::Driver;
 use crate::error::DriveError;
 use crate::ports::{Task, TaskInput};
-
-/// Stage attempts of one execution, by stage index, as far as they have been read.
-pub(crate) type Stages = HashMap<usize, StageRun>;
+use crate::step::{Loaded, Stages};
 
 /// A task, or the reason why the action cannot be run.
 pub(crate) type Resolved = Result<Box<Task>, ActionError>;
@@ -22,14 +20,17 @@ fn misconfigured(message: String) -> ActionError {
 }
 
 impl Driver {
-    /// Reads the stages before an action's own from which it takes variables and artifacts, as far as they have not
-    /// been read yet. What an execution has left behind never changes again.
+    /// Reads the stages before an action's own from which it takes variables and artifacts, or whose artifacts it asks a
+    /// person about, as far as they have not been read yet. What an execution has left behind never changes again.
     pub(crate) async fn finished(&self, loaded: &Loaded, id: ActionId) -> Result<Stages, DriveError> {
         let Some(action) = loaded.state.pipeline.action(usize::from(id.stage), id.action) else {
             return Ok(Stages::new());
         };
         let mut needed = needed_stages(&loaded.state.pipeline, action);
-        needed.retain(|index| *index != usize::from(id.stage) && !loaded.finished.contains_key(index));
+        needed.extend(under_review(&loaded.state.pipeline, id).map(|(_, (stage, _))| stage));
+        needed.sort_unstable();
+        needed.dedup();
+        needed.retain(|index| *index < usize::from(id.stage) && !loaded.finished.contains_key(index));
         self.stages(&loaded.state.execution, needed).await
     }
 
@@ -44,8 +45,7 @@ impl Driver {
         };
         let run = loaded.state.stage.as_ref().and_then(|stage| stage.find(id));
         let run = run.ok_or_else(|| DriveError::no_action(id))?;
-        let mut stages = loaded.finished.clone();
-        stages.extend(loaded.state.stage.iter().map(|stage| (stage.stage, stage.clone())));
+        let stages = loaded.stages();
         let configuration = match self.configuration(pipeline, execution, action, &stages).await? {
             Ok(configuration) => configuration,
             Err(error) => return Ok(Err(error)),
@@ -56,11 +56,8 @@ impl Driver {
             .map(|store| (store.location.clone(), store.encryption_key.as_ref().map(|key| key.id.clone())));
         let mut inputs = Vec::new();
         for name in &action.inputs {
-            let made = pipeline.producer(name).and_then(|(stage, index)| {
-                let run = stages.get(&stage)?.actions.get(index)?;
-                run.outputs.iter().find(|artifact| artifact.name == *name).cloned()
-            });
-            let Some(artifact) = made else {
+            let producer = pipeline.producer(name);
+            let Some(artifact) = producer.and_then(|(stage, index)| made(&stages, name, stage, index)) else {
                 return Ok(Err(misconfigured(format!(
                     "The input artifact '{name}' was not made by the action that should make it."
                 ))));
@@ -79,13 +76,9 @@ impl Driver {
             ))));
         }
         let outputs = planned_outputs(pipeline, action, id, &self.home);
-        let reviewed = match engine::is_approval(action) {
-            true => self.reviewed(loaded, id).await?,
-            false => Vec::new(),
-        };
         Ok(Ok(Box::new(Task {
             watched: self.sources(pipeline).into_iter().map(|source| source.watched).collect(),
-            reviewed,
+            reviewed: reviewed(pipeline, id, &stages),
             id,
             pipeline: execution.pipeline.clone(),
             version: execution.version,
@@ -106,29 +99,6 @@ impl Driver {
             overrides: execution.overrides.iter().filter(|it| it.action == action.name).cloned().collect(),
             revisions: execution.revisions.iter().map(|it| (it.action.to_string(), it.revision.clone())).collect(),
         })))
-    }
-
-    /// The artifacts that have been made before an approval and that actions behind it read.
-    pub(crate) async fn reviewed(&self, loaded: &Loaded, id: ActionId) -> Result<Vec<Artifact>, DriveError> {
-        let (pipeline, execution) = (&loaded.state.pipeline, &loaded.state.execution);
-        let here = usize::from(id.stage);
-        let Some(approval) = pipeline.action(here, id.action) else { return Ok(Vec::new()) };
-        let behind = pipeline.stages().iter().enumerate().skip(here).flat_map(|(index, stage)| {
-            stage.actions.iter().filter(move |it| index > here || it.run_order > approval.run_order)
-        });
-        let mut names: Vec<_> = behind.flat_map(|action| &action.inputs).collect();
-        names.sort_unstable();
-        names.dedup();
-        let makers: Vec<_> = names.iter().filter_map(|name| Some((*name, pipeline.producer(name)?))).collect();
-        let mut needed: Vec<usize> = makers.iter().map(|(_, (stage, _))| *stage).filter(|it| *it < here).collect();
-        needed.sort_unstable();
-        needed.dedup();
-        let mut stages = self.stages(execution, needed).await?;
-        stages.extend(loaded.state.stage.iter().map(|stage| (stage.stage, stage.clone())));
-        let made = makers.into_iter().filter_map(|(name, (stage, index))| {
-            stages.get(&stage)?.actions.get(index)?.outputs.iter().find(|artifact| &artifact.name == name).cloned()
-        });
-        Ok(made.collect())
     }
 
     /// The latest attempts at these stages, as the execution sees them.
@@ -205,44 +175,11 @@ impl Driver {
             Outputs::Inline(variables) => Ok(variables.clone()),
             Outputs::Stored => {
                 let id = stage.action_id(action).first_turn();
-                match self.load_one(Key::Outputs(id)).await? {
-                    Some(Versioned { entity: Entity::Outputs(stored), .. }) => Ok(stored.variables),
-                    _ => Err(DriveError::Missing(format!("the output variables of action execution {id}"))),
-                }
+                let stored = self.store.get::<StoredOutputs>(Key::Outputs(id)).await?;
+                let missing = || DriveError::Missing(format!("the output variables of action execution {id}"));
+                Ok(stored.ok_or_else(missing)?.entity.variables)
             }
         }
-    }
-
-    /// An action's configuration as far as it can be resolved now, for people to look at.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn resolved_configuration(
-        &self,
-        execution: &Execution,
-        pipeline: &Pipeline,
-        action: &Action,
-    ) -> Result<Option<BTreeMap<String, String>>, DriveError> {
-        let stages = self.stages(execution, needed_stages(pipeline, action)).await?;
-        Ok(self.configuration(pipeline, execution, action, &stages).await?.ok())
-    }
-
-    /// The artifacts that an action reads, as far as they exist.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn inputs(
-        &self,
-        execution: &Execution,
-        pipeline: &Pipeline,
-        action: &Action,
-    ) -> Result<Vec<Artifact>, DriveError> {
-        let stages = self.stages(execution, needed_stages(pipeline, action)).await?;
-        let made = |name| {
-            let (stage, index) = pipeline.producer(name)?;
-            stages.get(&stage)?.actions.get(index)?.outputs.iter().find(|artifact| artifact.name == *name).cloned()
-        };
-        Ok(action.inputs.iter().filter_map(made).collect())
     }
 }
 
@@ -251,10 +188,34 @@ fn needed_stages(pipeline: &Pipeline, action: &Action) -> Vec<usize> {
     let namespaces = action.configuration.values().flat_map(|value| variables::references(value));
     let by_variable = namespaces.filter_map(|reference| pipeline.namespace_owner(&reference.namespace));
     let by_artifact = action.inputs.iter().filter_map(|artifact| pipeline.producer(artifact));
-    let mut stages: Vec<usize> = by_variable.chain(by_artifact).map(|(stage, _)| stage).collect();
-    stages.sort_unstable();
-    stages.dedup();
-    stages
+    by_variable.chain(by_artifact).map(|(stage, _)| stage).collect()
+}
+
+/// For an approval: the artifacts that actions behind it read and actions before it make, each with its maker's stage and
+/// place.
+fn under_review(pipeline: &Pipeline, id: ActionId) -> impl Iterator<Item = (&ArtifactName, (usize, usize))> {
+    let here = usize::from(id.stage);
+    let approval = pipeline.action(here, id.action).filter(|action| engine::is_approval(action));
+    let behind = approval.into_iter().flat_map(move |approval| {
+        pipeline.stages().iter().enumerate().skip(here).flat_map(move |(index, stage)| {
+            stage.actions.iter().filter(move |it| index > here || it.run_order > approval.run_order)
+        })
+    });
+    let mut names: Vec<&ArtifactName> = behind.flat_map(|action| &action.inputs).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().filter_map(|name| Some((name, pipeline.producer(name)?)))
+}
+
+/// The artifacts that have been made before an approval and that actions behind it read.
+pub(crate) fn reviewed(pipeline: &Pipeline, id: ActionId, stages: &Stages) -> Vec<Artifact> {
+    let made = |(name, (stage, index)): (&ArtifactName, (usize, usize))| made(stages, name, stage, index);
+    under_review(pipeline, id).filter_map(made).collect()
+}
+
+/// The artifact of this name as an action has made it.
+pub(crate) fn made(stages: &Stages, name: &ArtifactName, stage: usize, action: usize) -> Option<Artifact> {
+    stages.get(&stage)?.actions.get(action)?.outputs.iter().find(|artifact| artifact.name == *name).cloned()
 }
 
 /// Where an attempt at an action puts its output artifacts.
@@ -264,7 +225,7 @@ fn planned_outputs(pipeline: &Pipeline, action: &Action, id: ActionId, home: &st
         return Vec::new();
     };
     let attempt = id.first_turn().to_string();
-    let place = |name: &pipeline::ArtifactName| Artifact {
+    let place = |name: &ArtifactName| Artifact {
         name: name.clone(),
         region: region.to_owned(),
         bucket: store.location.clone(),

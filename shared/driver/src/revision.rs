@@ -1,11 +1,13 @@
 //! Revisions that somebody outside reports for a source action. Source: CodePipeline API, `PutActionRevision`.
 
-use engine::{PUT_REVISION, RevisionOverride, Timestamp, Trigger};
-use pipeline::{Action, ActionName, PipelineName};
-use sha2::{Digest, Sha256};
-use store::{ActionRevision, Entity, Expect, Key, StoreError, Versioned, Write};
+use std::collections::BTreeMap;
 
-use crate::commit::Driver;
+use engine::{Reported, RevisionOverride, Timestamp, Trigger};
+use pipeline::{ActionName, PipelineName};
+use sha2::{Digest, Sha256};
+use store::{ActionRevision, Expect, Key, StoreError, Write};
+
+use crate::driver::Driver;
 use crate::error::DriveError;
 use crate::start::{StartRequest, Started};
 
@@ -37,39 +39,43 @@ impl Driver {
     /// [`DriveError::NotReported`] for an action whose source finds its revisions by itself; those of a start.
     pub async fn put_revision(&self, put: PutRevision) -> Result<Started, DriveError> {
         let record = self.pipeline(&put.pipeline, None).await?;
-        let action = source(&record.pipeline, &put)?;
-        let key = Key::Revision(put.pipeline.clone(), record.head.incarnation, action.clone());
-        let (last, expect) = match self.load_one(key).await? {
-            Some(Versioned { entity: Entity::Revision(last), revision }) => (Some(last), Expect::Revision(revision)),
-            _ => (None, Expect::Absent),
-        };
-        if let Some(last) = last.filter(|last| last.revision == put.revision) {
-            return Ok(Started { execution: last.execution, new: false });
-        }
-        let given = RevisionOverride {
-            change: Some(put.change.clone()),
-            created: Some(put.created),
-            ..RevisionOverride::new(action.clone(), PUT_REVISION, put.revision.clone())
+        let name = &put.pipeline;
+        let stage = record.pipeline.stage_index(&put.stage).ok_or_else(|| DriveError::no_stage(name, &put.stage))?;
+        let mut actions = record.pipeline.stages()[stage].actions.iter();
+        let action = actions.find(|action| action.name.as_str() == put.action);
+        let action = action.ok_or_else(|| DriveError::no_such_action(name, &put.stage, &put.action))?;
+        let key = Key::Revision(name.clone(), record.head.incarnation, action.name.clone());
+        let last = self.store.get::<ActionRevision>(key).await?;
+        let expect = last.as_ref().map_or(Expect::Absent, |last| last.unchanged());
+        let last = last.as_ref().map(|last| (last.entity.revision.as_str(), last.entity.execution));
+        let given = match engine::report_revision(action, &put.revision, last) {
+            Some(Reported::Known(execution)) => return Ok(Started { execution, new: false }),
+            Some(Reported::New(given)) => {
+                RevisionOverride { change: Some(put.change.clone()), created: Some(put.created), ..given }
+            }
+            None => {
+                return Err(DriveError::NotReported { pipeline: name.to_string(), action: action.name.to_string() });
+            }
         };
         let started = self
             .start(StartRequest {
-                pipeline: put.pipeline.clone(),
+                pipeline: name.clone(),
                 trigger: Trigger { kind: "PutActionRevision".into(), detail: put.by },
-                variables: std::collections::BTreeMap::new(),
+                variables: BTreeMap::new(),
                 overrides: vec![given],
-                client_token: Some(token(&action, &put.revision, expect)),
+                client_token: Some(token(&action.name, &put.revision, expect)),
             })
             .await?;
-        let entity = Entity::Revision(ActionRevision {
+        let reported = ActionRevision {
+            action: action.name.clone(),
             pipeline: put.pipeline,
             incarnation: record.head.incarnation,
-            action,
             revision: put.revision,
             change: put.change,
             created: put.created,
             execution: started.execution,
-        });
-        match self.store.commit(vec![Write::Put { entity, expect }]).await {
+        };
+        match self.store.commit(vec![Write::put(reported, expect)]).await {
             // Whoever was first reported the same revision, or a newer one.
             Ok(()) | Err(StoreError::Conflict(_)) => Ok(started),
             Err(error) => Err(error.into()),
@@ -88,24 +94,4 @@ fn token(action: &ActionName, revision: &str, last: Expect) -> String {
     }
     let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("revision#{hash}")
-}
-
-/// The source action that is named, if its revisions can be reported.
-fn source(pipeline: &pipeline::Pipeline, put: &PutRevision) -> Result<ActionName, DriveError> {
-    let short = |text: &str| text.chars().take(100).collect::<String>();
-    let name = put.pipeline.to_string();
-    let stage = pipeline.stages().iter().find(|stage| stage.name.as_str() == put.stage);
-    let stage = stage.ok_or_else(|| DriveError::StageNotFound { pipeline: name.clone(), stage: short(&put.stage) })?;
-    let action = stage.actions.iter().find(|action| action.name.as_str() == put.action);
-    let action: &Action = action.ok_or_else(|| DriveError::ActionNotFound {
-        pipeline: name.clone(),
-        stage: short(&put.stage),
-        action: short(&put.action),
-    })?;
-    let own = action.type_id.owner.as_deref() == Some("AWS");
-    if action.type_id.category == "Source" && !own {
-        Ok(action.name.clone())
-    } else {
-        Err(DriveError::NotReported { pipeline: name, action: action.name.to_string() })
-    }
 }

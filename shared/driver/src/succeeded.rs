@@ -13,7 +13,7 @@ use pipeline::PipelineName;
 use serde::{Deserialize, Serialize};
 use store::{Entity, Key, Listing};
 
-use crate::commit::Driver;
+use crate::driver::Driver;
 use crate::error::DriveError;
 
 /// How many executions one call looks at, at most.
@@ -53,9 +53,7 @@ impl Driver {
         size: usize,
     ) -> Result<SucceededPage, DriveError> {
         let record = self.pipeline(name, None).await?;
-        let short = || stage.chars().take(100).collect();
-        let index = record.pipeline.stage_index(stage);
-        let index = index.ok_or_else(|| DriveError::StageNotFound { pipeline: name.to_string(), stage: short() })?;
+        let index = record.pipeline.stage_index(stage).ok_or_else(|| DriveError::no_stage(name, stage))?;
         let listing = Listing::Executions(name.clone(), record.head.incarnation);
         let (mut after, below) = from.map_or((None, None), |from| (from.after, from.below));
         let mut executions: Vec<Execution> = Vec::new();

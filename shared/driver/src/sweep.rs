@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use engine::{Command, Refusal, Timestamp};
+use engine::{Command, Refusal, StageLocks, Timestamp};
 use futures::StreamExt;
 use futures::future::join_all;
-use store::{DUE_SHARDS, Due, Entity, Key};
+use store::{DUE_SHARDS, Due, Key};
 
-use crate::commit::{Driver, Place};
+use crate::driver::Driver;
 use crate::error::DriveError;
+use crate::step::Place;
 
 /// Items of a shard that are read at once.
 const PAGE: usize = 25;
@@ -75,8 +76,8 @@ impl Driver {
                 self.step(place, Command::Sweep, None).await.map(|_| ())
             }
             Key::StageLocks(..) => {
-                if let Some(Entity::StageLocks(locks)) = self.load_one(key.clone()).await?.map(|found| found.entity) {
-                    for task in &locks.outbox {
+                if let Some(locks) = self.store.get::<StageLocks>(key.clone()).await? {
+                    for task in &locks.entity.outbox {
                         if let Err(error) = self.do_outbox_task(task).await {
                             tracing::error!(%error, ?task, "task not done");
                         }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use pipeline::webhook::{Authentication, MOST, Secret, Webhook};
 use pipeline::{MASK, WebhookName};
-use store::{Entity, Expect, Key, Listing, Page, SecretOwner, StoredWebhook, Versioned, Write};
+use store::{Expect, Key, Listing, Page, SecretOwner, StoredWebhook, Versioned, Write};
 
-use crate::backoff::UNCONTENDED;
-use crate::commit::Driver;
+use crate::commit::Change;
+use crate::driver::Driver;
 use crate::error::DriveError;
 
 impl Driver {
@@ -23,48 +23,47 @@ impl Driver {
         tags: Option<BTreeMap<String, String>>,
     ) -> Result<StoredWebhook, DriveError> {
         let webhook = self.sealed(webhook).await?;
-        let mut attempt = 0;
-        loop {
-            let record = self.pipeline(&webhook.target_pipeline, None).await?;
-            webhook.check(&record.pipeline)?;
-            let found = self.find_webhook(&webhook.name).await?;
-            let mut webhook = webhook.clone();
-            let before = found.as_ref().map(|(stored, _)| &stored.webhook.authentication);
-            webhook.authentication = webhook.authentication.unmask_from(before)?;
-            let now = self.clock.now();
-            let (stored, expect) = match found {
-                Some((before, revision)) => {
-                    // Only what it was registered for stays registered.
-                    let registered = before.registered
-                        && before.webhook.target_pipeline == webhook.target_pipeline
-                        && webhook.third_party(&record.pipeline);
-                    let tags = tags.clone().unwrap_or_else(|| before.tags.clone());
-                    (StoredWebhook { webhook, registered, tags, updated: now, ..before }, Expect::Revision(revision))
-                }
-                None => {
-                    // Of those who put the last ones at the same moment, each may see room for its own: the limit keeps
-                    // the list short, and nothing breaks with a few more.
-                    if self.store.list(&Listing::Webhooks, None, MOST).await?.entities.len() >= MOST {
-                        return Err(DriveError::WebhookLimit);
+        self.transact(|| {
+            Box::pin(async {
+                let record = self.pipeline(&webhook.target_pipeline, None).await?;
+                webhook.check(&record.pipeline)?;
+                let found = self.find_webhook(&webhook.name).await?;
+                let mut webhook = webhook.clone();
+                let before = found.as_ref().map(|found| &found.entity.webhook.authentication);
+                webhook.authentication = webhook.authentication.unmask_from(before)?;
+                let now = self.clock.now();
+                let (stored, expect) = match found {
+                    Some(found) => {
+                        let (known, before) = (found.unchanged(), found.entity);
+                        // Only what it was registered for stays registered.
+                        let registered = before.registered
+                            && before.webhook.target_pipeline == webhook.target_pipeline
+                            && webhook.third_party(&record.pipeline);
+                        let tags = tags.clone().unwrap_or_else(|| before.tags.clone());
+                        (StoredWebhook { webhook, registered, tags, updated: now, ..before }, known)
                     }
-                    let key = format!("{}{}", self.clock.random().simple(), self.clock.random().simple());
-                    let stored = StoredWebhook {
-                        webhook,
-                        key: Secret::new(key),
-                        registered: false,
-                        tags: tags.clone().unwrap_or_default(),
-                        created: now,
-                        updated: now,
-                    };
-                    (stored, Expect::Absent)
-                }
-            };
-            let write = Write::Put { entity: Entity::Webhook(stored.clone()), expect };
-            match self.store.commit(vec![write]).await {
-                Ok(()) => return Ok(stored),
-                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
-            }
-        }
+                    None => {
+                        // Of those who put the last ones at the same moment, each may see room for its own: the limit keeps
+                        // the list short, and nothing breaks with a few more.
+                        if self.store.list(&Listing::Webhooks, None, MOST).await?.entities.len() >= MOST {
+                            return Err(DriveError::WebhookLimit);
+                        }
+                        let key = format!("{}{}", self.clock.random().simple(), self.clock.random().simple());
+                        let stored = StoredWebhook {
+                            webhook,
+                            key: Secret::new(key),
+                            registered: false,
+                            tags: tags.clone().unwrap_or_default(),
+                            created: now,
+                            updated: now,
+                        };
+                        (stored, Expect::Absent)
+                    }
+                };
+                Ok(Change::of(vec![Write::put(stored.clone(), expect)], stored))
+            })
+        })
+        .await
     }
 
     /// The same with its token as it goes into the table; `****` stands for the one that is there.
@@ -85,7 +84,7 @@ impl Driver {
     /// [`DriveError::WebhookNotFound`].
     pub async fn webhook(&self, name: &WebhookName) -> Result<StoredWebhook, DriveError> {
         let found = self.find_webhook(name).await?;
-        found.map(|(stored, _)| stored).ok_or_else(|| DriveError::WebhookNotFound(name.to_string()))
+        Ok(found.ok_or_else(|| DriveError::WebhookNotFound(name.to_string()))?.entity)
     }
 
     /// A page of webhooks by name.
@@ -101,8 +100,8 @@ impl Driver {
     /// # Errors
     /// The store's.
     pub async fn delete_webhook(&self, name: &WebhookName) -> Result<(), DriveError> {
-        let write = Write::Delete { key: Key::Webhook(name.clone()), expect: Expect::Any };
-        Ok(self.store.commit(vec![write]).await?)
+        let delete = || Write::Delete { key: Key::Webhook(name.clone()), expect: Expect::Any };
+        self.transact(|| Box::pin(async { Ok(Change::of(vec![delete()], ())) })).await
     }
 
     /// Notes that a third party is to be told to call a webhook, or to call it no more.
@@ -144,25 +143,17 @@ impl Driver {
         name: &WebhookName,
         change: impl Fn(&mut StoredWebhook) -> bool + Send + Sync,
     ) -> Result<bool, DriveError> {
-        let mut attempt = 0;
-        loop {
-            let found = self.find_webhook(name).await?;
-            let (mut stored, revision) = found.ok_or_else(|| DriveError::WebhookNotFound(name.to_string()))?;
-            if !change(&mut stored) {
-                return Ok(false);
-            }
-            let write = Write::Put { entity: Entity::Webhook(stored), expect: Expect::Revision(revision) };
-            match self.store.commit(vec![write]).await {
-                Ok(()) => return Ok(true),
-                Err(error) => self.back_off(&mut attempt, UNCONTENDED, error).await?,
-            }
-        }
+        self.transact(|| {
+            Box::pin(async {
+                let found = self.find_webhook(name).await?;
+                let found = found.ok_or_else(|| DriveError::WebhookNotFound(name.to_string()))?;
+                Ok(Change::to(found, &change))
+            })
+        })
+        .await
     }
 
-    async fn find_webhook(&self, name: &WebhookName) -> Result<Option<(StoredWebhook, u64)>, DriveError> {
-        Ok(match self.load_one(Key::Webhook(name.clone())).await? {
-            Some(Versioned { entity: Entity::Webhook(stored), revision }) => Some((stored, revision)),
-            _ => None,
-        })
+    async fn find_webhook(&self, name: &WebhookName) -> Result<Option<Versioned<StoredWebhook>>, DriveError> {
+        Ok(self.store.get(Key::Webhook(name.clone())).await?)
     }
 }

@@ -3,7 +3,7 @@
 use engine::{Execution, Position};
 use store::{Entity, Key, Versioned};
 
-use crate::commit::Driver;
+use crate::driver::Driver;
 use crate::error::DriveError;
 
 impl Driver {

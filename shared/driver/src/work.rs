@@ -1,18 +1,25 @@
-//! What a worker does with a message: claim an action, or look after one that runs. What follows is in `in_hand`.
+//! What a worker does with a message. From top to bottom: the message is for one action, which the worker claims or
+//! polls ([`Driver::work`]); then comes its loop ([`Worker::go_on`]), in which it starts the actions that it has claimed
+//! ([`Worker::take`]), notes how the calls of their providers end ([`Worker::note`]) and writes that down
+//! ([`Worker::write`]), by which it may come to own the next.
+//!
+//! Actions that start together are all claimed by the worker that finished the one before them, in the same write, and
+//! their providers work side by side. Ends that come while a write goes on are written together in the next one. Workers
+//! of their own would all want to write the one item of the stage at the same moment, and most of them would lose, again
+//! and again; and no event is quicker than none.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use engine::{ActionId, ActionStatus, Command, End, Progress, Refusal, Timestamp, WorkerId};
-use futures::future::{Either, join, select};
-use store::{Entity, Key, Versioned};
+use engine::{ActionId, ActionStatus, Command, Effect, End, ExternalId, Progress, Refusal, Timestamp, WorkerId};
+use futures::future::{BoxFuture, Either, FutureExt, join, select};
+use futures::stream::{FuturesUnordered, StreamExt};
+use store::Key;
 
-use crate::commit::{Driver, Loaded, Place};
+use crate::driver::Driver;
 use crate::error::DriveError;
 use crate::ports::{ActionExecutor, ExecutorError, Message, Outcome, Task};
-
-/// Milliseconds until an action that asks to be continued is started again. Source: CodePipeline user guide, 'Integration
-/// model reference'.
-const NEXT_JOB: i64 = 30_000;
+use crate::step::{Applied, Loaded, Place, Stages};
 
 /// What came of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +41,12 @@ impl Driver {
         executor: &dyn ActionExecutor,
         until: Timestamp,
     ) -> Result<Worked, DriveError> {
-        match message {
-            Message::Run { action } => self.run(action, executor, until).await,
-            Message::Poll { action, count } => self.poll(action, count, executor, until).await,
+        let worked = match message {
+            Message::Run { action } => Worker::new(self, executor, until, action).run(action).await,
+            Message::Poll { action, count } => Worker::new(self, executor, until, action).poll(action, count).await,
             Message::Replicate { .. } => Ok(Worked::Nothing),
-        }
+        };
+        worked.or_else(late)
     }
 
     /// The action that was last started under an id that its service chose, for events that have no other; none for ids
@@ -53,46 +61,215 @@ impl Driver {
         id: &str,
     ) -> Result<Option<ActionId>, DriveError> {
         let key = Key::ExternalId { source: source.to_owned(), region: region.to_owned(), id: id.to_owned() };
-        match self.load_one(key).await? {
-            Some(Versioned { entity: Entity::ExternalId(found), .. }) => Ok(Some(found.action)),
-            _ => Ok(None),
+        Ok(self.store.get::<ExternalId>(key).await?.map(|found| found.entity.action))
+    }
+}
+
+/// A worker with one message and all that comes of it.
+struct Worker<'a> {
+    driver: &'a Driver,
+    executor: &'a dyn ActionExecutor,
+    id: WorkerId,
+    /// No further action is begun after this time.
+    until: Timestamp,
+    /// The stage of the actions that were taken up last. One of an earlier stage that still runs here has been ended by
+    /// others, or its stage would not be over; so has one of an earlier attempt, or it was carried over to the latest.
+    place: Place,
+    /// What the last write left in the table.
+    latest: Option<Loaded>,
+    /// What goes on beside the writes.
+    in_flight: FuturesUnordered<BoxFuture<'a, Done>>,
+    /// What is to be written down: how calls of providers ended.
+    ended: VecDeque<Command>,
+    actions: u32,
+    failed: Option<DriveError>,
+}
+
+/// Something that went on beside the writes: an action's provider is back, with what was read for it; or (none) messages
+/// are out.
+type Done = Option<(ActionId, Start, Stages)>;
+
+/// What came of a start; none when it was not made because the claim is about to run out. The inner error asks for
+/// another try, the outer one is the store's.
+type Start = Result<Option<Result<Outcome, ExecutorError>>, DriveError>;
+
+impl<'a> Worker<'a> {
+    fn new(driver: &'a Driver, executor: &'a dyn ActionExecutor, until: Timestamp, action: ActionId) -> Self {
+        Self {
+            driver,
+            executor,
+            id: WorkerId(driver.clock.random()),
+            until,
+            place: Place::Action(action),
+            latest: None,
+            in_flight: FuturesUnordered::new(),
+            ended: VecDeque::new(),
+            actions: 0,
+            failed: None,
         }
     }
 
-    async fn run(
-        &self,
-        action: ActionId,
-        executor: &dyn ActionExecutor,
-        until: Timestamp,
-    ) -> Result<Worked, DriveError> {
-        let worker = WorkerId(self.clock.random());
-        let place = Place::Action(action);
-        let loaded = match self.load(place).await {
-            Ok(loaded) => loaded,
-            Err(error) => return late(error),
-        };
+    /// Claims an action, and goes on with it.
+    async fn run(self, action: ActionId) -> Result<Worked, DriveError> {
+        let driver = self.driver;
+        let loaded = driver.load(self.place).await?;
         // What the action will read besides is read while it is claimed.
-        let claim = self.apply(place, Command::Claim { action, worker }, Some(loaded.clone()));
-        let (claimed, finished) = join(claim, self.finished(&loaded, action)).await;
-        match claimed {
-            Ok(mut applied) => {
-                applied.loaded.finished.extend(finished?);
-                self.go_on(place, applied, worker, executor, until).await
+        let claim = Command::Claim { action, worker: self.id };
+        let claim = driver.apply(self.place, claim, Some(loaded.clone()));
+        let (claimed, finished) = join(claim, driver.finished(&loaded, action)).await;
+        let mut claimed = claimed?;
+        claimed.loaded.finished.extend(finished?);
+        self.go_on(claimed).await
+    }
+
+    /// Asks how an action stands that runs, and goes on with what follows if it has ended.
+    async fn poll(self, action: ActionId, count: Option<u32>) -> Result<Worked, DriveError> {
+        let driver = self.driver;
+        let mut loaded = driver.load(self.place).await?;
+        if status(&loaded, action) != Some(&ActionStatus::Running) {
+            return Ok(Worked::Nothing);
+        }
+        let outcome = match driver.task(&mut loaded, action).await? {
+            Err(error) => Ok(Outcome::Failed { error, report: Progress::default() }),
+            Ok(task) => self.executor.poll(&task).await,
+        };
+        match outcome {
+            Ok(Outcome::Running { report, .. }) => {
+                match driver.step(self.place, Command::Report { action, report }, Some(loaded)).await {
+                    Ok(_) | Err(DriveError::Refused(Refusal::Nothing)) => {}
+                    Err(error) => return Err(error),
+                }
             }
-            Err(error) => late(error),
+            Ok(ended) => {
+                let applied = driver.apply(self.place, self.end(action, ended), Some(loaded)).await?;
+                return self.go_on(applied).await;
+            }
+            Err(error) => tracing::warn!(%error, %action, "the poll will be repeated"),
+        }
+        if let Some(count) = count {
+            let count = count.saturating_add(1);
+            let delay = driver.policy.poll_delay(count);
+            driver.follow(vec![Effect::Poll { action, delay, count: Some(count) }]).await;
+        }
+        Ok(Worked::Actions(1))
+    }
+
+    /// Performs the actions that this worker owns after a step, and all that follow them.
+    async fn go_on(mut self, applied: Applied) -> Result<Worked, DriveError> {
+        self.take(applied);
+        while let Some(done) = self.in_flight.next().await {
+            self.note(done);
+            while !self.ended.is_empty() {
+                while let Some(Some(done)) = self.in_flight.next().now_or_never() {
+                    self.note(done);
+                }
+                self.write().await;
+            }
+        }
+        self.failed.map_or(Ok(Worked::Actions(self.actions)), Err)
+    }
+
+    /// Starts what a step gave this worker, and has everything else sent out meanwhile.
+    fn take(&mut self, applied: Applied) {
+        let driver = self.driver;
+        if let Some(stage) = applied.loaded.state.stage.as_ref().filter(|_| !applied.claimed.is_empty()) {
+            self.place = Place::Latest(stage.execution, stage.stage, stage.attempt);
+        }
+        for action in applied.claimed {
+            self.actions += 1;
+            let (mut loaded, worker, executor) = (applied.loaded.clone(), self.id, self.executor);
+            self.in_flight.push(Box::pin(async move {
+                let start = driver.start_claimed(&mut loaded, action, worker, executor).await;
+                Some((action, start, loaded.finished))
+            }));
+        }
+        let others = applied.effects;
+        if !others.is_empty() {
+            self.in_flight.push(Box::pin(async move {
+                driver.follow(others).await;
+                None
+            }));
+        }
+        self.latest = Some(applied.loaded);
+    }
+
+    fn note(&mut self, done: Done) {
+        let Some((action, start, read)) = done else { return };
+        if let Some(latest) = &mut self.latest {
+            latest.finished.extend(read);
+        }
+        match start {
+            Ok(Some(Ok(outcome))) => self.ended.push_back(self.end(action, outcome)),
+            // The claim runs out and the sweeper has it tried again; meanwhile people can see why it waits.
+            Ok(Some(Err(error))) => {
+                let summary = Some(format!("To be tried again: {error}"));
+                self.ended.push_back(Command::Report { action, report: Progress { summary, ..Progress::default() } });
+            }
+            Ok(None) => {}
+            Err(error) => self.fail(error),
         }
     }
 
-    /// Starts an action that this worker owns; the inner error asks for another try, the outer one is the store's.
-    /// Nothing, if this worker stood still for so long that another may own the action by the time the start takes
-    /// effect: a provider without idempotency token would start it twice.
-    pub(crate) async fn perform(
+    /// What is to be written down when a provider's call is over.
+    fn end(&self, action: ActionId, outcome: Outcome) -> Command {
+        let next_worker = (self.driver.clock.now() < self.until).then_some(self.id);
+        match outcome {
+            Outcome::Succeeded(success) => Command::Finish { action, end: End::Succeeded(success), next_worker },
+            Outcome::Failed { error, report } => {
+                Command::Finish { action, end: End::Failed { error, report }, next_worker }
+            }
+            Outcome::Running { report, poll, event_source } => {
+                Command::Started { action, worker: self.id, report, poll, event_source }
+            }
+            Outcome::Continue { token, report } => Command::Continue { action, continuation: token, report },
+        }
+    }
+
+    /// Writes down the ends that have come, as far as one commit can hold them, while everything else goes on.
+    async fn write(&mut self) {
+        let driver = self.driver;
+        let mut commands = std::mem::take(&mut self.ended);
+        let mut step = Box::pin(driver.apply_together(self.place, &mut commands, self.latest.take()));
+        let applied = loop {
+            match select(step, self.in_flight.next()).await {
+                Either::Left((applied, _)) => break applied,
+                Either::Right((Some(done), unfinished)) => {
+                    step = unfinished;
+                    self.note(done);
+                }
+                Either::Right((None, unfinished)) => break unfinished.await,
+            }
+        };
+        match applied {
+            Ok(applied) => self.take(applied),
+            Err(error) => {
+                if let Err(error) = late(error) {
+                    commands.clear();
+                    self.fail(error);
+                }
+            }
+        }
+        commands.append(&mut self.ended);
+        self.ended = commands;
+    }
+
+    /// The others that run here are brought to their ends all the same.
+    fn fail(&mut self, error: DriveError) {
+        tracing::warn!(%error, "what is claimed is left to the sweeper");
+        self.failed.get_or_insert(error);
+    }
+}
+
+impl Driver {
+    /// Starts an action that this worker owns. Not if it stood still for so long that another may own the action by the
+    /// time the start takes effect: a provider without idempotency token would start it twice.
+    async fn start_claimed(
         &self,
         loaded: &mut Loaded,
         action: ActionId,
         worker: WorkerId,
         executor: &dyn ActionExecutor,
-    ) -> Result<Option<Result<Outcome, ExecutorError>>, DriveError> {
+    ) -> Start {
         Ok(Some(match self.task(loaded, action).await? {
             Err(error) => Ok(Outcome::Failed { error, report: Progress::default() }),
             Ok(_) if !self.holds(loaded, action) => {
@@ -108,23 +285,9 @@ impl Driver {
 
     /// Whether at least half of the lease is left.
     fn holds(&self, loaded: &Loaded, action: ActionId) -> bool {
-        match self.status(loaded, action) {
+        match status(loaded, action) {
             Some(ActionStatus::Claimed { until, .. }) => until.since(self.clock.now()) >= self.policy.lease / 2,
             _ => false,
-        }
-    }
-
-    pub(crate) fn ended(&self, action: ActionId, outcome: Outcome, worker: WorkerId, until: Timestamp) -> Command {
-        let next_worker = (self.clock.now() < until).then_some(worker);
-        match outcome {
-            Outcome::Succeeded(success) => Command::Finish { action, end: End::Succeeded(success), next_worker },
-            Outcome::Failed { error, report } => {
-                Command::Finish { action, end: End::Failed { error, report }, next_worker }
-            }
-            Outcome::Running { report, .. } => Command::Report { action, report },
-            Outcome::Continue { token, report } => {
-                Command::Continue { action, continuation: token, delay: NEXT_JOB, report }
-            }
         }
     }
 
@@ -153,63 +316,15 @@ impl Driver {
         tracing::info!(action = %task.id, name = %task.action.name, at = self.clock.now().0, "back from the provider");
         outcome
     }
+}
 
-    async fn poll(
-        &self,
-        action: ActionId,
-        count: Option<u32>,
-        executor: &dyn ActionExecutor,
-        until: Timestamp,
-    ) -> Result<Worked, DriveError> {
-        let mut loaded = match self.load(Place::Action(action)).await {
-            Err(DriveError::ExecutionNotFound(_)) => return Ok(Worked::Nothing),
-            loaded => loaded?,
-        };
-        if self.status(&loaded, action) != Some(&ActionStatus::Running) {
-            return Ok(Worked::Nothing);
-        }
-        let worker = WorkerId(self.clock.random());
-        let outcome = match self.task(&mut loaded, action).await? {
-            Err(error) => Ok(Outcome::Failed { error, report: Progress::default() }),
-            Ok(task) => executor.poll(&task).await,
-        };
-        match outcome {
-            Ok(outcome @ (Outcome::Succeeded(_) | Outcome::Failed { .. } | Outcome::Continue { .. })) => {
-                let finish = self.ended(action, outcome, worker, until);
-                match self.apply(Place::Action(action), finish, Some(loaded)).await {
-                    Ok(applied) => return self.go_on(Place::Action(action), applied, worker, executor, until).await,
-                    Err(error) => return late(error),
-                }
-            }
-            Ok(Outcome::Running { report, .. }) => {
-                let report = Command::Report { action, report };
-                match self.step(Place::Action(action), report, Some(loaded)).await {
-                    Ok(_) | Err(DriveError::Refused(Refusal::Nothing)) => {}
-                    Err(error) => return late(error),
-                }
-            }
-            Err(error) => tracing::warn!(%error, %action, "the poll will be repeated"),
-        }
-        if let Some(count) = count {
-            let count = count.saturating_add(1);
-            self.follow(vec![engine::Effect::Poll {
-                action,
-                delay: self.policy.poll_delay(count),
-                count: Some(count),
-            }])
-            .await;
-        }
-        Ok(Worked::Actions(1))
-    }
-
-    fn status<'a>(&self, loaded: &'a Loaded, action: ActionId) -> Option<&'a ActionStatus> {
-        let stage = loaded.state.stage.as_ref()?;
-        stage.find(action).map(|run| &run.status)
-    }
+fn status(loaded: &Loaded, action: ActionId) -> Option<&ActionStatus> {
+    let stage = loaded.state.stage.as_ref()?;
+    stage.find(action).map(|run| &run.status)
 }
 
 /// A refusal means that the message came late or twice, which changes nothing.
-pub(crate) fn late(error: DriveError) -> Result<Worked, DriveError> {
+fn late(error: DriveError) -> Result<Worked, DriveError> {
     match error {
         DriveError::Refused(refusal) => {
             tracing::debug!(%refusal, "late or doubled");

@@ -1,55 +1,17 @@
 //! A stage is retried while a worker of ours is busy with one of its actions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use driver::{
-    ActionExecutor, Clock, Dispatch, DispatchError, Driver, ExecutorError, Message, Outcome, Setup, SourceRules, Task,
-};
+use driver::{ActionExecutor, Driver, ExecutorError, Outcome, Setup, SourceRules, Task};
 use engine::{ActionError, ActionStatus, Execution, Policy, Progress, StageRun, Success, Timestamp, Trigger};
 use futures::executor::block_on;
 use pipeline::{Declaration, PipelineName, RetryMode};
 use serde_json::json;
 use store::{Entity, MemoryStore};
-use uuid::Uuid;
-
-#[derive(Default)]
-struct Time {
-    now: AtomicI64,
-    drawn: AtomicU64,
-}
-
-#[async_trait]
-impl Clock for Time {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.now.fetch_add(1, Ordering::Relaxed))
-    }
-    fn random(&self) -> Uuid {
-        let drawn = u128::from(self.drawn.fetch_add(1, Ordering::Relaxed)) + 1;
-        Uuid::from_u128(drawn << 64 | drawn)
-    }
-    async fn sleep(&self, duration: Duration) {
-        // Nothing takes long enough here for a claim to be renewed.
-        if duration > Duration::from_secs(10) {
-            futures::future::pending::<()>().await;
-        }
-    }
-}
-
-#[derive(Default)]
-struct Mail(Mutex<VecDeque<Message>>);
-
-#[async_trait]
-impl Dispatch for Mail {
-    async fn dispatch(&self, messages: Vec<(Message, Duration)>) -> Result<(), DispatchError> {
-        self.0.lock().unwrap().extend(messages.into_iter().map(|(message, _)| message));
-        Ok(())
-    }
-}
+use testkit::{Outbox, TestClock};
 
 /// `Slow` has the stage retried, as soon as `Broken` has failed, and then succeeds; `Broken` fails the first time.
 #[derive(Default)]
@@ -126,11 +88,11 @@ fn declaration() -> Declaration {
 
 #[test]
 fn what_a_worker_was_busy_with_during_a_retry_ends_in_the_new_attempt() {
-    let mail = Arc::new(Mail::default());
+    let outbox = Arc::new(Outbox::default());
     let driver = Arc::new(Driver::new(Setup {
         store: Arc::new(MemoryStore::default()),
-        dispatch: mail.clone(),
-        clock: Arc::new(Time::default()),
+        dispatch: outbox.clone(),
+        clock: Arc::new(TestClock::ticking(Timestamp(0))),
         policy: Policy::default(),
         home: "eu-west-1".into(),
         sources: SourceRules { watched: |_, _| None, takes_revision: |_, _| Ok(()) },
@@ -140,11 +102,7 @@ fn what_a_worker_was_busy_with_during_a_retry_ends_in_the_new_attempt() {
     let name = PipelineName::new("release").unwrap();
     let created = Trigger { kind: "CreatePipeline".into(), detail: String::new() };
     block_on(driver.create_pipeline(declaration(), BTreeMap::new(), created)).unwrap();
-    loop {
-        let message = mail.0.lock().unwrap().pop_front();
-        let Some(message) = message else { break };
-        block_on(driver.work(message, &providers, Timestamp(i64::MAX))).unwrap();
-    }
+    block_on(outbox.work(&driver, &providers));
     let page = block_on(driver.executions(&name, None, 1)).unwrap();
     let [Entity::Execution(Execution { id, status, .. })] = &page.entities[..] else { panic!("{:?}", page.entities) };
     let runs = block_on(driver.stage_runs(*id)).unwrap();

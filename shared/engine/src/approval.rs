@@ -6,8 +6,25 @@ use crate::id::{ActionId, ApprovalToken};
 use crate::job;
 use crate::progress;
 use crate::stage;
-use crate::state::{ActionError, ActionStatus, Approver};
+use crate::state::{ActionError, ActionStatus, Approver, StageRun};
 use crate::step::Step;
+
+/// Which attempt at an approval action an answer means, among attempts at its stage: the one whose token it names. An
+/// answer with another token is for the first, the attempt that is shown, and will be refused; none where that has no
+/// such action.
+pub fn asked<'a>(
+    attempts: impl IntoIterator<Item = &'a StageRun>,
+    action: &str,
+    token: ApprovalToken,
+) -> Option<ActionId> {
+    let of_action = |run: &'a StageRun| {
+        let index = run.actions.iter().position(|it| it.name.as_str() == action)?;
+        Some((run.action_id(index), run.actions[index].token))
+    };
+    let asked: Vec<_> = attempts.into_iter().filter_map(of_action).collect();
+    let named = asked.iter().find(|(_, known)| job::same(known.map(|it| it.0), token.0));
+    named.or(asked.first()).map(|(id, _)| *id)
+}
 
 /// A person answers. The token is the one that `GetPipelineState` and the approval message show; it is good for one
 /// answer. Source: CodePipeline API, `PutApprovalResult`.

@@ -131,8 +131,6 @@ pub enum Command {
         action: ActionId,
         /// What the next job shall be given.
         continuation: String,
-        /// Milliseconds until the next job of a function begins; job workers may poll for theirs at once.
-        delay: i64,
         /// News of it.
         report: Progress,
     },

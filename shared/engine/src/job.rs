@@ -19,6 +19,10 @@ use crate::state::{ActionError, ActionRun, ActionStatus};
 use crate::step::Step;
 use crate::time::Timestamp;
 
+/// Milliseconds until an action whose type names a function is continued. Source: CodePipeline user guide, 'Integration
+/// model reference'.
+const NEXT_JOB: i64 = 30_000;
+
 /// Whether an action (or a rule) is done by a job, whose result somebody outside may put: a Lambda function or a job worker. Every
 /// other action's end comes from its own provider.
 pub fn is_job(action: &Action) -> bool {
@@ -96,15 +100,17 @@ pub(crate) fn proceed(
     step: &mut Step<'_, '_>,
     action: ActionId,
     continuation: String,
-    delay: i64,
     report: Progress,
 ) -> Result<(), Refusal> {
     let run = owned(step, action)?;
     let now = step.now();
-    let grace = now.plus(delay + step.context.policy.grace);
     let deadline = |requested| step.declared(action).map(|declared| group::deadline(declared, requested, now));
     let deadline = run.requested.and_then(deadline);
     let polled = step.declared(action).is_some_and(Action::is_polled);
+    // A function that puts its job's result by itself has taken its time.
+    let called = step.declared(action).is_some_and(|declared| declared.custom.is_some());
+    let delay = if called { NEXT_JOB } else { 0 };
+    let check = now.plus(delay + step.context.policy.grace);
     let run = step.run_mut(action)?;
     run.deadline = deadline;
     run.continuation = Some(continuation);
@@ -114,7 +120,7 @@ pub(crate) fn proceed(
         return Ok(());
     }
     run.status = ActionStatus::Requested;
-    run.check = Some(grace);
+    run.check = Some(check);
     run.claims = 0;
     run.turn = action.next_turn().turn;
     step.effects.push(Effect::Run { action: action.next_turn(), delay });
@@ -126,15 +132,6 @@ fn requeue(run: &mut ActionRun, now: Timestamp) {
     run.turn = run.turn.saturating_add(1);
     run.check = None;
     run.job = Some(JobRun::queued(now));
-}
-
-/// An action that job workers poll for is running now: its job waits in its queue.
-pub(crate) fn enqueue(step: &mut Step<'_, '_>, action: ActionId) -> Result<(), Refusal> {
-    if step.declared(action).is_some_and(Action::is_polled) {
-        let now = step.now();
-        step.run_mut(action)?.job = Some(JobRun::queued(now));
-    }
-    Ok(())
 }
 
 /// A worker polls: the job is its own to acknowledge, for the length of a lease.

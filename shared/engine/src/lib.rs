@@ -39,14 +39,15 @@ mod time;
 mod transition;
 mod why;
 
+pub use approval::asked;
 pub use command::{Command, Context, Decision, Effect, End, Progress, Refusal, State, Success};
 pub use group::is_approval;
 pub use id::{ActionId, ApprovalToken, ExecutionId, Incarnation, JobNonce, UnknownId, WorkerId};
 pub use job::{check_client, is_job, offered_with};
-pub use overrides::{InvalidOverride, PUT_REVISION, check_overrides};
+pub use overrides::{InvalidOverride, PUT_REVISION, Reported, check_overrides, report_revision};
 pub use queue::{Job, JobChange, JobRun, Queue};
 pub use rollback::{Rollback, give_up_rollback, rollback};
-pub use start::{Start, start};
+pub use start::{InvalidVariables, Start, start, start_variables};
 pub use state::*;
 pub use time::{Policy, Timestamp};
 pub use transition::{TransitionChange, delete, set_transition, update};
@@ -69,9 +70,7 @@ pub fn decide(state: State, command: Command, context: &mut Context<'_>) -> Resu
         Command::Result { action, end } => job::result(&mut step, action, end)?,
         Command::Offer { action, nonce } => job::offer(&mut step, action, nonce)?,
         Command::Acknowledge { action, nonce, timeout } => job::acknowledge(&mut step, action, nonce, timeout)?,
-        Command::Continue { action, continuation, delay, report } => {
-            job::proceed(&mut step, action, continuation, delay, report)?;
-        }
+        Command::Continue { action, continuation, report } => job::proceed(&mut step, action, continuation, report)?,
         Command::Approve { action, token, approved, summary, by } => {
             approval::answer(&mut step, action, token, approved, &summary, by)?;
         }

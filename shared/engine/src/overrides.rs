@@ -3,7 +3,7 @@
 
 use pipeline::{Action, ActionName, Pipeline};
 
-use crate::id::ActionId;
+use crate::id::{ActionId, ExecutionId};
 use crate::state::{Revision, RevisionOverride};
 use crate::step::Step;
 
@@ -51,8 +51,7 @@ pub fn check_overrides(
     for (n, given) in overrides.iter().enumerate() {
         let action = sources.iter().find(|action| action.name == given.action && action.type_id.category == "Source");
         let action = action.ok_or_else(|| InvalidOverride::UnknownAction(given.action.clone()))?;
-        let reported = given.kind == PUT_REVISION && action.type_id.owner.as_deref() != Some("AWS");
-        if !reported {
+        if given.kind != PUT_REVISION || !takes_reports(action) {
             takes(action, &given.kind).map_err(|why| InvalidOverride::NotTaken {
                 action: given.action.clone(),
                 kind: given.kind.clone(),
@@ -64,6 +63,32 @@ pub fn check_overrides(
         }
     }
     Ok(())
+}
+
+/// What a report of a revision leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reported {
+    /// It is the one that was reported last, which started this execution.
+    Known(ExecutionId),
+    /// An execution is to be started with it.
+    New(RevisionOverride),
+}
+
+/// What it means that a revision is reported for an action, given the one that was reported last with the execution that
+/// it started; none where the action takes no reports. Source: CodePipeline API, `PutActionRevision`.
+pub fn report_revision(action: &Action, revision: &str, last: Option<(&str, ExecutionId)>) -> Option<Reported> {
+    if action.type_id.category != "Source" || !takes_reports(action) {
+        return None;
+    }
+    Some(match last {
+        Some((last, execution)) if last == revision => Reported::Known(execution),
+        _ => Reported::New(RevisionOverride::new(action.name.clone(), PUT_REVISION, revision)),
+    })
+}
+
+/// Sources of AWS's own find their revisions by themselves.
+fn takes_reports(source: &Action) -> bool {
+    source.type_id.owner.as_deref() != Some("AWS")
 }
 
 /// The revision for which `PutActionRevision` started the execution, where this is the action that it named: what its

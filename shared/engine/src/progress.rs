@@ -1,10 +1,12 @@
 //! An action from its claim to its end, and what its end brings in its stage.
 
+use pipeline::Action;
+
 use crate::command::{Effect, End, Progress, Refusal, Success};
 use crate::group::take;
 use crate::id::{ActionId, WorkerId};
-use crate::job;
 use crate::overrides;
+use crate::queue::JobRun;
 use crate::stage;
 use crate::state::{ActionError, ActionRun, ActionStatus, ExternalId, Outputs, StoredOutputs};
 use crate::step::Step;
@@ -68,11 +70,15 @@ pub(crate) fn started(
     let delay = step.context.policy.poll_delay(0);
     // The chain of polls does its own work; the sweeper only looks whether it still lives.
     let check = poll.then(|| now.plus(delay + step.context.policy.poll_most + step.context.policy.grace));
+    let polled = step.declared(action).is_some_and(Action::is_polled);
     let run = step.run_mut(action)?;
     run.status = ActionStatus::Running;
     run.check = check;
     apply(run, report);
-    job::enqueue(step, action)?;
+    if polled {
+        // Its job waits in its queue.
+        run.job = Some(JobRun::queued(now));
+    }
     if let Some(source) = event_source {
         remember_external_id(step, action, source)?;
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pipeline::{ExecutionMode, Pipeline, limits};
+use pipeline::{ExecutionMode, Pipeline, PipelineName, PipelineType, limits};
 
 use crate::command::{Context, Decision, Refusal, State};
 use crate::id::ExecutionId;
@@ -18,10 +18,59 @@ pub struct Start {
     pub id: ExecutionId,
     /// What started it.
     pub trigger: Trigger,
-    /// Values of pipeline variables, complete and checked.
+    /// Values of all pipeline variables: [`start_variables`].
     pub variables: BTreeMap<String, String>,
     /// Revisions that source actions shall use.
     pub overrides: Vec<RevisionOverride>,
+}
+
+/// Why a start's variables do not fit the pipeline's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidVariables {
+    /// Pipelines of type V1 have no variables.
+    #[error("Pipeline '{0}' is of type V1: variables need a pipeline of type V2.")]
+    V1(PipelineName),
+    /// The pipeline declares no such variable.
+    #[error("Pipeline '{pipeline}' declares no variable '{variable}'.")]
+    Unknown {
+        /// The pipeline.
+        pipeline: PipelineName,
+        /// The variable.
+        variable: String,
+    },
+    /// A variable has a value neither by the start nor by default.
+    #[error("Variable '{variable}' of pipeline '{pipeline}' has no default value: give one.")]
+    Missing {
+        /// The pipeline.
+        pipeline: PipelineName,
+        /// The variable.
+        variable: String,
+    },
+}
+
+/// The values of all pipeline variables: those that a start gives, the others by default. Source: CodePipeline API,
+/// `StartPipelineExecution`, `PipelineVariableDeclaration`.
+///
+/// # Errors
+/// [`InvalidVariables`], for the first that does not fit.
+pub fn start_variables(
+    pipeline: &Pipeline,
+    given: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, InvalidVariables> {
+    let declared = pipeline.declaration().variables.as_deref().unwrap_or_default();
+    let name = || pipeline.name().clone();
+    if !given.is_empty() && pipeline.kind() == PipelineType::V1 {
+        return Err(InvalidVariables::V1(name()));
+    }
+    if let Some(unknown) = given.keys().find(|name| declared.iter().all(|variable| variable.name != **name)) {
+        return Err(InvalidVariables::Unknown { pipeline: name(), variable: unknown.clone() });
+    }
+    let valued = declared.iter().map(|variable| {
+        let value = given.get(&variable.name).or(variable.default_value.as_ref());
+        let missing = || InvalidVariables::Missing { pipeline: name(), variable: variable.name.clone() };
+        value.map(|value| (variable.name.clone(), value.clone())).ok_or_else(missing)
+    });
+    valued.collect()
 }
 
 /// Starts an execution of the pipeline's current version: in its first stage, or in front of it.

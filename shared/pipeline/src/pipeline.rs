@@ -32,7 +32,7 @@ pub enum PipelineType {
     V2,
 }
 
-/// A pipeline whose declaration keeps every rule. It can only be made by `TryFrom<Declaration>`.
+/// A pipeline whose declaration keeps every rule, or kept those of the time when it was stored ([`Pipeline::stored`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pipeline {
     pub(crate) declaration: Declaration,

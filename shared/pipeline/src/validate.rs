@@ -44,6 +44,15 @@ impl Pipeline {
         checked(declaration, Some(types))
     }
 
+    /// A version that was checked when it was stored, by the rules of that time: executions of it go on, whatever has
+    /// been added to the rules since.
+    ///
+    /// # Errors
+    /// [`Invalid`] when a name has not the form that names have.
+    pub fn stored(declaration: Declaration, types: Types) -> Result<Self, Invalid> {
+        build(declaration, types)
+    }
+
     /// Checks what depends on the region in which the pipeline lives: its artifact stores cover that region and all
     /// regions of actions, and only actions that can run elsewhere do.
     ///
@@ -163,8 +172,8 @@ fn actions(declaration: &Declaration) -> impl Iterator<Item = (usize, usize, &Ac
         .flat_map(|(s, stage)| stage.actions.iter().enumerate().map(move |(a, action)| (s, a, action)))
 }
 
-/// Makes the pipeline. The checks have passed, so the names have their forms; were one to disagree with its check, the
-/// declaration would be refused here.
+/// Makes the pipeline of a declaration that has been checked, now or when it was stored: its names have their forms. Were
+/// one to disagree with its check, the declaration would be refused here.
 fn build(declaration: Declaration, types: Types) -> Result<Pipeline, Invalid> {
     let (name, role_arn, stages) = parts(&declaration, &types).map_err(|invalid| {
         Invalid::from(Violation { path: "pipeline".to_owned(), kind: Kind::Validation, message: invalid.to_string() })

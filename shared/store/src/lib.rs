@@ -15,6 +15,8 @@ mod memory;
 mod origin;
 mod parts;
 mod secrets;
+mod typed;
+mod versions;
 
 #[cfg(feature = "dynamodb")]
 mod dynamo;
@@ -33,14 +35,23 @@ pub use memory::MemoryStore;
 pub use origin::ChangeOrigin;
 pub use parts::{DeclarationPart, Parts, load_declaration};
 pub use secrets::{NoSecrets, SecretOwner, Secrets, UNREADABLE};
+pub use typed::Stored;
+pub use versions::{PipelineVersion, PipelineVersions};
 
-/// An entity as it was read.
+/// An entity, or what is known to be one of its type, as it was read.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Versioned {
+pub struct Versioned<T = Entity> {
     /// Grows by one with each write.
     pub revision: u64,
     /// The entity.
-    pub entity: Entity,
+    pub entity: T,
+}
+
+impl<T> Versioned<T> {
+    /// That nobody has written it since.
+    pub fn unchanged(&self) -> Expect {
+        Expect::Revision(self.revision)
+    }
 }
 
 /// What an entity must be for a write to happen.

@@ -68,8 +68,9 @@ impl StoredDeclaration {
 /// # Errors
 /// The store's; [`StoreError::Corrupt`] when a part is missing.
 pub async fn load_declaration(store: &dyn Store, key: Key) -> Result<Option<StoredDeclaration>, StoreError> {
-    let found = store.load(std::slice::from_ref(&key)).await?.pop().flatten();
-    let Some(Versioned { entity: Entity::Declaration(mut stored), .. }) = found else { return Ok(None) };
+    let Some(Versioned { entity: mut stored, .. }) = store.get::<StoredDeclaration>(key.clone()).await? else {
+        return Ok(None);
+    };
     let Some(Parts { set, count }) = stored.parts.take() else {
         return stored.opened(store.secrets()).await.map(Some);
     };

@@ -1,6 +1,7 @@
 //! A clock that a test sets.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -47,7 +48,17 @@ impl Clock for TestClock {
         Uuid::from_u128(number << 64 | number)
     }
 
+    /// Whatever else goes on in the thread has its turn before time passes.
     async fn sleep(&self, duration: Duration) {
+        let mut waited = false;
+        std::future::poll_fn(|context| {
+            if std::mem::replace(&mut waited, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
         self.pass(i64::try_from(duration.as_millis()).unwrap());
     }
 }

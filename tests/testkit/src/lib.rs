@@ -1,6 +1,7 @@
 //! What tests of more than one crate stand on.
 //!
 //! - [`TestClock`], [`Outbox`], [`TestExecutor`]: what a driver is set up with, beside `store::MemoryStore`.
+//! - [`CountingStore`]: the in-memory store, which notes what is asked of it.
 //! - [`Stub`]: one AWS service as a function from requests to answers.
 //! - [`Aws`]: S3 in memory, STS, and answers that a test prepares for every other service.
 //! - [`TestLog`]: what is logged meanwhile.
@@ -14,6 +15,7 @@
 mod aws;
 mod clock;
 mod config;
+mod counting;
 mod executor;
 mod http;
 mod kms;
@@ -24,6 +26,7 @@ mod template;
 
 pub use aws::{Aws, Call, Stored};
 pub use clock::TestClock;
+pub use counting::{CountingStore, TableRequest};
 pub use executor::TestExecutor;
 pub use http::{body, decode, sha256};
 pub use kms::kms;

@@ -1,6 +1,8 @@
 //! Approvals and jobs.
 
-use engine::{ActionStatus, ApprovalToken, Approver, Command, Effect, ExecutionStatus, Progress, Refusal, WorkerId};
+use engine::{
+    ActionStatus, ApprovalToken, Approver, Command, Effect, ExecutionStatus, Progress, Refusal, WorkerId, asked,
+};
 use uuid::Uuid;
 
 use crate::environment::{MINUTE, TestEnvironment, declared, good, pipeline};
@@ -26,6 +28,20 @@ fn answer(
 ) -> Result<(), Refusal> {
     let action = env.action(id, "Ask");
     env.apply(id, Command::Approve { action, token, approved, summary: "because".into(), by: caller("ann") })
+}
+
+#[test]
+fn an_answer_means_the_attempt_whose_token_it_names_and_otherwise_the_one_that_is_shown() {
+    let (env, shown) = waiting_for_approval();
+    let first = env.stage(shown, "Gate").clone();
+    let mut other = first.clone();
+    other.attempt = 2;
+    other.actions[0].token = Some(ApprovalToken(Uuid::from_u128(77)));
+    let runs = [first.clone(), other.clone()];
+    assert_eq!(asked(&runs, "Ask", other.actions[0].token.unwrap()), Some(other.action_id(0)));
+    assert_eq!(asked(&runs, "Ask", first.actions[0].token.unwrap()), Some(first.action_id(0)));
+    assert_eq!(asked(&runs, "Ask", ApprovalToken(Uuid::nil())), Some(first.action_id(0)), "which will refuse it");
+    assert_eq!(asked(&runs, "Other", ApprovalToken(Uuid::nil())), None);
 }
 
 #[test]
@@ -126,15 +142,12 @@ fn job() -> (TestEnvironment, engine::ExecutionId) {
 fn a_job_may_ask_to_be_continued() {
     let (mut env, id) = job();
     let first = env.action(id, "Job");
-    let go_on =
-        |action| Command::Continue { action, continuation: "half".into(), delay: 30_000, report: Progress::default() };
+    let go_on = |action| Command::Continue { action, continuation: "half".into(), report: Progress::default() };
     env.apply(id, go_on(first)).unwrap();
     assert_eq!(env.status(id, "Job"), ActionStatus::Requested);
     assert_eq!(env.run(id, "Job").continuation.as_deref(), Some("half"));
     let second = first.next_turn();
-    assert_eq!(env.effects, [Effect::Run { action: second, delay: 30_000 }]);
-    let swept = env.run(id, "Job").check.unwrap();
-    assert_eq!(swept, env.now.plus(30_000 + env.policy.grace), "and not before it was to begin");
+    assert_eq!(env.effects, [Effect::Run { action: second, delay: 0 }], "it has taken its time");
     assert_eq!(env.apply(id, go_on(first)), Err(Refusal::StaleJob(first)));
     let finish = |action| Command::Finish { action, end: good(), next_worker: None };
     assert_eq!(env.apply(id, finish(first)), Err(Refusal::StaleJob(first)));
@@ -150,7 +163,7 @@ fn a_function_must_not_be_silent_for_twenty_minutes() {
     env.now = env.now.plus(19 * MINUTE);
     let action = env.action(id, "Job");
     let report = Progress::default();
-    env.apply(id, Command::Continue { action, continuation: "more".into(), delay: 0, report }).unwrap();
+    env.apply(id, Command::Continue { action, continuation: "more".into(), report }).unwrap();
     env.apply(id, Command::Claim { action: action.next_turn(), worker: WorkerId(Uuid::from_u128(1)) }).unwrap();
     env.now = env.now.plus(19 * MINUTE);
     let _ = env.apply(id, Command::Sweep);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use engine::{
-    ActionId, ActionStatus, Command, ExecutionId, ExecutionStatus, Job, JobChange, JobNonce, Progress, Queue, Refusal,
-    WorkerId,
+    ActionId, ActionStatus, Command, Effect, ExecutionId, ExecutionStatus, Job, JobChange, JobNonce, Progress, Queue,
+    Refusal, WorkerId,
 };
 use pipeline::custom::{Term, Terms};
 use pipeline::{Pipeline, TypeId};
@@ -24,6 +24,11 @@ fn jenkins(owner: &str) -> TypeId {
 
 /// A stage with this many Jenkins actions side by side, `J0`, `J1` ..., and one after them.
 fn pipeline(owner: &str, count: usize) -> Arc<Pipeline> {
+    by_function(owner, count, None)
+}
+
+/// The same with a type that names a function in place of job workers.
+fn by_function(owner: &str, count: usize, function: Option<&str>) -> Arc<Pipeline> {
     let names: Vec<String> = (0..count).map(|n| format!("J{n}")).collect();
     let mut actions: Vec<(&str, &str, u32)> = names.iter().map(|name| (name.as_str(), "Lambda", 1)).collect();
     actions.push(("After", "StepFunctions", 2));
@@ -38,7 +43,7 @@ fn pipeline(owner: &str, count: usize) -> Arc<Pipeline> {
     });
     let term = |name: &str, queryable| Term { name: name.into(), required: true, secret: false, queryable };
     let properties = vec![term("Project", true), term("ClientToken", false)];
-    let terms = Terms { id: type_id, properties, ..Terms::default() };
+    let terms = Terms { id: type_id, properties, function: function.map(str::to_owned), ..Terms::default() };
     Arc::new(Pipeline::with_types(plain.declaration().clone(), &[terms].into_iter().collect()).unwrap())
 }
 
@@ -52,6 +57,20 @@ fn queued() -> (TestEnvironment, ExecutionId, ActionId) {
     env.started(id, "J0", 1, false).unwrap();
     let action = env.action(id, "J0");
     (env, id, action)
+}
+
+#[test]
+fn a_function_that_a_type_names_is_called_again_after_thirty_seconds() {
+    let mut env =
+        TestEnvironment::new(by_function("ThirdParty", 1, Some("arn:aws:lambda:eu-west-1:111122223333:function:f")));
+    let id = env.start();
+    env.succeed(id, "Fetch");
+    env.claim(id, "J0", 1).unwrap();
+    let job = env.action(id, "J0");
+    proceed(&mut env, job).unwrap();
+    assert_eq!(env.effects, [Effect::Run { action: job.next_turn(), delay: 30_000 }]);
+    let swept = env.run(id, "J0").check.unwrap();
+    assert_eq!(swept, env.now.plus(30_000 + env.policy.grace), "and not before it was to begin");
 }
 
 fn nonce(n: u128) -> JobNonce {
@@ -72,7 +91,7 @@ fn result(env: &mut TestEnvironment, job: ActionId) -> Result<(), Refusal> {
 
 fn proceed(env: &mut TestEnvironment, job: ActionId) -> Result<(), Refusal> {
     let report = Progress { percent: Some(50), ..Progress::default() };
-    env.apply(job.execution, Command::Continue { action: job, continuation: "half".into(), delay: 0, report })
+    env.apply(job.execution, Command::Continue { action: job, continuation: "half".into(), report })
 }
 
 fn taken(env: &mut TestEnvironment, job: ActionId) {

@@ -14,6 +14,7 @@ mod random;
 mod retry;
 mod revisions;
 mod rollback;
+mod starts;
 mod stop;
 mod together;
 mod update;

@@ -1,9 +1,35 @@
 //! Revisions that are reported for source actions.
 
-use engine::{End, PUT_REVISION, Revision, RevisionOverride, Success, Timestamp};
-use pipeline::ActionName;
+use engine::{End, PUT_REVISION, Reported, Revision, RevisionOverride, Success, Timestamp, report_revision};
+use pipeline::{Action, ActionName};
+use serde_json::json;
 
-use crate::environment::{TestEnvironment, good, pipeline};
+use crate::environment::{TestEnvironment, declared, good, pipeline};
+
+/// The source action of a pipeline, of this owner.
+fn source(owner: &str) -> Action {
+    let pipeline = declared(&[("Deploy", &[("Go", "Lambda", 1)])], |it| {
+        it["stages"][0]["actions"][0]["actionTypeId"]["owner"] = json!(owner);
+    });
+    pipeline.stages()[0].actions[0].clone()
+}
+
+#[test]
+fn a_reported_revision_starts_an_execution_unless_it_was_reported_last() {
+    let started = TestEnvironment::new(pipeline(&[("Deploy", &[("Go", "Lambda", 1)])])).start();
+    let source = source("Custom");
+    let new = |revision: &str| Some(Reported::New(RevisionOverride::new(source.name.clone(), PUT_REVISION, revision)));
+    assert_eq!(report_revision(&source, "7f3", None), new("7f3"));
+    assert_eq!(report_revision(&source, "7f3", Some(("8aa", started))), new("7f3"));
+    assert_eq!(report_revision(&source, "7f3", Some(("7f3", started))), Some(Reported::Known(started)));
+}
+
+#[test]
+fn only_sources_that_are_not_aws_s_take_reports() {
+    assert_eq!(report_revision(&source("AWS"), "7f3", None), None, "it finds its revisions by itself");
+    let pipeline = pipeline(&[("Deploy", &[("Go", "Lambda", 1)])]);
+    assert_eq!(report_revision(&pipeline.stages()[1].actions[0], "7f3", None), None, "no source");
+}
 
 fn reported() -> (TestEnvironment, engine::ExecutionId) {
     let mut env = TestEnvironment::new(pipeline(&[("Deploy", &[("Go", "Lambda", 1)])]));

@@ -65,7 +65,7 @@ fn one_that_is_to_be_continued() {
     env.claim(id, "F", 1).unwrap();
     let report = engine::Progress { summary: Some("build 7 runs".into()), ..engine::Progress::default() };
     let action = env.action(id, "F");
-    env.apply(id, Command::Continue { action, continuation: "7".into(), delay: 30_000, report }).unwrap();
+    env.apply(id, Command::Continue { action, continuation: "7".into(), report }).unwrap();
     holds(&one(&env, id), &["Action F in stage Prod has asked to be continued", "begins by 1970", "(build 7 runs)"]);
 }
 

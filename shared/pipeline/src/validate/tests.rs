@@ -88,6 +88,22 @@ fn lambda(name: &str, order: u32) -> Value {
 }
 
 #[test]
+fn a_stored_version_that_a_rule_of_today_refuses_is_still_a_pipeline() {
+    // A key that the action's type does not have, and an artifact that nobody makes.
+    let changes = [
+        ("/stages/1/actions/0/configuration/Colour", json!("red")),
+        ("/stages/1/actions/0/inputArtifacts/0/name", json!("Nothing")),
+    ];
+    assert!(Pipeline::try_from(changed(&changes)).is_err());
+    let stored = Pipeline::stored(changed(&changes), Types::default()).unwrap();
+    assert_eq!(stored.stages()[1].actions[0].configuration["Colour"], "red");
+    let checked = Pipeline::try_from(example()).unwrap();
+    assert_eq!(Pipeline::stored(example(), Types::default()).unwrap(), checked, "and any other the same as ever");
+    let nameless = Pipeline::stored(changed(&[("/stages/0/name", json!("a b"))]), Types::default());
+    assert!(nameless.is_err(), "names are keys: they keep their form");
+}
+
+#[test]
 fn the_example_is_valid_and_round_trips() {
     let pipeline = accepted(&[]);
     assert_eq!(pipeline.name().as_str(), "release");
