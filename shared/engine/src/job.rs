@@ -14,8 +14,7 @@ use crate::command::{Effect, End, Progress, Refusal, Success};
 use crate::group;
 use crate::id::{ActionId, JobNonce};
 use crate::progress;
-use crate::queue::JobRun;
-use crate::state::{ActionError, ActionRun, ActionStatus};
+use crate::state::{ActionError, ActionRun, ActionStatus, JobRun};
 use crate::step::Step;
 use crate::time::Timestamp;
 

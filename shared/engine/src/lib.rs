@@ -45,7 +45,7 @@ pub use group::is_approval;
 pub use id::{ActionId, ApprovalToken, ExecutionId, Incarnation, JobNonce, UnknownId, WorkerId};
 pub use job::{check_client, is_job, offered_with};
 pub use overrides::{InvalidOverride, PUT_REVISION, Reported, check_overrides, report_revision};
-pub use queue::{Job, JobChange, JobRun, Queue};
+pub use queue::{Job, JobChange, Queue};
 pub use rollback::{Rollback, give_up_rollback, rollback};
 pub use start::{InvalidVariables, Start, start, start_variables};
 pub use state::*;

@@ -6,17 +6,16 @@ use crate::command::{Effect, Refusal};
 use crate::group;
 use crate::id::WorkerId;
 use crate::state::{
-    ActionRun, ActionStatus, EndedAttempt, Entry, ExecutionStatus, LastSuccess, OutboxTask, Position, Retries,
-    SourceRevision, StageLocks, StageRun, StageStatus, Waiting,
+    ActionRun, ActionStatus, CancelCause, EndedAttempt, Entry, ExecutionStatus, LastSuccess, OutboxTask, Position,
+    Retries, SourceRevision, StageLocks, StageRun, StageStatus, Waiting,
 };
 use crate::step::Step;
-use crate::stop;
 use crate::why;
 
 /// The stage's last action succeeded, and what must hold then does.
 pub(crate) fn leave_succeeded(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
     if has_no_future(step)? {
-        return stop::cancelled(step);
+        return leave_cancelled(step);
     }
     let (_, name) = end_stage(step, StageStatus::Succeeded)?;
     let execution = step.execution();
@@ -33,7 +32,7 @@ pub(crate) fn leave_succeeded(step: &mut Step<'_, '_>, next_worker: Option<Worke
 /// A condition lets the execution go on without the stage.
 pub(crate) fn leave_skipped(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
     if has_no_future(step)? {
-        return stop::cancelled(step);
+        return leave_cancelled(step);
     }
     let (_, name) = end_stage(step, StageStatus::Skipped)?;
     go_on(step, &name, next_worker)
@@ -43,13 +42,22 @@ pub(crate) fn leave_skipped(step: &mut Step<'_, '_>, next_worker: Option<WorkerI
 /// declaration asks for something else.
 pub(crate) fn leave_failed(step: &mut Step<'_, '_>, besides: Option<&str>) -> Result<(), Refusal> {
     if has_no_future(step)? {
-        return stop::cancelled(step);
+        return leave_cancelled(step);
     }
     let (_, name) = end_stage(step, StageStatus::Failed)?;
     record_revisions(step);
     let cause = step.stage().map(why::failure);
     let summary = cause.into_iter().chain(besides.map(str::to_owned)).collect::<Vec<_>>().join(" ");
     end(step, ExecutionStatus::Failed, Some(summary), &name)
+}
+
+/// Nothing runs any more in the stage of an execution whose pipeline was updated or deleted.
+pub(crate) fn leave_cancelled(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
+    let deleted = step.locks()?.deleted;
+    let cause = if deleted { CancelCause::PipelineDeleted } else { CancelCause::PipelineUpdated };
+    let (_, name) = end_stage(step, StageStatus::Cancelled)?;
+    record_revisions(step);
+    end(step, ExecutionStatus::Cancelled, Some(cause.to_string()), &name)
 }
 
 fn go_on(step: &mut Step<'_, '_>, name: &StageName, next_worker: Option<WorkerId>) -> Result<(), Refusal> {

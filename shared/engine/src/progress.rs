@@ -6,9 +6,8 @@ use crate::command::{Effect, End, Progress, Refusal, Success};
 use crate::group::take;
 use crate::id::{ActionId, WorkerId};
 use crate::overrides;
-use crate::queue::JobRun;
 use crate::stage;
-use crate::state::{ActionError, ActionRun, ActionStatus, ExternalId, Outputs, StoredOutputs};
+use crate::state::{ActionError, ActionRun, ActionStatus, ExternalId, JobRun, Outputs, StoredOutputs};
 use crate::step::Step;
 
 /// Output variables up to this many bytes stay in the stage's item: 50 actions of a stage with this much each keep it

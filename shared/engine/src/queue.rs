@@ -1,37 +1,15 @@
 //! Jobs that job workers poll for: what is kept of them, and which of them are offered.
 //!
-//! A job belongs to an action that is `Running`. What may be done with it is decided by its [`JobRun`] in the stage's
+//! A job belongs to an action that is `Running`. What may be done with it is decided by its [`JobRun`](crate::JobRun) in the stage's
 //! item alone; a [`Job`] is its entry in a queue, so that a poll is a query. Entries are derived from the runs: each
 //! decision compares the stage before and after, so that whatever ends an action takes its job out of the queue.
 
 use pipeline::TypeId;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ActionId, JobNonce};
+use crate::id::ActionId;
 use crate::state::{ActionRun, ActionStatus, StageRun};
 use crate::time::Timestamp;
-
-/// The current job of an action, where job workers poll for it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct JobRun {
-    /// Since when it waits in its queue.
-    pub queued: Timestamp,
-    /// From when on it may be offered: an offer that nobody acknowledges lapses.
-    pub free: Timestamp,
-    /// The secret of the last offer.
-    #[serde(default)]
-    pub nonce: Option<JobNonce>,
-    /// Whether a worker has acknowledged that offer: the job is its own.
-    #[serde(default)]
-    pub acknowledged: bool,
-}
-
-impl JobRun {
-    /// A job that nobody has seen yet.
-    pub(crate) fn queued(now: Timestamp) -> Self {
-        Self { queued: now, free: now, nonce: None, acknowledged: false }
-    }
-}
 
 /// Which queue a job is in: that of its action type, and of the value by which it is polled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

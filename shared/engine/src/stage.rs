@@ -34,7 +34,7 @@ pub(crate) fn advance(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) ->
     // The stage's own status decides: the execution may have been read before it was stopped or cancelled.
     match step.stage().map(|stage| stage.status) {
         Some(StageStatus::Stopping) => return stop::stopped(step),
-        Some(StageStatus::Cancelling) => return stop::cancelled(step),
+        Some(StageStatus::Cancelling) => return lifecycle::leave_cancelled(step),
         _ => {}
     }
     match decided {

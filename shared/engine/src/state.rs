@@ -6,8 +6,7 @@ use std::fmt;
 use pipeline::{ActionName, ArtifactName, ConditionKind, ExecutionMode, PipelineName, StageName};
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ActionId, ApprovalToken, ExecutionId, Incarnation, WorkerId};
-use crate::queue::JobRun;
+use crate::id::{ActionId, ApprovalToken, ExecutionId, Incarnation, JobNonce, WorkerId};
 use crate::time::{TRANSITION_DAYS, Timestamp};
 
 /// A pipeline's own item: which version is current.
@@ -620,6 +619,28 @@ pub struct ActionRun {
     /// What a source action found.
     #[serde(default, skip_serializing_if = "unset")]
     pub revision: Option<Revision>,
+}
+
+/// The current job of an action, where job workers poll for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobRun {
+    /// Since when it waits in its queue.
+    pub queued: Timestamp,
+    /// From when on it may be offered: an offer that nobody acknowledges lapses.
+    pub free: Timestamp,
+    /// The secret of the last offer.
+    #[serde(default)]
+    pub nonce: Option<JobNonce>,
+    /// Whether a worker has acknowledged that offer: the job is its own.
+    #[serde(default)]
+    pub acknowledged: bool,
+}
+
+impl JobRun {
+    /// A job that nobody has seen yet.
+    pub(crate) fn queued(now: Timestamp) -> Self {
+        Self { queued: now, free: now, nonce: None, acknowledged: false }
+    }
 }
 
 /// Who answered an approval. Its text is what people are shown.

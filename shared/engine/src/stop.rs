@@ -119,7 +119,7 @@ pub(crate) fn cancel(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
         }
         Position::In(_) if cause == CancelCause::PipelineDeleted => {
             give_up(step, ActionStatus::Abandoned, ConditionStatus::Cancelled);
-            cancelled(step)
+            lifecycle::leave_cancelled(step)
         }
         Position::In(_) => {
             if step.execution().status == ExecutionStatus::InProgress {
@@ -131,13 +131,4 @@ pub(crate) fn cancel(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
             Ok(())
         }
     }
-}
-
-/// Nothing runs any more in the stage of an execution whose pipeline was updated or deleted.
-pub(crate) fn cancelled(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
-    let deleted = step.locks()?.deleted;
-    let cause = if deleted { CancelCause::PipelineDeleted } else { CancelCause::PipelineUpdated };
-    let (_, name) = lifecycle::end_stage(step, StageStatus::Cancelled)?;
-    lifecycle::record_revisions(step);
-    lifecycle::end(step, ExecutionStatus::Cancelled, Some(cause.to_string()), &name)
 }
