@@ -73,6 +73,7 @@ cases! {
     jobs::job_in_turns;
     jobs::job_reports;
     job_workers::jobs_of_a_custom_action;
+    job_workers::jobs_of_a_custom_action_whose_store_has_no_key;
     third_party::third_party_in_turns;
     third_party::third_party_fails;
     executor::executed_by_a_function;

@@ -120,6 +120,8 @@ pub struct Draft {
     variables: Value,
     role: Option<String>,
     mode: &'static str,
+    /// Whether the artifact stores name their keys.
+    store_keys: bool,
     /// The source's bucket.
     bucket: String,
 }
@@ -134,6 +136,7 @@ impl Draft {
             variables: json!([]),
             role: None,
             mode: "SUPERSEDED",
+            store_keys: true,
             bucket: String::new(),
         }
     }
@@ -181,6 +184,13 @@ impl Draft {
         self
     }
 
+    /// With artifact stores that name no key.
+    #[must_use]
+    pub const fn without_store_keys(mut self) -> Self {
+        self.store_keys = false;
+        self
+    }
+
     /// A variable with a default value.
     #[must_use]
     pub fn variable(mut self, name: &str, default: &str) -> Self {
@@ -201,7 +211,11 @@ impl Draft {
     pub fn json(&self) -> Result<Value> {
         let store = |region| -> Result<Value> {
             let (bucket, key) = self.case.store(region)?;
-            Ok(json!({"type": "S3", "location": bucket, "encryptionKey": {"id": key, "type": "KMS"}}))
+            let mut store = json!({"type": "S3", "location": bucket});
+            if self.store_keys {
+                store["encryptionKey"] = json!({"id": key, "type": "KMS"});
+            }
+            Ok(store)
         };
         Ok(json!({
             "name": self.name,

@@ -9,8 +9,8 @@ use tokio::sync::Mutex;
 
 use crate::case::Case;
 
-/// As PyPI has them today; what they send changes with every release.
-const PINS: &[&str] = &["boto3==1.44.5", "awscli==1.46.3"];
+/// The clients, and all that they need, with hashes.
+const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/requirements.txt");
 
 /// Cases run side by side, and the first makes the environment for all.
 static MAKING: Mutex<()> = Mutex::const_new(());
@@ -20,8 +20,8 @@ pub async fn clients() -> Result<PathBuf> {
     let _making = MAKING.lock().await;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/local/venv-clients");
     let marker = root.join("installed");
-    let pins = PINS.join(" ");
-    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == pins) {
+    let locked = std::fs::read_to_string(REQUIREMENTS).with_context(|| format!("cannot read {REQUIREMENTS}"))?;
+    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == locked) {
         return Ok(root.join("bin"));
     }
     if root.exists() {
@@ -32,8 +32,9 @@ pub async fn clients() -> Result<PathBuf> {
         .await
         .context("cannot make a virtual environment: is there a Python 3.10 or newer?")?;
     let mut install = Command::new(root.join("bin/python"));
-    run(install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PINS)).await?;
-    std::fs::write(&marker, pins)?;
+    let install = install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]);
+    run(install.args(["-r", REQUIREMENTS])).await?;
+    std::fs::write(&marker, locked)?;
     Ok(root.join("bin"))
 }
 

@@ -8,7 +8,7 @@ use local::HOME;
 use serde_json::json;
 
 use crate::case::Case;
-use crate::declare::Action;
+use crate::declare::{Action, Draft};
 use crate::python;
 use crate::zips::{self, SITE};
 
@@ -22,27 +22,36 @@ fn property(name: &str, queryable: bool, secret: bool) -> Result<ActionConfigura
 
 /// The worker polls, builds with its job's credentials, reports progress and the end; what it made is deployed.
 pub async fn jobs_of_a_custom_action(case: &Arc<Case>) -> Result<()> {
+    jobs(case, "Checksums", |draft| draft).await
+}
+
+/// The same in a store that names no key: the worker leaves encryption to the bucket.
+pub async fn jobs_of_a_custom_action_whose_store_has_no_key(case: &Arc<Case>) -> Result<()> {
+    jobs(case, "PlainChecksums", Draft::without_store_keys).await
+}
+
+async fn jobs(case: &Arc<Case>, provider: &str, store: impl FnOnce(Draft) -> Draft) -> Result<()> {
     let python = python::clients().await?.join("python");
     let one = || ArtifactDetails::builder().minimum_count(1).maximum_count(1).build();
     let create = || -> Result<_> {
-        let create = case.pipelines.create_custom_action_type().category(ActionCategory::Build).provider("Checksums");
+        let create = case.pipelines.create_custom_action_type().category(ActionCategory::Build).provider(provider);
         let create = create.version("1").input_artifact_details(one()).output_artifact_details(one());
         let create = create.configuration_properties(property("Project", true, false)?);
         Ok(create.configuration_properties(property("Password", false, true)?))
     };
     create()?.send().await?;
     let target = case.bucket(HOME, "target").await?;
-    let act = Action::new("Build", "Build", "Checksums").set("Project", "shop").set("Password", PASSWORD);
-    let id = json!({"category": "Build", "owner": "Custom", "provider": "Checksums", "version": "1"});
+    let act = Action::new("Build", "Build", provider).set("Project", "shop").set("Password", PASSWORD);
+    let id = json!({"category": "Build", "owner": "Custom", "provider": provider, "version": "1"});
     let act = act.with("actionTypeId", id).with("namespace", "Build").input("App").output("Sums");
     let deploy = Action::archive("Archive", &target, "#{Build.Build}.zip").input("Sums");
-    let draft = case.draft("worker").source().await?.stage("Build", [act]).stage("Deploy", [deploy]);
+    let draft = store(case.draft("worker")).source().await?.stage("Build", [act]).stage("Deploy", [deploy]);
     let pipeline = draft.create().await?;
     let execution = pipeline.first().await?;
     let kept = case.table_partition(&format!("P#{}", pipeline.name)).await?;
     assert!(kept.contains("Password") && !kept.contains(PASSWORD), "{kept}");
 
-    let arguments = [WORKER, "--provider", "Checksums", "--query", "Project=shop", "--actions", "1"];
+    let arguments = [WORKER, "--provider", provider, "--query", "Project=shop", "--actions", "1"];
     let arguments: Vec<&str> = arguments.into_iter().chain(["--seconds", "60", "--pause", "0.2"]).collect();
     let printed = python::client(case, &python, &arguments).await?;
     assert!(printed.contains("built") && printed.contains("done") && !printed.contains(PASSWORD), "{printed}");
@@ -60,7 +69,7 @@ pub async fn jobs_of_a_custom_action(case: &Arc<Case>) -> Result<()> {
     let result = built.output().and_then(|output| output.execution_result()).context("no result")?;
     assert_eq!(keys[0], format!("{}.zip", result.external_execution_id().unwrap_or_default()));
 
-    let delete = case.pipelines.delete_custom_action_type().category(ActionCategory::Build).provider("Checksums");
+    let delete = case.pipelines.delete_custom_action_type().category(ActionCategory::Build).provider(provider);
     delete.version("1").send().await?;
     Ok(())
 }
