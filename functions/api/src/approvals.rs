@@ -12,7 +12,7 @@ use wire::{ApiError, Exception, Operation};
 use crate::app::App;
 use crate::convert;
 
-/// Approves or rejects.
+/// Records the answer to an approval, by the token that its message or `GetPipelineState` gave.
 pub async fn put(app: &App, caller: &str, input: PutApprovalResultInput) -> Result<PutApprovalResultOutput, ApiError> {
     let name = convert::pipeline_name(input.pipeline_name)?;
     let stage = input.stage_name.unwrap_or_default();

@@ -17,7 +17,7 @@ use wire::{ApiError, Operation};
 use crate::app::App;
 use crate::convert;
 
-/// Stops an execution.
+/// Stops an execution: when its running actions have ended, or at once where they are to be abandoned.
 pub async fn stop(app: &App, input: StopPipelineExecutionInput) -> Result<StopPipelineExecutionOutput, ApiError> {
     let operation = Operation::StopPipelineExecution;
     let name = convert::pipeline_name(input.pipeline_name)?;

@@ -47,7 +47,7 @@ pub fn trigger(trigger: &Trigger) -> ExecutionTrigger {
         .build()
 }
 
-/// An execution mode.
+/// The SDK's word for an execution mode.
 pub fn mode(mode: pipeline::ExecutionMode) -> ExecutionMode {
     match mode {
         pipeline::ExecutionMode::Superseded => ExecutionMode::Superseded,
@@ -56,7 +56,7 @@ pub fn mode(mode: pipeline::ExecutionMode) -> ExecutionMode {
     }
 }
 
-/// A pipeline's type.
+/// The SDK's word for a pipeline's type.
 pub fn kind(kind: pipeline::PipelineType) -> PipelineType {
     match kind {
         pipeline::PipelineType::V1 => PipelineType::V1,

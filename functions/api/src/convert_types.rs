@@ -48,7 +48,7 @@ pub fn custom(input: CreateCustomActionTypeInput) -> Result<Definition, ApiError
     })
 }
 
-/// A type's id.
+/// An action type's id in the domain's form; `ValidationException` where a part of it is missing.
 pub fn id(
     owner: &str,
     category: Option<ActionCategory>,

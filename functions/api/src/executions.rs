@@ -61,7 +61,7 @@ fn overrides(given: Vec<SourceRevisionOverride>) -> Result<Vec<RevisionOverride>
     given.into_iter().map(one).collect()
 }
 
-/// An execution.
+/// One execution with its revisions, variables, trigger, and why it waits or how it ended.
 pub async fn get(app: &App, input: GetPipelineExecutionInput) -> Result<GetPipelineExecutionOutput, ApiError> {
     let refusal = app.refusal(Operation::GetPipelineExecution);
     let name = convert::pipeline_name(input.pipeline_name)?;

@@ -20,7 +20,7 @@ const AT_ONCE: usize = 10;
 pub struct Query {
     /// `ListActionExecutions` or `ListRuleExecutions`.
     pub operation: Operation,
-    /// Of which pipeline.
+    /// The pipeline; its absence is an error, as for AWS.
     pub pipeline: Option<String>,
     /// Only of this execution.
     pub execution: Option<String>,

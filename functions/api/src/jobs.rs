@@ -119,7 +119,7 @@ pub async fn succeeded(app: &App, input: PutJobSuccessResultInput) -> Result<Put
     Ok(PutJobSuccessResultOutput::builder().build())
 }
 
-/// A job failed.
+/// Ends a job's action as failed, with what its worker says.
 pub async fn failed(app: &App, input: PutJobFailureResultInput) -> Result<PutJobFailureResultOutput, ApiError> {
     let operation = Operation::PutJobFailureResult;
     let id = job(app, operation, input.job_id).await?;

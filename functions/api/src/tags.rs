@@ -23,7 +23,7 @@ const MOST_NAME: usize = 100;
 /// What keys and values may hold besides letters, digits and spaces. Source: as above.
 const OTHERS: &str = "_.:/=+-@";
 
-/// Sets tags.
+/// Adds tags to a resource; those with the same key are replaced.
 pub async fn tag(app: &App, input: TagResourceInput) -> Result<TagResourceOutput, ApiError> {
     let operation = Operation::TagResource;
     let resource = resource(app, operation, input.resource_arn)?;
@@ -118,7 +118,7 @@ fn too_many() -> ApiError {
     Exception::TooManyTagsException.because(format!("A resource has at most {MOST} tags."))
 }
 
-/// What has tags.
+/// What an ARN can name that has tags.
 enum Resource {
     Pipeline(PipelineName),
     Webhook(WebhookName),

@@ -92,7 +92,7 @@ pub async fn succeeded(
     Ok(PutThirdPartyJobSuccessResultOutput::builder().build())
 }
 
-/// A job failed.
+/// Ends a third party's job as failed, if the client token is its action's.
 pub async fn failed(
     app: &App,
     input: PutThirdPartyJobFailureResultInput,

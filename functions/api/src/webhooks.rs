@@ -65,7 +65,7 @@ pub async fn register(
     Ok(RegisterWebhookWithThirdPartyOutput::builder().build())
 }
 
-/// Takes that back.
+/// Takes back the wish that [`register`] noted.
 pub async fn deregister(
     app: &App,
     input: DeregisterWebhookWithThirdPartyInput,

@@ -17,7 +17,7 @@ pub enum StartSignal {
     Changed(SourceChange),
     /// Start a pipeline by its name.
     Named {
-        /// The pipeline.
+        /// The name of the pipeline to start.
         pipeline: PipelineName,
         /// Values of its variables.
         variables: BTreeMap<String, String>,

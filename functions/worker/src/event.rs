@@ -23,14 +23,14 @@ pub enum Request {
     Message(Message),
     /// An event about something that a service has named: the action for which it was started is to be polled.
     External {
-        /// The event's source.
+        /// As EventBridge has it, for example `aws.ecs`.
         source: String,
-        /// The event's region.
+        /// Where the event, and what it is about, comes from.
         region: String,
         /// The service's own id.
         id: String,
     },
-    /// Nothing for us.
+    /// An event of no action of ours.
     Nothing,
 }
 

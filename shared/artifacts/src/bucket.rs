@@ -33,11 +33,11 @@ pub struct Bucket {
 pub struct Object {
     /// The region of its bucket.
     pub region: Region,
-    /// Its bucket.
+    /// The name of its bucket.
     pub bucket: String,
     /// The account that must own the bucket, as [`Bucket::owned_by`] says.
     pub bucket_owner: Option<String>,
-    /// Its key.
+    /// Its key, not encoded.
     pub key: String,
     /// Its version; none in a bucket without versions.
     pub version_id: Option<String>,
@@ -47,11 +47,11 @@ pub struct Object {
     pub size: u64,
     /// When it was last changed.
     pub last_modified: Option<DateTime>,
-    /// Its `Content-Type`.
+    /// `Content-Type`, where it has one.
     pub content_type: Option<String>,
     /// Its user metadata, names in lower case, without `x-amz-meta-`.
     pub metadata: HashMap<String, String>,
-    /// `aws:kms`, `AES256` ...
+    /// How S3 encrypts it: `aws:kms`, `AES256` ...
     pub encryption: Option<String>,
     /// The ARN of the KMS key that encrypts it.
     pub key_id: Option<String>,

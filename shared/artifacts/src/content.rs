@@ -29,7 +29,7 @@ impl TempFile {
         Self { path, size }
     }
 
-    /// Where it lies.
+    /// The file's path, which is gone when this is dropped.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -47,9 +47,9 @@ impl TempFile {
 /// What is to be written, or was read.
 #[derive(Debug)]
 pub enum Content {
-    /// In memory.
+    /// All of it, in memory.
     Memory(Bytes),
-    /// In temporary storage.
+    /// All of it, in a file that is gone when this is dropped.
     File(TempFile),
 }
 

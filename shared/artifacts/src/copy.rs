@@ -25,7 +25,7 @@ const COPY_SOURCE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remov
 /// Whether a copy was needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyOutcome {
-    /// It was made.
+    /// There was none, or another object.
     Copied,
     /// It was there: same source, same size, same settings.
     Found,

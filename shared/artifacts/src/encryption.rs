@@ -46,9 +46,9 @@ pub struct Settings {
     pub encryption: Option<Encryption>,
     /// `Content-Type`; without it S3 says `binary/octet-stream`. A copy without it keeps the source's.
     pub content_type: Option<String>,
-    /// `Cache-Control`.
+    /// `Cache-Control` of the object, as S3 gives it to readers.
     pub cache_control: Option<String>,
-    /// A canned ACL.
+    /// A canned ACL; without one S3 is told nothing.
     pub acl: Option<ObjectCannedAcl>,
     /// User metadata: ASCII, 2 KB in all (S3's limit). A copy adds the source's identity.
     pub metadata: BTreeMap<String, String>,

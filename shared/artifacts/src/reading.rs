@@ -13,7 +13,7 @@ pub(crate) fn is_whole(sha256: &str) -> bool {
 /// Looks at what is read, as it comes.
 pub(crate) struct Reading {
     recorded: Option<String>,
-    /// What S3 says.
+    /// The SHA-256 that S3 says the object has.
     told: Option<String>,
     hash: Sha256,
     versioned: bool,

@@ -21,9 +21,9 @@ pub enum SendError {
     Refused {
         /// The topic's ARN.
         topic: String,
-        /// SNS's code.
+        /// The code of SNS's error, for example `AuthorizationError`.
         code: String,
-        /// SNS's words.
+        /// The words of SNS's error.
         message: String,
     },
     /// SNS could not be reached or was too busy; trying later may help.
@@ -67,7 +67,7 @@ impl SendError {
 /// Everything that the message tells. No `Debug`: token and link are secrets.
 #[derive(Clone, PartialEq)]
 pub struct ApprovalMessage {
-    /// The pipeline's region.
+    /// The region in which the pipeline lives.
     pub region: String,
     /// The pipeline.
     pub pipeline: String,

@@ -23,7 +23,7 @@ pub enum State {
 }
 
 impl State {
-    /// AWS's word.
+    /// The word that AWS's events have for it, for example `STARTED`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Started => "STARTED",

@@ -20,9 +20,9 @@ pub struct StateChange {
     pub detail_type: &'static str,
     /// The pipeline's ARN.
     pub resource: String,
-    /// When it happened.
+    /// When the change was committed.
     pub time: Timestamp,
-    /// The detail.
+    /// The event's detail, with the members that AWS documents.
     pub detail: Value,
 }
 

@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Unpublished {
     /// Which, by their place among those given.
     pub indices: Vec<usize>,
-    /// The bus.
+    /// Name or ARN of the bus to which events go.
     pub bus: String,
     /// Why the last of them was refused.
     pub cause: String,

@@ -87,9 +87,9 @@ pub struct DefinedProperty {
 /// Least and most artifacts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// The least.
+    /// Fewest artifacts.
     pub least: u8,
-    /// The most.
+    /// Most artifacts.
     pub most: u8,
 }
 
@@ -109,7 +109,7 @@ pub struct Executor {
 /// A model of doing jobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExecutorKind {
-    /// Job workers poll.
+    /// Workers poll for its jobs.
     JobWorker {
         /// The accounts from which they do; none: not said.
         #[serde(default)]

@@ -83,7 +83,7 @@ pub struct Failure {
 /// What comes of a condition that is not met, or of a failure. Source: CodePipeline API, `Result`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StageResult {
-    /// The stage fails.
+    /// The stage fails, and its execution with it.
     Fail,
     /// The stage fails and goes back to what succeeded in it last.
     Rollback,

@@ -23,7 +23,7 @@ pub const MOST: usize = 300;
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides a text.
+    /// Keeps a text out of every output but the one that stores it.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }

@@ -117,7 +117,7 @@ pub fn allowed(operation: Operation, exception: Exception) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{exception}: {message}")]
 pub struct ApiError {
-    /// Its name.
+    /// Which of the model's exceptions, or of AWS's common ones.
     pub exception: Exception,
     /// What is wrong, in words.
     pub message: String,

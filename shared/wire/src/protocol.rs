@@ -65,7 +65,7 @@ pub enum Path<'a> {
 pub struct Call<'a> {
     /// How its body is encoded, and how the answer must be.
     pub protocol: Protocol,
-    /// What it calls.
+    /// The operation that the path or the header names.
     pub operation: Operation,
     /// What its path names.
     pub path: Path<'a>,

@@ -164,7 +164,7 @@ impl Zip {
 /// The content of a file of a zip.
 #[derive(Debug)]
 pub enum Unpacked {
-    /// All of it.
+    /// A small file, complete.
     Whole(Content),
     /// A large one while it is unpacked. The next file comes when this has been read.
     Stream(ContentStream),

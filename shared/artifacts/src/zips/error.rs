@@ -42,7 +42,7 @@ pub enum InvalidZip {
     Damaged {
         /// The entry.
         entry: String,
-        /// What is wrong.
+        /// What the reader found wrong with its bytes.
         reason: String,
     },
     /// More entries than [`ZipLimits::entries`].
@@ -72,7 +72,7 @@ pub enum InvalidZip {
     Special {
         /// The entry.
         entry: String,
-        /// What it is.
+        /// What it is instead of a file, for example `symbolic link`.
         kind: &'static str,
     },
     /// Two entries would be the same file.
@@ -114,7 +114,7 @@ pub enum InvalidZip {
     Bomb {
         /// Where the limit was passed.
         entry: String,
-        /// The limit.
+        /// Unpacked bytes for each byte of the zip that are allowed.
         ratio: u64,
     },
     /// The entry that was asked for is not there.

@@ -6,7 +6,7 @@ use crate::variables::references;
 /// What the value of a configuration key may be, where nothing else is said: any text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueKind {
-    /// Any text.
+    /// Any text, variables included.
     Text,
     /// `true` or `false`, in any case.
     Boolean,
