@@ -55,7 +55,7 @@ impl Origin {
     }
 }
 
-/// Answers one request.
+/// Decodes a request of either protocol, has its operation done, and encodes the answer or the exception.
 pub async fn handle(app: &App, request: Request) -> Response<Body> {
     let origin = Origin::of(app, &request);
     let routed = wire::route(request.method(), request.uri().path(), request.headers());
