@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -185,14 +186,25 @@ impl fmt::Display for S3Failure {
     }
 }
 
-/// Codes that come with a status under 500 and yet pass by themselves.
-fn passes(code: &str) -> bool {
-    code.contains("Throttl") // with those of KMS, which S3 hands on as `KMS.ThrottlingException`
+/// Whether an error of this code passes by itself, whatever service answers it: throttled, timed out, or credentials that
+/// have run out and are renewed with the next attempt.
+pub fn is_transient_code(code: &str) -> bool {
+    THROTTLING_ERRORS.contains(&code)
+        || TRANSIENT_ERRORS.contains(&code)
+        || matches!(code, "ExpiredToken" | "ExpiredTokenException" | "RequestExpired")
+}
+
+/// The same for S3, which hands on what KMS says with `KMS.` in front. Source: Amazon S3 API, 'Error responses'.
+fn is_transient_of_s3(code: &str) -> bool {
+    is_transient_code(code.strip_prefix("KMS.").unwrap_or(code))
         || matches!(
             code,
-            "SlowDown" | "InternalError" | "ServiceUnavailable" | "RequestTimeout" | "RequestTimeTooSkewed"
-                | "ExpiredToken" // the next attempt assumes the role anew
-                | "RequestLimitExceeded" | "OperationAborted" | "PreconditionFailed" | "ConditionalRequestConflict"
+            "InternalError"
+                | "ServiceUnavailable"
+                | "RequestTimeTooSkewed"
+                | "OperationAborted"
+                | "PreconditionFailed"
+                | "ConditionalRequestConflict"
         )
 }
 
@@ -219,7 +231,7 @@ where
         let retryable = match &error {
             SdkError::ServiceError(_) => {
                 status.is_some_and(|status| status >= 500 || status == 429 || status == 408 || status == 412)
-                    || code.as_deref().is_some_and(passes)
+                    || code.as_deref().is_some_and(is_transient_of_s3)
             }
             SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
             SdkError::DispatchFailure(failure) => !failure.is_user(),
@@ -230,7 +242,7 @@ where
 }
 
 /// The error and its causes, each in its own words.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -256,6 +268,18 @@ mod tests {
         }
         let text = Error::storage("open x", io::ErrorKind::PermissionDenied.into()).to_string();
         assert_eq!(text, "could not open x in temporary storage: permission denied");
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_known_by_its_whole_code() {
+        for code in
+            ["SlowDown", "Throttling", "KMS.ThrottlingException", "RequestTimeout", "ExpiredToken", "InternalError"]
+        {
+            assert!(is_transient_of_s3(code), "{code}");
+        }
+        for code in ["MyThrottlingException", "ThrottlingExceptions", "KMS.NotFoundException", "AccessDenied", ""] {
+            assert!(!is_transient_of_s3(code), "{code}");
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub use bucket::{Bucket, Object};
 pub use content::{Content, TempFile};
 pub use copy::{CopyOutcome, Replica, replicate};
 pub use encryption::{Encryption, Settings};
-pub use error::{Error, S3Failure};
+pub use error::{Error, S3Failure, chain, is_transient_code};
 pub use multipart::Parts;
 pub use pipeline::artifact_key;
 pub use zips::{ContentStream, Contents, Entry, InvalidZip, Unpacked, Zip, ZipLimits, write_zip};

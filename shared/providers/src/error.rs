@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
+use artifacts::{chain, is_transient_code};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -131,11 +131,10 @@ fn common(code: Option<&str>, status: u16) -> ErrorClass {
         | "InvalidClientTokenId"
         | "UnrecognizedClientException"
         | "OptInRequired" => ErrorClass::Permission,
-        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => ErrorClass::Retryable,
         "ValidationException" | "ValidationError" | "InvalidParameterValue" | "InvalidParameterCombination" => {
             ErrorClass::Configuration
         }
-        _ if THROTTLING_ERRORS.contains(&code) || TRANSIENT_ERRORS.contains(&code) => ErrorClass::Retryable,
+        _ if is_transient_code(code) => ErrorClass::Retryable,
         _ => match status {
             408 | 429 | 500.. => ErrorClass::Retryable,
             403 => ErrorClass::Permission,
@@ -143,20 +142,6 @@ fn common(code: Option<&str>, status: u16) -> ErrorClass {
             _ => ErrorClass::Failed,
         },
     }
-}
-
-/// The error and its causes, each in its own words.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let words = inner.to_string();
-        if !text.ends_with(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]
