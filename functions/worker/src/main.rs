@@ -87,6 +87,9 @@ impl Worker {
 }
 
 #[cfg(test)]
+mod tests;
+
+#[cfg(test)]
 mod environment {
     use runtime::{Clients, Settings};
     use testkit::{Stub, Template};

@@ -1,0 +1,39 @@
+//! What comes of events, over a real driver and the in-memory store.
+
+use driver::Setup;
+use engine::{Policy, Trigger};
+use store::MemoryStore;
+use testkit::{Aws, Outbox, TestClock};
+
+use super::*;
+
+#[tokio::test]
+async fn an_event_for_an_unknown_external_id_changes_nothing() {
+    let (store, outbox, aws) = (Arc::new(MemoryStore::new()), Arc::new(Outbox::default()), Aws::default());
+    let driver = Driver::new(Setup {
+        store: store.clone(),
+        dispatch: outbox.clone(),
+        clock: Arc::new(TestClock::standing(Timestamp(1_700_000_000_000))),
+        policy: Policy::default(),
+        home: "eu-west-1".into(),
+        sources: providers::SOURCES,
+    });
+    let trigger = Trigger { kind: "CreatePipeline".into(), detail: String::new() };
+    driver.create_pipeline(pipeline::testing::example(), [].into(), trigger).await.unwrap();
+    let settings = Settings::read(|name| match name {
+        "AWS_REGION" => Some("eu-west-1".to_owned()),
+        "MILLRACE_ACCOUNT" => Some("111122223333".to_owned()),
+        "MILLRACE_HMAC_KEY" => Some("hmac-key".to_owned()),
+        "MILLRACE_APPROVAL_URL" => Some("https://gate.example/approve".to_owned()),
+        _ => None,
+    });
+    let registry = Registry::new(&settings.unwrap(), &Clients::from_config(aws.config())).unwrap();
+    let worker = Worker { driver, registry };
+
+    let (before, waiting) = (store.dump(), outbox.waiting());
+    assert!(!before.is_empty() && waiting > 0, "an execution has begun");
+    let (source, region, id) = ("aws.builder".to_owned(), "eu-west-1".to_owned(), "build-7".to_owned());
+    worker.answer(Request::External { source, region, id }, Timestamp(i64::MAX)).await.unwrap();
+    assert_eq!((store.dump(), outbox.waiting()), (before, waiting));
+    assert!(aws.operations().is_empty(), "no provider is asked");
+}
