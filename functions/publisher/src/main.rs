@@ -10,18 +10,19 @@ mod state_changes;
 
 use std::sync::Arc;
 
+use aws_lambda_events::dynamodb::{Event, EventRecord};
+use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use notify::Publisher;
 use runtime::{Clients, SettingError, Settings};
 use store::DynamoStore;
 
-use crate::record::{Answer, Batch};
 use crate::state_changes::{EventReader, Reads};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
     let (reader, publisher) = &wire(&settings, &Clients::new(&settings).await)?;
-    runtime::run(|batch: Batch, _| async move { Ok(handle(reader, publisher, &batch).await) }).await
+    runtime::run(|batch: Event, _| async move { Ok(handle(reader, publisher, &batch).await) }).await
 }
 
 fn wire(settings: &Settings, clients: &Clients) -> Result<(EventReader, Publisher), SettingError> {
@@ -31,7 +32,7 @@ fn wire(settings: &Settings, clients: &Clients) -> Result<(EventReader, Publishe
 }
 
 /// Publishes the events of a batch. Returns the record from which the stream must repeat the batch, if one failed.
-async fn handle(reader: &EventReader, publisher: &Publisher, batch: &Batch) -> Answer {
+async fn handle(reader: &EventReader, publisher: &Publisher, batch: &Event) -> DynamoDbEventResponse {
     let (mut events, mut origins) = (Vec::new(), Vec::new());
     let (mut failed, mut reads) = (None, Reads::default());
     for record in &batch.records {
@@ -41,7 +42,7 @@ async fn handle(reader: &EventReader, publisher: &Publisher, batch: &Batch) -> A
                 events.extend(told);
             }
             Err(error) => {
-                tracing::error!(%error, sequence = record.sequence(), "a record could not be told");
+                tracing::error!(%error, sequence = record.change.sequence_number, "a record could not be told");
                 failed = Some(record);
                 break;
             }
@@ -51,7 +52,19 @@ async fn handle(reader: &EventReader, publisher: &Publisher, batch: &Batch) -> A
         tracing::error!(%error);
         failed = error.indices.iter().min().and_then(|index| origins.get(*index).copied()).or(failed);
     }
-    Answer::failed_from(failed)
+    failed_from(failed)
+}
+
+/// The stream goes on with this record, or behind the batch if there is none. Source: Lambda developer guide, 'Reporting
+/// batch item failures'.
+fn failed_from(record: Option<&EventRecord>) -> DynamoDbEventResponse {
+    let mut response = DynamoDbEventResponse::default();
+    if let Some(record) = record {
+        let mut failure = DynamoDbBatchItemFailure::default();
+        failure.item_identifier.clone_from(&record.change.sequence_number);
+        response.batch_item_failures.push(failure);
+    }
+    response
 }
 
 #[cfg(test)]
@@ -59,11 +72,12 @@ mod tests {
     use engine::{ActionStatus, Execution, ExecutionId, ExecutionStatus, RollbackTarget, StageRun, StageStatus};
     use serde_json::{Value, json};
     use store::{Entity, Expect, MemoryStore, Store, Write};
-    use testkit::{Answer as Reply, CountingStore, Stub, TableRequest};
+    use testkit::samples::{execution, stage_run};
+    use testkit::{Answer, CountingStore, Stub, TableRequest};
     use uuid::Uuid;
 
     use super::*;
-    use crate::state_changes::tests::{declaration, execution, source_run, stage_run};
+    use crate::state_changes::tests::{declaration, source_run};
 
     fn image(entity: &Entity) -> Value {
         let body = entity.to_json().unwrap();
@@ -71,14 +85,17 @@ mod tests {
     }
 
     fn record(sequence: &str, old: Option<&Entity>, new: Option<&Entity>) -> Value {
-        let mut change = json!({"SequenceNumber": sequence, "Keys": {}});
+        let mut change = json!({"ApproximateCreationDateTime": 1_795_441_779, "Keys": {"pk": {"S": "x"}, "sk": {"S": "y"}},
+            "SequenceNumber": sequence, "SizeBytes": 2048, "StreamViewType": "NEW_AND_OLD_IMAGES"});
         if let Some(old) = old {
             change["OldImage"] = image(old);
         }
         if let Some(new) = new {
             change["NewImage"] = image(new);
         }
-        json!({"eventID": "1", "eventName": "MODIFY", "eventSource": "aws:dynamodb", "dynamodb": change})
+        json!({"eventID": "1", "eventName": "MODIFY", "eventVersion": "1.1", "eventSource": "aws:dynamodb",
+            "awsRegion": "eu-west-1", "eventSourceARN": "arn:aws:dynamodb:eu-west-1:123456789012:table/t/stream/1",
+            "dynamodb": change})
     }
 
     async fn reader(entities: impl IntoIterator<Item = Entity>) -> EventReader {
@@ -91,12 +108,12 @@ mod tests {
 
     async fn run(reader: &EventReader, stub: &Stub, records: Vec<Value>) -> Value {
         let publisher = Publisher::new(aws_sdk_eventbridge::Client::new(&stub.config()), "default");
-        let batch: Batch = serde_json::from_value(json!({"Records": records})).unwrap();
+        let batch: Event = serde_json::from_value(json!({"Records": records})).unwrap();
         serde_json::to_value(handle(reader, &publisher, &batch).await).unwrap()
     }
 
     fn accepting() -> Stub {
-        Stub::new(|_| Reply::ok(r#"{"FailedEntryCount":0,"Entries":[]}"#))
+        Stub::new(|_| Answer::ok(r#"{"FailedEntryCount":0,"Entries":[]}"#))
     }
 
     fn details(stub: &Stub) -> Vec<Value> {
@@ -144,7 +161,7 @@ mod tests {
         assert_eq!(states, ["FAILED", "FAILED", "FAILED"]);
         assert_eq!(details[0]["action"], "Publish");
         assert_eq!(details[0]["type"]["provider"], "S3");
-        assert_eq!(details[0]["execution-result"]["external-execution-summary"], "no such bucket");
+        assert_eq!(details[0]["execution-result"]["external-execution-summary"], "no such bucket: site-bucket");
         assert_eq!(details[1]["stage"], "Deploy");
         assert_eq!(details[2]["pipeline"], "release");
     }
@@ -214,7 +231,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_bus_refuses_comes_again() {
-        let down = Stub::new(|_| Reply { status: 500, body: "{}".into() });
+        let down = Stub::new(|_| Answer { status: 500, body: "{}".into() });
         let new = Entity::Execution(execution());
         let stage = Entity::Stage(stage_run());
         let records = vec![record("7", Some(&stage), Some(&stage)), record("8", None, Some(&new))];

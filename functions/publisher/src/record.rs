@@ -1,91 +1,31 @@
-//! Records of the table's stream. Source: DynamoDB streams API, `Record`; Lambda developer guide, 'Process DynamoDB
-//! records', 'Reporting batch item failures'.
+//! What a record of the table's stream says. Source: DynamoDB streams API, `Record`.
 
-use serde::{Deserialize, Serialize};
+use aws_lambda_events::dynamodb::EventRecord;
+use serde_dynamo::{AttributeValue, Item};
 use store::Entity;
 
-/// A batch of records, as Lambda delivers it.
-#[derive(Debug, Deserialize)]
-pub struct Batch {
-    /// In the order in which the items changed.
-    #[serde(default, rename = "Records")]
-    pub records: Vec<Record>,
-}
-
-/// One change of one item.
-#[derive(Debug, Deserialize)]
-pub struct Record {
-    dynamodb: Change,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Change {
-    sequence_number: String,
-    old_image: Option<Image>,
-    new_image: Option<Image>,
-}
-
-/// The attributes that matter here.
-#[derive(Debug, Deserialize)]
-struct Image {
-    kind: Option<Text>,
-    body: Option<Text>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Text {
-    #[serde(rename = "S")]
-    value: String,
-}
-
-impl Record {
-    /// The sequence number in the stream.
-    pub fn sequence(&self) -> &str {
-        &self.dynamodb.sequence_number
-    }
-
-    /// The entity before and after, if the change is a write of an execution or a stage attempt.
-    ///
-    /// # Errors
-    /// When an image cannot be read as what it says it is.
-    pub fn entities(&self) -> anyhow::Result<Option<(Option<Entity>, Entity)>> {
-        let Some(new) = self.dynamodb.new_image.as_ref().filter(|image| image.matters()) else {
-            return Ok(None);
-        };
-        let old = self.dynamodb.old_image.as_ref().filter(|image| image.matters());
-        Ok(Some((old.map(Image::entity).transpose()?, new.entity()?)))
+/// The entity before and after, if the change is a write of an execution or a stage attempt.
+///
+/// # Errors
+/// When an image cannot be read as what it says it is.
+pub fn entities(record: &EventRecord) -> anyhow::Result<Option<(Option<Entity>, Entity)>> {
+    match entity(&record.change.new_image)? {
+        Some(new) => Ok(Some((entity(&record.change.old_image)?, new))),
+        None => Ok(None),
     }
 }
 
-impl Image {
-    fn matters(&self) -> bool {
-        self.kind.as_ref().is_some_and(|kind| ["EXECUTION", "STAGE"].contains(&kind.value.as_str()))
-    }
-
-    fn entity(&self) -> anyhow::Result<Entity> {
-        let text = |text: &Option<Text>| text.as_ref().map(|it| it.value.clone()).unwrap_or_default();
-        Ok(Entity::from_json(&text(&self.kind), &text(&self.body))?)
+/// An image's entity; none for what has no events, and for an image that is not there.
+fn entity(image: &Item) -> anyhow::Result<Option<Entity>> {
+    match text(image, "kind") {
+        kind @ ("EXECUTION" | "STAGE") => Ok(Some(Entity::from_json(kind, text(image, "body"))?)),
+        _ => Ok(None),
     }
 }
 
-/// The function's response to Lambda.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Answer {
-    batch_item_failures: Vec<Failure>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Failure {
-    item_identifier: String,
-}
-
-impl Answer {
-    /// The stream goes on with this record, or behind the batch if there is none.
-    pub fn failed_from(record: Option<&Record>) -> Self {
-        let failure = |record: &Record| Failure { item_identifier: record.sequence().to_owned() };
-        Self { batch_item_failures: record.map(failure).into_iter().collect() }
+fn text<'a>(image: &'a Item, name: &str) -> &'a str {
+    match image.get(name) {
+        Some(AttributeValue::S(text)) => text,
+        _ => "",
     }
 }

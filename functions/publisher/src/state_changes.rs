@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use anyhow::Context;
+use aws_lambda_events::dynamodb::EventRecord;
 use engine::{Artifact, Execution, StageRun};
 use notify::changes::{self, StageChange, State};
 use notify::{EventBuilder, StateChange};
 use pipeline::{ArtifactName, Pipeline};
 use store::{Entity, Key, PipelineVersions, Store};
 
-use crate::record::Record;
+use crate::record::entities;
 
 /// What was read for a batch of records, none where there is nothing. All of the batch was written before the first
 /// reading, so that what was read for one record is new enough for the others.
@@ -47,8 +48,8 @@ impl EventReader {
     ///
     /// # Errors
     /// When the record or what belongs to it cannot be read.
-    pub async fn tell(&self, record: &Record, reads: &mut Reads) -> anyhow::Result<Vec<StateChange>> {
-        match record.entities()? {
+    pub async fn tell(&self, record: &EventRecord, reads: &mut Reads) -> anyhow::Result<Vec<StateChange>> {
+        match entities(record)? {
             Some((old, Entity::Execution(new))) => {
                 let old = old.and_then(|old| if let Entity::Execution(it) = old { Some(it) } else { None });
                 Ok(self.execution(&new, &changes::of_execution(old.as_ref(), &new)))
@@ -145,98 +146,46 @@ fn stage_run(entity: &Entity) -> Option<&StageRun> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use engine::{
-        ActionError, ActionRun, ActionStatus, ExecutionId, ExecutionStatus, Incarnation, Position, StageStatus,
-        Timestamp, Trigger,
-    };
-    use pipeline::{ActionName, ExecutionMode, PipelineName, StageName};
+    use engine::{ActionRun, ActionStatus, StageStatus};
+    use pipeline::{ActionName, ArtifactName, StageName};
     use store::StoredDeclaration;
-    use uuid::Uuid;
+    use testkit::samples::{execution, stage_run};
 
     use super::*;
 
-    const NOW: Timestamp = Timestamp(1_795_441_779_208);
-
-    fn name() -> PipelineName {
-        PipelineName::new("release").unwrap()
-    }
-
     pub fn declaration() -> StoredDeclaration {
+        let execution = execution();
         StoredDeclaration {
-            pipeline: name(),
-            incarnation: Incarnation(Uuid::from_u128(1)),
-            version: 3,
-            created: NOW,
+            pipeline: execution.pipeline,
+            incarnation: execution.incarnation,
+            version: execution.version,
+            created: execution.started,
             declaration: pipeline::testing::example(),
             parts: None,
             types: Vec::new(),
         }
     }
 
-    pub fn execution() -> Execution {
-        Execution {
-            id: ExecutionId::from_random(Uuid::from_u128(7 << 100)),
-            pipeline: name(),
-            incarnation: Incarnation(Uuid::from_u128(1)),
-            version: 3,
-            number: 1,
-            mode: ExecutionMode::Superseded,
-            status: ExecutionStatus::InProgress,
-            summary: None,
-            trigger: Trigger { kind: "CloudWatchEvent".into(), detail: "rule".into() },
-            variables: BTreeMap::new(),
-            overrides: vec![],
-            revisions: vec![],
-            started: NOW,
-            updated: NOW,
-            position: Position::In(1),
-            attempts: vec![1, 1],
-            stop: None,
-            rollback: None,
-        }
-    }
-
-    fn action(name: &str, status: ActionStatus) -> ActionRun {
-        ActionRun {
-            status,
-            requested: Some(NOW),
-            updated: Some(NOW),
-            ..ActionRun::pending(ActionName::new(name).unwrap())
-        }
-    }
-
-    fn run(stage: usize, name: &str, status: StageStatus, action: ActionRun) -> StageRun {
-        StageRun {
-            execution: execution().id,
-            pipeline: self::name(),
-            stage,
-            name: StageName::new(name).unwrap(),
-            attempt: 1,
-            status,
-            started: NOW,
-            updated: NOW,
-            actions: vec![action],
-            conditions: vec![],
-            retries: engine::Retries::default(),
-            rolls_back: false,
-        }
-    }
-
+    /// The stage before [`stage_run`], which made what that one's action reads.
     pub fn source_run() -> StageRun {
-        let mut fetch = action("Fetch", ActionStatus::Succeeded);
-        fetch.outputs.push(Artifact {
+        let artifact = Artifact {
             name: ArtifactName::new("App").unwrap(),
             region: "eu-west-1".into(),
             bucket: "artifacts-bucket".into(),
             key: "release/App/x".into(),
             pin: engine::Pin::default(),
-        });
-        run(0, "Source", StageStatus::Succeeded, fetch)
-    }
-
-    pub fn stage_run() -> StageRun {
-        let mut publish = action("Publish", ActionStatus::Failed);
-        publish.error = Some(ActionError { code: "JobFailed".into(), message: "no such bucket".into() });
-        run(1, "Deploy", StageStatus::Failed, publish)
+        };
+        let fetch = ActionRun {
+            status: ActionStatus::Succeeded,
+            outputs: vec![artifact],
+            ..ActionRun::pending(ActionName::new("Fetch").unwrap())
+        };
+        StageRun {
+            stage: 0,
+            name: StageName::new("Source").unwrap(),
+            status: StageStatus::Succeeded,
+            actions: vec![fetch],
+            ..stage_run()
+        }
     }
 }

@@ -148,10 +148,10 @@ fn of_action(old: Option<&ActionRun>, new: &ActionRun, stage: StageStatus) -> Ve
 #[cfg(test)]
 mod tests {
     use engine::{Timestamp, WorkerId};
+    use testkit::samples::{execution, stage_run};
     use uuid::Uuid;
 
     use super::*;
-    use crate::event::tests::{execution, stage};
 
     #[test]
     fn an_execution_begins_and_ends_once() {
@@ -181,7 +181,7 @@ mod tests {
         let stopping = Execution { status: ExecutionStatus::Stopping, ..running };
         assert_eq!(of_execution(Some(&stopping), &stopped), [State::Stopped]);
 
-        let mut busy = stage();
+        let mut busy = stage_run();
         busy.status = StageStatus::InProgress;
         busy.actions[0].status = ActionStatus::Running;
         let mut abandoned = busy.clone();
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_stage_begins_with_its_first_action_and_one_that_is_skipped_sends_nothing() {
-        let mut asked = stage();
+        let mut asked = stage_run();
         asked.status = StageStatus::InProgress;
         asked.actions[0].status = ActionStatus::Pending;
         asked.actions[0].requested = None;
@@ -222,7 +222,7 @@ mod tests {
         let ended = Execution { status: ExecutionStatus::Cancelled, ..new.clone() };
         assert_eq!(of_execution(Some(&new), &marked), []);
         assert_eq!(of_execution(Some(&marked), &ended), [State::Canceled]);
-        let mut running = stage();
+        let mut running = stage_run();
         running.status = StageStatus::InProgress;
         running.actions[0].status = ActionStatus::Running;
         let marked = StageRun { status: StageStatus::Cancelling, ..running.clone() };
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_stage_begins_before_its_actions_and_ends_after_them() {
-        let mut begun = stage();
+        let mut begun = stage_run();
         begun.status = StageStatus::InProgress;
         begun.actions[0].status = ActionStatus::Requested;
         assert_eq!(
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn work_on_an_action_is_nobody_s_business() {
-        let mut requested = stage();
+        let mut requested = stage_run();
         requested.status = StageStatus::InProgress;
         requested.actions[0].status = ActionStatus::Requested;
         let mut claimed = requested.clone();
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn what_never_began_is_not_reported() {
-        let mut pending = stage();
+        let mut pending = stage_run();
         pending.status = StageStatus::InProgress;
         pending.actions[0].status = ActionStatus::Pending;
         pending.actions[0].requested = None;
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn an_action_under_a_deleted_pipeline_is_cancelled_otherwise_abandoned() {
-        let mut running = stage();
+        let mut running = stage_run();
         running.status = StageStatus::InProgress;
         running.actions[0].status = ActionStatus::Running;
         let mut given_up = running.clone();
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn an_action_that_goes_on_in_a_further_attempt_begins_and_ends_once() {
-        let mut running = stage();
+        let mut running = stage_run();
         running.status = StageStatus::InProgress;
         running.actions[0].status = ActionStatus::Running;
         let mut left = running.clone();
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_further_attempt_resumes_and_takes_over_what_succeeded() {
-        let mut again = stage();
+        let mut again = stage_run();
         again.attempt = 2;
         again.status = StageStatus::InProgress;
         again.actions[0].status = ActionStatus::Succeeded;

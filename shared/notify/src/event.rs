@@ -182,4 +182,4 @@ fn result(action: &ActionRun) -> Option<Value> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

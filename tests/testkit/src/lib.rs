@@ -21,6 +21,7 @@ mod http;
 mod kms;
 mod log;
 mod outbox;
+pub mod samples;
 mod stub;
 mod template;
 

@@ -1,65 +1,10 @@
 //! Each event beside the example of the guide that it must agree with, member by member.
 
-use engine::{
-    ActionError, ActionStatus, ExecutionId, ExecutionStatus, External, Incarnation, Position, Revision, StageStatus,
-    Trigger,
-};
-use pipeline::{ActionName, ExecutionMode, PipelineName, StageName};
-use uuid::Uuid;
+use engine::{ActionError, ActionStatus, Revision};
+use pipeline::{ActionName, StageName};
+use testkit::samples::{END, START, execution, stage_run};
 
 use super::*;
-
-const START: Timestamp = Timestamp(1_795_441_779_208);
-const END: Timestamp = Timestamp(1_795_441_869_981);
-
-pub(crate) fn execution() -> Execution {
-    Execution {
-        id: ExecutionId::from_random(Uuid::from_u128(0x12345678_1234_5678_abcd_12345678abcd)),
-        pipeline: PipelineName::new("release").unwrap(),
-        incarnation: Incarnation(Uuid::from_u128(1)),
-        version: 3,
-        number: 1,
-        mode: ExecutionMode::Superseded,
-        status: ExecutionStatus::InProgress,
-        summary: None,
-        trigger: Trigger { kind: "CloudWatchEvent".into(), detail: "arn:aws:events:rule".into() },
-        variables: BTreeMap::new(),
-        overrides: vec![],
-        revisions: vec![],
-        started: START,
-        updated: END,
-        position: Position::In(1),
-        attempts: vec![1, 1],
-        stop: None,
-        rollback: None,
-    }
-}
-
-/// The stage `Deploy` of the example pipeline, its action just failed.
-pub(crate) fn stage() -> StageRun {
-    StageRun {
-        execution: execution().id,
-        pipeline: PipelineName::new("release").unwrap(),
-        stage: 1,
-        name: StageName::new("Deploy").unwrap(),
-        attempt: 1,
-        status: StageStatus::Failed,
-        started: START.plus(1_000),
-        updated: END,
-        actions: vec![ActionRun {
-            status: ActionStatus::Failed,
-            requested: Some(START.plus(2_000)),
-            updated: Some(END),
-            external: Some(External { id: "deploy-7".into(), url: Some("https://example.com/7".into()) }),
-            summary: Some("working".into()),
-            error: Some(ActionError { code: "JobFailed".into(), message: "no such bucket: site-bucket".into() }),
-            ..ActionRun::pending(ActionName::new("Publish").unwrap())
-        }],
-        conditions: vec![],
-        retries: engine::Retries::default(),
-        rolls_back: false,
-    }
-}
 
 fn example() -> Pipeline {
     Pipeline::try_from(pipeline::testing::example()).unwrap()
@@ -135,9 +80,9 @@ fn events_of_executions_are_those_of_the_guide() {
 #[test]
 fn events_of_stages_are_those_of_the_guide() {
     let of = |run: &StageRun, state| built(&execution(), |builder| builder.of_stage(run, &StageChange::Stage(state)));
-    let started = of(&stage(), State::Started);
+    let started = of(&stage_run(), State::Started);
     assert_eq!(started.detail_type, "CodePipeline Stage Execution State Change");
-    assert_eq!((started.time, of(&stage(), State::Failed).time), (START.plus(1_000), END));
+    assert_eq!((started.time, of(&stage_run(), State::Failed).time), (START.plus(1_000), END));
     let states = [State::Started, State::Succeeded, State::Failed, State::Canceled, State::Stopping, State::Stopped];
     for state in states {
         let expected = json!({
@@ -149,9 +94,9 @@ fn events_of_stages_are_those_of_the_guide() {
             "version": 3.0,
             "pipeline-execution-attempt": 1.0,
         });
-        assert_eq!(of(&stage(), state).detail, expected);
+        assert_eq!(of(&stage_run(), state).detail, expected);
     }
-    let again = StageRun { attempt: 2, ..stage() };
+    let again = StageRun { attempt: 2, ..stage_run() };
     let expected = json!({
         "pipeline": "release",
         "execution-id": "12345678-1234-8678-abcd-000000000000",
@@ -192,7 +137,7 @@ fn events_of_actions_are_those_of_the_guide() {
     let mut expected = common("STARTED");
     expected["start-time"] = "2026-11-23T13:49:41.208Z".into();
     expected["input-artifacts"] = inputs.clone();
-    let started = of(&stage(), State::Started);
+    let started = of(&stage_run(), State::Started);
     assert_eq!(started.detail, expected);
     assert_eq!(started.detail_type, "CodePipeline Action Execution State Change");
     assert_eq!(started.time, START.plus(2_000));
@@ -205,10 +150,10 @@ fn events_of_actions_are_those_of_the_guide() {
         "external-execution-id": "deploy-7",
         "error-code": "JobFailed",
     });
-    let failed = of(&stage(), State::Failed);
+    let failed = of(&stage_run(), State::Failed);
     assert_eq!((failed.detail, failed.time), (expected, END));
 
-    let mut succeeded = stage();
+    let mut succeeded = stage_run();
     succeeded.actions[0].error = None;
     let mut expected = common("SUCCEEDED");
     expected["start-time"] = "2026-11-23T13:49:41.208Z".into();
@@ -221,13 +166,13 @@ fn events_of_actions_are_those_of_the_guide() {
     assert_eq!(of(&succeeded, State::Succeeded).detail, expected);
 
     for state in [State::Abandoned, State::Canceled] {
-        assert_eq!(of(&stage(), state).detail, common(state.as_str()));
+        assert_eq!(of(&stage_run(), state).detail, common(state.as_str()));
     }
 }
 
 #[test]
 fn the_event_of_a_source_action_is_that_of_the_guide() {
-    let mut source = stage();
+    let mut source = stage_run();
     source.stage = 0;
     source.name = StageName::new("Source").unwrap();
     let action = &mut source.actions[0];
@@ -267,7 +212,7 @@ fn the_event_of_a_source_action_is_that_of_the_guide() {
 
 #[test]
 fn a_long_reason_is_cut() {
-    let mut long = stage();
+    let mut long = stage_run();
     long.actions[0].error = Some(ActionError { code: "JobFailed".into(), message: "é".repeat(100_000) });
     let event = built(&execution(), |builder| builder.of_stage(&long, &StageChange::Action(0, State::Failed)));
     assert!(event.detail.to_string().len() < 20_000);
