@@ -50,6 +50,18 @@ pub(crate) fn step_functions(region: &str, execution_arn: &str) -> String {
     format!("{}/states/home?region={region}#/v2/executions/details/{arn}", host(region))
 }
 
+/// A build of CodeBuild, or a batch of builds, by its ARN.
+pub(crate) fn codebuild(region: &str, arn: &str) -> String {
+    let account = arn.split(':').nth(4).unwrap_or_default();
+    let (kind, id) = match arn.split_once(":build-batch/") {
+        Some((_, id)) => ("batch", id),
+        None => ("build", arn.split_once(":build/").map_or(arn, |(_, id)| id)),
+    };
+    let project = id.split(':').next().unwrap_or(id);
+    let id = utf8_percent_encode(id, QUERY);
+    format!("{}/codesuite/codebuild/{account}/projects/{project}/{kind}/{id}/?region={region}", host(region))
+}
+
 /// An alarm.
 pub(crate) fn cloudwatch_alarm(region: &str, name: &str) -> String {
     let name = utf8_percent_encode(name, QUERY);

@@ -16,12 +16,15 @@ use crate::context::ActionContext;
 use crate::error::{CONFIGURATION_ERROR, ProviderError};
 use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
-use crate::{approval, ecr, job_worker, lambda_executor, lambda_invoke, s3_deploy, s3_source, step_functions};
+use crate::{
+    approval, codebuild, ecr, job_worker, lambda_executor, lambda_invoke, s3_deploy, s3_source, step_functions,
+};
 
 /// All of them.
 const PROVIDERS: &[Descriptor] = &[
     approval::PROVIDER,
     cloudwatch_alarm::PROVIDER,
+    codebuild::PROVIDER,
     deployment_window::PROVIDER,
     ecr::PROVIDER,
     lambda_invoke::PROVIDER,
