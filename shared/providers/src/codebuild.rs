@@ -137,7 +137,7 @@ impl Provider for CodeBuild {
         let builds =
             Builds { client: &client, project: configuration.project_name, batch: configuration.batch_enabled };
         let run = match &task.external {
-            Some(external) => builds.get(&[external.id.clone()]).await?.pop(),
+            Some(external) => builds.get(std::slice::from_ref(&external.id)).await?.pop(),
             None => builds.find(context.token).await?,
         };
         let Some(run) = run else {

@@ -50,6 +50,12 @@ pub(crate) fn step_functions(region: &str, execution_arn: &str) -> String {
     format!("{}/states/home?region={region}#/v2/executions/details/{arn}", host(region))
 }
 
+/// A stack, by its id.
+pub(crate) fn cloudformation_stack(region: &str, id: &str) -> String {
+    let stack = utf8_percent_encode(id, QUERY);
+    format!("{}/cloudformation/home?region={region}#/stacks/events?stackId={stack}", host(region))
+}
+
 /// A build of CodeBuild, or a batch of builds, by its ARN.
 pub(crate) fn codebuild(region: &str, arn: &str) -> String {
     let account = arn.split(':').nth(4).unwrap_or_default();

@@ -33,6 +33,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod approval;
+mod artifact_files;
+mod cloudformation;
 mod codebuild;
 mod configuration;
 mod console;

@@ -17,12 +17,14 @@ use crate::error::{CONFIGURATION_ERROR, ProviderError};
 use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
-    approval, codebuild, ecr, job_worker, lambda_executor, lambda_invoke, s3_deploy, s3_source, step_functions,
+    approval, cloudformation, codebuild, ecr, job_worker, lambda_executor, lambda_invoke, s3_deploy, s3_source,
+    step_functions,
 };
 
 /// All of them.
 const PROVIDERS: &[Descriptor] = &[
     approval::PROVIDER,
+    cloudformation::PROVIDER,
     cloudwatch_alarm::PROVIDER,
     codebuild::PROVIDER,
     deployment_window::PROVIDER,

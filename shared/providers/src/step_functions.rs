@@ -8,22 +8,22 @@
 //!
 //! The role needs `states:StartExecution`, `states:DescribeExecution` and `states:DescribeStateMachine`.
 
-use artifacts::{Bucket, write_zip};
+use artifacts::write_zip;
 use async_trait::async_trait;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::operation::describe_execution::{DescribeExecutionError, DescribeExecutionOutput};
 use aws_sdk_sfn::operation::start_execution::StartExecutionError;
 use aws_sdk_sfn::types::{ExecutionStatus, StateMachineType};
-use driver::{Outcome, Task, TaskInput};
+use driver::{Outcome, Task};
 use engine::{ActionId, Artifact, External, Progress, Success};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::artifact_files::text;
 use crate::configuration::{missing, read, store, title};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
-use crate::input_zip::{InputZip, label};
 use crate::provider::{Correlation, Descriptor, EntityPage, Events, Implements, Provider, ProviderInfo};
 
 /// Longest name of an execution. Source: Step Functions API, `StartExecution`.
@@ -206,23 +206,9 @@ async fn input(context: ActionContext<'_>, configuration: &Configuration<'_>) ->
                     title(task)
                 ))
             })?;
-            let store = context.artifact_store(&input.bucket).await?;
-            file(context, &store, input, path).await
+            text(context, input, path, LONGEST_INPUT).await
         }
     }
-}
-
-/// A file of an artifact.
-async fn file(
-    context: ActionContext<'_>,
-    store: &Bucket,
-    input: &TaskInput,
-    path: &str,
-) -> Result<String, ProviderError> {
-    let content = InputZip::open(context, store, input).await?.zip.read(path, LONGEST_INPUT).await?;
-    String::from_utf8(content.to_vec()).map_err(|_| {
-        ProviderError::failed(JOB_FAILED, format!("the file {path} in {} is not UTF-8 text", label(input)))
-    })
 }
 
 async fn succeeded(

@@ -162,7 +162,6 @@ pub(super) static TYPES: &[ActionType] = &[
             flag("CombineArtifacts"),
             optional("EnvironmentVariables"),
         ],
-        other_keys: true,
         variables: Open,
         default_timeout_minutes: CODEBUILD,
         ..AWS
@@ -180,7 +179,6 @@ pub(super) static TYPES: &[ActionType] = &[
             flag("CombineArtifacts"),
             optional("EnvironmentVariables"),
         ],
-        other_keys: true,
         variables: Open,
         default_timeout_minutes: CODEBUILD,
         ..AWS
@@ -280,7 +278,6 @@ pub(super) static TYPES: &[ActionType] = &[
             optional("TemplateConfiguration"),
             optional("TemplatePath"),
         ],
-        other_keys: true,
         variables: Open,
         default_timeout_minutes: 3 * DAY,
         ..AWS

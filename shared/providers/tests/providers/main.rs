@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod approval;
+mod cloudformation;
 mod codebuild;
 mod ecr;
 mod job_worker;

@@ -1,0 +1,54 @@
+//! Files of input artifacts, as configurations name them: `Artifact::path/in/the/zip`.
+
+use driver::{Task, TaskInput};
+
+use crate::configuration::title;
+use crate::context::ActionContext;
+use crate::error::{JOB_FAILED, ProviderError};
+use crate::input_zip::{InputZip, label};
+
+/// The artifact and the path of a value such as `Build::template.yml`. `key` is the configuration key, for messages.
+///
+/// # Errors
+/// A configuration error for a value of another form, or an artifact that is no input of the action.
+pub(crate) fn located<'a>(
+    task: &'a Task,
+    key: &str,
+    value: &'a str,
+) -> Result<(&'a TaskInput, &'a str), ProviderError> {
+    let Some((artifact, path)) =
+        value.split_once("::").filter(|(artifact, path)| !artifact.is_empty() && !path.is_empty())
+    else {
+        return Err(ProviderError::configuration(format!(
+            "{key} is {value:?}: it must name an input artifact and a file in it, as Artifact::path"
+        )));
+    };
+    Ok((input(task, key, artifact)?, path))
+}
+
+/// An input artifact by its name.
+///
+/// # Errors
+/// A configuration error when the action has no such input.
+pub(crate) fn input<'a>(task: &'a Task, key: &str, artifact: &str) -> Result<&'a TaskInput, ProviderError> {
+    task.inputs.iter().find(|input| input.artifact.name.as_str() == artifact).ok_or_else(|| {
+        ProviderError::configuration(format!("{key} names {artifact:?}, which is no input artifact of {}", title(task)))
+    })
+}
+
+/// The text of a file, which may have so many bytes at most.
+///
+/// # Errors
+/// When the artifact is not what was recorded, is no zip, has no such file, or the file is too long or no text.
+pub(crate) async fn text(
+    context: ActionContext<'_>,
+    input: &TaskInput,
+    path: &str,
+    longest: u64,
+) -> Result<String, ProviderError> {
+    let store = context.artifact_store(&input.bucket).await?;
+    let content = InputZip::open(context, &store, input).await?.zip.read(path, longest).await?;
+    String::from_utf8(content.to_vec()).map_err(|_| {
+        ProviderError::failed(JOB_FAILED, format!("the file {path} in {} is not UTF-8 text", label(input)))
+    })
+}

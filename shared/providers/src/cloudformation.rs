@@ -1,0 +1,720 @@
+//! Deploy/CloudFormation: creates, updates, replaces or deletes a stack, or makes and executes a change set. Source:
+//! CodePipeline user guide, 'AWS CloudFormation deploy action reference' and 'Using parameter override functions with
+//! CodePipeline pipelines'; CloudFormation API.
+//!
+//! Every request carries the attempt's id as its client token, which CloudFormation shows in the stack's events: so an
+//! attempt that is started again finds what it had asked for. Change sets have no token that can be read; theirs is in the
+//! description.
+//!
+//! The role needs `cloudformation:DescribeStacks` and `DescribeStackEvents`, what the mode asks for (`CreateStack`,
+//! `UpdateStack`, `DeleteStack`, `DescribeChangeSet`, `CreateChangeSet`, `DeleteChangeSet`, `ExecuteChangeSet`), and
+//! `iam:PassRole` for `RoleArn`.
+
+use std::collections::BTreeMap;
+
+use artifacts::write_zip;
+use async_trait::async_trait;
+use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::error::ProvideErrorMetadata;
+use aws_sdk_cloudformation::operation::create_change_set::CreateChangeSetError;
+use aws_sdk_cloudformation::operation::create_stack::CreateStackError;
+use aws_sdk_cloudformation::operation::delete_change_set::DeleteChangeSetError;
+use aws_sdk_cloudformation::operation::delete_stack::DeleteStackError;
+use aws_sdk_cloudformation::operation::describe_change_set::{DescribeChangeSetError, DescribeChangeSetOutput};
+use aws_sdk_cloudformation::operation::describe_stack_events::DescribeStackEventsError;
+use aws_sdk_cloudformation::operation::describe_stacks::DescribeStacksError;
+use aws_sdk_cloudformation::operation::execute_change_set::ExecuteChangeSetError;
+use aws_sdk_cloudformation::operation::update_stack::UpdateStackError;
+use aws_sdk_cloudformation::types::{
+    Capability, ChangeSetStatus, ChangeSetType, Parameter, Stack, StackEvent, StackStatus, Tag,
+};
+use bytes::Bytes;
+use driver::{Outcome, Task};
+use engine::{ActionId, Artifact, External, Progress, Success};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::artifact_files::{input, located, text};
+use crate::configuration::{missing, read, store, title};
+use crate::console;
+use crate::context::ActionContext;
+use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
+use crate::provider::{Correlation, Descriptor, EntityPage, Events, Implements, Provider, ProviderInfo};
+
+/// Longest template that CloudFormation takes in a request, and from S3. Source: CloudFormation quotas.
+const LONGEST_BODY: usize = 51_200;
+const LONGEST_TEMPLATE: u64 = 1_048_576;
+/// Longest `TemplateConfiguration`, and file for `Fn::GetParam`.
+const LONGEST_FILE: u64 = 1_048_576;
+/// Longest `ParameterOverrides`. Source: CodePipeline user guide, 'AWS CloudFormation deploy action reference'.
+const LONGEST_OVERRIDES: usize = 1_024;
+/// Client tokens begin with a letter, an attempt's id may not.
+const TOKEN_PREFIX: &str = "Millrace-";
+/// Behind the token of a request that deletes a failed stack, before another creates it anew.
+const DELETE_SUFFIX: &str = "-delete";
+/// What a start is told that continues one which had a failed stack deleted first.
+const DELETED: &str = "deleted";
+
+pub(crate) const PROVIDER: Descriptor = Descriptor {
+    info: ProviderInfo {
+        events: Some(Events {
+            source: "aws.cloudformation",
+            detail_types: &["CloudFormation Stack Status Change"],
+            correlation: Correlation::AttemptId(attempt_of),
+        }),
+        entity: Some(EntityPage {
+            key: "StackName",
+            path: "cloudformation/home?region={region}#/stacks?filteringText={}",
+        }),
+        ..ProviderInfo::of(&[Implements::aws("Deploy", "CloudFormation")])
+    },
+    provider: &CloudFormation,
+    token: client_token,
+};
+
+#[allow(clippy::unnecessary_wraps, reason = "other tokens can be refused")]
+fn client_token(task: &Task) -> Result<String, ProviderError> {
+    Ok(format!("{TOKEN_PREFIX}{}", task.id.first_turn()))
+}
+
+/// The attempt that asked for the change whose end an event tells.
+fn attempt_of(detail: &Value) -> Option<ActionId> {
+    let status = detail.pointer("/status-details/status")?.as_str()?;
+    if status.ends_with("_IN_PROGRESS") {
+        return None;
+    }
+    let token = detail.get("client-request-token")?.as_str()?.strip_prefix(TOKEN_PREFIX)?;
+    token.strip_suffix(DELETE_SUFFIX).unwrap_or(token).parse().ok()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Configuration<'a> {
+    action_mode: Mode,
+    stack_name: &'a str,
+    capabilities: Option<&'a str>,
+    change_set_name: Option<&'a str>,
+    output_file_name: Option<&'a str>,
+    parameter_overrides: Option<&'a str>,
+    role_arn: Option<&'a str>,
+    template_configuration: Option<&'a str>,
+    template_path: Option<&'a str>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Mode {
+    ChangeSetExecute,
+    ChangeSetReplace,
+    CreateUpdate,
+    DeleteOnly,
+    ReplaceOnFailure,
+}
+
+impl Configuration<'_> {
+    fn change_set(&self, task: &Task) -> Result<&str, ProviderError> {
+        self.change_set_name.ok_or_else(|| ProviderError::configuration(missing(task, "ChangeSetName")))
+    }
+
+    fn capabilities(&self) -> Option<Vec<Capability>> {
+        self.capabilities.map(|all| all.split(',').map(|one| Capability::from(one.trim())).collect())
+    }
+}
+
+struct CloudFormation;
+
+#[async_trait]
+impl Provider for CloudFormation {
+    async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        let action = Action::new(context).await?;
+        match action.configuration.action_mode {
+            Mode::CreateUpdate | Mode::ReplaceOnFailure => action.create_or_update().await,
+            Mode::DeleteOnly => action.delete().await,
+            Mode::ChangeSetReplace => action.replace_change_set().await,
+            Mode::ChangeSetExecute => action.execute_change_set().await,
+        }
+    }
+
+    async fn poll(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        let action = Action::new(context).await?;
+        match action.configuration.action_mode {
+            Mode::ChangeSetReplace => action.look_at_change_set().await,
+            _ => action.look_at_stack().await,
+        }
+    }
+}
+
+/// What is deployed: a template with its parameters, tags and policy.
+struct Deployment {
+    /// The template itself, or where it is.
+    body: Option<String>,
+    url: Option<String>,
+    parameters: Vec<Parameter>,
+    tags: Vec<Tag>,
+    stack_policy: Option<String>,
+}
+
+/// The file that `TemplateConfiguration` names. Source: CloudFormation user guide, 'CodePipeline artifacts'.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TemplateConfiguration {
+    #[serde(default)]
+    parameters: Map<String, Value>,
+    #[serde(default)]
+    tags: Map<String, Value>,
+    stack_policy: Option<Value>,
+}
+
+/// An action, with whom its requests are made.
+struct Action<'a> {
+    context: ActionContext<'a>,
+    task: &'a Task,
+    configuration: Configuration<'a>,
+    client: Client,
+}
+
+impl<'a> Action<'a> {
+    async fn new(context: ActionContext<'a>) -> Result<Self, ProviderError> {
+        let configuration = read(context.task)?;
+        let client = Client::new(context.session().await?.config());
+        Ok(Self { context, task: context.task, configuration, client })
+    }
+
+    /// The stack of this name or id; none where there is none, or none any more.
+    async fn stack(&self, name: &str) -> Result<Option<Stack>, ProviderError> {
+        match self.client.describe_stacks().stack_name(name).send().await {
+            Ok(found) => Ok(found.stacks.unwrap_or_default().into_iter().next()),
+            // What is said of a name that no stack has; there is no type for it.
+            Err(error) if error.code() == Some("ValidationError") => Ok(None),
+            Err(error) => Err(ProviderError::aws("DescribeStacks", name, &error)),
+        }
+    }
+
+    /// The newest events of a stack that this attempt brought about, the newest first.
+    async fn events(&self, stack: &str) -> Result<Vec<StackEvent>, ProviderError> {
+        let found = self.client.describe_stack_events().stack_name(stack).send().await;
+        let found = found.map_err(|error| ProviderError::aws("DescribeStackEvents", stack, &error))?;
+        let mine =
+            |event: &StackEvent| event.client_request_token().is_some_and(|it| it.starts_with(self.context.token));
+        Ok(found.stack_events.unwrap_or_default().into_iter().filter(mine).collect())
+    }
+
+    /// Whether an earlier worker, which was lost, had this stack changed for this attempt.
+    async fn was_asked_for(&self, stack: &Stack) -> Result<bool, ProviderError> {
+        let id = stack.stack_id().unwrap_or(self.configuration.stack_name);
+        Ok(self.task.reclaimed && !self.events(id).await?.is_empty())
+    }
+
+    async fn create_or_update(&self) -> Result<Outcome, ProviderError> {
+        let name = self.configuration.stack_name;
+        let found = self.stack(name).await?.filter(|stack| status(stack) != StackStatus::DeleteComplete);
+        let Some(stack) = found.filter(|stack| status(stack) != StackStatus::ReviewInProgress) else {
+            return self.create().await;
+        };
+        if self.was_asked_for(&stack).await? {
+            return Ok(self.running(stack.stack_id()));
+        }
+        if self.configuration.action_mode == Mode::ReplaceOnFailure && has_failed(&stack) {
+            let token = format!("{}{DELETE_SUFFIX}", self.context.token);
+            return self.ask_to_delete(&stack, &token).await;
+        }
+        let deployment = self.deployment().await?;
+        let updated = self
+            .client
+            .update_stack()
+            .stack_name(name)
+            .client_request_token(self.context.token)
+            .set_template_body(deployment.body)
+            .set_template_url(deployment.url)
+            .set_parameters(Some(deployment.parameters))
+            .set_tags(some(deployment.tags))
+            .set_stack_policy_body(deployment.stack_policy)
+            .set_capabilities(self.configuration.capabilities())
+            .set_role_arn(self.configuration.role_arn.map(str::to_owned))
+            .send()
+            .await;
+        match updated {
+            Ok(updated) => Ok(self.running(updated.stack_id().or(stack.stack_id()))),
+            Err(error) if changes_nothing(error.message()) => {
+                self.succeeded(&stack, Some("Nothing was to be changed")).await
+            }
+            Err(error) => Err(ProviderError::aws("UpdateStack", name, &error)),
+        }
+    }
+
+    async fn create(&self) -> Result<Outcome, ProviderError> {
+        let name = self.configuration.stack_name;
+        let deployment = self.deployment().await?;
+        let created = self
+            .client
+            .create_stack()
+            .stack_name(name)
+            .client_request_token(self.context.token)
+            .set_template_body(deployment.body)
+            .set_template_url(deployment.url)
+            .set_parameters(Some(deployment.parameters))
+            .set_tags(some(deployment.tags))
+            .set_stack_policy_body(deployment.stack_policy)
+            .set_capabilities(self.configuration.capabilities())
+            .set_role_arn(self.configuration.role_arn.map(str::to_owned))
+            .send()
+            .await
+            .map_err(|error| ProviderError::aws("CreateStack", name, &error))?;
+        Ok(self.running(created.stack_id()))
+    }
+
+    async fn delete(&self) -> Result<Outcome, ProviderError> {
+        match self.stack(self.configuration.stack_name).await? {
+            Some(stack) if status(&stack) != StackStatus::DeleteComplete => {
+                if self.was_asked_for(&stack).await? {
+                    return Ok(self.running(stack.stack_id()));
+                }
+                self.ask_to_delete(&stack, self.context.token).await
+            }
+            _ => Ok(Outcome::Succeeded(Success {
+                report: Progress { summary: Some("There was no such stack".to_owned()), ..Progress::default() },
+                ..Success::default()
+            })),
+        }
+    }
+
+    async fn ask_to_delete(&self, stack: &Stack, token: &str) -> Result<Outcome, ProviderError> {
+        let name = self.configuration.stack_name;
+        self.client
+            .delete_stack()
+            .stack_name(stack.stack_id().unwrap_or(name))
+            .client_request_token(token)
+            .set_role_arn(self.configuration.role_arn.map(str::to_owned))
+            .send()
+            .await
+            .map_err(|error| ProviderError::aws("DeleteStack", name, &error))?;
+        Ok(self.running(stack.stack_id()))
+    }
+
+    async fn change_set(&self, name: &str, stack: &str) -> Result<Option<DescribeChangeSetOutput>, ProviderError> {
+        match self.client.describe_change_set().change_set_name(name).stack_name(stack).send().await {
+            Ok(found) => Ok(Some(found)),
+            Err(error)
+                if error.as_service_error().is_some_and(DescribeChangeSetError::is_change_set_not_found_exception) =>
+            {
+                Ok(None)
+            }
+            // What is said of a stack that is not there; there is no type for it.
+            Err(error) if error.code() == Some("ValidationError") => Ok(None),
+            Err(error) => Err(ProviderError::aws("DescribeChangeSet", name, &error)),
+        }
+    }
+
+    async fn replace_change_set(&self) -> Result<Outcome, ProviderError> {
+        let (stack, name) = (self.configuration.stack_name, self.configuration.change_set(self.task)?);
+        if let Some(existing) = self.change_set(name, stack).await? {
+            if existing.description() == Some(self.context.token) {
+                return Ok(self.running(existing.stack_id()));
+            }
+            let deleted = self.client.delete_change_set().change_set_name(name).stack_name(stack).send().await;
+            deleted.map_err(|error| ProviderError::aws("DeleteChangeSet", name, &error))?;
+        }
+        let exists = self.stack(stack).await?.is_some_and(|stack| {
+            !matches!(status(&stack), StackStatus::DeleteComplete | StackStatus::ReviewInProgress)
+        });
+        let deployment = self.deployment().await?;
+        let created = self
+            .client
+            .create_change_set()
+            .change_set_name(name)
+            .stack_name(stack)
+            .change_set_type(if exists { ChangeSetType::Update } else { ChangeSetType::Create })
+            .client_token(self.context.token)
+            .description(self.context.token)
+            .set_template_body(deployment.body)
+            .set_template_url(deployment.url)
+            .set_parameters(Some(deployment.parameters))
+            .set_tags(some(deployment.tags))
+            .set_capabilities(self.configuration.capabilities())
+            .set_role_arn(self.configuration.role_arn.map(str::to_owned))
+            .send()
+            .await
+            .map_err(|error| ProviderError::aws("CreateChangeSet", name, &error))?;
+        Ok(self.running(created.stack_id()))
+    }
+
+    async fn look_at_change_set(&self) -> Result<Outcome, ProviderError> {
+        let (stack, name) = (self.configuration.stack_name, self.configuration.change_set(self.task)?);
+        let Some(found) = self.change_set(name, stack).await? else {
+            return Err(ProviderError::failed(JOB_FAILED, format!("The change set {name} of {stack} is gone")));
+        };
+        let report = self.report(found.stack_id(), None);
+        match found.status() {
+            Some(ChangeSetStatus::CreateComplete) => Ok(Outcome::Succeeded(Success { report, ..Success::default() })),
+            Some(ChangeSetStatus::Failed) if changes_nothing(found.status_reason()) => {
+                let summary = Some("Nothing is to be changed".to_owned());
+                Ok(Outcome::Succeeded(Success { report: Progress { summary, ..report }, ..Success::default() }))
+            }
+            Some(ChangeSetStatus::Failed) => {
+                let reason = found.status_reason().unwrap_or("CloudFormation gives no reason");
+                let message = format!("The change set {name} of {stack} could not be made: {reason}");
+                Err(ProviderError::Failed { code: JOB_FAILED, message, report })
+            }
+            _ => Ok(Outcome::Running { report, poll: true, event_source: None }),
+        }
+    }
+
+    async fn execute_change_set(&self) -> Result<Outcome, ProviderError> {
+        let (name, set) = (self.configuration.stack_name, self.configuration.change_set(self.task)?);
+        let stack = self.stack(name).await?;
+        if let Some(stack) = &stack
+            && self.was_asked_for(stack).await?
+        {
+            return Ok(self.running(stack.stack_id()));
+        }
+        let (Some(stack), Some(found)) = (stack, self.change_set(set, name).await?) else {
+            return Err(ProviderError::configuration(format!("the stack {name} has no change set {set}")));
+        };
+        if found.status() == Some(&ChangeSetStatus::Failed) && changes_nothing(found.status_reason()) {
+            return self.succeeded(&stack, Some("Nothing was to be changed")).await;
+        }
+        self.client
+            .execute_change_set()
+            .change_set_name(set)
+            .stack_name(name)
+            .client_request_token(self.context.token)
+            .send()
+            .await
+            .map_err(|error| ProviderError::aws("ExecuteChangeSet", set, &error))?;
+        Ok(self.running(stack.stack_id()))
+    }
+
+    async fn look_at_stack(&self) -> Result<Outcome, ProviderError> {
+        let mode = self.configuration.action_mode;
+        let id = self.task.external.as_ref().map_or(self.configuration.stack_name, |external| &external.id);
+        let Some(stack) = self.stack(id).await? else {
+            return match mode {
+                Mode::DeleteOnly => Ok(Outcome::Succeeded(Success::default())),
+                Mode::ReplaceOnFailure => Ok(self.create_next()),
+                _ => Err(ProviderError::failed(JOB_FAILED, format!("The stack {id} is gone"))),
+            };
+        };
+        match status(&stack) {
+            StackStatus::DeleteComplete if mode == Mode::DeleteOnly => {
+                Ok(Outcome::Succeeded(Success { report: self.report(stack.stack_id(), None), ..Success::default() }))
+            }
+            StackStatus::DeleteComplete if mode == Mode::ReplaceOnFailure => Ok(self.create_next()),
+            StackStatus::CreateComplete | StackStatus::UpdateComplete if mode != Mode::DeleteOnly => {
+                self.succeeded(&stack, None).await
+            }
+            status if status.as_str().ends_with("_IN_PROGRESS") => Ok(self.running(stack.stack_id())),
+            _ => Err(self.failed(&stack).await?),
+        }
+    }
+
+    /// The stack that failed is deleted: the next start creates it anew.
+    fn create_next(&self) -> Outcome {
+        let summary = Some("The failed stack was deleted; it is created anew".to_owned());
+        Outcome::Continue { token: DELETED.to_owned(), report: Progress { summary, ..Progress::default() } }
+    }
+
+    fn report(&self, stack: Option<&str>, summary: Option<&str>) -> Progress {
+        let external = stack
+            .map(|id| External { id: id.to_owned(), url: Some(console::cloudformation_stack(&self.task.region, id)) });
+        Progress { external, summary: summary.map(str::to_owned), percent: None }
+    }
+
+    fn running(&self, stack: Option<&str>) -> Outcome {
+        Outcome::Running { report: self.report(stack, None), poll: true, event_source: None }
+    }
+
+    /// The stack's outputs are the variables, and the content of the output artifact.
+    async fn succeeded(&self, stack: &Stack, summary: Option<&str>) -> Result<Outcome, ProviderError> {
+        let outputs = stack.outputs().iter().filter_map(|it| Some((it.output_key.clone()?, it.output_value.clone()?)));
+        let variables: BTreeMap<String, String> = outputs.collect();
+        let mut artifacts = Vec::new();
+        if let (Some(artifact), Some(file)) = (self.task.outputs.first(), self.configuration.output_file_name) {
+            let (bucket, encryption) = store(self.task)?;
+            let content = serde_json::to_string(&variables)
+                .map_err(|error| ProviderError::failed(JOB_FAILED, format!("{file} cannot be written: {error}")))?;
+            let zip = write_zip([(file, content.as_str())])?;
+            let pin = self.context.artifact_store(bucket).await?.put_artifact(&artifact.key, zip, &encryption).await?;
+            artifacts.push(Artifact { pin, ..artifact.clone() });
+        }
+        let report = self.report(stack.stack_id(), summary);
+        Ok(Outcome::Succeeded(Success { report, outputs: artifacts, variables, revision: None }))
+    }
+
+    /// What failed first, in CloudFormation's words.
+    async fn failed(&self, stack: &Stack) -> Result<ProviderError, ProviderError> {
+        let id = stack.stack_id().unwrap_or(self.configuration.stack_name);
+        let failed = |event: &&StackEvent| {
+            let status = event.resource_status().map(|it| it.as_str()).unwrap_or_default();
+            status.ends_with("_FAILED") && event.logical_resource_id() != stack.stack_name()
+        };
+        let events = self.events(id).await?;
+        let first = events.iter().rev().find(failed);
+        let reason = first.map(|event| {
+            format!(
+                "{} ({}): {}",
+                event.logical_resource_id().unwrap_or("-"),
+                event.resource_type().unwrap_or("-"),
+                event.resource_status_reason().unwrap_or("CloudFormation gives no reason")
+            )
+        });
+        let reason = reason.or_else(|| stack.stack_status_reason().map(str::to_owned));
+        let mut message = format!("The stack {} is {}", self.configuration.stack_name, status(stack));
+        if let Some(reason) = reason {
+            message = format!("{message}: {reason}");
+        }
+        Ok(ProviderError::Failed { code: JOB_FAILED, message, report: self.report(stack.stack_id(), None) })
+    }
+
+    async fn deployment(&self) -> Result<Deployment, ProviderError> {
+        let path = self.configuration.template_path;
+        let path = path.ok_or_else(|| ProviderError::configuration(missing(self.task, "TemplatePath")))?;
+        let (artifact, file) = located(self.task, "TemplatePath", path)?;
+        let template = text(self.context, artifact, file, LONGEST_TEMPLATE).await?;
+        let settings = self.template_configuration().await?;
+        let mut parameters = settings.parameters;
+        parameters.extend(self.overrides().await?);
+        let (body, url) = if template.len() <= LONGEST_BODY {
+            (Some(template), None)
+        } else {
+            (None, Some(self.stored(&artifact.artifact.key, template).await?))
+        };
+        let parameter = |(key, value): (String, Value)| {
+            Parameter::builder().parameter_key(key).parameter_value(plain(value)).build()
+        };
+        let tag = |(key, value): (String, Value)| Tag::builder().key(key).value(plain(value)).build();
+        Ok(Deployment {
+            body,
+            url,
+            parameters: parameters.into_iter().map(parameter).collect(),
+            tags: settings.tags.into_iter().map(tag).collect(),
+            stack_policy: settings.stack_policy.map(|policy| policy.to_string()),
+        })
+    }
+
+    async fn template_configuration(&self) -> Result<TemplateConfiguration, ProviderError> {
+        let Some(path) = self.configuration.template_configuration else {
+            return Ok(TemplateConfiguration::default());
+        };
+        let (artifact, file) = located(self.task, "TemplateConfiguration", path)?;
+        let content = text(self.context, artifact, file, LONGEST_FILE).await?;
+        serde_json::from_str(&content).map_err(|error| {
+            ProviderError::configuration(format!(
+                "the file {path} is not a JSON object with Parameters, Tags and StackPolicy: {error}"
+            ))
+        })
+    }
+
+    /// `ParameterOverrides` with its functions resolved.
+    async fn overrides(&self) -> Result<Map<String, Value>, ProviderError> {
+        let Some(json) = self.configuration.parameter_overrides else { return Ok(Map::new()) };
+        if json.len() > LONGEST_OVERRIDES {
+            return Err(ProviderError::configuration(format!(
+                "ParameterOverrides of {} has {} bytes; it may have {LONGEST_OVERRIDES}",
+                title(self.task),
+                json.len()
+            )));
+        }
+        let declared: Map<String, Value> = serde_json::from_str(json).map_err(|error| {
+            ProviderError::configuration(format!(
+                "ParameterOverrides of {} is not a JSON object: {error}",
+                title(self.task)
+            ))
+        })?;
+        let mut resolved = Map::new();
+        for (name, value) in declared {
+            let value = match function(&value) {
+                Some(("Fn::GetArtifactAtt", arguments)) => self.artifact_attribute(arguments)?.into(),
+                Some(("Fn::GetParam", arguments)) => self.value_of_file(arguments).await?,
+                _ => value,
+            };
+            resolved.insert(name, value);
+        }
+        Ok(resolved)
+    }
+
+    fn artifact_attribute(&self, arguments: &Value) -> Result<String, ProviderError> {
+        let [artifact, attribute] = texts(arguments).ok_or_else(|| {
+            ProviderError::configuration("Fn::GetArtifactAtt in ParameterOverrides needs [artifact, attribute]")
+        })?;
+        let input = input(self.task, "Fn::GetArtifactAtt", artifact)?;
+        match attribute {
+            "BucketName" => Ok(input.bucket.clone()),
+            "ObjectKey" => Ok(input.artifact.key.clone()),
+            "URL" => Ok(url(&self.task.region, &input.bucket, &input.artifact.key)),
+            other => Err(ProviderError::configuration(format!(
+                "Fn::GetArtifactAtt names {other:?}: an artifact has BucketName, ObjectKey and URL"
+            ))),
+        }
+    }
+
+    async fn value_of_file(&self, arguments: &Value) -> Result<Value, ProviderError> {
+        let [artifact, file, key] = texts(arguments).ok_or_else(|| {
+            ProviderError::configuration("Fn::GetParam in ParameterOverrides needs [artifact, JSON file, key]")
+        })?;
+        let input = input(self.task, "Fn::GetParam", artifact)?;
+        let content = text(self.context, input, file, LONGEST_FILE).await?;
+        let content: Value = serde_json::from_str(&content)
+            .map_err(|error| ProviderError::configuration(format!("{artifact}::{file} is no JSON: {error}")))?;
+        content.get(key).cloned().ok_or_else(|| {
+            ProviderError::configuration(format!("{artifact}::{file} has no key {key:?}, which Fn::GetParam asks for"))
+        })
+    }
+
+    /// Puts a template that is too long for a request beside its artifact, and answers where CloudFormation finds it.
+    async fn stored(&self, artifact: &str, template: String) -> Result<String, ProviderError> {
+        let (bucket, encryption) = store(self.task)?;
+        let key = format!("{artifact}.{}.template", self.task.id.first_turn());
+        self.context.artifact_store(bucket).await?.put_artifact(&key, Bytes::from(template), &encryption).await?;
+        Ok(url(&self.task.region, bucket, &key))
+    }
+}
+
+fn url(region: &str, bucket: &str, key: &str) -> String {
+    format!("https://{bucket}.s3.{region}.{}/{key}", runtime::arn::service_domain(region))
+}
+
+fn status(stack: &Stack) -> StackStatus {
+    stack.stack_status().cloned().unwrap_or(StackStatus::CreateInProgress)
+}
+
+/// The states in which REPLACE_ON_FAILURE deletes a stack first. Source: CodePipeline user guide.
+fn has_failed(stack: &Stack) -> bool {
+    matches!(
+        status(stack),
+        StackStatus::RollbackComplete
+            | StackStatus::RollbackFailed
+            | StackStatus::CreateFailed
+            | StackStatus::DeleteFailed
+            | StackStatus::UpdateRollbackFailed
+    )
+}
+
+/// Whether CloudFormation says that there is nothing to change. It has no code for it, only these texts.
+fn changes_nothing(reason: Option<&str>) -> bool {
+    reason.is_some_and(|reason| {
+        reason.starts_with("No updates are to be performed")
+            || reason.starts_with("The submitted information didn't contain changes")
+    })
+}
+
+/// A function with its arguments, of an object that holds nothing else.
+fn function(value: &Value) -> Option<(&str, &Value)> {
+    let object = value.as_object().filter(|object| object.len() == 1)?;
+    object.iter().next().map(|(name, arguments)| (name.as_str(), arguments))
+}
+
+fn texts<const N: usize>(arguments: &Value) -> Option<[&str; N]> {
+    let texts: Option<Vec<&str>> = arguments.as_array()?.iter().map(Value::as_str).collect();
+    texts?.try_into().ok()
+}
+
+/// A value as CloudFormation takes it: text, lists with commas.
+fn plain(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        Value::Array(list) => list.into_iter().map(plain).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+impl ClassifyError for CreateStackError {
+    fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::AlreadyExistsException(_)
+            | Self::InsufficientCapabilitiesException(_)
+            | Self::LimitExceededException(_) => Some(ErrorClass::Configuration),
+            _ => None,
+        }
+    }
+}
+
+impl ClassifyError for UpdateStackError {
+    fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::InsufficientCapabilitiesException(_) => Some(ErrorClass::Configuration),
+            _ => None,
+        }
+    }
+}
+
+impl ClassifyError for CreateChangeSetError {
+    fn class(&self) -> Option<ErrorClass> {
+        match self {
+            // An earlier worker's, which was not there yet when this one looked.
+            Self::AlreadyExistsException(_) => Some(ErrorClass::Retryable),
+            Self::InsufficientCapabilitiesException(_) | Self::LimitExceededException(_) => {
+                Some(ErrorClass::Configuration)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl ClassifyError for ExecuteChangeSetError {
+    fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::ChangeSetNotFoundException(_)
+            | Self::InsufficientCapabilitiesException(_)
+            | Self::InvalidChangeSetStatusException(_) => Some(ErrorClass::Configuration),
+            _ => None,
+        }
+    }
+}
+
+impl ClassifyError for DeleteChangeSetError {
+    fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::InvalidChangeSetStatusException(_) => Some(ErrorClass::Configuration),
+            _ => None,
+        }
+    }
+}
+
+impl ClassifyError for DeleteStackError {
+    fn class(&self) -> Option<ErrorClass> {
+        None
+    }
+}
+
+impl ClassifyError for DescribeStacksError {
+    fn class(&self) -> Option<ErrorClass> {
+        None
+    }
+}
+
+impl ClassifyError for DescribeStackEventsError {
+    fn class(&self) -> Option<ErrorClass> {
+        None
+    }
+}
+
+impl ClassifyError for DescribeChangeSetError {
+    fn class(&self) -> Option<ErrorClass> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_stack_s_end_names_the_attempt_that_asked_for_it() {
+        let id = engine::ExecutionId::from_random(uuid::Uuid::from_u128(7)).action(1, 0, 1);
+        let event = |status: &str, token: &str| {
+            attempt_of(&json!({"status-details": {"status": status}, "client-request-token": token}))
+        };
+        assert_eq!(event("UPDATE_COMPLETE", &format!("Millrace-{id}")), Some(id));
+        assert_eq!(event("DELETE_COMPLETE", &format!("Millrace-{id}-delete")), Some(id));
+        assert_eq!(event("UPDATE_IN_PROGRESS", &format!("Millrace-{id}")), None);
+        for others in ["", "Console-CreateStack-1", "Millrace-", "Millrace-x"] {
+            assert_eq!(event("UPDATE_COMPLETE", others), None);
+        }
+    }
+}
