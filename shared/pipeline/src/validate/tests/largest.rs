@@ -1,6 +1,6 @@
 //! The largest legal declaration, and how long it takes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::*;
 
@@ -36,17 +36,22 @@ fn largest() -> Declaration {
     changed(&[("/stages", json!(stages))])
 }
 
+/// What this thread has had of the processor.
+fn processor_time() -> Duration {
+    rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).try_into().unwrap()
+}
+
 #[test]
 fn the_largest_pipeline_is_checked_in_100_ms_without_optimisation() {
     const MOST: Duration = Duration::from_millis(100);
     let declaration = largest();
     let mut best = Duration::MAX;
-    // The best of many: other work on the machine, such as the other tests, is not what is measured.
-    for _ in 0..50 {
+    // Of the processor's time, and the best of some: other work on the machine is not what is measured.
+    for _ in 0..10 {
         let again = declaration.clone();
-        let start = Instant::now();
+        let start = processor_time();
         let pipeline = Pipeline::try_from(again).unwrap_or_else(|invalid| panic!("{invalid}"));
-        best = best.min(start.elapsed());
+        best = best.min(processor_time() - start);
         assert_eq!(pipeline.stages().iter().map(|stage| stage.actions.len()).sum::<usize>(), 500);
         assert_eq!(pipeline.stages().len(), 50);
         if best < MOST {
