@@ -9,6 +9,7 @@ use crate::overrides;
 use crate::stage;
 use crate::state::{ActionError, ActionRun, ActionStatus, ExternalId, JobRun, Outputs, StoredOutputs};
 use crate::step::Step;
+use crate::time::Timestamp;
 
 /// Output variables up to this many bytes stay in the stage's item: 50 actions of a stage with this much each keep it
 /// far below DynamoDB's 400 KB.
@@ -16,6 +17,9 @@ const INLINE_BYTES: usize = 2_048;
 /// Longest id of a service's, in bytes, that leads back to its action: it is part of a key. ARNs are shorter; an action
 /// with a longer one is found to have ended by its polls.
 const LONGEST_EXTERNAL_ID: usize = 1_024;
+/// How long before its time-out an action is polled whose function has to report by itself and has not, in milliseconds:
+/// longer than a sweep and a poll take.
+const LAST_POLL: i64 = 120_000;
 /// Error messages and summaries are cut to this many characters.
 const MESSAGE_CHARACTERS: usize = 2_000;
 
@@ -68,7 +72,10 @@ pub(crate) fn started(
     let now = step.now();
     let delay = step.context.policy.poll_delay(0);
     // The chain of polls does its own work; the sweeper only looks whether it still lives.
-    let check = poll.then(|| now.plus(delay + step.context.policy.poll_most + step.context.policy.grace));
+    let check = match poll {
+        true => Some(now.plus(delay + step.context.policy.poll_most + step.context.policy.grace)),
+        false => last_poll(step, action),
+    };
     let polled = step.declared(action).is_some_and(Action::is_polled);
     let run = step.run_mut(action)?;
     run.status = ActionStatus::Running;
@@ -85,6 +92,13 @@ pub(crate) fn started(
         step.effects.push(Effect::Poll { action, delay, count: Some(0) });
     }
     Ok(())
+}
+
+/// When an action that may not be silent for long is polled, so that its time-out can say what is known by then.
+fn last_poll(step: &Step<'_, '_>, action: ActionId) -> Option<Timestamp> {
+    step.declared(action)?.silence_timeout_minutes()?;
+    let check = step.run(action).ok()?.deadline?.plus(-LAST_POLL);
+    (check > step.now()).then_some(check)
 }
 
 /// Events of a service that knows the action by its own id only will be understood. The last start under an id counts.

@@ -28,13 +28,14 @@ pub(crate) fn sweep(step: &mut Step<'_, '_>) -> Result<(), Refusal> {
     for (id, run) in due {
         let policy = *step.context.policy;
         if come(run.deadline) {
+            let heard = run.summary.as_ref().map(|it| format!(" Last heard of it: {it}")).unwrap_or_default();
             let minutes = run.deadline.zip(run.requested).map_or(0, |(end, start)| end.since(start) / 60_000);
             let kept = step.run_mut(id)?;
             progress::fail(
                 kept,
                 ActionError {
                     code: "TimeoutError".into(),
-                    message: format!("The action did not finish within {minutes} minutes."),
+                    message: format!("The action did not finish within {minutes} minutes.{heard}"),
                 },
             );
             continue;

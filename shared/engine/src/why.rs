@@ -4,6 +4,7 @@ use jiff::Timestamp as Time;
 use pipeline::{ConditionKind, Pipeline};
 
 use crate::group;
+use crate::job;
 use crate::state::{ActionRun, ActionStatus, Execution, ExecutionStatus, OutboxTask, Position, StageLocks, StageRun};
 use crate::time::Timestamp;
 
@@ -149,11 +150,11 @@ fn of_run(pipeline: &Pipeline, stage: &StageRun, place: u8, run: &ActionRun) -> 
         ActionStatus::Running => match (&run.job, run.check) {
             (Some(job), _) if job.acknowledged => format!("{what} is in the hands of a job worker{until}{news}."),
             (Some(_), _) => format!("{what} waits for a job worker to take its job{until}."),
-            (None, Some(check)) => {
+            (None, Some(check)) if !declared.is_some_and(job::is_job) => {
                 let external = run.external.as_ref().map(|external| format!(" as {}", external.id)).unwrap_or_default();
                 format!("{what} runs{external} and is asked again by {}{until}{news}.", at(check))
             }
-            (None, None) => format!("{what} waits for the result of its job{until}{news}."),
+            (None, _) => format!("{what} waits for the result of its job{until}{news}."),
         },
         ActionStatus::Pending
         | ActionStatus::Succeeded

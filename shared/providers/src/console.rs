@@ -74,14 +74,9 @@ pub(crate) fn cloudwatch_alarm(region: &str, name: &str) -> String {
     format!("{}/cloudwatch/home?region={region}#alarmsV2:alarm/{name}", host(region))
 }
 
-/// A function's log. `function`: its name or one of its ARNs.
+/// A function's log. `function`: its name without version or alias.
 pub(crate) fn lambda_log(region: &str, function: &str) -> String {
-    let name = match function.split_once(":function:") {
-        Some((_, rest)) => rest,
-        None => function,
-    };
-    let name = name.split(':').next().unwrap_or(name);
-    let group = utf8_percent_encode(name, QUERY);
+    let group = utf8_percent_encode(function, QUERY);
     format!("{}/cloudwatch/home?region={region}#logStream:group=/aws/lambda/{group}", host(region))
 }
 
@@ -97,12 +92,5 @@ mod tests {
         );
         assert!(s3_folder("cn-north-1", "b", "").starts_with("https://cn-north-1.console.amazonaws.cn/s3/buckets/b?"));
         assert!(s3_folder("us-gov-west-1", "b", "").starts_with("https://us-gov-west-1.console.amazonaws-us-gov.com/"));
-    }
-
-    #[test]
-    fn a_function_is_found_by_any_of_its_names() {
-        for name in ["check", "check:live", "arn:aws:lambda:eu-west-1:111122223333:function:check:7"] {
-            assert!(lambda_log("eu-west-1", name).ends_with("group=/aws/lambda/check"), "{name}");
-        }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! The function is invoked asynchronously, and Lambda itself delivers such an event at
 //! least once; a lost worker's attempt is therefore invoked again with the same job id, of which one result counts.
+//! It is polled once, shortly before it times out: what is known of the function goes into the summary.
 
 use async_trait::async_trait;
 use aws_sdk_lambda::operation::RequestId;
@@ -17,8 +18,9 @@ use crate::configuration::read;
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::ProviderError;
+use crate::function_report::{function_report, name};
 use crate::job::{account, credentials, data};
-use crate::provider::{Descriptor, EntityPage, Implements, Provider, ProviderInfo, attempt_id, unchanged};
+use crate::provider::{Descriptor, EntityPage, Implements, Provider, ProviderInfo, attempt_id};
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
@@ -56,7 +58,7 @@ impl Provider for LambdaInvoke {
                 ProviderError::aws("Invoke", format!("the function {function} in {}", task.region), &error)
             })?;
         let id = invoked.request_id().map_or_else(|| task.id.to_string(), str::to_owned);
-        let url = Some(console::lambda_log(&task.region, function));
+        let url = Some(console::lambda_log(&task.region, name(function)));
         Ok(Outcome::Running {
             report: Progress { external: Some(External { id, url }), summary: None, percent: None },
             poll: false,
@@ -64,8 +66,11 @@ impl Provider for LambdaInvoke {
         })
     }
 
-    async fn poll(&self, _: ActionContext<'_>) -> Result<Outcome, ProviderError> {
-        unchanged()
+    async fn poll(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        let Configuration { function_name: function } = read(context.task)?;
+        let summary = Some(function_report(context, function).await);
+        let report = Progress { summary, ..Progress::default() };
+        Ok(Outcome::Running { report, poll: false, event_source: None })
     }
 }
 

@@ -41,6 +41,7 @@ mod console;
 mod context;
 mod ecr;
 mod error;
+mod function_report;
 mod input_zip;
 mod job;
 mod job_worker;

@@ -72,6 +72,7 @@ cases! {
     variables::variables_flow;
     jobs::job_in_turns;
     jobs::job_reports;
+    jobs::job_never_reported;
     job_workers::jobs_of_a_custom_action;
     job_workers::jobs_of_a_custom_action_whose_store_has_no_key;
     third_party::third_party_in_turns;

@@ -124,7 +124,10 @@ impl ActionExecutor for SimPerform {
                 world.violated(format!("{} is polled and was never started", task.id));
                 Err(ExecutorError("never started".into()))
             }
-            Some(run) if run.ends.is_some_and(|ends| ends <= now) => Ok(end(&mut world, task, run.fails)),
+            // Only its function reports a job's end.
+            Some(run) if manner(&task.action.type_id) != Manner::Job && run.ends.is_some_and(|ends| ends <= now) => {
+                Ok(end(&mut world, task, run.fails))
+            }
             Some(_) => {
                 let percent = world.rng.random_range(0..4) * 25;
                 Ok(Outcome::Running {

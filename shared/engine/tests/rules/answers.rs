@@ -158,6 +158,23 @@ fn a_job_may_ask_to_be_continued() {
 }
 
 #[test]
+fn a_silent_function_is_polled_before_its_time_out_which_says_what_was_heard() {
+    let (mut env, id) = job();
+    let action = env.action(id, "Job");
+    env.now = env.now.plus(18 * MINUTE);
+    env.apply(id, Command::Sweep).unwrap();
+    assert_eq!(env.effects, [Effect::Poll { action, delay: 0, count: None }]);
+    let report = Progress { summary: Some("it failed 3 times".into()), ..Progress::default() };
+    env.apply(id, Command::Report { action, report }).unwrap();
+    assert_eq!(env.status(id, "Job"), ActionStatus::Running);
+    env.now = env.now.plus(2 * MINUTE);
+    env.apply(id, Command::Sweep).unwrap();
+    let error = env.run(id, "Job").error.as_ref().unwrap();
+    assert_eq!(error.code, "TimeoutError");
+    assert_eq!(error.message, "The action did not finish within 20 minutes. Last heard of it: it failed 3 times");
+}
+
+#[test]
 fn a_function_must_not_be_silent_for_twenty_minutes() {
     let (mut env, id) = job();
     env.now = env.now.plus(19 * MINUTE);

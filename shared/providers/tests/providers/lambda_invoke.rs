@@ -1,3 +1,4 @@
+use aws_smithy_cbor::Encoder;
 use driver::{ActionExecutor, Outcome, Task};
 use serde_json::{Value, json};
 use testkit::Aws;
@@ -133,4 +134,52 @@ async fn refusals_are_told_and_throttling_is_put_off() {
 
 fn fail(aws: &Aws, status: u16, code: &str) {
     aws.fail("Invoke", status, code, "The words of Lambda.");
+}
+
+async fn heard(aws: &Aws) -> String {
+    match registry(aws).poll(&invoke()).await.unwrap() {
+        Outcome::Running { report, poll: false, .. } => report.summary.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_silent_function_is_its_invocations_its_last_error_and_its_log_group() {
+    let aws = Aws::default();
+    let mut metrics = Encoder::new(Vec::new());
+    metrics.begin_map().str("MetricDataResults").array(2);
+    for (id, values) in [("invocations", [1.0, 2.0]), ("errors", [0.0, 2.0])] {
+        metrics.begin_map().str("Id").str(id).str("Values").array(2).double(values[0]).double(values[1]).end();
+    }
+    metrics.end();
+    aws.on("GetMetricData", 200, metrics.into_writer());
+    let events = json!([
+        {"message": "[ERROR] KeyError: first", "timestamp": 1},
+        {"message": "[ERROR] ValueError: boom\nTraceback (most recent call last):\n  raise ValueError", "timestamp": 2},
+        {"message": "REPORT RequestId: 7f Status: error Error Type: Runtime.Unknown", "timestamp": 3},
+    ]);
+    aws.on("FilterLogEvents", 200, json!({"events": events}).to_string());
+    let expected = "CloudWatch counts 3 invocations of the function check in that time, 2 of them failed; the last error in its \
+                    log group /aws/lambda/check is: [ERROR] ValueError: boom";
+    assert_eq!(heard(&aws).await, expected);
+    let asked = &aws.calls("FilterLogEvents")[0];
+    assert_eq!((asked.role.as_str(), asked.region.as_str()), ("pipeline", "eu-west-1"));
+    assert_eq!(asked.json()["logGroupName"], "/aws/lambda/check");
+    assert_eq!(asked.json()["startTime"], 1_795_475_109_000_i64 - 20 * 60_000, "since the job was given out");
+    assert_eq!(aws.calls("GetMetricData")[0].role, "pipeline");
+    assert!(aws.calls("Invoke").is_empty());
+}
+
+#[tokio::test]
+async fn of_a_function_whose_metrics_and_log_may_not_be_read_its_log_group_is_named() {
+    let aws = Aws::default();
+    let mut denied = Encoder::new(Vec::new());
+    denied.begin_map().str("__type").str("AccessDenied").str("message").str("No.").end();
+    aws.on("GetMetricData", 403, denied.into_writer());
+    aws.fail("FilterLogEvents", 400, "AccessDeniedException", "No.");
+    assert_eq!(heard(&aws).await, "its log group is /aws/lambda/check");
+    let mut task = invoke();
+    task.pipeline_role = "arn:aws:iam::111122223333:role/forbidden".into();
+    let outcome = registry(&Aws::default()).poll(&task).await.unwrap();
+    assert!(matches!(outcome, Outcome::Running { .. }), "it is the time-out that ends it: {outcome:?}");
 }

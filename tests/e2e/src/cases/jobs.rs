@@ -1,14 +1,19 @@
 //! Jobs of Lambda actions, with the case itself as the worker.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_codepipeline::types::{CurrentRevision, ExecutionDetails, FailureDetails, FailureType};
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{FunctionCode, Runtime};
 use aws_sdk_s3::types::ServerSideEncryption;
+use engine::Timestamp;
 use local::HOME;
 use serde_json::Value;
+use store::{DynamoStore, Entity, Expect, Key, Store, Write};
 
 use crate::case::Case;
 use crate::check::{deployed, encrypted, fails_with, named};
@@ -158,4 +163,40 @@ pub async fn job_reports(case: &Arc<Case>) -> Result<()> {
     let put = case.pipelines.put_job_failure_result().job_id(id(&given)?);
     put.failure_details(failure("two tests are red")?).send().await?;
     fails_with(&failing, &execution, "Act", "JobFailed", &["two tests are red"]).await
+}
+
+/// A function that dies before it reports: when its action times out, the failure says what is known of it. Nobody waits
+/// for twenty minutes here: the action's deadline is brought forward in the table.
+pub async fn job_never_reported(case: &Arc<Case>) -> Result<()> {
+    let function = case.named("raises");
+    let code =
+        zips::zipped(&[("raises.py", "def handler(event, context):\n    raise ValueError('no such customer')\n")])?;
+    let create = case.lambda.create_function().function_name(&function).runtime(Runtime::Python312);
+    let create = create.handler("raises.handler").role(case.role()?).timeout(30);
+    create.code(FunctionCode::builder().zip_file(Blob::new(code)).build()).send().await?;
+    let act = Action::function("Act", &function, "x");
+    let pipeline = case.draft("silent").source().await?.stage("Act", [act]).create().await?;
+    let execution = pipeline.first().await?;
+    pipeline.until_action(&execution, "Act", "InProgress").await?;
+    let group = format!("/aws/lambda/{function}");
+    let logs = aws_sdk_cloudwatchlogs::Client::new(&case.stack.sdk(HOME));
+    let failed = || async {
+        let lines = logs.filter_log_events().log_group_name(&group).filter_pattern("ValueError").send().await?;
+        Ok((!lines.events().is_empty()).then_some(()))
+    };
+    until(PATIENCE, || "the function does not fail".to_owned(), failed).await?;
+
+    let table = case.stack.value("MILLRACE_TABLE")?;
+    let store = DynamoStore::new(aws_sdk_dynamodb::Client::new(&case.stack.sdk(HOME)), table);
+    let key = Key::Stage(execution.parse()?, 1, 1);
+    let found = store.load(&[key]).await?.pop().flatten().context("no stage attempt")?;
+    let Entity::Stage(mut run) = found.entity else { bail!("not a stage attempt: {:?}", found.entity) };
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+    run.actions[0].check = Some(Timestamp(now));
+    run.actions[0].deadline = Some(Timestamp(now + 60_000));
+    let expect = Expect::Revision(found.revision);
+    store.commit(vec![Write::Put { entity: Entity::Stage(run), expect }]).await?;
+
+    let words = ["did not finish", &group, "ValueError: no such customer"];
+    fails_with(&pipeline, &execution, "Act", "TimeoutError", &words).await
 }
