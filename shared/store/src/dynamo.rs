@@ -389,9 +389,10 @@ impl Change {
 
 fn changed_by(origin: ChangeOrigin) -> AttributeValue {
     let ChangeOrigin { caller, source, request } = origin;
-    let members = [("caller", Some(caller)), ("source", source), ("request", Some(request))];
-    let members = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), AttributeValue::S(value?))));
-    AttributeValue::M(members.collect())
+    let members = [("caller", caller), ("source", source.unwrap_or_default()), ("request", request)];
+    // The DynamoDB Local that LocalStack runs on takes no empty text.
+    let members = members.into_iter().filter(|(_, value)| !value.is_empty());
+    AttributeValue::M(members.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).collect())
 }
 
 /// The condition as an expression, and the attribute that it names. Its values are added to `values`.

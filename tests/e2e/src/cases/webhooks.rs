@@ -48,7 +48,7 @@ pub async fn webhooks_kept(case: &Arc<Case>) -> Result<()> {
     case.pipelines.put_webhook().webhook(definition("$.after")?).send().await?;
     let kept = case.table_partition("WEBHOOKS").await?;
     assert!(kept.contains(&name) && kept.contains("GithubHmac") && !kept.contains(SECRET), "{kept}");
-    assert!(kept.contains("changed_by") && kept.contains("caller") && kept.contains("request"), "{kept}");
+    assert!(kept.contains("changed_by") && kept.contains("source") && kept.contains("request"), "{kept}");
     let changed = listed(case, &name).await?.context("it is not listed")?;
     assert_eq!(changed.definition().context("no definition")?.filters()[0].json_path(), "$.after");
     assert_eq!(changed.url(), put.url(), "the URL stays");
