@@ -136,6 +136,8 @@ fn common(code: Option<&str>, status: u16) -> ErrorClass {
         }
         _ if is_transient_code(code) => ErrorClass::Retryable,
         _ => match status {
+            // Nobody is there who knows the operation, as on an emulator without the service.
+            501 => ErrorClass::Failed,
             408 | 429 | 500.. => ErrorClass::Retryable,
             403 => ErrorClass::Permission,
             404 => ErrorClass::Configuration,
@@ -160,6 +162,7 @@ mod tests {
             (Some("Throttling"), 400, ErrorClass::Retryable),
             (Some("ExpiredToken"), 403, ErrorClass::Retryable),
             (Some("InternalFailure"), 500, ErrorClass::Retryable),
+            (Some("InternalFailure"), 501, ErrorClass::Failed),
             (None, 429, ErrorClass::Retryable),
             (Some("Strange"), 400, ErrorClass::Failed),
             (Some("MyAccessDenied"), 400, ErrorClass::Failed),

@@ -87,12 +87,6 @@ pub async fn failing_actions(case: &Arc<Case>) -> Result<()> {
         ("job", Action::check("Act", "missing.html"), "JobFailed", vec!["the artifact has no missing.html"]),
         ("topic", Action::approval("Act").set("NotificationArn", &no_topic), "ConfigurationError", vec![&nowhere]),
         (
-            "build",
-            Action::new("Act", "Build", "CodeBuild").set("ProjectName", "p").input("App"),
-            "ConfigurationError",
-            vec!["Build/CodeBuild"],
-        ),
-        (
             "ecs",
             Action::new("Act", "Deploy", "ECS").set("ClusterName", "c").set("ServiceName", "s").input("App"),
             "ConfigurationError",
