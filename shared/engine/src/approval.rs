@@ -1,9 +1,9 @@
 //! The answer to a manual approval.
 
 use crate::command::Refusal;
-use crate::group;
 use crate::id::{ActionId, ApprovalToken};
 use crate::job;
+use crate::kind;
 use crate::progress;
 use crate::stage;
 use crate::state::{ActionError, ActionStatus, Approver, StageRun};
@@ -42,7 +42,7 @@ pub(crate) fn answer(
     let run = step.run(action)?;
     let name = run.name.to_string();
     let stage = step.stage().map(|stage| stage.name.to_string()).unwrap_or_default();
-    if !step.declared(action).is_some_and(group::is_approval) || !job::same(run.token.map(|it| it.0), token.0) {
+    if !step.declared(action).is_some_and(kind::is_approval) || !job::same(run.token.map(|it| it.0), token.0) {
         return Err(Refusal::WrongToken { action: name, stage });
     }
     match run.status {

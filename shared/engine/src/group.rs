@@ -4,6 +4,7 @@ use pipeline::{Action, Condition, ConditionKind, Stage};
 
 use crate::command::Effect;
 use crate::id::{ApprovalToken, WorkerId};
+use crate::kind::is_approval;
 use crate::state::{ActionRun, ActionStatus, ConditionRun, ConditionStatus, StageRun};
 use crate::step::Step;
 use crate::time::Timestamp;
@@ -74,11 +75,6 @@ fn request(step: &mut Step<'_, '_>, stage: &mut StageRun, place: u8, action: &Ac
 /// A stage attempt in which nothing has been requested yet.
 pub(crate) fn pending(declared: &Stage) -> Vec<ActionRun> {
     declared.actions.iter().map(|action| ActionRun::pending(action.name.clone())).collect()
-}
-
-/// Whether an action asks a person.
-pub fn is_approval(action: &Action) -> bool {
-    action.type_id.category == "Approval" && !action.is_polled()
 }
 
 /// When an action fails that was requested then and from which the last sign of life came now.

@@ -22,16 +22,6 @@ use crate::time::Timestamp;
 /// model reference'.
 const NEXT_JOB: i64 = 30_000;
 
-/// Whether an action (or a rule) is done by a job, whose result somebody outside may put: a Lambda function or a job worker. Every
-/// other action's end comes from its own provider.
-pub fn is_job(action: &Action) -> bool {
-    let id = &action.type_id;
-    let owner = id.owner.as_deref();
-    let lambda =
-        [("Invoke", "Lambda"), ("Rule", "LambdaInvoke")].contains(&(id.category.as_str(), id.provider.as_str()));
-    matches!(owner, Some("Custom" | "ThirdParty")) || lambda
-}
-
 /// Whether a third party may speak for a job: it must know the token that the action's configuration has for its client.
 ///
 /// # Errors

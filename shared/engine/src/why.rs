@@ -3,8 +3,7 @@
 use jiff::Timestamp as Time;
 use pipeline::{ConditionKind, Pipeline};
 
-use crate::group;
-use crate::job;
+use crate::kind;
 use crate::state::{ActionRun, ActionStatus, Execution, ExecutionStatus, OutboxTask, Position, StageLocks, StageRun};
 use crate::time::Timestamp;
 
@@ -144,13 +143,13 @@ fn of_run(pipeline: &Pipeline, stage: &StageRun, place: u8, run: &ActionRun) -> 
         ActionStatus::Claimed { until: claim, .. } => {
             format!("{what} is being started by a worker that owns it until {}{until}{news}.", at(*claim))
         }
-        ActionStatus::Running if declared.is_some_and(group::is_approval) => {
+        ActionStatus::Running if declared.is_some_and(kind::is_approval) => {
             format!("{what} waits for somebody to approve or reject it{until}.")
         }
         ActionStatus::Running => match (&run.job, run.check) {
             (Some(job), _) if job.acknowledged => format!("{what} is in the hands of a job worker{until}{news}."),
             (Some(_), _) => format!("{what} waits for a job worker to take its job{until}."),
-            (None, Some(check)) if !declared.is_some_and(job::is_job) => {
+            (None, Some(check)) if !declared.is_some_and(kind::is_job) => {
                 let external = run.external.as_ref().map(|external| format!(" as {}", external.id)).unwrap_or_default();
                 format!("{what} runs{external} and is asked again by {}{until}{news}.", at(check))
             }

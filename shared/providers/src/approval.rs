@@ -6,10 +6,10 @@
 
 use async_trait::async_trait;
 use driver::{Outcome, Task};
-use notify::{ApprovalMessage, LinkError, Links, ReviewLink, SendError, Ticket};
-use runtime::{Clients, SettingError, Settings};
+use notify::{ApprovalMessage, LinkError, SendError, Ticket};
 use serde::Deserialize;
 
+use crate::approval_links::ApprovalLinks;
 use crate::configuration::{read, title};
 use crate::context::ActionContext;
 use crate::error::{JOB_FAILED, PERMISSION_ERROR, ProviderError};
@@ -29,71 +29,39 @@ struct Configuration<'a> {
     custom_data: Option<&'a str>,
 }
 
-/// The links on which approvals are answered: the one thing that is done with the function's own rights.
-pub(crate) struct ApprovalLinks {
-    /// The region in which pipelines live.
-    home: String,
-    /// What makes the links to the page on which approvals are answered; none where links are off.
-    signer: Option<LinkSigner>,
-}
-
-struct LinkSigner {
-    /// The page's address.
-    page: String,
-    links: Links,
-    /// Whether a link can approve as well as reject.
-    approves: bool,
-}
-
-impl ApprovalLinks {
-    pub(crate) fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
-        let signer = match settings.approval_links()? {
-            false => None,
-            true => Some(LinkSigner {
-                page: settings.approval_url()?,
-                links: Links::new(clients.kms().clone(), settings.hmac_key()?),
-                approves: !settings.separate_approver()?,
-            }),
-        };
-        Ok(Self { home: settings.region().to_owned(), signer })
-    }
-
-    async fn message(&self, task: &Task, configuration: Configuration<'_>) -> Result<ApprovalMessage, ProviderError> {
-        let (Some(token), Some(expires)) = (task.token, task.deadline) else {
-            return Err(ProviderError::failed(
-                JOB_FAILED,
-                format!("{} was requested without a token or a time-out", title(task)),
-            ));
-        };
-        let ticket = Ticket {
-            action_id: task.id,
-            token,
-            expires,
-            pipeline: task.pipeline.to_string(),
-            stage: task.stage.to_string(),
-            action: task.action.name.to_string(),
-        };
-        let review = match &self.signer {
-            None => None,
-            Some(signer) => {
-                let address = signer.links.make(&signer.page, &ticket).await?;
-                Some(ReviewLink { address, approves: signer.approves })
-            }
-        };
-        Ok(ApprovalMessage {
-            region: self.home.clone(),
-            pipeline: ticket.pipeline,
-            stage: ticket.stage,
-            action: ticket.action,
-            token,
-            expires,
-            review,
-            external_entity_link: configuration.external_entity_link.map(str::to_owned),
-            custom_data: configuration.custom_data.map(str::to_owned),
-            revisions: task.revisions.clone(),
-            artifacts: task.reviewed.clone(),
-        })
-    }
+async fn message(
+    links: &ApprovalLinks,
+    task: &Task,
+    configuration: Configuration<'_>,
+) -> Result<ApprovalMessage, ProviderError> {
+    let (Some(token), Some(expires)) = (task.token, task.deadline) else {
+        return Err(ProviderError::failed(
+            JOB_FAILED,
+            format!("{} was requested without a token or a time-out", title(task)),
+        ));
+    };
+    let ticket = Ticket {
+        action_id: task.id,
+        token,
+        expires,
+        pipeline: task.pipeline.to_string(),
+        stage: task.stage.to_string(),
+        action: task.action.name.to_string(),
+    };
+    let review = links.review(&ticket).await?;
+    Ok(ApprovalMessage {
+        region: links.home().to_owned(),
+        pipeline: ticket.pipeline,
+        stage: ticket.stage,
+        action: ticket.action,
+        token,
+        expires,
+        review,
+        external_entity_link: configuration.external_entity_link.map(str::to_owned),
+        custom_data: configuration.custom_data.map(str::to_owned),
+        revisions: task.revisions.clone(),
+        artifacts: task.reviewed.clone(),
+    })
 }
 
 struct Approval;
@@ -109,7 +77,7 @@ impl Provider for Approval {
                 ))
             })?;
             let sns = context.session_in(region).await?.sns();
-            let message = context.approval_links.message(context.task, configuration).await?;
+            let message = message(context.approval_links, context.task, configuration).await?;
             message.send(&sns, topic).await?;
         }
         unchanged()

@@ -6,7 +6,7 @@ use engine::Timestamp;
 use pipeline::Region;
 use runtime::{Identity, JobIdError, JobIds, RoleError, Roles, Session};
 
-use crate::approval::ApprovalLinks;
+use crate::approval_links::ApprovalLinks;
 use crate::error::{PERMISSION_ERROR, ProviderError};
 
 /// A task, the roles under which it is done, and the time. Functions have no provider context of their own.

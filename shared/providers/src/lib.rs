@@ -33,6 +33,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod approval;
+mod approval_links;
 mod artifact_files;
 mod cloudformation;
 mod codebuild;

@@ -11,7 +11,7 @@ use pipeline::catalogue::rules;
 use pipeline::{Action, TypeId};
 use runtime::{Clients, JobIds, Roles, SettingError, Settings, SystemClock};
 
-use crate::approval::ApprovalLinks;
+use crate::approval_links::ApprovalLinks;
 use crate::context::ActionContext;
 use crate::error::{CONFIGURATION_ERROR, ProviderError};
 use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
