@@ -9,6 +9,7 @@ import http.server
 import json
 import os
 import queue
+import select
 import subprocess
 import sys
 import threading
@@ -99,7 +100,7 @@ class ProcessExecutor(RuntimeExecutor):
         super().__init__(id, function_version)
         self.request_id = None
         self.result = Future()
-        self.output = []
+        self.output, self.reading = [], threading.Lock()
 
     # -- what LocalStack asks for ---------------------------------------------------------------------------------
 
@@ -155,7 +156,7 @@ class ProcessExecutor(RuntimeExecutor):
         self.api.close()
 
     def get_logs(self):
-        return "".join(self.output)
+        return b"".join(self.output).decode(errors="replace")
 
     def get_address(self):
         return "127.0.0.1"
@@ -186,15 +187,27 @@ class ProcessExecutor(RuntimeExecutor):
         """The first answer counts; one for an earlier invocation does not."""
         if self.request_id is None or self.result.done() or request_id not in (None, self.request_id):
             return
+        # What it printed before it answered belongs to this invocation; without it LocalStack keeps no log at all.
+        self.read_output(self.process)
         self.result.set_result(InvocationResult(self.request_id, body, failed, self.get_logs()))
 
     def follow(self, process, ready):
-        for line in process.stdout:
-            self.output.append(line.decode(errors="replace"))
+        while select.select([process.stdout], [], []) and self.read_output(process):
+            pass
         process.wait()
         ready.set()  # nobody need wait for it any longer
         if process is self.process:
             self.exited()
+
+    def read_output(self, process):
+        """Keeps all that the process has printed by now; false when it has closed its output."""
+        with self.reading:  # so that what one thread has taken from the pipe is kept before another finds it empty
+            while select.select([process.stdout], [], [], 0)[0]:
+                read = os.read(process.stdout.fileno(), 65536)
+                if not read:
+                    return False
+                self.output.append(read)
+        return True
 
     def exited(self):
         body = failure("Runtime.ExitError", f"Runtime exited with status {self.process.returncode}")
