@@ -10,7 +10,7 @@ use aws_sdk_codepipeline::types::{CurrentRevision, ExecutionDetails, FailureDeta
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{FunctionCode, Runtime};
 use aws_sdk_s3::types::ServerSideEncryption;
-use engine::Timestamp;
+use engine::{ActionRun, Timestamp};
 use local::HOME;
 use serde_json::Value;
 use store::{DynamoStore, Entity, Expect, Key, Store, Write};
@@ -186,17 +186,33 @@ pub async fn job_never_reported(case: &Arc<Case>) -> Result<()> {
     };
     until(PATIENCE, || "the function does not fail".to_owned(), failed).await?;
 
-    let table = case.stack.value("MILLRACE_TABLE")?;
-    let store = DynamoStore::new(aws_sdk_dynamodb::Client::new(&case.stack.sdk(HOME)), table);
-    let key = Key::Stage(execution.parse()?, 1, 1);
-    let found = store.load(&[key]).await?.pop().flatten().context("no stage attempt")?;
-    let Entity::Stage(mut run) = found.entity else { bail!("not a stage attempt: {:?}", found.entity) };
-    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
-    run.actions[0].check = Some(Timestamp(now));
-    run.actions[0].deadline = Some(Timestamp(now + 60_000));
-    let expect = Expect::Revision(found.revision);
-    store.commit(vec![Write::Put { entity: Entity::Stage(run), expect }]).await?;
+    // The last poll, and when it was told what it found, the deadline.
+    bring_forward(case, &execution, |run, now| run.check = Some(now)).await?;
+    let polled = || async {
+        let details = pipeline.actions(&execution).await?;
+        let result = named(&details, "Act")?.output().and_then(|output| output.execution_result());
+        Ok(result.and_then(|result| result.external_execution_summary()).is_some().then_some(()))
+    };
+    until(PATIENCE, || "the function was not polled".to_owned(), polled).await?;
+    bring_forward(case, &execution, |run, now| run.deadline = Some(now)).await?;
 
     let words = ["did not finish", &group, "ValueError: no such customer"];
     fails_with(&pipeline, &execution, "Act", "TimeoutError", &words).await
+}
+
+/// Changes the times of the only action of an execution's second stage, which tells the sweeper when to look at it.
+async fn bring_forward(case: &Case, execution: &str, change: impl Fn(&mut ActionRun, Timestamp)) -> Result<()> {
+    let store =
+        DynamoStore::new(aws_sdk_dynamodb::Client::new(&case.stack.sdk(HOME)), case.stack.value("MILLRACE_TABLE")?);
+    let key = [Key::Stage(execution.parse()?, 1, 1)];
+    let changed = || async {
+        let found = store.load(&key).await?.pop().flatten().context("no stage attempt")?;
+        let Entity::Stage(mut stage) = found.entity else { bail!("not a stage attempt: {:?}", found.entity) };
+        let now = Timestamp(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?);
+        change(&mut stage.actions[0], now);
+        let expect = Expect::Revision(found.revision);
+        store.commit(vec![Write::Put { entity: Entity::Stage(stage), expect }]).await?;
+        Ok(Some(()))
+    };
+    until(PATIENCE, || "the stage attempt could not be changed".to_owned(), changed).await
 }
