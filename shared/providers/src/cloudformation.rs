@@ -35,7 +35,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::artifact_files::{input, located, text};
-use crate::configuration::{missing, read, store, title};
+use crate::configuration::{missing, non_empty, read, store, title};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
@@ -52,7 +52,7 @@ const LONGEST_OVERRIDES: usize = 1_024;
 const TOKEN_PREFIX: &str = "Millrace-";
 /// Behind the token of a request that deletes a failed stack, before another creates it anew.
 const DELETE_SUFFIX: &str = "-delete";
-/// What a start is told that continues one which had a failed stack deleted first.
+/// What the next start is told after a failed stack was deleted; it goes by the stack's own state.
 const DELETED: &str = "deleted";
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
@@ -154,6 +154,20 @@ struct Deployment {
     stack_policy: Option<String>,
 }
 
+/// Says what is deployed. CreateStack, UpdateStack and CreateChangeSet take the same, and their builders have no trait in
+/// common.
+macro_rules! deploying {
+    ($request:expr, $deployment:ident, $configuration:expr) => {
+        $request
+            .set_template_body($deployment.body)
+            .set_template_url($deployment.url)
+            .set_parameters(Some($deployment.parameters))
+            .set_tags(non_empty($deployment.tags))
+            .set_capabilities($configuration.capabilities())
+            .set_role_arn($configuration.role_arn.map(str::to_owned))
+    };
+}
+
 /// The file that `TemplateConfiguration` names. Source: CloudFormation user guide, 'CodePipeline artifacts'.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -219,18 +233,10 @@ impl<'a> Action<'a> {
             return self.ask_to_delete(&stack, &token).await;
         }
         let deployment = self.deployment().await?;
-        let updated = self
-            .client
-            .update_stack()
+        let updated = deploying!(self.client.update_stack(), deployment, self.configuration)
             .stack_name(name)
             .client_request_token(self.context.token)
-            .set_template_body(deployment.body)
-            .set_template_url(deployment.url)
-            .set_parameters(Some(deployment.parameters))
-            .set_tags(some(deployment.tags))
             .set_stack_policy_body(deployment.stack_policy)
-            .set_capabilities(self.configuration.capabilities())
-            .set_role_arn(self.configuration.role_arn.map(str::to_owned))
             .send()
             .await;
         match updated {
@@ -245,18 +251,10 @@ impl<'a> Action<'a> {
     async fn create(&self) -> Result<Outcome, ProviderError> {
         let name = self.configuration.stack_name;
         let deployment = self.deployment().await?;
-        let created = self
-            .client
-            .create_stack()
+        let created = deploying!(self.client.create_stack(), deployment, self.configuration)
             .stack_name(name)
             .client_request_token(self.context.token)
-            .set_template_body(deployment.body)
-            .set_template_url(deployment.url)
-            .set_parameters(Some(deployment.parameters))
-            .set_tags(some(deployment.tags))
             .set_stack_policy_body(deployment.stack_policy)
-            .set_capabilities(self.configuration.capabilities())
-            .set_role_arn(self.configuration.role_arn.map(str::to_owned))
             .send()
             .await
             .map_err(|error| ProviderError::aws("CreateStack", name, &error))?;
@@ -318,20 +316,12 @@ impl<'a> Action<'a> {
             !matches!(status(&stack), StackStatus::DeleteComplete | StackStatus::ReviewInProgress)
         });
         let deployment = self.deployment().await?;
-        let created = self
-            .client
-            .create_change_set()
+        let created = deploying!(self.client.create_change_set(), deployment, self.configuration)
             .change_set_name(name)
             .stack_name(stack)
             .change_set_type(if exists { ChangeSetType::Update } else { ChangeSetType::Create })
             .client_token(self.context.token)
             .description(self.context.token)
-            .set_template_body(deployment.body)
-            .set_template_url(deployment.url)
-            .set_parameters(Some(deployment.parameters))
-            .set_tags(some(deployment.tags))
-            .set_capabilities(self.configuration.capabilities())
-            .set_role_arn(self.configuration.role_arn.map(str::to_owned))
             .send()
             .await
             .map_err(|error| ProviderError::aws("CreateChangeSet", name, &error))?;
@@ -617,10 +607,6 @@ fn plain(value: Value) -> String {
     }
 }
 
-fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
-    (!list.is_empty()).then_some(list)
-}
-
 impl ClassifyError for CreateStackError {
     fn class(&self) -> Option<ErrorClass> {
         match self {
@@ -674,29 +660,10 @@ impl ClassifyError for DeleteChangeSetError {
     }
 }
 
-impl ClassifyError for DeleteStackError {
-    fn class(&self) -> Option<ErrorClass> {
-        None
-    }
-}
-
-impl ClassifyError for DescribeStacksError {
-    fn class(&self) -> Option<ErrorClass> {
-        None
-    }
-}
-
-impl ClassifyError for DescribeStackEventsError {
-    fn class(&self) -> Option<ErrorClass> {
-        None
-    }
-}
-
-impl ClassifyError for DescribeChangeSetError {
-    fn class(&self) -> Option<ErrorClass> {
-        None
-    }
-}
+impl ClassifyError for DeleteStackError {}
+impl ClassifyError for DescribeStacksError {}
+impl ClassifyError for DescribeStackEventsError {}
+impl ClassifyError for DescribeChangeSetError {}
 
 #[cfg(test)]
 mod tests {

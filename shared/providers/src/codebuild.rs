@@ -23,18 +23,19 @@ use aws_sdk_codebuild::operation::list_build_batches_for_project::ListBuildBatch
 use aws_sdk_codebuild::operation::list_builds_for_project::ListBuildsForProjectError;
 use aws_sdk_codebuild::operation::start_build::StartBuildError;
 use aws_sdk_codebuild::operation::start_build_batch::StartBuildBatchError;
+use aws_sdk_codebuild::primitives::DateTime;
 use aws_sdk_codebuild::types::{
     ArtifactNamespace, ArtifactPackaging, ArtifactsType, Build, BuildBatch, EnvironmentVariable,
     EnvironmentVariableType, ExportedEnvironmentVariable, LogsLocation, PhaseContext, ProjectArtifacts,
-    ProjectBuildBatchConfig, ProjectSource, ProjectSourceVersion, SourceType, StatusType,
+    ProjectBuildBatchConfig, ProjectSource, ProjectSourceVersion, SortOrderType, SourceType, StatusType,
 };
 use driver::{Outcome, Task, TaskInput};
-use engine::{Artifact, External, Progress, Success};
+use engine::{Artifact, External, Progress, Success, Timestamp};
 use runtime::Session;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::configuration::{read, title};
+use crate::configuration::{non_empty, read, title};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
@@ -44,8 +45,8 @@ use crate::provider::{Correlation, Descriptor, EntityPage, Events, Implements, P
 const ATTEMPT: &str = "MILLRACE_ACTION_EXECUTION_ID";
 /// Lines of a failed build's log in its message.
 const LOG_LINES: i32 = 10;
-/// Builds that `BatchGetBuilds` describes in one call. Source: CodeBuild API.
-const MOST_BUILDS: usize = 100;
+/// Milliseconds by which CodeBuild's clock and ours may differ.
+const CLOCKS_APART: i64 = 300_000;
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
@@ -119,7 +120,7 @@ impl Provider for CodeBuild {
         let builds =
             Builds { client: &client, project: configuration.project_name, batch: configuration.batch_enabled };
         let known = match task.reclaimed {
-            true => builds.find(context.token).await?,
+            true => builds.find(context).await?,
             false => None,
         };
         let started = match known {
@@ -138,7 +139,7 @@ impl Provider for CodeBuild {
             Builds { client: &client, project: configuration.project_name, batch: configuration.batch_enabled };
         let run = match &task.external {
             Some(external) => builds.get(std::slice::from_ref(&external.id)).await?.pop(),
-            None => builds.find(context.token).await?,
+            None => builds.find(context).await?,
         };
         let Some(run) = run else {
             let what = task.external.as_ref().map_or("its build", |external| &external.id);
@@ -165,6 +166,7 @@ struct Run {
     id: String,
     arn: String,
     attempt: Option<String>,
+    started: Option<Timestamp>,
     status: StatusType,
     /// The phase that it is in.
     phase: Option<String>,
@@ -192,6 +194,10 @@ fn attempt_of(variables: &[EnvironmentVariable]) -> Option<String> {
     variables.iter().find(|variable| variable.name == ATTEMPT).map(|variable| variable.value.clone())
 }
 
+fn timestamp(time: DateTime) -> Option<Timestamp> {
+    time.to_millis().ok().map(Timestamp)
+}
+
 fn exported(variables: &[ExportedEnvironmentVariable]) -> BTreeMap<String, String> {
     variables.iter().filter_map(|it| Some((it.name.clone()?, it.value.clone()?))).collect()
 }
@@ -209,6 +215,7 @@ impl Run {
                 })
                 .collect(),
             exported: exported(build.exported_environment_variables.as_deref().unwrap_or_default()),
+            started: build.start_time.and_then(timestamp),
             id: build.id.unwrap_or_default(),
             arn: build.arn.unwrap_or_default(),
             status: build.build_status.unwrap_or(StatusType::InProgress),
@@ -235,6 +242,7 @@ impl Run {
                 }))
                 .collect(),
             exported: BTreeMap::new(),
+            started: batch.start_time.and_then(timestamp),
             id: batch.id.unwrap_or_default(),
             arn: batch.arn.unwrap_or_default(),
             status: batch.build_batch_status.unwrap_or(StatusType::InProgress),
@@ -371,45 +379,33 @@ impl Builds<'_> {
         let (location, version) = overrides.source;
         let nothing_started =
             || ProviderError::Retryable(format!("CodeBuild did not say what it started of {}", self.project));
+        // StartBuild and StartBuildBatch take the same, and their builders have no trait in common.
+        macro_rules! overriding {
+            ($request:expr) => {
+                $request
+                    .project_name(self.project)
+                    .idempotency_token(token)
+                    .source_type_override(SourceType::S3)
+                    .source_location_override(location)
+                    .set_source_version(version)
+                    .set_secondary_sources_override(non_empty(sources))
+                    .set_secondary_sources_version_override(non_empty(versions))
+                    .artifacts_override(overrides.artifacts)
+                    .set_secondary_artifacts_override(non_empty(overrides.secondary_artifacts))
+                    .set_environment_variables_override(Some(overrides.variables))
+                    .set_buildspec_override(overrides.buildspec)
+            };
+        }
         if self.batch {
             let combined = ProjectBuildBatchConfig::builder().combine_artifacts(true).build();
-            let started = self
-                .client
-                .start_build_batch()
-                .project_name(self.project)
-                .idempotency_token(token)
-                .source_type_override(SourceType::S3)
-                .source_location_override(location)
-                .set_source_version(version)
-                .set_secondary_sources_override(some(sources))
-                .set_secondary_sources_version_override(some(versions))
-                .artifacts_override(overrides.artifacts)
-                .set_secondary_artifacts_override(some(overrides.secondary_artifacts))
-                .set_environment_variables_override(Some(overrides.variables))
-                .set_buildspec_override(overrides.buildspec)
-                .set_build_batch_config_override(overrides.combine_artifacts.then_some(combined))
-                .send()
-                .await
-                .map_err(|error| ProviderError::aws("StartBuildBatch", self.project, &error))?;
+            let combined = overrides.combine_artifacts.then_some(combined);
+            let request = overriding!(self.client.start_build_batch()).set_build_batch_config_override(combined);
+            let started = request.send().await;
+            let started = started.map_err(|error| ProviderError::aws("StartBuildBatch", self.project, &error))?;
             return started.build_batch.map(Run::of_batch).ok_or_else(nothing_started);
         }
-        let started = self
-            .client
-            .start_build()
-            .project_name(self.project)
-            .idempotency_token(token)
-            .source_type_override(SourceType::S3)
-            .source_location_override(location)
-            .set_source_version(version)
-            .set_secondary_sources_override(some(sources))
-            .set_secondary_sources_version_override(some(versions))
-            .artifacts_override(overrides.artifacts)
-            .set_secondary_artifacts_override(some(overrides.secondary_artifacts))
-            .set_environment_variables_override(Some(overrides.variables))
-            .set_buildspec_override(overrides.buildspec)
-            .send()
-            .await
-            .map_err(|error| ProviderError::aws("StartBuild", self.project, &error))?;
+        let started = overriding!(self.client.start_build()).send().await;
+        let started = started.map_err(|error| ProviderError::aws("StartBuild", self.project, &error))?;
         started.build_value.map(Run::of_build).ok_or_else(nothing_started)
     }
 
@@ -429,25 +425,38 @@ impl Builds<'_> {
         Ok(found.builds.unwrap_or_default().into_iter().map(Run::of_build).collect())
     }
 
-    /// The build that was started for an attempt. It is among the project's newest: a claim is not older than minutes.
-    async fn find(&self, attempt: &str) -> Result<Option<Run>, ProviderError> {
-        let mut ids = if self.batch {
-            let listed = self.client.list_build_batches_for_project().project_name(self.project).send().await;
+    /// The build that was started for this attempt, which no build from before its request is.
+    async fn find(&self, context: ActionContext<'_>) -> Result<Option<Run>, ProviderError> {
+        let since = context.requested().plus(-CLOCKS_APART);
+        let mut next = None;
+        loop {
+            let (ids, after) = self.newest(next).await?;
+            let builds = self.get(&ids).await?;
+            let rest_is_older = builds.iter().any(|run| run.started.is_some_and(|started| started < since));
+            let found = builds.into_iter().find(|run| run.attempt.as_deref() == Some(context.token));
+            if found.is_some() || rest_is_older || after.is_none() {
+                return Ok(found);
+            }
+            next = after;
+        }
+    }
+
+    /// A page of the project's builds, the newest first: at most 100, as many as are described in one call. Source:
+    /// CodeBuild API.
+    async fn newest(&self, next: Option<String>) -> Result<(Vec<String>, Option<String>), ProviderError> {
+        let order = SortOrderType::Descending;
+        if self.batch {
+            let listed = self.client.list_build_batches_for_project().project_name(self.project).sort_order(order);
+            let listed = listed.set_next_token(next).send().await;
             let listed =
                 listed.map_err(|error| ProviderError::aws("ListBuildBatchesForProject", self.project, &error))?;
-            listed.ids.unwrap_or_default()
-        } else {
-            let listed = self.client.list_builds_for_project().project_name(self.project).send().await;
-            let listed = listed.map_err(|error| ProviderError::aws("ListBuildsForProject", self.project, &error))?;
-            listed.ids.unwrap_or_default()
-        };
-        ids.truncate(MOST_BUILDS);
-        Ok(self.get(&ids).await?.into_iter().find(|run| run.attempt.as_deref() == Some(attempt)))
+            return Ok((listed.ids.unwrap_or_default(), listed.next_token));
+        }
+        let listed = self.client.list_builds_for_project().project_name(self.project).sort_order(order);
+        let listed = listed.set_next_token(next).send().await;
+        let listed = listed.map_err(|error| ProviderError::aws("ListBuildsForProject", self.project, &error))?;
+        Ok((listed.ids.unwrap_or_default(), listed.next_token))
     }
-}
-
-fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
-    (!list.is_empty()).then_some(list)
 }
 
 fn report(task: &Task, run: &Run) -> Progress {
@@ -509,17 +518,8 @@ impl ClassifyError for StartBuildBatchError {
     }
 }
 
-impl ClassifyError for BatchGetBuildsError {
-    fn class(&self) -> Option<ErrorClass> {
-        None
-    }
-}
-
-impl ClassifyError for BatchGetBuildBatchesError {
-    fn class(&self) -> Option<ErrorClass> {
-        None
-    }
-}
+impl ClassifyError for BatchGetBuildsError {}
+impl ClassifyError for BatchGetBuildBatchesError {}
 
 impl ClassifyError for ListBuildsForProjectError {
     fn class(&self) -> Option<ErrorClass> {

@@ -198,6 +198,11 @@ impl<'de> serde::Deserializer<'de> for Text<'de> {
     }
 }
 
+/// A list for a request that must leave out an empty one.
+pub(crate) fn non_empty<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,13 @@ pub(crate) struct ActionContext<'a> {
 }
 
 impl ActionContext<'_> {
+    /// When the attempt was requested, as its time-out tells.
+    pub(crate) fn requested(&self) -> Timestamp {
+        let action = &self.task.action;
+        let minutes = action.silence_timeout_minutes().unwrap_or_else(|| action.timeout_minutes());
+        self.task.deadline.map_or(self.now, |deadline| deadline.plus(-60_000 * i64::from(minutes)))
+    }
+
     /// The pipeline's role. Its sessions are named after the pipeline, so that its actions share them.
     pub(crate) fn pipeline(&self) -> Identity {
         Identity {

@@ -115,7 +115,9 @@ pub(crate) enum ErrorClass {
 
 /// Sorts the errors that the SDK has types for; none for all others, which [`common`] sorts.
 pub(crate) trait ClassifyError {
-    fn class(&self) -> Option<ErrorClass>;
+    fn class(&self) -> Option<ErrorClass> {
+        None
+    }
 }
 
 /// Sorts the errors that every service can answer and no operation's model names. Source: 'Common Errors' in the API

@@ -4,7 +4,6 @@
 
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat};
 use aws_smithy_types::DateTime;
-use driver::Task;
 use engine::Timestamp;
 use futures::future::join;
 
@@ -28,7 +27,7 @@ pub(crate) async fn function_report(context: ActionContext<'_>, function: &str) 
     let group = format!("/aws/lambda/{name}");
     let (counts, error) = match context.session().await {
         Ok(session) => {
-            let since = since(context.task).unwrap_or(context.now);
+            let since = context.requested();
             let metrics = aws_sdk_cloudwatch::Client::new(session.config());
             let logs = aws_sdk_cloudwatchlogs::Client::new(session.config());
             join(counts(&metrics, name, since, context.now), last_error(&logs, &group, since)).await
@@ -43,12 +42,6 @@ pub(crate) async fn function_report(context: ActionContext<'_>, function: &str) 
         None => format!("its log group is {group}"),
     };
     counts.unwrap_or_default() + &log
-}
-
-/// When the function was given its job, or a bit earlier.
-fn since(task: &Task) -> Option<Timestamp> {
-    let minutes = task.action.silence_timeout_minutes().unwrap_or_else(|| task.action.timeout_minutes());
-    Some(task.deadline?.plus(-60_000 * i64::from(minutes)))
 }
 
 /// Invocations of a function, and those that failed. Source: Lambda developer guide, 'Types of metrics for Lambda functions'.

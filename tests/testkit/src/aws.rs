@@ -1,6 +1,6 @@
 //! AWS as actions see it: S3 in memory, and answers that a test prepares, under the SDK's real clients.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -60,7 +60,8 @@ struct State {
     /// By `bucket/key`, or `bucket/key?version`.
     objects: BTreeMap<String, Stored>,
     calls: Vec<Call>,
-    answers: HashMap<String, (u16, Vec<u8>)>,
+    /// By operation; the last of several stays.
+    answers: HashMap<String, VecDeque<(u16, Vec<u8>)>>,
 }
 
 /// S3 in memory, STS, and prepared answers. It remembers what it was asked.
@@ -124,7 +125,12 @@ impl Aws {
 
     /// From now on an operation is answered so.
     pub fn on(&self, operation: &str, status: u16, body: impl Into<Vec<u8>>) {
-        self.0.lock().unwrap().answers.insert(operation.to_owned(), (status, body.into()));
+        self.0.lock().unwrap().answers.insert(operation.to_owned(), [(status, body.into())].into());
+    }
+
+    /// Behind the answers prepared so far comes another, which stays when it is the last.
+    pub fn then(&self, operation: &str, status: u16, body: impl Into<Vec<u8>>) {
+        self.0.lock().unwrap().answers.entry(operation.to_owned()).or_default().push_back((status, body.into()));
     }
 
     /// From now on an operation of a JSON service, or of Lambda, fails so.
@@ -218,8 +224,12 @@ impl State {
 
     fn answer(&mut self, call: Call, service: &str, query: &str) -> Answer {
         self.calls.push(call.clone());
-        if let Some((status, body)) = self.answers.get(&call.operation) {
-            return plain(*status, body.clone());
+        if let Some(answers) = self.answers.get_mut(&call.operation) {
+            let (status, body) = answers.front().cloned().expect("an operation is prepared with an answer");
+            if answers.len() > 1 {
+                answers.pop_front();
+            }
+            return plain(status, body);
         }
         match (service, call.operation.as_str()) {
             ("sts", "AssumeRole") => assume_role(&call.text()),

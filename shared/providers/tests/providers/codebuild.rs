@@ -199,6 +199,28 @@ async fn what_a_lost_worker_started_is_found_by_its_variable_and_not_started_aga
 }
 
 #[tokio::test]
+async fn a_lost_build_is_looked_for_in_all_pages_that_are_not_older_than_the_attempt() {
+    let aws = Aws::default();
+    let task = Task { reclaimed: true, ..build(&[]) };
+    let requested = 1_795_475_109 - 3_600;
+    for page in ["one", "two", "three"] {
+        aws.then("ListBuildsForProject", 200, json!({"ids": [ID], "nextToken": page}).to_string());
+    }
+    for later in [900, 600] {
+        let newer = json!({"builds": [described(json!({"startTime": requested + later}))]});
+        aws.then("BatchGetBuilds", 200, newer.to_string());
+    }
+    let older = json!({"builds": [described(json!({"startTime": requested - 900}))]});
+    aws.then("BatchGetBuilds", 200, older.to_string());
+    starts(&aws);
+    external(&aws, &task).await;
+    let pages: Vec<Value> =
+        aws.calls("ListBuildsForProject").iter().map(|call| call.json()["nextToken"].take()).collect();
+    assert_eq!(pages, [Value::Null, json!("one"), json!("two")]);
+    assert_eq!(aws.calls("StartBuild").len(), 1, "nobody had started it");
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_told_in_the_words_of_codebuild_and_what_passes_is_tried_again() {
     let aws = Aws::default();
     aws.fail("StartBuild", 400, "ResourceNotFoundException", "Project cannot be found: site");
