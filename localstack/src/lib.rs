@@ -41,7 +41,7 @@ mod trouble;
 pub use emulator::{Emulator, install_dynamodb_local, install_ministack};
 pub use installation::ARCHITECTURE;
 pub use options::{Lifetime, Options};
-pub use package::FUNCTIONS;
+pub use package::{FUNCTIONS, PROFILE};
 pub use sdk::{ACCOUNT, AWAY, HOME, REGIONS};
 pub use shell::report;
 pub use stack::{Stack, down};

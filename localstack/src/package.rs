@@ -20,6 +20,9 @@ pub const FUNCTIONS: &[&str] = &["api", "worker", "replicator", "trigger", "appr
 /// What tests and the demo deploy beside the installation.
 const SAMPLES: &[&str] = &["sample-test"];
 
+/// The profile of the functions that are built: the one in which this program was built.
+pub const PROFILE: &str = if cfg!(debug_assertions) { "dev" } else { "release" };
+
 /// Builds the functions; returns where each one is.
 pub(crate) fn build(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let packages = FUNCTIONS.iter().chain(SAMPLES).flat_map(|package| ["--package", package]);
@@ -32,7 +35,7 @@ pub(crate) fn build(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
         }
     }
     let output = cargo
-        .args(["build", "--bins", "--message-format=json-render-diagnostics"])
+        .args(["build", "--bins", "--message-format=json-render-diagnostics", "--profile", PROFILE])
         .args(packages)
         .current_dir(root)
         .stdin(Stdio::null())

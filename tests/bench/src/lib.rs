@@ -7,9 +7,10 @@
 //! calls of the API race a function behind such an API that does nothing.
 //!
 //! Write requests are counted by a proxy before the emulator's DynamoDB, as the difference between a pipeline and one
-//! twice as long. All programs are of the profile `dev`, the floor's function too.
+//! twice as long. All programs, the floor's function too, are of the profile of the bench itself: with `--release` they are
+//! as quick as what is deployed.
 //!
-//! `cargo run -p bench -- [--on localstack] [--repeat N] [--check]` prints a table and writes
+//! `cargo run [--release] -p bench -- [--on localstack] [--repeat N] [--check]` prints a table and writes
 //! `target/bench/{emulator}.json`. It starts an emulator of its own, which ends with it; other work on the same machine
 //! disturbs the figures.
 //!

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use engine::{ExecutionId, ExecutionStatus};
 use futures::{StreamExt, TryStreamExt};
-use local::{Emulator, FUNCTIONS, HOME};
+use local::{Emulator, FUNCTIONS, HOME, PROFILE};
 
 use crate::installation::Installation;
 use crate::lines;
@@ -572,7 +572,7 @@ impl Bench {
     async fn sizes(&mut self) -> Result<()> {
         for function in FUNCTIONS {
             let size = self.installation.package_size(function).await?;
-            self.row(format!("(package of {function}, profile dev)"), size as f64 / 1e6, "MB", None, None);
+            self.row(format!("(package of {function}, profile {PROFILE})"), size as f64 / 1e6, "MB", None, None);
         }
         Ok(())
     }

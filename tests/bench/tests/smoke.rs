@@ -46,5 +46,5 @@ async fn every_figure_is_measured() {
         assert!((0.0..30_000.0).contains(&value(figure)), "{report}");
     }
     assert!(value("(StartPipelineExecution, 8 at a time)") > 0.1, "{report}");
-    assert!(value("(package of worker, profile dev)") > 0.5, "{report}");
+    assert!(value(&format!("(package of worker, profile {})", local::PROFILE)) > 0.5, "{report}");
 }
