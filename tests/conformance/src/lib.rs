@@ -11,9 +11,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this crate is a test")]
 
 pub mod edges;
-pub mod model;
 pub mod page;
 pub mod protocol;
-pub mod sample;
 pub mod table;
 pub mod world;

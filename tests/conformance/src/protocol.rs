@@ -4,9 +4,8 @@ use aws_smithy_cbor::data::Type;
 use aws_smithy_cbor::{Decoder, Encoder};
 use aws_smithy_types::DateTime;
 use serde_json::{Map, Value};
+use testkit::model::{Member, Shape, model};
 use wire::{Operation, Protocol};
-
-use crate::model::{Member, Shape, model};
 
 /// Both protocols.
 pub const BOTH: [Protocol; 2] = [Protocol::AwsJson11, Protocol::RpcV2Cbor];

@@ -7,6 +7,7 @@
 //! - [`TestLog`]: what is logged meanwhile.
 //! - [`Template`]: `infra/home.yaml` and `infra/region.yaml`, and what they give to each function.
 //! - [`kms`]: the key that signs approval links.
+//! - [`model`]: what the public model says of operations, and inputs that it allows.
 //!
 //! A crate's own unit tests see the types of this crate's dependencies, but not those of their own crate, which Cargo
 //! builds a second time for them: fakes of a crate's own traits serve its tests in `tests/`, and everybody else.
@@ -20,6 +21,7 @@ mod executor;
 mod http;
 mod kms;
 mod log;
+pub mod model;
 mod outbox;
 pub mod samples;
 mod stub;
