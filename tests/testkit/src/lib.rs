@@ -27,7 +27,7 @@ pub mod samples;
 mod stub;
 mod template;
 
-pub use aws::{Aws, Call, Stored};
+pub use aws::{Aws, Call, Reply, Stored};
 pub use clock::TestClock;
 pub use counting::{CountingStore, TableRequest};
 pub use executor::TestExecutor;
