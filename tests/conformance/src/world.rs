@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use api::App;
 use driver::{Driver, Outcome, Setup, Task};
-use engine::{ActionError, Artifact, External, Policy, Progress, Revision, Success, Timestamp};
+use engine::{ActionError, Artifact, External, Progress, Revision, Success, Timestamp};
 use runtime::{Clients, JobIds, PassRole, Roles, Settings};
 use serde_json::Value;
 use store::MemoryStore;
-use testkit::{Aws, Outbox, TestClock, TestExecutor};
+use testkit::{Aws, Outbox, TestClock, TestExecutor, setup};
 use wire::{Operation, Protocol};
 
 use crate::cloud::{self, Stored, stored_pin};
@@ -72,14 +72,7 @@ impl World {
         let (aws, outbox) = (cloud::cloud(), Arc::new(Outbox::default()));
         let store = Arc::new(MemoryStore::new());
         let clock = Arc::new(TestClock::ticking(Timestamp(1_700_000_000_000)));
-        let driver = Driver::new(Setup {
-            store: store.clone(),
-            dispatch: outbox.clone(),
-            clock: clock.clone(),
-            policy: Policy::default(),
-            home: REGION.into(),
-            sources: providers::SOURCES,
-        });
+        let driver = Driver::new(Setup { sources: providers::SOURCES, ..setup(&store, &outbox, &clock) });
         Self { app: Arc::new(app(driver, &aws)), store, clock, aws, outbox }
     }
 

@@ -1,6 +1,7 @@
 //! What tests of more than one crate stand on.
 //!
-//! - [`TestClock`], [`Outbox`], [`TestExecutor`]: what a driver is set up with, beside `store::MemoryStore`.
+//! - [`TestClock`], [`Outbox`], [`TestExecutor`]: what a driver works with, beside `store::MemoryStore`.
+//! - [`setup()`], [`create`]: a driver over these, and a pipeline for it.
 //! - [`CountingStore`]: the in-memory store, which notes what is asked of it.
 //! - [`Stub`]: one AWS service as a function from requests to answers.
 //! - [`Aws`]: S3 in memory, STS, and answers that a test prepares for every other service.
@@ -24,6 +25,7 @@ mod log;
 pub mod model;
 mod outbox;
 pub mod samples;
+mod setup;
 mod stub;
 mod template;
 
@@ -35,5 +37,6 @@ pub use http::{body, decode, sha256};
 pub use kms::kms;
 pub use log::TestLog;
 pub use outbox::Outbox;
+pub use setup::{create, setup};
 pub use stub::{Answer, Request, Stub};
 pub use template::{Environment, Template};
