@@ -27,8 +27,6 @@ mod rule_types;
 mod state;
 mod tags;
 mod targets;
-#[cfg(test)]
-mod tests;
 mod third_party;
 mod transitions;
 mod webhooks;

@@ -26,15 +26,13 @@ pub fn base(emulator: Option<&str>, region: &str, api: &str, stage: &str) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipeline::Pipeline;
+    use pipeline::{Declaration, Pipeline};
     use serde_json::json;
 
-    use crate::tests::release;
-
     fn of(bucket: &str, region: &str) -> Option<String> {
-        let declared = release("release", &[("/stages/3/actions/0/configuration/BucketName", json!(bucket))]);
-        let declaration: pipeline::Declaration = serde_json::from_value(wire::to_json(&declared).unwrap()).unwrap();
-        let pipeline = Pipeline::try_from(declaration).unwrap();
+        let change = ("/stages/3/actions/0/configuration/BucketName", json!(bucket));
+        let declared = conformance::declaration::release("release", &[change]);
+        let pipeline = Pipeline::try_from(serde_json::from_value::<Declaration>(declared).unwrap()).unwrap();
         entity(&pipeline.stages()[3].actions[0], region)
     }
 

@@ -7,15 +7,15 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use driver::{Driver, Outcome, Setup, Task};
 use engine::{
-    ActionId, ApprovalToken, Approver, Artifact, ExecutionId, ExecutionStatus, Pin, Policy, Progress, Revision,
-    Success, Timestamp, Trigger,
+    ActionId, ApprovalToken, Approver, Artifact, ExecutionId, ExecutionStatus, Pin, Progress, Revision, Success,
+    Timestamp,
 };
 use lambda_http::{Body, Response};
 use notify::{Links, Ticket};
 use pipeline::{Declaration, PipelineName};
 use serde_json::json;
 use store::{ChangeOrigin, Entity, Key, MemoryStore};
-use testkit::{Answer, Outbox, Stub, TestClock, TestExecutor, kms};
+use testkit::{Answer, Outbox, Stub, TestClock, TestExecutor, create, kms, setup};
 use url::Url;
 use uuid::Uuid;
 
@@ -80,8 +80,7 @@ impl World {
         let links = Links::new(aws_sdk_kms::Client::new(&kms().config()), "key-1");
         let handler = ApprovalHandler::new(driver(&store, &clock, &outbox), Some(links.clone()), clock.clone());
         let driver = driver(&store, &clock, &outbox);
-        let trigger = Trigger { kind: "CreatePipeline".into(), detail: "me".into() };
-        let record = driver.create_pipeline(declaration(), BTreeMap::new(), trigger).await.unwrap();
+        let record = create(&driver, declaration()).await;
         let page = driver.executions(&record.head.pipeline, None, 1).await.unwrap();
         let Some(Entity::Execution(execution)) = page.entities.first() else { panic!("it starts by itself") };
         let execution = execution.id;
@@ -132,14 +131,7 @@ impl World {
 }
 
 fn driver(store: &Arc<MemoryStore>, clock: &Arc<TestClock>, outbox: &Arc<Outbox>) -> Driver {
-    Driver::new(Setup {
-        store: store.clone(),
-        dispatch: outbox.clone(),
-        clock: clock.clone(),
-        policy: Policy::default(),
-        home: "eu-west-1".into(),
-        sources: providers::SOURCES,
-    })
+    Driver::new(Setup { sources: providers::SOURCES, ..setup(store, outbox, clock) })
 }
 
 /// A request as API Gateway's REST proxy hands it over, its body in base64.

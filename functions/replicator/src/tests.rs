@@ -1,14 +1,13 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driver::{Driver, Message, Outcome, Setup, SourceRules};
-use engine::{ActionId, Artifact, Pin, Policy, Success, Timestamp, Trigger};
+use driver::{Driver, Message, Outcome};
+use engine::{ActionId, Artifact, Pin, Success, Timestamp};
 use pipeline::declaration::{ArtifactStore, EncryptionKey};
 use pipeline::{ArtifactName, Declaration};
 use runtime::Roles;
 use serde_json::{Value, json};
 use store::MemoryStore;
-use testkit::{Aws, Outbox, TestClock, TestExecutor};
+use testkit::{Aws, Outbox, TestClock, TestExecutor, create, setup};
 
 use super::{Event, handle};
 
@@ -58,16 +57,9 @@ struct TestEnvironment {
 impl TestEnvironment {
     async fn new() -> Self {
         let outbox = Arc::new(Outbox::default());
-        let driver = Driver::new(Setup {
-            store: Arc::new(MemoryStore::new()),
-            dispatch: outbox.clone(),
-            clock: Arc::new(TestClock::ticking(Timestamp(0))),
-            policy: Policy::default(),
-            home: HOME.into(),
-            sources: SourceRules { watched: |_, _| None, takes_revision: |_, _| Ok(()) },
-        });
-        let trigger = Trigger { kind: "CreatePipeline".into(), detail: String::new() };
-        driver.create_pipeline(declaration(), BTreeMap::new(), trigger).await.unwrap();
+        let (store, clock) = (Arc::new(MemoryStore::new()), Arc::new(TestClock::ticking(Timestamp(0))));
+        let driver = Driver::new(setup(&store, &outbox, &clock));
+        create(&driver, declaration()).await;
         let source =
             TestExecutor::new(|_: &_| Outcome::Succeeded(Success { outputs: vec![artifact()], ..Success::default() }));
         // The worker does the source and has no time for more.

@@ -3,25 +3,19 @@
 use std::sync::Arc;
 
 use driver::Setup;
-use engine::{Policy, Timestamp, Trigger};
+use engine::Timestamp;
 use pipeline::PipelineName;
 use store::MemoryStore;
-use testkit::{Outbox, TestClock};
+use testkit::{Outbox, TestClock, create, setup};
 
 use super::*;
 
 /// A driver that knows the pipeline `release` of the domain's example.
 async fn driver() -> Driver {
-    let driver = Driver::new(Setup {
-        store: Arc::new(MemoryStore::new()),
-        dispatch: Arc::new(Outbox::default()),
-        clock: Arc::new(TestClock::standing(Timestamp(1_700_000_000_000))),
-        policy: Policy::default(),
-        home: "eu-west-1".into(),
-        sources: providers::SOURCES,
-    });
-    let trigger = Trigger { kind: "CreatePipeline".into(), detail: String::new() };
-    driver.create_pipeline(pipeline::testing::example(), [].into(), trigger).await.unwrap();
+    let (store, outbox) = (Arc::new(MemoryStore::new()), Arc::new(Outbox::default()));
+    let clock = Arc::new(TestClock::standing(Timestamp(1_700_000_000_000)));
+    let driver = Driver::new(Setup { sources: providers::SOURCES, ..setup(&store, &outbox, &clock) });
+    create(&driver, pipeline::testing::example()).await;
     driver
 }
 

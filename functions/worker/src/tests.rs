@@ -1,25 +1,17 @@
 //! What comes of events, over a real driver and the in-memory store.
 
 use driver::Setup;
-use engine::{Policy, Trigger};
 use store::MemoryStore;
-use testkit::{Aws, Outbox, TestClock};
+use testkit::{Aws, Outbox, TestClock, create, setup};
 
 use super::*;
 
 #[tokio::test]
 async fn an_event_for_an_unknown_external_id_changes_nothing() {
     let (store, outbox, aws) = (Arc::new(MemoryStore::new()), Arc::new(Outbox::default()), Aws::default());
-    let driver = Driver::new(Setup {
-        store: store.clone(),
-        dispatch: outbox.clone(),
-        clock: Arc::new(TestClock::standing(Timestamp(1_700_000_000_000))),
-        policy: Policy::default(),
-        home: "eu-west-1".into(),
-        sources: providers::SOURCES,
-    });
-    let trigger = Trigger { kind: "CreatePipeline".into(), detail: String::new() };
-    driver.create_pipeline(pipeline::testing::example(), [].into(), trigger).await.unwrap();
+    let clock = Arc::new(TestClock::standing(Timestamp(1_700_000_000_000)));
+    let driver = Driver::new(Setup { sources: providers::SOURCES, ..setup(&store, &outbox, &clock) });
+    create(&driver, pipeline::testing::example()).await;
     let settings = Settings::read(|name| match name {
         "AWS_REGION" => Some("eu-west-1".to_owned()),
         "MILLRACE_ACCOUNT" => Some("111122223333".to_owned()),

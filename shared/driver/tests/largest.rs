@@ -6,16 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driver::{Driver, Outcome, Setup, SourceRules, Task};
-use engine::{
-    ActionError, ExecutionStatus, External, Policy, Progress, Revision, StageStatus, Success, Timestamp, Trigger,
-};
+use engine::{ActionError, ExecutionStatus, External, Progress, Revision, StageStatus, Success, Timestamp, Trigger};
 use futures::executor::block_on;
 use pipeline::{Declaration, PipelineName};
 use serde_json::{Value, json};
 use store::{Entity, MemoryStore};
-use testkit::{Outbox, TestClock, TestExecutor};
+use testkit::{Outbox, TestClock, TestExecutor, setup};
 
-const HOME: &str = "eu-west-1";
 /// Bytes of the names and values of an action's output variables together.
 const OUTPUTS: usize = 122_880;
 
@@ -119,17 +116,11 @@ struct World {
 
 impl World {
     fn driver(store: &Arc<MemoryStore>, outbox: &Arc<Outbox>, clock: &Arc<TestClock>) -> Driver {
-        Driver::new(Setup {
-            store: store.clone(),
-            dispatch: outbox.clone(),
-            clock: clock.clone(),
-            policy: Policy::default(),
-            home: HOME.into(),
-            sources: SourceRules {
-                watched: |action, _| action.configuration.get("S3ObjectKey").cloned(),
-                takes_revision: |_, _| Ok(()),
-            },
-        })
+        let sources = SourceRules {
+            watched: |action, _| action.configuration.get("S3ObjectKey").cloned(),
+            takes_revision: |_, _| Ok(()),
+        };
+        Driver::new(Setup { sources, ..setup(store, outbox, clock) })
     }
 
     /// Creates the pipeline, which starts it.

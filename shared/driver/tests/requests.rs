@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driver::{ApprovalAnswer, Driver, Outcome, Setup, SourceRules, StartRequest, Task};
-use engine::{ApprovalToken, Approver, ExecutionId, Policy, Progress, Success, Timestamp, Trigger};
+use driver::{ApprovalAnswer, Driver, Outcome, StartRequest, Task};
+use engine::{ApprovalToken, Approver, ExecutionId, Progress, Success, Timestamp, Trigger};
 use futures::executor::block_on;
 use pipeline::{Declaration, PipelineName};
 use serde_json::json;
 use store::{Entity, Key};
-use testkit::{CountingStore, Outbox, TableRequest, TestClock, TestExecutor};
+use testkit::{CountingStore, Outbox, TableRequest, TestClock, TestExecutor, create, setup};
 
 struct Environment {
     store: Arc<CountingStore>,
@@ -23,7 +23,7 @@ impl Environment {
     fn new() -> Self {
         let (store, outbox) = (Arc::new(CountingStore::default()), Arc::new(Outbox::default()));
         let clock = Arc::new(TestClock::standing(Timestamp(0)));
-        let driver = driver(&store, &outbox, &clock);
+        let driver = Driver::new(setup(&store, &outbox, &clock));
         Self { store, outbox, clock, driver }
     }
 
@@ -36,9 +36,8 @@ impl Environment {
     }
 
     fn create(&self, mode: &str) {
-        let trigger = Trigger { kind: "CreatePipeline".into(), detail: String::new() };
-        let other = driver(&self.store, &self.outbox, &self.clock);
-        block_on(other.create_pipeline(declaration(mode), BTreeMap::new(), trigger)).unwrap();
+        let other = Driver::new(setup(&self.store, &self.outbox, &self.clock));
+        block_on(create(&other, declaration(mode)));
     }
 
     fn start(&self, client_token: Option<&str>) -> ExecutionId {
@@ -72,17 +71,6 @@ impl Environment {
     fn work(&self) {
         block_on(self.outbox.work(&self.driver, &TestExecutor::new(run)));
     }
-}
-
-fn driver(store: &Arc<CountingStore>, outbox: &Arc<Outbox>, clock: &Arc<TestClock>) -> Driver {
-    Driver::new(Setup {
-        store: store.clone(),
-        dispatch: outbox.clone(),
-        clock: clock.clone(),
-        policy: Policy::default(),
-        home: "eu-west-1".into(),
-        sources: SourceRules { watched: |_, _| None, takes_revision: |_, _| Ok(()) },
-    })
 }
 
 fn run(task: &Task) -> Outcome {

@@ -1,17 +1,16 @@
 //! A stage is retried while a worker of ours is busy with one of its actions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use driver::{ActionExecutor, Driver, ExecutorError, Outcome, Setup, SourceRules, Task};
-use engine::{ActionError, ActionStatus, Execution, Policy, Progress, StageRun, Success, Timestamp, Trigger};
+use driver::{ActionExecutor, Driver, ExecutorError, Outcome, Task};
+use engine::{ActionError, ActionStatus, Execution, Progress, StageRun, Success, Timestamp};
 use futures::executor::block_on;
 use pipeline::{Declaration, PipelineName, RetryMode};
 use serde_json::json;
 use store::{Entity, MemoryStore};
-use testkit::{Outbox, TestClock};
+use testkit::{Outbox, TestClock, create, setup};
 
 /// `Slow` has the stage retried, as soon as `Broken` has failed, and then succeeds; `Broken` fails the first time.
 #[derive(Default)]
@@ -89,19 +88,12 @@ fn declaration() -> Declaration {
 #[test]
 fn what_a_worker_was_busy_with_during_a_retry_ends_in_the_new_attempt() {
     let outbox = Arc::new(Outbox::default());
-    let driver = Arc::new(Driver::new(Setup {
-        store: Arc::new(MemoryStore::default()),
-        dispatch: outbox.clone(),
-        clock: Arc::new(TestClock::ticking(Timestamp(0))),
-        policy: Policy::default(),
-        home: "eu-west-1".into(),
-        sources: SourceRules { watched: |_, _| None, takes_revision: |_, _| Ok(()) },
-    }));
+    let (store, clock) = (Arc::new(MemoryStore::default()), Arc::new(TestClock::ticking(Timestamp(0))));
+    let driver = Arc::new(Driver::new(setup(&store, &outbox, &clock)));
     let providers = Providers::default();
     assert!(providers.0.set(driver.clone()).is_ok());
     let name = PipelineName::new("release").unwrap();
-    let created = Trigger { kind: "CreatePipeline".into(), detail: String::new() };
-    block_on(driver.create_pipeline(declaration(), BTreeMap::new(), created)).unwrap();
+    block_on(create(&driver, declaration()));
     block_on(outbox.work(&driver, &providers));
     let page = block_on(driver.executions(&name, None, 1)).unwrap();
     let [Entity::Execution(Execution { id, status, .. })] = &page.entities[..] else { panic!("{:?}", page.entities) };

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driver::{DriveError, Driver, Outcome, Setup, SourceRules, StartRequest};
-use engine::{ExecutionStatus, Policy, Success, Timestamp, Trigger};
+use driver::{DriveError, Driver, Outcome, StartRequest};
+use engine::{ExecutionStatus, Success, Timestamp, Trigger};
 use futures::executor::block_on;
 use pipeline::{Declaration, PipelineName};
 use serde_json::json;
 use store::{Entity, Expect, MemoryStore, Store, Write};
-use testkit::{Outbox, TestClock, TestExecutor};
+use testkit::{Outbox, TestClock, TestExecutor, create, setup};
 
 fn declaration() -> Declaration {
     let kind = |category: &str| json!({"category": category, "owner": "AWS", "provider": "S3", "version": "1"});
@@ -30,18 +30,8 @@ fn declaration() -> Declaration {
 #[test]
 fn a_version_that_a_newer_rule_would_refuse_still_runs_and_can_be_updated() {
     let (store, outbox) = (Arc::new(MemoryStore::default()), Arc::new(Outbox::default()));
-    let driver = || {
-        Driver::new(Setup {
-            store: store.clone(),
-            dispatch: outbox.clone(),
-            clock: Arc::new(TestClock::ticking(Timestamp(0))),
-            policy: Policy::default(),
-            home: "eu-west-1".into(),
-            sources: SourceRules { watched: |_, _| None, takes_revision: |_, _| Ok(()) },
-        })
-    };
-    let trigger = || Trigger { kind: "CreatePipeline".into(), detail: String::new() };
-    block_on(driver().create_pipeline(declaration(), BTreeMap::new(), trigger())).unwrap();
+    let driver = || Driver::new(setup(&store, &outbox, &Arc::new(TestClock::ticking(Timestamp(0)))));
+    block_on(create(&driver(), declaration()));
 
     // An earlier release stored it with a key that is refused today.
     let mut old = declaration();
@@ -60,7 +50,7 @@ fn a_version_that_a_newer_rule_would_refuse_still_runs_and_can_be_updated() {
     let name = PipelineName::new("release").unwrap();
     let request = StartRequest {
         pipeline: name.clone(),
-        trigger: trigger(),
+        trigger: Trigger { kind: "StartPipelineExecution".into(), detail: String::new() },
         variables: BTreeMap::new(),
         overrides: Vec::new(),
         client_token: None,

@@ -1,17 +1,16 @@
 //! The sweep over the in-memory store.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use driver::{Driver, Setup, SourceRules};
-use engine::{ExecutionId, Policy, Timestamp, Trigger};
+use driver::Driver;
+use engine::{ExecutionId, Timestamp};
 use futures::executor::block_on;
 use pipeline::Declaration;
 use serde_json::json;
 use store::{Expect, Key, MemoryStore, Store, Write};
-use testkit::{Outbox, TestClock};
+use testkit::{Outbox, TestClock, create, setup};
 
 struct Environment {
     store: Arc<MemoryStore>,
@@ -24,14 +23,7 @@ impl Environment {
     fn new() -> Self {
         let (store, outbox) = (Arc::new(MemoryStore::new()), Arc::new(Outbox::default()));
         let clock = Arc::new(TestClock::standing(Timestamp(0)));
-        let driver = Driver::new(Setup {
-            store: store.clone(),
-            dispatch: outbox.clone(),
-            clock: clock.clone(),
-            policy: Policy::default(),
-            home: "eu-west-1".into(),
-            sources: SourceRules { watched: |_, _| None, takes_revision: |_, _| Ok(()) },
-        });
+        let driver = Driver::new(setup(&store, &outbox, &clock));
         Self { store, clock, outbox, driver }
     }
 
@@ -54,8 +46,7 @@ impl Environment {
                 {"name": "Gate", "actions": [{"name": "Ask", "actionTypeId": kind("Approval", "Manual")}]},
             ]}))
             .unwrap();
-            let trigger = Trigger { kind: "CreatePipeline".into(), detail: String::new() };
-            block_on(self.driver.create_pipeline(declaration, BTreeMap::new(), trigger)).unwrap();
+            block_on(create(&self.driver, declaration));
         }
         self.dispatched()
     }

@@ -256,8 +256,8 @@ pub(crate) fn enter(step: &mut Step<'_, '_>, stage: &StageName) -> Result<(), Re
     };
     match waits {
         Some(index) if !step.locks()?.deleted => go_in(step, index, None),
-        // It ended while the task was on its way: the stage goes to the next.
-        _ => release(step, stage),
+        // It ended while the task was on its way, and gave the stage back then.
+        _ => Ok(()),
     }
 }
 

@@ -1,10 +1,8 @@
 //! Inputs at the edge of each constraint that the model has for an operation, and just beyond it.
 
 use serde_json::{Value, json};
+use testkit::model::{Bounds, Member, Shape, model, sample};
 use wire::Operation;
-
-use crate::model::{Bounds, Member, Shape, model};
-use crate::sample;
 
 /// An input at an edge.
 #[derive(Debug)]
@@ -21,7 +19,7 @@ pub struct Edge {
 
 /// The edges of an operation, from its sample: each has one value changed.
 pub fn of(operation: Operation) -> Vec<Edge> {
-    let mut found = Found { sample: sample::of(operation), edges: Vec::new() };
+    let mut found = Found { sample: sample::of(operation.name()), edges: Vec::new() };
     found.inside(&model().operations[operation.name()].input, String::new(), String::new());
     found.edges
 }

@@ -1,7 +1,8 @@
 //! The page `OPERATIONS.md`: what is tested of each operation, and what differs from AWS.
 
+use testkit::model::model;
+
 use crate::edges;
-use crate::model::model;
 use crate::table::{Row, rows};
 
 /// The page's place.

@@ -4,32 +4,39 @@ use aws_smithy_cbor::data::Type;
 use aws_smithy_cbor::{Decoder, Encoder};
 use aws_smithy_types::DateTime;
 use serde_json::{Map, Value};
+use testkit::model::{Member, Shape, model};
 use wire::{Operation, Protocol};
-
-use crate::model::{Member, Shape, model};
 
 /// Both protocols.
 pub const BOTH: [Protocol; 2] = [Protocol::AwsJson11, Protocol::RpcV2Cbor];
 
-/// A request's path, headers and body.
-pub fn request(
-    protocol: Protocol,
-    operation: Operation,
-    input: &Value,
-) -> (String, Vec<(&'static str, String)>, Vec<u8>) {
+/// Where a request goes, and with which headers.
+pub type Address = (String, Vec<(&'static str, String)>);
+
+/// How the protocol addresses an operation, if there is one of that name.
+pub fn address(protocol: Protocol, operation: &str) -> Address {
     match protocol {
         Protocol::AwsJson11 => {
             let target = format!("CodePipeline_20150709.{operation}");
-            let headers = vec![("content-type", "application/x-amz-json-1.1".into()), ("x-amz-target", target)];
-            ("/".to_owned(), headers, input.to_string().into_bytes())
+            ("/".to_owned(), vec![("content-type", "application/x-amz-json-1.1".into()), ("x-amz-target", target)])
         }
         Protocol::RpcV2Cbor => {
             let kind = || "application/cbor".to_owned();
             let smithy = ("smithy-protocol", "rpc-v2-cbor".into());
+            let path = format!("/service/CodePipeline_20150709/operation/{operation}");
+            (path, vec![("content-type", kind()), ("accept", kind()), smithy])
+        }
+    }
+}
+
+/// An input as the protocol encodes it.
+pub fn body(protocol: Protocol, operation: Operation, input: &Value) -> Vec<u8> {
+    match protocol {
+        Protocol::AwsJson11 => input.to_string().into_bytes(),
+        Protocol::RpcV2Cbor => {
             let mut body = Encoder::new(Vec::new());
             encode(&mut body, Some(&model().operations[operation.name()].input), input);
-            let path = format!("/service/CodePipeline_20150709/operation/{operation}");
-            (path, vec![("content-type", kind()), ("accept", kind()), smithy], body.into_writer())
+            body.into_writer()
         }
     }
 }

@@ -1,18 +1,19 @@
-//! Everything behind the API: a driver over the in-memory store, and providers that do as their actions' names say.
+//! Everything behind the API: a driver over the in-memory store, providers that do as their actions' names say, and AWS as
+//! [`cloud`] plays it.
 
 use std::sync::Arc;
 
 use api::App;
 use driver::{Driver, Outcome, Setup, Task};
-use engine::{ActionError, Policy, Progress, Revision, Success, Timestamp};
-use lambda_http::{Body, IntoResponse};
+use engine::{ActionError, Artifact, External, Progress, Revision, Success, Timestamp};
 use runtime::{Clients, JobIds, PassRole, Roles, Settings};
-use serde_json::{Value, json};
+use serde_json::Value;
 use store::MemoryStore;
-use testkit::{Outbox, Stub, TestClock, TestExecutor};
+use testkit::{Aws, Outbox, TestClock, TestExecutor, setup};
 use wire::{Operation, Protocol};
 
-use crate::protocol;
+use crate::cloud::{self, Stored, stored_pin};
+use crate::{gateway, protocol};
 
 /// The account of every world.
 pub const ACCOUNT: &str = "111122223333";
@@ -34,33 +35,23 @@ pub struct Answer {
 
 /// An API of its own, with an empty table.
 pub struct World {
-    app: App,
+    /// The API.
+    pub app: Arc<App>,
+    /// Its table.
+    pub store: Arc<MemoryStore>,
+    /// Its time.
+    pub clock: Arc<TestClock>,
+    /// What answers in AWS's place, and remembers what it was asked.
+    pub aws: Aws,
     outbox: Arc<Outbox>,
 }
 
-/// What STS answers: every role may be assumed.
-const ASSUMED: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>JOB</AccessKeyId>\
-    <SecretAccessKey>job-secret</SecretAccessKey><SessionToken>job-token</SessionToken>\
-    <Expiration>2999-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
-
-/// The API over a driver: every role may be assumed, nobody is asked about those who pass them, and KMS gives the key for
-/// the ids of jobs.
-fn app(driver: Driver) -> App {
-    let aws = Stub::new(|request| match request.operation() {
-        "GenerateMac" => {
-            let mac = json!({"KeyId": "k", "Mac": Body::Binary(vec![7; 32]), "MacAlgorithm": "HMAC_SHA_256"});
-            testkit::Answer::ok(mac.to_string())
-        }
-        _ => {
-            assert!(request.body.contains("Action=AssumeRole"), "{}", request.body);
-            testkit::Answer::ok(ASSUMED)
-        }
-    });
+/// The API over a driver and AWS.
+fn app(driver: Driver, aws: &Aws) -> App {
     let settings = Settings::read(|name| match name {
         "AWS_REGION" => Some(REGION.into()),
         "MILLRACE_ACCOUNT" => Some(ACCOUNT.into()),
         "MILLRACE_HMAC_KEY" => Some("hmac-key".into()),
-        "MILLRACE_PASS_ROLE" => Some("unchecked".into()),
         _ => None,
     });
     let (settings, clients) = (settings.unwrap(), Clients::from_config(aws.config()));
@@ -78,51 +69,30 @@ impl Default for World {
 impl World {
     /// An empty one.
     pub fn new() -> Self {
-        let outbox = Arc::new(Outbox::default());
-        let driver = Driver::new(Setup {
-            store: Arc::new(MemoryStore::new()),
-            dispatch: outbox.clone(),
-            clock: Arc::new(TestClock::ticking(Timestamp(1_700_000_000_000))),
-            policy: Policy::default(),
-            home: REGION.into(),
-            sources: providers::SOURCES,
-        });
-        Self { app: app(driver), outbox }
+        let (aws, outbox) = (cloud::cloud(), Arc::new(Outbox::default()));
+        let store = Arc::new(MemoryStore::new());
+        let clock = Arc::new(TestClock::ticking(Timestamp(1_700_000_000_000)));
+        let driver = Driver::new(Setup { sources: providers::SOURCES, ..setup(&store, &outbox, &clock) });
+        Self { app: Arc::new(app(driver, &aws)), store, clock, aws, outbox }
     }
 
-    /// Calls an operation as API Gateway passes the call on.
+    /// Delivers a request of [`CALLER`]'s as API Gateway does.
+    pub async fn deliver(
+        &self,
+        path: &str,
+        headers: &[(impl AsRef<str>, impl AsRef<str>)],
+        body: &[u8],
+    ) -> gateway::Response {
+        gateway::deliver(Some(CALLER), &self.app, path, headers, body).await
+    }
+
+    /// Calls an operation.
     pub async fn call(&self, protocol: Protocol, operation: Operation, input: &Value) -> Answer {
-        let (path, headers, body) = protocol::request(protocol, operation, input);
-        let mut event = json!({
-            "resource": "/", "path": path, "httpMethod": "POST", "headers": {}, "multiValueHeaders": {},
-            "requestContext": {
-                "accountId": ACCOUNT, "apiId": "abc123", "stage": "live", "requestId": "request-1", "resourcePath": "/",
-                "httpMethod": "POST", "identity": {"userArn": CALLER, "sourceIp": "127.0.0.1"}
-            },
-        });
-        for (name, value) in headers {
-            event["headers"][name] = json!(value);
-            event["multiValueHeaders"][name] = json!([value]);
-        }
-        let binary = protocol == Protocol::RpcV2Cbor;
-        event["isBase64Encoded"] = json!(binary);
-        event["body"] = match binary {
-            // Base64, as events hold it.
-            true => serde_json::to_value(Body::Binary(body)).unwrap(),
-            false => String::from_utf8(body).unwrap().into(),
-        };
-        let request = lambda_http::request::from_str(&event.to_string()).unwrap();
-        let (parts, body) = api::handle(&self.app, request).await.into_response().await.into_parts();
-        let body = match body {
-            Body::Text(text) if !binary => text.into_bytes(),
-            Body::Binary(bytes) if binary => bytes,
-            other => panic!("{operation}: API Gateway would not pass on {other:?}"),
-        };
-        Answer {
-            status: parts.status.as_u16(),
-            error: parts.headers.get("x-amzn-errortype").map(|name| name.to_str().unwrap().to_owned()),
-            body: protocol::answer(protocol, &body),
-        }
+        let (path, headers) = protocol::address(protocol, operation.name());
+        let body = protocol::body(protocol, operation, input);
+        let (status, headers, body) = self.deliver(&path, &headers, &body).await;
+        let error = headers.into_iter().find(|(name, _)| name == "x-amzn-errortype").map(|(_, value)| value);
+        Answer { status, error, body: protocol::answer(protocol, &body) }
     }
 
     /// Calls an operation that must succeed, to prepare the world for another.
@@ -133,31 +103,61 @@ impl World {
     }
 
     /// The id under which the job of an action or rule execution is given out.
-    pub async fn job(&self, execution: &Value) -> String {
-        self.app.job_ids.job(execution.as_str().unwrap().parse().unwrap()).await.unwrap()
+    pub async fn job(&self, execution: &str) -> String {
+        self.app.job_ids.job(execution.parse().unwrap()).await.unwrap()
     }
 
     /// Works on everything that was dispatched, until nothing is left but what waits for people and jobs.
     pub async fn work(&self) {
         self.outbox.work(&self.app.driver, &TestExecutor::new(start)).await;
     }
+
+    /// From now on everybody may pass every role but this one.
+    pub fn nobody_passes(&self, role: &str) {
+        cloud::allow_to_pass_all_but(&self.aws, Some(role));
+    }
+
+    /// From now on no role may be assumed.
+    pub fn no_role_is_assumed(&self) {
+        let error = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>";
+        self.aws.on("AssumeRole", 403, error);
+    }
+
+    /// From now on S3 has this under every key.
+    pub fn stores(&self, stored: Stored) {
+        cloud::store(&self.aws, stored);
+    }
 }
 
-/// Sources find a revision; approvals, jobs and rules wait; an action of the name `Broken` fails.
+/// AWS's sources find version `v1`, others take what was reported; approvals, jobs and rules wait; a deploy to the bucket
+/// `broken` fails.
 fn start(task: &Task) -> Outcome {
-    let report = Progress::default();
-    match (task.action.type_id.category.as_str(), task.action.name.as_str()) {
-        (_, "Broken") => Outcome::Failed {
-            error: ActionError { code: "ConfigurationError".into(), message: "It is broken".into() },
-            report,
-        },
-        ("Source", _) if task.action.type_id.owner.as_deref() == Some("AWS") => Outcome::Succeeded(Success {
-            outputs: task.outputs.clone(),
-            revision: Some(Revision { id: "v1".into(), summary: None, url: None, created: None, change: None }),
+    let report = Progress {
+        external: Some(External { id: "outside-1".into(), url: Some("https://example.com/outside-1".into()) }),
+        summary: Some("Under way".into()),
+        percent: None,
+    };
+    match (task.action.type_id.category.as_str(), task.configuration.get("BucketName").map(String::as_str)) {
+        ("Source", _) => Outcome::Succeeded(Success {
+            outputs: task.outputs.iter().map(|it| Artifact { pin: stored_pin(), ..it.clone() }).collect(),
+            variables: [("VersionId".to_owned(), "v1".to_owned())].into(),
+            revision: (task.action.type_id.owner.as_deref() == Some("AWS")).then(|| Revision {
+                id: "v1".into(),
+                summary: Some("First".into()),
+                url: Some("https://example.com/v1".into()),
+                created: Some(Timestamp(1_000)),
+                change: None,
+            }),
             ..Success::default()
         }),
-        _ if task.action.is_polled() => Outcome::Running { report, poll: false, event_source: None },
-        ("Source" | "Approval" | "Invoke" | "Rule", _) => Outcome::Running { report, poll: false, event_source: None },
+        _ if task.action.is_polled() => {
+            Outcome::Running { report: Progress::default(), poll: false, event_source: None }
+        }
+        ("Approval" | "Invoke" | "Rule", _) => Outcome::Running { report, poll: false, event_source: None },
+        (_, Some("broken")) => Outcome::Failed {
+            error: ActionError { code: "ConfigurationError".into(), message: "The bucket 'broken' is gone".into() },
+            report,
+        },
         _ => Outcome::Succeeded(Success { report, ..Success::default() }),
     }
 }

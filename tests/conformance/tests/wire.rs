@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use conformance::edges;
-use conformance::model::{Shape, model};
 use conformance::page;
 use conformance::protocol::BOTH;
 use conformance::table::rows;
 use conformance::world::World;
+use testkit::model::{Shape, model, sample};
 use wire::{Operation, Protocol};
 
 #[test]
@@ -145,7 +145,7 @@ fn every_length_has_an_input_on_its_edge() {
     for (name, shape) in &model().shapes {
         let Shape::String(text) = shape else { continue };
         for length in [text.length.min, text.length.max].into_iter().flatten().filter(|_| text.one_of.is_none()) {
-            if conformance::sample::string(text, Some(length)).is_none() {
+            if sample::string(text, Some(length)).is_none() {
                 missing.push((name.as_str(), length));
             }
         }

@@ -1,6 +1,6 @@
 //! AWS as actions see it: S3 in memory, and answers that a test prepares, under the SDK's real clients.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -60,8 +60,7 @@ struct State {
     /// By `bucket/key`, or `bucket/key?version`.
     objects: BTreeMap<String, Stored>,
     calls: Vec<Call>,
-    /// By operation; the last of several stays.
-    answers: HashMap<String, VecDeque<(u16, Vec<u8>)>>,
+    prepared: HashMap<String, Box<Prepared>>,
 }
 
 /// S3 in memory, STS, and prepared answers. It remembers what it was asked.
@@ -125,12 +124,13 @@ impl Aws {
 
     /// From now on an operation is answered so.
     pub fn on(&self, operation: &str, status: u16, body: impl Into<Vec<u8>>) {
-        self.0.lock().unwrap().answers.insert(operation.to_owned(), [(status, body.into())].into());
+        let body = body.into();
+        self.reply(operation, move |_| plain(status, body.clone()));
     }
 
-    /// Behind the answers prepared so far comes another, which stays when it is the last.
-    pub fn then(&self, operation: &str, status: u16, body: impl Into<Vec<u8>>) {
-        self.0.lock().unwrap().answers.entry(operation.to_owned()).or_default().push_back((status, body.into()));
+    /// From now on an operation is answered by a function.
+    pub fn reply(&self, operation: &str, reply: impl Fn(&Call) -> Reply + Send + 'static) {
+        self.0.lock().unwrap().prepared.insert(operation.to_owned(), Box::new(reply));
     }
 
     /// From now on an operation of a JSON service, or of Lambda, fails so.
@@ -157,14 +157,17 @@ impl Aws {
 
 const CHECKSUM: &str = "x-amz-checksum-sha256";
 
-type Answer = (u16, BTreeMap<String, String>, Vec<u8>);
+/// The status, headers and body of an answer.
+pub type Reply = (u16, BTreeMap<String, String>, Vec<u8>);
 
-fn plain(status: u16, body: impl Into<Vec<u8>>) -> Answer {
+type Prepared = dyn Fn(&Call) -> Reply + Send;
+
+fn plain(status: u16, body: impl Into<Vec<u8>>) -> Reply {
     (status, BTreeMap::new(), body.into())
 }
 
 /// The access key that it gives out is the role's name.
-fn assume_role(body: &str) -> Answer {
+fn assume_role(body: &str) -> Reply {
     let arn = body.split('&').find_map(|pair| pair.strip_prefix("RoleArn=")).unwrap();
     let role = decode(arn).rsplit('/').next().unwrap().to_owned();
     if role == "forbidden" {
@@ -182,7 +185,7 @@ fn assume_role(body: &str) -> Answer {
 }
 
 impl State {
-    fn s3(&mut self, call: &Call, query: &str) -> Answer {
+    fn s3(&mut self, call: &Call, query: &str) -> Reply {
         let path = decode(&call.path);
         let version = query.split('&').find_map(|pair| pair.strip_prefix("versionId="));
         let object = version.map_or_else(|| path.clone(), |version| format!("{path}?{}", decode(version)));
@@ -222,14 +225,10 @@ impl State {
         }
     }
 
-    fn answer(&mut self, call: Call, service: &str, query: &str) -> Answer {
+    fn answer(&mut self, call: Call, service: &str, query: &str) -> Reply {
         self.calls.push(call.clone());
-        if let Some(answers) = self.answers.get_mut(&call.operation) {
-            let (status, body) = answers.front().cloned().expect("an operation is prepared with an answer");
-            if answers.len() > 1 {
-                answers.pop_front();
-            }
-            return plain(status, body);
+        if let Some(reply) = self.prepared.get(&call.operation) {
+            return reply(&call);
         }
         match (service, call.operation.as_str()) {
             ("sts", "AssumeRole") => assume_role(&call.text()),

@@ -106,7 +106,7 @@ fn opening_what_is_open_lets_nobody_in_twice() {
 }
 
 #[test]
-fn a_chore_is_done_once() {
+fn an_outbox_task_is_done_once() {
     let mut env = env();
     let first = env.start();
     let second = env.start();
@@ -118,7 +118,7 @@ fn a_chore_is_done_once() {
 }
 
 #[test]
-fn outbox_can_be_found_by_the_sweeper_until_they_are_done() {
+fn outbox_tasks_can_be_found_by_the_sweeper_until_they_are_done() {
     let mut env = env();
     let first = env.start();
     let _second = env.start();
@@ -166,7 +166,7 @@ fn the_revisions_of_the_source_stage_are_kept_with_the_execution() {
 }
 
 #[test]
-fn a_busy_pipeline_does_not_put_off_the_sweep_for_a_lost_chore() {
+fn a_busy_pipeline_does_not_put_off_the_sweep_for_a_lost_outbox_task() {
     let mut env = env();
     let first = env.start();
     let _second = env.start();

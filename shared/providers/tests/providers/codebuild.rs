@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
+
 use driver::{ActionExecutor, Outcome, Task};
 use engine::External;
 use serde_json::{Value, json};
-use testkit::Aws;
+use testkit::{Aws, Reply};
 
 use crate::{artifact, failed, input, made, put_off, registry, task};
 
@@ -29,6 +31,10 @@ fn starts(aws: &Aws) {
 
 fn gets(aws: &Aws, what: Value) {
     aws.on("BatchGetBuilds", 200, json!({"builds": [described(what)]}).to_string());
+}
+
+fn answered(answer: Value) -> Reply {
+    (200, BTreeMap::new(), answer.to_string().into_bytes())
 }
 
 fn started(task: Task) -> Task {
@@ -203,20 +209,28 @@ async fn a_lost_build_is_looked_for_in_all_pages_that_are_not_older_than_the_att
     let aws = Aws::default();
     let task = Task { reclaimed: true, ..build(&[]) };
     let requested = 1_795_475_109 - 3_600;
-    for page in ["one", "two", "three"] {
-        aws.then("ListBuildsForProject", 200, json!({"ids": [ID], "nextToken": page}).to_string());
-    }
-    for later in [900, 600] {
-        let newer = json!({"builds": [described(json!({"startTime": requested + later}))]});
-        aws.then("BatchGetBuilds", 200, newer.to_string());
-    }
-    let older = json!({"builds": [described(json!({"startTime": requested - 900}))]});
-    aws.then("BatchGetBuilds", 200, older.to_string());
+    // Each page is older than the one before it.
+    aws.reply("ListBuildsForProject", |call| {
+        let (ids, next) = match call.json()["nextToken"].as_str() {
+            None => ("site:newest", "two"),
+            Some("two") => ("site:newer", "three"),
+            _ => ("site:older", "four"),
+        };
+        answered(json!({"ids": [ids], "nextToken": next}))
+    });
+    aws.reply("BatchGetBuilds", move |call| {
+        let started = match call.json()["ids"][0].as_str() {
+            Some("site:newest") => requested + 900,
+            Some("site:newer") => requested + 600,
+            _ => requested - 900,
+        };
+        answered(json!({"builds": [described(json!({"startTime": started}))]}))
+    });
     starts(&aws);
     external(&aws, &task).await;
     let pages: Vec<Value> =
         aws.calls("ListBuildsForProject").iter().map(|call| call.json()["nextToken"].take()).collect();
-    assert_eq!(pages, [Value::Null, json!("one"), json!("two")]);
+    assert_eq!(pages, [Value::Null, json!("two"), json!("three")]);
     assert_eq!(aws.calls("StartBuild").len(), 1, "nobody had started it");
 }
 

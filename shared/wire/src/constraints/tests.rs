@@ -1,15 +1,16 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use testkit::model::sample;
 
 use super::table::{List, Member};
 use super::*;
-use crate::tests::{decoded, in_cbor, sample};
+use crate::tests::{decoded, in_cbor, places};
 use crate::{MAX_BODY, MAX_VALUES, Protocol};
 
 /// The message, without its head, about the sample of `operation` with `value` put at `pointer`; `None` when it is valid.
 fn complaint(operation: Operation, pointer: &str, value: Value) -> Option<String> {
-    let mut sent = sample::of(operation);
+    let mut sent = sample::of(operation.name());
     *sent.pointer_mut(pointer).unwrap() = value;
     let error = decoded(operation, Protocol::AwsJson11, sent.to_string().as_bytes()).err()?;
     assert_eq!(error.exception, Exception::ValidationException, "{error}");
@@ -148,8 +149,8 @@ fn every_string_list_and_number_of_every_input_holds_at_its_edges() {
     let mut tried = 0;
     for &operation in Operation::ALL {
         for (name, shape) in &table().shapes {
-            for (pointer, path) in sample::places(operation, name) {
-                let whole = sample::of(operation);
+            for (pointer, path) in places::of(operation, name) {
+                let whole = sample::of(operation.name());
                 let found = whole.pointer(&pointer).unwrap();
                 let (inside, outside) = match shape {
                     Shape::String(text) => edges_of_text(text, found.as_str().unwrap()),
@@ -215,7 +216,7 @@ fn edges_of_text(text: &Text, valid: &str) -> (Vec<Value>, Vec<Value>) {
 
 #[test]
 fn all_violations_are_counted_and_a_bounded_number_is_listed() {
-    let mut sent = sample::of(Operation::CreatePipeline);
+    let mut sent = sample::of(Operation::CreatePipeline.name());
     let action = json!({"name": "not allowed"});
     sent["pipeline"]["stages"] = json!([{"name": "Build", "actions": vec![action; 100]}]);
     let error = decoded(Operation::CreatePipeline, Protocol::AwsJson11, sent.to_string().as_bytes()).unwrap_err();

@@ -6,8 +6,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
+use testkit::model::sample;
 
-use super::{BOTH, decoded, in_cbor, sample};
+use super::{BOTH, decoded, in_cbor};
 use crate::{ApiError, Exception, Operation, Protocol, route};
 
 fn any_operation() -> impl Strategy<Value = Operation> {
@@ -194,14 +195,14 @@ proptest! {
 
     #[test]
     fn mutated_bytes(operation in any_operation(), changes in vec((any::<u8>(), any::<Index>(), any::<u8>()), 1..8)) {
-        let sample = sample::of(operation);
+        let sample = sample::of(operation.name());
         survives(operation, Protocol::AwsJson11, &mutated(sample.to_string().into_bytes(), &changes));
         survives(operation, Protocol::RpcV2Cbor, &mutated(in_cbor(operation, &sample), &changes));
     }
 
     #[test]
     fn mutated_values(operation in any_operation(), place in any::<Index>(), other in any_json()) {
-        let mut sent = sample::of(operation);
+        let mut sent = sample::of(operation.name());
         let mut places = Vec::new();
         pointers(&sent, String::new(), &mut places);
         *sent.pointer_mut(&places[place.index(places.len())]).unwrap() = other;
@@ -256,7 +257,7 @@ proptest! {
 fn every_value_of_every_sample_survives_each_other_type() {
     let others = [json!(null), json!(true), json!(-1), json!(1e300), json!(""), json!([]), json!({}), json!([[null]])];
     for &operation in Operation::ALL {
-        let sample = sample::of(operation);
+        let sample = sample::of(operation.name());
         let mut places = Vec::new();
         pointers(&sample, String::new(), &mut places);
         for place in &places {

@@ -2,7 +2,7 @@
 
 mod fuzz;
 mod pipeline;
-pub(crate) mod sample;
+pub(crate) mod places;
 
 use std::fmt::Debug;
 
@@ -12,6 +12,7 @@ use aws_sdk_codepipeline::operation::put_action_revision::PutActionRevisionInput
 use aws_sdk_codepipeline::types::{ActionExecutionDetail, ActionRevision};
 use aws_smithy_types::DateTime;
 use serde_json::{Value, json};
+use testkit::model::sample;
 
 use crate::constraints::table;
 use crate::*;
@@ -54,7 +55,7 @@ with_operations!(functions);
 
 fn there_and_back<I: Input + PartialEq + Debug>() {
     let operation = I::OPERATION;
-    let sample = sample::of(operation);
+    let sample = sample::of(operation.name());
     let input: I = decode(Protocol::AwsJson11, sample.to_string().as_bytes()).unwrap();
     assert_eq!(to_json(&input).unwrap(), sample, "{operation}: nothing may be lost on the way in");
     for protocol in BOTH {
@@ -78,8 +79,8 @@ fn output_there_and_back<O: Shape + PartialEq + Debug>() {
 fn each_missing_required_member_of_each_operation_is_reported_by_its_path() {
     let mut seen = 0;
     for &operation in Operation::ALL {
-        let whole = sample::of(operation);
-        for (pointer, path) in sample::required(operation) {
+        let whole = sample::of(operation.name());
+        for (pointer, path) in places::required(operation) {
             for null in [false, true] {
                 let mut sent = whole.clone();
                 let (parent, name) = pointer.rsplit_once('/').unwrap();
@@ -208,7 +209,7 @@ fn times_are_numbers_of_seconds_with_fractions_in_json_and_tag_1_in_cbor() {
 
 #[test]
 fn a_time_that_no_date_can_name_is_refused() {
-    let sample = sample::of(Operation::PutActionRevision);
+    let sample = sample::of(Operation::PutActionRevision.name());
     for seconds in [json!(1e18), json!(-1e300), json!(253_402_300_800_i64)] {
         let mut sent = sample.clone();
         sent["actionRevision"]["created"] = seconds;
@@ -253,7 +254,7 @@ fn every_nested_shape_of_the_model_is_in_the_sample() {
     // So that the journeys above have been through each of them.
     let mut missed: Vec<&String> = table().shapes.keys().collect();
     for &operation in Operation::ALL {
-        let seen = sample::shapes(operation);
+        let seen = places::shapes(operation);
         missed.retain(|name| !seen.contains(*name));
     }
     assert_eq!(missed, Vec::<&String>::new());

@@ -125,7 +125,7 @@ fn a_declaration_goes_to_json_and_back_unchanged() {
 
 #[test]
 fn a_declaration_with_every_member_of_the_model_goes_there_and_back_unchanged() {
-    let whole = super::sample::value("PipelineDeclaration");
+    let whole = testkit::model::sample::value("PipelineDeclaration");
     let Some(Shape::Structure { members }) = table().shape("PipelineDeclaration") else { panic!("a structure") };
     assert_eq!(whole.as_object().unwrap().len(), members.len());
     let declaration: PipelineDeclaration = from_json(&whole).unwrap();

@@ -71,7 +71,7 @@ fn stop() -> Row {
 
 /// A pipeline whose second stage fails.
 fn broken() -> Value {
-    straight("Broken", &[])
+    straight("broken", &[])
 }
 
 fn retried(stage: &str) -> Value {
@@ -92,7 +92,7 @@ async fn outnumbered(world: &World, mut input: Value, others: usize) -> Value {
 fn retry() -> Row {
     let of = |stage: &str| newest_of(broken(), "pipelineExecutionId", retried(stage));
     let unknown = |pipeline: &str| json!({"pipelineName": pipeline, "stageName": "Ask", "pipelineExecutionId": UNKNOWN, "retryMode": "ALL_ACTIONS"});
-    let both = straight("Broken", &[]);
+    let both = straight("broken", &[]);
     let both = with(both.clone(), "/stages/1/actions", json!([both["stages"][1]["actions"][0], approve()]));
     Row {
         operation: Operation::RetryStageExecution,
@@ -118,7 +118,7 @@ fn retry() -> Row {
                 "ConcurrentPipelineExecutionsLimitExceededException",
                 case(|world| {
                     later(async move {
-                        created(world, straight("Broken", &[("/executionMode", json!("QUEUED"))])).await;
+                        created(world, straight("broken", &[("/executionMode", json!("QUEUED"))])).await;
                         outnumbered(world, retried("Ask"), MANY).await
                     })
                 }),
@@ -139,15 +139,15 @@ fn roll_back() -> Row {
     let of = |stage: &str| json!({"pipelineName": "release", "stageName": stage});
     let target =
         |pipeline: &str| json!({"pipelineName": pipeline, "stageName": "Test", "targetPipelineExecutionId": UNKNOWN});
-    let good = |stage: &str| newest_of(straight("Publish", &[]), "targetPipelineExecutionId", of(stage));
-    let parallel = straight("Publish", &[("/executionMode", json!("PARALLEL"))]);
+    let good = |stage: &str| newest_of(straight("site", &[]), "targetPipelineExecutionId", of(stage));
+    let parallel = straight("site", &[("/executionMode", json!("PARALLEL"))]);
     Row {
         operation: Operation::RollbackStage,
         good: (good("Test"), &["/pipelineExecutionId"]),
         errors: vec![
             ("PipelineNotFoundException", input(target("gone"))),
             ("StageNotFoundException", good("Nowhere")),
-            ("PipelineExecutionNotFoundException", there(straight("Publish", &[]), target("release"))),
+            ("PipelineExecutionNotFoundException", there(straight("site", &[]), target("release"))),
             ("UnableToRollbackStageException", good("Source")),
             ("UnableToRollbackStageException", newest_of(parallel, "targetPipelineExecutionId", of("Test"))),
             (
@@ -155,9 +155,9 @@ fn roll_back() -> Row {
                 case(move |world| {
                     let mut input = json!({"pipelineName": "release", "stageName": "Test"});
                     later(async move {
-                        created(world, straight("Publish", &[])).await;
+                        created(world, straight("site", &[])).await;
                         input["targetPipelineExecutionId"] = newest(world).await.into();
-                        let update = json!({"pipeline": straight("Publish", &[])});
+                        let update = json!({"pipeline": straight("site", &[])});
                         world.done(Operation::UpdatePipeline, update).await;
                         input
                     })

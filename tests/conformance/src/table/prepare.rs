@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use wire::Operation;
 
+use crate::declaration::{self, action};
 use crate::world::World;
 
 /// An id that no API has given out.
@@ -17,38 +18,9 @@ pub const MANY: usize = 50;
 /// The token of a third party's client.
 pub const CLIENT_TOKEN: &str = "token-1";
 
-fn action(name: &str, category: &str, provider: &str, configuration: Value) -> Value {
-    json!({
-        "name": name,
-        "actionTypeId": {"category": category, "owner": "AWS", "provider": provider, "version": "1"},
-        "configuration": configuration,
-    })
-}
-
-/// A pipeline of the name `release`: source in S3, approval, function, deployment to S3. `changes` sets values by JSON
-/// pointer.
+/// A pipeline of the name `release`, changed by JSON pointer.
 pub fn release(changes: &[(&str, Value)]) -> Value {
-    let mut fetch = action("Fetch", "Source", "S3", json!({"S3Bucket": "sources", "S3ObjectKey": "app.zip"}));
-    fetch["outputArtifacts"] = json!([{"name": "App"}]);
-    let mut publish = action("Publish", "Deploy", "S3", json!({"BucketName": "site", "Extract": "true"}));
-    publish["inputArtifacts"] = json!([{"name": "App"}]);
-    let mut declaration = json!({
-        "name": "release",
-        "roleArn": "arn:aws:iam::111122223333:role/release",
-        "pipelineType": "V2",
-        "artifactStore": {"type": "S3", "location": "artifacts-bucket"},
-        "stages": [
-            {"name": "Source", "actions": [fetch]},
-            {"name": "Ask", "actions": [action("Approve", "Approval", "Manual", json!({}))]},
-            {"name": "Test", "actions": [action("Call", "Invoke", "Lambda", json!({"FunctionName": "smoke-test"}))]},
-            {"name": "Deploy", "actions": [publish]},
-        ],
-    });
-    for (pointer, value) in changes {
-        let (parent, key) = pointer.rsplit_once('/').unwrap();
-        declaration.pointer_mut(parent).unwrap()[key] = value.clone();
-    }
-    declaration
+    declaration::release("release", changes)
 }
 
 /// The same with its source at GitHub.
@@ -59,7 +31,10 @@ pub fn github() -> Value {
         "configuration": {"Owner": "us", "Repo": "app", "Branch": "main", "OAuthToken": "hunter2"},
         "outputArtifacts": [{"name": "App"}],
     });
-    release(&[("/stages/0/actions", json!([source]))])
+    release(&[
+        ("/stages/0/actions", json!([source])),
+        ("/stages/3/actions/0/configuration/ObjectKey", json!("app.zip")),
+    ])
 }
 
 /// A declaration that keeps all rules and is larger than an item of the table.
@@ -113,7 +88,7 @@ pub async fn called(world: &World) -> String {
     let approval = approval(world).await;
     world.done(Operation::PutApprovalResult, approval).await;
     world.work().await;
-    world.job(&latest(world, 2).await["actionExecutionId"]).await
+    world.job(latest(world, 2).await["actionExecutionId"].as_str().unwrap()).await
 }
 
 /// A pipeline that has gone to its end: gives the id of its deployment.
@@ -130,17 +105,18 @@ pub fn with(mut value: Value, pointer: &str, other: Value) -> Value {
     value
 }
 
-fn deploy(name: &str) -> Value {
-    let mut publish = action(name, "Deploy", "S3", json!({"BucketName": "site", "Extract": "true"}));
+fn deploy(name: &str, bucket: &str) -> Value {
+    let mut publish = action(name, "Deploy", "S3", json!({"BucketName": bucket, "Extract": "true"}));
     publish["inputArtifacts"] = json!([{"name": "App"}]);
     publish
 }
 
 /// The same pipeline with nothing but deployments after its source: it goes to its end by itself, or fails in its second
-/// stage where the action in it is `Broken`.
-pub fn straight(second: &str, changes: &[(&str, Value)]) -> Value {
-    let stages = [("/stages/1/actions", json!([deploy(second)])), ("/stages/2/actions", json!([deploy("Check")]))];
-    release(&[&stages, changes].concat())
+/// stage where that one deploys to the bucket `broken`.
+pub fn straight(bucket: &str, changes: &[(&str, Value)]) -> Value {
+    let second = ("/stages/1/actions", json!([deploy("Publish", bucket)]));
+    let third = ("/stages/2/actions", json!([deploy("Check", "site")]));
+    release(&[&[second, third], changes].concat())
 }
 
 /// An approval.
@@ -159,7 +135,7 @@ pub fn checked(result: &str, changes: &[(&str, Value)]) -> Value {
     };
     let conditions = json!({"conditions": [{"result": result, "rules": [rule("Calm"), rule("Free")]}]});
     let condition = [("/stages/2/beforeEntry", conditions)];
-    straight("Publish", &[&condition, changes].concat())
+    straight("site", &[&condition, changes].concat())
 }
 
 /// Has the functions say no that the third stage's condition asks, and everything that follows from it happen.
@@ -168,8 +144,8 @@ pub async fn forbidden(world: &World) {
     let condition = &state["stageStates"][2]["beforeEntryConditionState"]["conditionStates"][0];
     for rule in condition["ruleStates"].as_array().unwrap() {
         let details = json!({"type": "JobFailed", "message": "It rains"});
-        let answer =
-            json!({"jobId": world.job(&rule["latestExecution"]["ruleExecutionId"]).await, "failureDetails": details});
+        let job = world.job(rule["latestExecution"]["ruleExecutionId"].as_str().unwrap()).await;
+        let answer = json!({"jobId": job, "failureDetails": details});
         world.done(Operation::PutJobFailureResult, answer).await;
     }
     world.work().await;

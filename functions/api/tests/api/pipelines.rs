@@ -1,9 +1,10 @@
 use aws_sdk_codepipeline::types::{
     ExecutionMode, PipelineExecutionStatus, PipelineType, SourceRevisionOverride, SourceRevisionType, Tag, TriggerType,
 };
+use conformance::world::{CALLER, World};
 use serde_json::json;
 
-use super::{CALLER, World, in_both, refused, release};
+use super::{client, in_both, refused, release};
 
 fn tag(key: &str, value: &str) -> Tag {
     Tag::builder().key(key).value(value).build().unwrap()
@@ -113,7 +114,7 @@ async fn a_connection_shows_its_default_trigger_until_it_detects_no_changes() {
 #[tokio::test]
 async fn a_name_is_taken_once() {
     let world = World::new();
-    let client = world.client();
+    let client = client(&world);
     client.create_pipeline().pipeline(release("release", &[])).send().await.unwrap();
     let (code, message) = refused!(client.create_pipeline().pipeline(release("release", &[])));
     assert_eq!(code, "PipelineNameInUseException");
@@ -145,7 +146,7 @@ async fn an_update_makes_the_next_version_and_the_old_one_stays() {
 #[tokio::test]
 async fn updating_what_is_not_there_is_refused() {
     let world = World::new();
-    let (code, message) = refused!(world.client().update_pipeline().pipeline(release("gone", &[])));
+    let (code, message) = refused!(client(&world).update_pipeline().pipeline(release("gone", &[])));
     assert_eq!(code, "InvalidStructureException");
     assert!(message.contains("does not include a pipeline with the name 'gone'"), "{message}");
 }
@@ -153,7 +154,7 @@ async fn updating_what_is_not_there_is_refused() {
 #[tokio::test]
 async fn secrets_are_masked_and_stay_where_an_update_says_so() {
     let world = World::new();
-    let client = world.client();
+    let client = client(&world);
     let source = json!({
         "name": "Fetch",
         "actionTypeId": {"category": "Source", "owner": "ThirdParty", "provider": "GitHub", "version": "1"},
@@ -208,7 +209,7 @@ async fn a_deleted_pipeline_is_gone_and_may_be_deleted_again() {
 #[tokio::test]
 async fn a_pipeline_of_the_same_name_is_another_one() {
     let world = World::new();
-    let client = world.client();
+    let client = client(&world);
     client.create_pipeline().pipeline(release("release", &[])).send().await.unwrap();
     client.start_pipeline_execution().name("release").send().await.unwrap();
     let old = client.list_pipeline_executions().pipeline_name("release").send().await.unwrap();
@@ -319,7 +320,7 @@ async fn who_may_not_pass_a_role_creates_and_changes_nothing() {
     in_both(|world, client| async move {
         client.create_pipeline().pipeline(release("mine", &[])).send().await.unwrap();
         let role = "arn:aws:iam::111122223333:role/admin";
-        world.sts.nobody_passes(role);
+        world.nobody_passes(role);
         for place in ["/roleArn", "/stages/3/actions/0/roleArn"] {
             let declared = |name| release(name, &[(place, json!(role))]);
             let expected = format!(
@@ -342,7 +343,7 @@ async fn who_may_not_pass_a_role_creates_and_changes_nothing() {
 async fn who_may_not_pass_the_role_that_a_pipeline_has_does_not_change_what_is_done_under_it() {
     in_both(|world, client| async move {
         client.create_pipeline().pipeline(release("mine", &[])).send().await.unwrap();
-        world.sts.nobody_passes("arn:aws:iam::111122223333:role/release");
+        world.nobody_passes("arn:aws:iam::111122223333:role/release");
         let changed = release("mine", &[("/stages/2/actions/0/configuration/FunctionName", json!("grant-me-all"))]);
         let (code, _) = refused!(client.update_pipeline().pipeline(changed));
         assert_eq!(code, "AccessDeniedException");

@@ -7,9 +7,10 @@ use aws_sdk_codepipeline::types::{
     ActionRevision, ApprovalResult, ApprovalStatus, PipelineDeclaration, SourceRevisionOverride, SourceRevisionType,
     TargetFilter, TargetFilterName, TriggerType,
 };
+use conformance::world::{CALLER, World};
 use serde_json::json;
 
-use super::{CALLER, World, in_both, refused, release};
+use super::{client, in_both, refused, release};
 
 /// A pipeline whose source is at GitHub, beside one in S3.
 fn reported(name: &str) -> PipelineDeclaration {
@@ -48,7 +49,7 @@ fn put(client: &Client, revision: &str) -> PutActionRevisionFluentBuilder {
 #[tokio::test]
 async fn an_object_starts_a_pipeline_unless_its_source_says_false_to_polling() {
     let world = World::new();
-    let client = world.client();
+    let client = client(&world);
     let poll = "/stages/0/actions/0/configuration/PollForSourceChanges";
     client.create_pipeline().pipeline(release("release", &[])).send().await.unwrap();
     let watchers = async || {
@@ -109,7 +110,7 @@ async fn an_execution_shows_what_made_a_reported_revision_the_current_one() {
 #[tokio::test]
 async fn a_report_whose_note_was_lost_starts_nothing_again() {
     let world = World::new();
-    let client = world.client();
+    let client = client(&world);
     client.create_pipeline().pipeline(reported("release")).send().await.unwrap();
     let first = put(&client, "1").send().await.unwrap();
     // As if the process had died between the start and the note of it.
@@ -126,7 +127,7 @@ async fn a_report_whose_note_was_lost_starts_nothing_again() {
 #[tokio::test]
 async fn a_report_starts_nothing_that_a_start_would_not() {
     let world = World::new();
-    let client = world.client();
+    let client = client(&world);
     let mut declared = wire::to_json(&reported("release")).unwrap();
     declared["variables"] = json!([{"name": "target"}]);
     let declared: PipelineDeclaration = wire::from_json(&declared).unwrap();

@@ -6,9 +6,10 @@ use aws_sdk_codepipeline::types::{
     ConditionType, ExecutionMode, ExecutionType, PipelineExecutionStatus, PipelineExecutionSummary, RetryTrigger,
     RuleExecutionFilter, RuleExecutionStatus, StageExecutionStatus, StageRetryMode, StageState, StageTransitionType,
 };
+use conformance::world::{CALLER, World};
 use serde_json::{Value, json};
 
-use super::{CALLER, World, in_both, refused, release};
+use super::{in_both, refused, release};
 
 async fn stage(client: &Client, index: usize) -> StageState {
     client.get_pipeline_state().name("release").send().await.unwrap().stage_states()[index].clone()

@@ -1,3 +1,4 @@
+use conformance::world::World;
 use std::collections::HashSet;
 
 use aws_sdk_codepipeline::types::{
@@ -5,10 +6,10 @@ use aws_sdk_codepipeline::types::{
     SucceededInStageFilter,
 };
 
-use super::{World, in_both, refused, release};
+use super::{cbor_client, client, in_both, refused, release};
 
 async fn started(world: &World, count: usize) -> Vec<String> {
-    let client = world.client();
+    let client = client(world);
     client.create_pipeline().pipeline(release("release", &[])).send().await.unwrap();
     let first = client.list_pipeline_executions().pipeline_name("release").send().await.unwrap();
     let mut ids = vec![first.pipeline_execution_summaries()[0].pipeline_execution_id().unwrap().to_owned()];
@@ -26,7 +27,7 @@ async fn started(world: &World, count: usize) -> Vec<String> {
 async fn executions_are_listed_newest_first_by_pages() {
     let world = World::new();
     let ids = started(&world, 250).await;
-    for client in [world.client(), world.cbor_client()] {
+    for client in [client(&world), cbor_client(&world)] {
         let (mut found, mut token, mut sizes) = (Vec::new(), None, Vec::new());
         loop {
             let page =
@@ -49,7 +50,7 @@ async fn executions_are_listed_newest_first_by_pages() {
 async fn action_executions_are_listed_newest_first_by_pages_while_others_start() {
     let world = World::new();
     started(&world, 25).await;
-    let client = world.client();
+    let client = client(&world);
     // The first execution waits for approval in stage 2; those after it are superseded in front of it, save the last.
     let (mut seen, mut token, mut pages) = (Vec::new(), None, 0);
     loop {
@@ -113,7 +114,7 @@ async fn action_executions_of_one_execution() {
 #[tokio::test]
 async fn a_page_token_holds_only_where_it_was_given() {
     let world = World::new();
-    let client = world.client();
+    let client = client(&world);
     started(&world, 3).await;
     client.create_pipeline().pipeline(release("other", &[])).send().await.unwrap();
     let page = client.list_pipeline_executions().pipeline_name("release").max_results(1).send().await.unwrap();
@@ -173,7 +174,7 @@ async fn executions_that_succeeded_in_a_stage_are_listed_by_pages() {
 #[tokio::test]
 async fn only_executions_of_the_current_version_count_as_succeeded_in_a_stage() {
     let world = World::new();
-    let client = world.client();
+    let client = client(&world);
     started(&world, 3).await;
     client.update_pipeline().pipeline(release("release", &[])).send().await.unwrap();
     let list = async || {
@@ -192,7 +193,7 @@ async fn only_executions_of_the_current_version_count_as_succeeded_in_a_stage() 
 #[tokio::test]
 async fn a_page_that_looked_at_many_executions_for_nothing_says_where_to_go_on() {
     let world = World::new();
-    let client = world.client();
+    let client = client(&world);
     started(&world, 1_050).await;
     let list = || client.list_pipeline_executions().pipeline_name("release").filter(succeeded_in("Ask"));
     let first = list().send().await.unwrap();

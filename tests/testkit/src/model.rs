@@ -1,5 +1,7 @@
 //! What the public model says of each operation: its input's shape with its constraints, and its errors. The data are
-//! those that `wire` compiles in; `shared/wire/data/make.py` makes them.
+//! those that `wire` compiles in, read here apart from `wire`; `shared/wire/data/make.py` makes them.
+
+pub mod sample;
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};

@@ -3,9 +3,10 @@ use aws_sdk_codepipeline::types::{
     ActionExecutionStatus, ActionState, ApprovalResult, ApprovalStatus, CurrentRevision, ExecutionDetails,
     FailureDetails, FailureType, PipelineExecutionStatus, StageExecutionStatus, StageState, StageTransitionType,
 };
+use conformance::world::{CALLER, World};
 use serde_json::json;
 
-use super::{CALLER, World, in_both, refused, release};
+use super::{client, in_both, refused, release};
 
 async fn stages(client: &Client) -> Vec<StageState> {
     client.get_pipeline_state().name("release").send().await.unwrap().stage_states().to_vec()
@@ -160,7 +161,7 @@ async fn a_release_from_source_to_deploy() {
 #[tokio::test]
 async fn a_failure_says_why() {
     let world = World::new();
-    let client = world.client();
+    let client = client(&world);
     let broken = release("release", &[("/stages/3/actions/0/configuration/BucketName", json!("broken"))]);
     client.create_pipeline().pipeline(broken).send().await.unwrap();
     world.work().await;

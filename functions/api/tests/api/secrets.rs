@@ -1,11 +1,12 @@
 //! What the table holds of secrets: nothing that can be read.
 
+use conformance::world::World;
 use pipeline::PipelineName;
 use serde_json::json;
 
 use super::action_types::{calls_jenkins, jenkins};
 use super::webhooks::{definition, github, put};
-use super::{World, in_both, release};
+use super::{client, in_both, release};
 
 /// Everything in the table, as it is written there.
 fn table(world: &World) -> String {
@@ -38,7 +39,7 @@ async fn no_item_of_the_table_shows_a_secret_and_the_api_still_knows_it() {
 #[tokio::test]
 async fn secrets_of_a_declaration_in_parts_are_sealed_as_well() {
     let world = World::new();
-    let client = world.client();
+    let client = client(&world);
     jenkins(&client, "1").send().await.unwrap();
     let configuration = json!({"ProjectName": "shop", "Password": "hunter1"});
     let action = calls_jenkins(configuration)[0].1[0].clone();

@@ -1,11 +1,12 @@
 //! Who changed what: in the table and in the audit log.
 
+use conformance::world::{CALLER, World};
 use pipeline::PipelineName;
 use serde_json::{Value, json};
 use store::{ChangeOrigin, Key};
 use testkit::TestLog;
 
-use super::{CALLER, World, in_both, refused, release};
+use super::{in_both, refused, release};
 
 /// The members of the lines that are about what happened.
 fn lines(log: &TestLog) -> Vec<Value> {
@@ -59,10 +60,10 @@ async fn each_change_says_who_caused_it_in_the_table_and_in_one_line_of_the_audi
 async fn a_path_for_another_pipeline_is_refused_and_audited() {
     let world = World::new();
     let log = TestLog::begin();
-    let headers = [("content-type".to_owned(), "application/x-amz-json-1.1".to_owned())];
+    let headers = [("content-type", "application/x-amz-json-1.1")];
     let body = json!({"name": "other"}).to_string();
     let path = "/pipelines/release/StartPipelineExecution";
-    let (status, ..) = super::deliver(&world.app, path, &headers, body.as_bytes()).await;
+    let (status, ..) = world.deliver(path, &headers, body.as_bytes()).await;
     assert_eq!(status, 400);
     assert_eq!(lines(&log), [json!(["StartPipelineExecution", "other", "ValidationException"])]);
 }

@@ -2,9 +2,8 @@
 //! length that a shape allows.
 
 use serde_json::{Map, Value, json};
-use wire::Operation;
 
-use crate::model::{Member, Shape, Text, model};
+use super::{Member, Shape, Text, model};
 
 /// Values that between them satisfy every string shape of the model.
 const CANDIDATES: [&str; 13] = [
@@ -23,9 +22,9 @@ const CANDIDATES: [&str; 13] = [
     "a value that is long enough",
 ];
 
-/// The sample of an operation.
-pub fn of(operation: Operation) -> Value {
-    value(&model().operations[operation.name()].input)
+/// The sample of an operation, by its name.
+pub fn of(operation: &str) -> Value {
+    value(&model().operations[operation].input)
 }
 
 /// A valid value of a shape.

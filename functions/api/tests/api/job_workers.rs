@@ -3,10 +3,13 @@ use aws_sdk_codepipeline::types::{
     ActionCategory, ActionExecutionStatus, ActionOwner, ActionState, ActionTypeId, ApprovalResult, ApprovalStatus,
     ExecutionDetails, FailureDetails, FailureType, Job, JobStatus,
 };
+use conformance::cloud::{Stored, stored_pin};
+use conformance::world::{ACCOUNT, World};
 use serde_json::json;
+use testkit::decode;
 
 use super::action_types::{calls_jenkins, jenkins, job_worker, probe};
-use super::{ACCOUNT, Stored, World, in_both, refused, release, stored_pin};
+use super::{in_both, refused, release};
 
 fn type_id(category: ActionCategory, owner: ActionOwner, provider: &str) -> ActionTypeId {
     ActionTypeId::builder().category(category).owner(owner).provider(provider).version("1").build().unwrap()
@@ -92,8 +95,8 @@ async fn a_worker_polls_takes_and_reports_its_job() {
         };
         let (input, output) = (place(&data.input_artifacts()[0]), place(&data.output_artifacts()[0]));
         assert!(input.starts_with("artifacts-bucket/release/App/") && output.contains("/Built/"), "{input} {output}");
-        assert_eq!(data.artifact_credentials().unwrap().access_key_id(), "JOB");
-        let asked = world.sts.asked().pop().unwrap();
+        assert_eq!(data.artifact_credentials().unwrap().access_key_id(), "release");
+        let asked = decode(&world.aws.calls("AssumeRole").pop().unwrap().text());
         let external_id = "ExternalId=arn:aws:codepipeline:eu-west-1:111122223333:release";
         assert!(asked.contains(&input) && asked.contains(&output) && asked.contains(external_id), "{asked}");
         assert!(poll(&client).await.is_none(), "it is offered to one worker at a time");
@@ -226,7 +229,7 @@ async fn an_action_of_a_deleted_type_fails_and_says_why() {
 async fn a_job_whose_role_cannot_be_assumed_fails_its_action() {
     in_both(|world, client| async move {
         waiting(&world, &client).await;
-        world.sts.refuse();
+        world.no_role_is_assumed();
         assert!(poll(&client).await.is_none());
         let failed = action(&client).await.latest_execution().unwrap().clone();
         assert_eq!(failed.status(), Some(&ActionExecutionStatus::Failed));
@@ -269,7 +272,7 @@ async fn a_third_party_needs_its_client_s_token() {
         assert_eq!(data.action_configuration().unwrap().configuration().unwrap()["Pin"], "1234");
         let context = data.pipeline_context().unwrap();
         assert!(context.pipeline_arn().is_none() && context.pipeline_execution_id().is_none());
-        assert_eq!(data.artifact_credentials().unwrap().session_token(), "job-token");
+        assert_eq!(data.artifact_credentials().unwrap().session_token(), "token-of-release");
 
         let nonce = given.nonce().unwrap();
         let take = |nonce: &str, token: &str| {
@@ -311,7 +314,7 @@ async fn a_third_party_needs_its_client_s_token() {
 async fn an_input_that_was_overwritten_is_given_to_no_worker() {
     in_both(|world, client| async move {
         waiting(&world, &client).await;
-        world.sts.store(Stored::Overwritten);
+        world.stores(Stored::Overwritten);
         assert!(poll(&client).await.is_none());
         let ended = action(&client).await.latest_execution().unwrap().clone();
         assert_eq!(ended.status(), Some(&ActionExecutionStatus::Failed));
@@ -320,7 +323,7 @@ async fn an_input_that_was_overwritten_is_given_to_no_worker() {
         let message = error.message().unwrap();
         assert!(message.contains("artifacts-bucket/release/App/") && message.contains("version first"), "{message}");
         assert!(message.contains("its SHA-256 was c2hhMjU2 and is b3RoZXI="), "{message}");
-        world.sts.store(Stored::Recorded);
+        world.stores(Stored::Recorded);
         assert!(poll(&client).await.is_none(), "it has failed for good");
     })
     .await;
@@ -343,7 +346,7 @@ async fn what_a_worker_stores_after_its_job_has_ended_changes_nothing() {
         client.put_job_success_result().job_id(job.id().unwrap()).send().await.unwrap();
         let left = outputs(&world, &client).await;
         assert_eq!((left[0].name.as_str(), &left[0].pin), ("Built", &stored_pin()));
-        world.sts.store(Stored::Overwritten);
+        world.stores(Stored::Overwritten);
         assert_eq!(refused!(client.put_job_success_result().job_id(job.id().unwrap())).0, "InvalidJobStateException");
         assert_eq!(outputs(&world, &client).await, left);
     })
@@ -356,7 +359,7 @@ async fn what_a_worker_has_not_stored_is_no_artifact() {
         waiting(&world, &client).await;
         let job = poll(&client).await.unwrap();
         acknowledge(&client, &job).await;
-        world.sts.store(Stored::Nothing);
+        world.stores(Stored::Missing);
         client.put_job_success_result().job_id(job.id().unwrap()).send().await.unwrap();
         assert_eq!(outputs(&world, &client).await, []);
         assert_eq!(action(&client).await.latest_execution().unwrap().status(), Some(&ActionExecutionStatus::Succeeded));
