@@ -1,4 +1,4 @@
-//! Which processes are functions.
+//! Finding the processes in which an emulator runs Lambda functions.
 
 use std::fs;
 

@@ -14,7 +14,7 @@ use local::{ARCHITECTURE, AWAY, HOME, Stack};
 
 use crate::output::outln;
 
-/// The demo's pipeline.
+/// The name of the demo's pipeline.
 pub(super) const PIPELINE: &str = "demo";
 /// The object whose change starts it.
 pub(super) const SOURCE_KEY: &str = "site.zip";

@@ -48,9 +48,9 @@ pub struct Offered {
 pub enum JobState {
     /// A worker is at it.
     InProgress,
-    /// It is done.
+    /// Its action succeeded.
     Succeeded,
-    /// It failed.
+    /// Its action failed, timed out or was given up.
     Failed,
 }
 
@@ -59,9 +59,9 @@ pub enum JobState {
 pub enum JobResult {
     /// The job and with it the action succeeded.
     Succeeded {
-        /// What else is known.
+        /// The last news: external id, summary, per cent done.
         report: Progress,
-        /// Output variables.
+        /// Output variables by name, without the action's namespace.
         variables: BTreeMap<String, String>,
         /// The revision that the job made or found.
         revision: Option<Revision>,
@@ -70,14 +70,14 @@ pub enum JobResult {
     Continue {
         /// What the next job shall be given.
         token: String,
-        /// What else is known.
+        /// The last news: external id, summary, per cent done.
         report: Progress,
     },
-    /// It failed.
+    /// The job and with it the action failed.
     Failed {
-        /// Why.
+        /// The failure type and message that the worker gave.
         error: ActionError,
-        /// What else is known.
+        /// The last news: external id, summary, per cent done.
         report: Progress,
     },
 }

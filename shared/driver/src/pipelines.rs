@@ -16,11 +16,11 @@ use crate::error::DriveError;
 pub struct PipelineRecord {
     /// Which version is current, tags, times.
     pub head: Head,
-    /// The version asked for.
+    /// The version that was asked for, from 1; not always the current one.
     pub version: u32,
     /// When the version was stored.
     pub stored: engine::Timestamp,
-    /// The declaration.
+    /// The checked declaration of that version.
     pub pipeline: Arc<Pipeline>,
 }
 

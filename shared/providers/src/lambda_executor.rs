@@ -91,7 +91,7 @@ fn words(payload: &[u8]) -> String {
     message.map_or_else(|| String::from_utf8_lossy(payload).into_owned(), str::to_owned)
 }
 
-/// What the function answers.
+/// What the function returns: the result of the job.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {

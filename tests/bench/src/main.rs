@@ -14,7 +14,7 @@ use local::Emulator;
 /// The figures for which the design has budgets, as ratios in one run on the local stack.
 #[derive(Parser)]
 struct Arguments {
-    /// Which emulator.
+    /// The emulator to measure on.
     #[arg(long, value_enum, default_value_t = Emulator::Ministack)]
     on: Emulator,
     /// How often each pipeline is run.

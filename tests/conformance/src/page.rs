@@ -4,7 +4,7 @@ use crate::edges;
 use crate::model::model;
 use crate::table::{Row, rows};
 
-/// The page's place.
+/// Where `OPERATIONS.md` is.
 pub const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/OPERATIONS.md");
 
 const HEAD: &str = "\

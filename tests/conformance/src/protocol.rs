@@ -8,7 +8,7 @@ use wire::{Operation, Protocol};
 
 use crate::model::{Member, Shape, model};
 
-/// Both protocols.
+/// Every protocol in which an operation is called.
 pub const BOTH: [Protocol; 2] = [Protocol::AwsJson11, Protocol::RpcV2Cbor];
 
 /// A request's path, headers and body.

@@ -20,7 +20,7 @@ pub struct Entry {
     pub name: String,
     /// Bytes, unpacked, as the archive says. No entry is believed to be shorter than it is.
     pub(crate) size: u64,
-    /// Place in the archive.
+    /// The entry's index in the zip's central directory, from 0.
     pub(crate) index: usize,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Archive<R> {
     size: u64,
     limits: ZipLimits,
     files: Vec<Entry>,
-    /// Bytes unpacked so far.
+    /// Bytes unpacked so far, of all entries together.
     total: u64,
 }
 

@@ -164,7 +164,7 @@ impl Zip {
 /// The content of a file of a zip.
 #[derive(Debug)]
 pub enum Unpacked {
-    /// A small file, complete.
+    /// A small file, complete: in memory or in temporary storage.
     Whole(Content),
     /// A large one while it is unpacked. The next file comes when this has been read.
     Stream(ContentStream),

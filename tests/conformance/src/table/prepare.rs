@@ -143,7 +143,7 @@ pub fn straight(second: &str, changes: &[(&str, Value)]) -> Value {
     release(&[&stages, changes].concat())
 }
 
-/// An approval.
+/// The declaration of a manual approval action.
 pub fn approve() -> Value {
     action("Approve", "Approval", "Manual", json!({}))
 }
@@ -286,7 +286,7 @@ pub async fn probe_taken(world: &World) -> String {
     job
 }
 
-/// So many different tags.
+/// This many tags with different keys.
 pub fn tags(count: usize) -> Value {
     (0..count).map(|number| json!({"key": format!("key-{number}"), "value": ""})).collect()
 }
