@@ -1,7 +1,7 @@
 //! Function `worker`: starts and polls actions.
 //!
-//! Invoked by the bus (`Work`), by the queue of delayed polls, and by providers' own events, which are hints to poll.
-//! The work itself is `driver::Driver::work` over `providers::Registry`.
+//! Invoked by the bus (`Work`), by the queue of delayed polls, and by providers' own events, which are hints to poll
+//! now. The work itself is `driver::Driver::work` over `providers::Registry`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod event;

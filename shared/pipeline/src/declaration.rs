@@ -133,8 +133,7 @@ pub struct FailureConditions {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetryConfiguration {
-    /// `FAILED_ACTIONS` or `ALL_ACTIONS`. Without it `FAILED_ACTIONS`, which does least again: AWS's documentation does not
-    /// say what it takes.
+    /// `FAILED_ACTIONS` or `ALL_ACTIONS`; without it all actions run again, as AWS's CDK documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_mode: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! Where pipelines and their executions are kept: one table, and its in-memory twin.
 //!
-//! Everything kept is an [`Entity`] under a [`Key`]; each has a revision number that grows with each write. A commit
-//! is a list of [`Write`]s that all happen or none, each on the condition that the entity is still as it was read.
+//! Everything stored is an [`Entity`] under a [`Key`]; each has a revision number that grows with every write. A commit
+//! is a list of [`Write`]s of which all happen or none, each on the condition that the entity is still as it was read.
 //! Both twins take keys, indexes and conditions from the same functions in `entity`, so what holds for one holds
 //! for the other; one test suite runs on both.
 //!

@@ -1,6 +1,6 @@
 //! `cargo run -p bench`: measures, prints a table, writes JSON under `target/bench`.
 //!
-//! Deployed as a Lambda function, the same program is one of the functions that Millrace's are measured beside.
+//! Deployed as a Lambda function, the same program is one of the functions that Millrace's are compared with.
 
 use std::io::Write as _;
 use std::path::PathBuf;
