@@ -24,7 +24,7 @@ pub enum DriveError {
     /// The declaration breaks at least one rule; all violations are in it.
     #[error(transparent)]
     Invalid(#[from] pipeline::Invalid),
-    /// A name has not the form it must have.
+    /// A name does not have the required form.
     #[error(transparent)]
     Name(#[from] pipeline::InvalidName),
     /// The start's variables do not fit the pipeline's.

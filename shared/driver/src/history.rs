@@ -49,7 +49,7 @@ pub struct ActionExecutionView {
 
 impl ExecutionView {
     /// All attempts at actions and rules, each once, by its stage attempt and its place there: where it ran, or, if the
-    /// stage was retried meanwhile, where it went on.
+    /// stage was retried while it ran, where it went on.
     pub fn executed(&self) -> Vec<(&StageRun, u8)> {
         let mut seen = HashSet::new();
         let places = self.runs.iter().flat_map(|stage| stage.runs().map(move |(place, run)| (stage, place, run)));

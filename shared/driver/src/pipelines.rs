@@ -239,7 +239,7 @@ impl Driver {
                 let decision = self.decide(|context| engine::delete(items.locks.entity, context));
                 let mut change = Change::decided(decision, &read, ());
                 change.writes.insert(0, Write::Delete { key: Key::Head(name.clone()), expect: head.unchanged() });
-                // What it watches is removed where it can be read; nothing hinders the deletion.
+                // What it watches is removed where it can be read; nothing prevents the deletion.
                 let before = self.pipeline_version(name, head.entity.incarnation, head.entity.version).await.ok();
                 self.watch(&mut change.writes, before.as_deref(), None).await?;
                 Ok(change)

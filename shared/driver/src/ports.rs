@@ -37,19 +37,19 @@ pub struct SourceRules {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Message {
-    /// Some worker shall take up an action.
+    /// A worker is to take up an action.
     Run {
         /// The attempt to be taken up.
         action: ActionId,
     },
-    /// A worker shall ask the provider how an action stands.
+    /// A worker is to ask the provider about an action.
     Poll {
         /// The attempt to be asked about.
         action: ActionId,
         /// How many polls there have been in this chain; none: this poll makes no chain.
         count: Option<u32>,
     },
-    /// An artifact shall be copied.
+    /// An artifact is to be copied to other regions.
     Replicate {
         /// The attempt that made it.
         action: ActionId,
@@ -173,7 +173,7 @@ pub enum Outcome {
         /// The last news: external id, summary, per cent done.
         report: Progress,
     },
-    /// The provider, a person or a job worker is at it.
+    /// It is in progress: with the provider, a person or a job worker.
     Running {
         /// External id, summary and per cent done, as far as the provider tells.
         report: Progress,

@@ -19,7 +19,7 @@ pub struct StartRequest {
     pub trigger: Trigger,
     /// Values for pipeline variables by name; the others take their defaults.
     pub variables: BTreeMap<String, String>,
-    /// Revisions that source actions shall use; at most one of a type for each action.
+    /// Revisions that source actions must use; at most one of a type for each action.
     pub overrides: Vec<RevisionOverride>,
     /// A start with the same token starts nothing again.
     pub client_token: Option<String>,

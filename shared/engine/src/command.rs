@@ -65,14 +65,14 @@ pub enum Command {
         /// The worker that owns the attempt until its lease ends.
         worker: WorkerId,
     },
-    /// The claiming worker is still at it.
+    /// The claiming worker is still working on it, and extends its claim by another lease.
     Renew {
         /// The attempt that the worker has claimed.
         action: ActionId,
         /// The worker that must still hold the claim.
         worker: WorkerId,
     },
-    /// The provider, a person or a job worker is at it now.
+    /// The action was started, and is now with its provider, a person or a job worker.
     Started {
         /// The attempt that was started.
         action: ActionId,
@@ -129,7 +129,7 @@ pub enum Command {
     Continue {
         /// The action execution id of the job that ends, turn included.
         action: ActionId,
-        /// What the next job shall be given.
+        /// The continuation token, which the next job is given.
         continuation: String,
         /// What the ending job says of its action.
         report: Progress,
@@ -291,14 +291,14 @@ impl Decision {
 /// What is to be dispatched after a commit.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Some worker shall take up this action.
+    /// A worker is to take up this action.
     Run {
         /// The attempt to be taken up.
         action: ActionId,
         /// Milliseconds until the message is delivered; 0: at once.
         delay: i64,
     },
-    /// The provider shall be asked how the action stands.
+    /// The provider is to be asked about the action.
     Poll {
         /// The attempt to be asked about.
         action: ActionId,
@@ -307,14 +307,14 @@ pub enum Effect {
         /// How many polls there have been in this chain; none: this poll makes no chain.
         count: Option<u32>,
     },
-    /// The artifact shall be copied to other regions in which it will be read.
+    /// The artifact is to be copied to other regions in which it will be read.
     Replicate {
         /// The attempt that made it.
         action: ActionId,
         /// The artifact's name.
         artifact: ArtifactName,
     },
-    /// Something shall be done to another execution of the pipeline.
+    /// Something is to be done to another execution of the pipeline.
     Outbox(OutboxTask),
 }
 
@@ -340,7 +340,7 @@ pub enum Refusal {
     /// The job is not the action's current one.
     #[error("job {0} has been continued or is complete")]
     StaleJob(ActionId),
-    /// The job is not to be had: it was offered to another worker, or is another worker's.
+    /// The job is not available: it was offered to another worker, or belongs to one.
     #[error("job {0} is with another worker")]
     JobTaken(ActionId),
     /// Only who acknowledged a job may report its result.

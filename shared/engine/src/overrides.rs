@@ -7,7 +7,7 @@ use crate::id::{ActionId, ExecutionId};
 use crate::state::{Revision, RevisionOverride};
 use crate::step::Step;
 
-/// The kind of an override that `PutActionRevision` made. No caller can name it: it is none of CodePipeline's
+/// The kind of an override that `PutActionRevision` made. No caller can name it: it is not one of CodePipeline's
 /// `SourceRevisionType`s.
 pub const PUT_REVISION: &str = "PutActionRevision";
 

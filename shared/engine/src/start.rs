@@ -20,7 +20,7 @@ pub struct Start {
     pub trigger: Trigger,
     /// Values of all pipeline variables: [`start_variables`].
     pub variables: BTreeMap<String, String>,
-    /// Revisions that source actions shall use.
+    /// Revisions that source actions must use.
     pub overrides: Vec<RevisionOverride>,
 }
 

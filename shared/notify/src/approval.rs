@@ -117,7 +117,7 @@ impl ApprovalMessage {
     }
 
     /// AWS's JSON. There is no console of AWS's in which the pipeline can be seen, so both links lead to the page; where
-    /// links are off there are none.
+    /// links are off both are left out.
     fn json(&self) -> String {
         let link = self.review.as_ref().map(|review| &review.address);
         let mut approval = json!({

@@ -57,7 +57,7 @@ impl fmt::Debug for Ticket {
 /// Why there is no link, or why one is not good.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// It has not the form of a link.
+    /// It does not have the form of a link.
     #[error("this is not an approval link")]
     Malformed,
     /// The signature is not ours for what the link says.
@@ -121,7 +121,7 @@ impl Links {
         Ok(link.into())
     }
 
-    /// What a link is about, from the parameters of its query, if it is good. Parameters that are none of ours are
+    /// What a link is about, from the parameters of its query, if it is good. Parameters that are not ours are
     /// passed over (mail programs add some): the signature covers all that matter.
     ///
     /// # Errors

@@ -41,7 +41,7 @@ pub struct ActionType {
     pub outputs: RangeInclusive<usize>,
     /// The keys of its configuration.
     pub configuration: &'static [Property],
-    /// What some values of these keys need besides.
+    /// What some values of these keys require in addition.
     pub needs: &'static [Need],
     /// Whether keys that `configuration` does not have pass. They do where the list is not known to be complete: no
     /// type that is built, and most of those that are not yet.
@@ -89,7 +89,7 @@ pub struct Need {
     pub key: &'static str,
     /// Its value, in any case.
     pub value: &'static str,
-    /// What the declaration must have besides, when the key has that value.
+    /// What the declaration must have as well when the key has that value.
     pub needed: Needed,
 }
 

@@ -127,7 +127,7 @@ pub enum StoreError {
         /// What kept it from being read.
         cause: String,
     },
-    /// The cursor of a listing is none of ours.
+    /// The cursor of a listing was not issued by this store.
     #[error("the page token is not valid")]
     Cursor,
     /// The store does not take it, however often it is tried: an item over 400 KB, two writes of one key.

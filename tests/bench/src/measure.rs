@@ -22,7 +22,7 @@ use crate::state_machine::{self, Order};
 use crate::statistics::median;
 use store::{Entity, Key, Store};
 
-/// Actions of one kind: its name, the groups of a pipeline with so many of them side by side, and its budget.
+/// Actions of one kind: its name, the groups of a pipeline with that many of them side by side, and its budget.
 type Shape<'a> = (&'a str, &'a dyn Fn(usize) -> Vec<Vec<Step>>, Option<f64>);
 
 /// Actions that fit into a stage, and executions of mode PARALLEL into a pipeline.

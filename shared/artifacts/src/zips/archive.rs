@@ -49,7 +49,7 @@ pub(crate) struct Archive<R> {
 }
 
 impl<R: Read + Seek> Archive<R> {
-    /// Reads the list of entries and refuses the zip if one of them is not to be had.
+    /// Reads the list of entries and refuses the zip if one of them is not acceptable.
     pub fn open(mut reader: R, limits: ZipLimits) -> Result<Self, InvalidZip> {
         let unreadable = |error: io::Error| InvalidZip::NotAZip(error.to_string());
         let size = reader.seek(SeekFrom::End(0)).map_err(unreadable)?;

@@ -26,7 +26,7 @@ pub enum ActionStatus {
         /// Until when the claim holds.
         until: Timestamp,
     },
-    /// Its provider, a person or a job worker is at it.
+    /// It is in progress: with its provider, a person or a job worker.
     Running,
     /// Its provider, an approver or a job worker reported success.
     Succeeded,
@@ -39,7 +39,7 @@ pub enum ActionStatus {
 }
 
 impl ActionStatus {
-    /// Whether anybody may still be at it.
+    /// Whether somebody may still be working on it, or will.
     pub fn in_flight(&self) -> bool {
         matches!(self, Self::Requested | Self::Claimed { .. } | Self::Running)
     }

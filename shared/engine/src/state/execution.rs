@@ -140,13 +140,13 @@ pub struct Trigger {
 /// A revision that the start prescribed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RevisionOverride {
-    /// The name of the source action that shall use it.
+    /// The name of the source action that must use it.
     pub action: ActionName,
     /// CodePipeline's `SourceRevisionType`, for example `S3_OBJECT_VERSION_ID`.
     pub kind: String,
     /// For example the version id.
     pub value: String,
-    /// What a report says besides: see [`Revision::change`].
+    /// The change identifier of a reported revision: see [`Revision::change`].
     #[serde(default, skip_serializing_if = "unset")]
     pub change: Option<String>,
     /// When the revision was made, where a report says so.

@@ -94,9 +94,9 @@ pub enum ConditionStatus {
     Failed,
     /// Somebody let the execution go on without it.
     Overridden,
-    /// The execution was stopped meanwhile.
+    /// The execution was stopped before the condition was decided.
     Abandoned,
-    /// The pipeline was deleted meanwhile.
+    /// The pipeline was deleted before the condition was decided.
     Cancelled,
 }
 

@@ -175,7 +175,7 @@ pub async fn forbidden(world: &World) {
     world.work().await;
 }
 
-/// Starts so many executions, and does nothing of what they have to do.
+/// Starts this many executions, and does none of their work.
 pub async fn started(world: &World, count: usize) {
     for _ in 0..count {
         world.done(Operation::StartPipelineExecution, json!({"name": "release"})).await;
