@@ -73,7 +73,7 @@ pub fn install_dynamodb_local() -> Result<PathBuf> {
 /// What to run for an emulator, apart from the instance's own port and folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
-    /// Program and arguments.
+    /// The program and its arguments.
     pub command: Vec<OsString>,
     /// Environment that does not depend on the instance.
     pub environment: Vec<(&'static str, OsString)>,

@@ -10,11 +10,11 @@ const BODY_LIMIT: u64 = 1 << 20;
 /// An answer, whatever its status.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The HTTP status.
+    /// The HTTP status, also of an error.
     pub status: u16,
     /// Names in lower case, in the order in which they came.
     pub headers: Vec<(String, String)>,
-    /// The body, as text.
+    /// The body as text, 1 MiB at most.
     pub body: String,
 }
 

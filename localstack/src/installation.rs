@@ -94,7 +94,7 @@ async fn parameters(
     Ok(parameters)
 }
 
-/// Where stacks are put.
+/// The emulator to which stacks are deployed, and the bucket for their templates and functions.
 pub(crate) struct Target {
     endpoint: String,
     /// A client for the bucket.

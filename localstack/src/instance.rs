@@ -16,7 +16,7 @@ use crate::emulator::{Emulator, Program};
 use crate::shell::tail;
 use crate::{Lifetime, http};
 
-/// AWS emulators' usual port.
+/// The port that LocalStack and its like listen on by default.
 const USUAL_PORT: u16 = 4566;
 
 /// How long an emulator may take to end by itself.
@@ -53,7 +53,7 @@ impl Instance {
         self.folder.join("instance.json")
     }
 
-    /// The emulator's own log.
+    /// The file that the emulator's output goes to.
     pub fn log(&self) -> PathBuf {
         self.folder.join("emulator.log")
     }

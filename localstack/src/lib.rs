@@ -1,11 +1,12 @@
-//! Millrace on this machine: either emulator up and down, the stack on it, and what clients need to reach it.
+//! Millrace on this machine: starts and stops either emulator, deploys the stack on it, and tells clients how to reach
+//! it.
 //!
 //! Everything is made under `target/local`: virtual environments with the emulators (`venv-*`), one folder for each
-//! running emulator with its log, and `env`, a file to be sourced by any client. What is deployed is `infra/home.yaml`
-//! and `infra/region.yaml`, as they go to AWS; only parameters differ.
+//! running emulator with its log, and `env`, a file that any client's shell can source. What is deployed is
+//! `infra/home.yaml` and `infra/region.yaml`, as on AWS; only parameters differ.
 //!
-//! The command is `cargo run -p local -- up | down | status | demo | logs`. Tests use the library, with an emulator of
-//! their own that ends with them:
+//! The command is `cargo run -p local -- up | down | status | demo | logs | why`. Tests use the library, with an
+//! emulator of their own that ends with them:
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {

@@ -17,12 +17,12 @@ use about::About;
 
 /// What a function's log group is called, before the function's name.
 const GROUP: &str = "/aws/lambda/";
-/// How often `--follow` looks.
+/// The pause between two looks of `--follow`.
 const TICK: Duration = Duration::from_secs(1);
 /// Lines may come to light later than their time says; `--follow` looks so far back, in milliseconds.
 const LATE: i64 = 10_000;
 
-/// Which lines are wanted.
+/// Which lines to print, as given on the command line.
 #[derive(clap::Args, Debug)]
 pub struct Wanted {
     /// Only what concerns this pipeline: lines that name it or one of its executions, and all lines of the functions that
@@ -51,7 +51,7 @@ fn since(text: &str) -> Result<Timestamp, String> {
 /// A line of a log.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Line {
-    /// In milliseconds since 1970.
+    /// When the line was logged, in milliseconds since 1970.
     time: i64,
     function: String,
     /// CloudWatch's id of the line.

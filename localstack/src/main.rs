@@ -24,7 +24,7 @@ const CLOSED_PIPE: u8 = 141;
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Which emulator of AWS.
+    /// The emulator of AWS to use.
     #[arg(long, global = true, value_enum, default_value = "ministack")]
     on: Emulator,
 }
@@ -47,7 +47,7 @@ enum Command {
     Logs(logs::Wanted),
     /// Explain what the executions of a pipeline are waiting for.
     Why {
-        /// The pipeline's name.
+        /// The name of the pipeline.
         pipeline: String,
     },
 }

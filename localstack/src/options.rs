@@ -7,7 +7,7 @@ use crate::shell::report;
 /// How long an emulator lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lifetime {
-    /// Until [`crate::down`].
+    /// Until [`crate::down`] stops it, also beyond the end of this process.
     #[default]
     Detached,
     /// As long as the [`crate::Stack`] that started it, or its process if that ends sooner, however it ends.

@@ -1,11 +1,11 @@
-//! Where things are.
+//! Where the crate finds its sources and puts what it makes.
 
 use std::path::{Path, PathBuf};
 
 /// The folders that this crate reads and writes.
 #[derive(Clone, Debug)]
 pub(crate) struct Paths {
-    /// The workspace.
+    /// The root of the workspace.
     pub root: PathBuf,
     /// This crate's folder: plug-in, samples, requirements.
     pub source: PathBuf,

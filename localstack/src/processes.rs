@@ -1,4 +1,4 @@
-//! Which processes are functions.
+//! Finding the processes in which an emulator runs Lambda functions.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ pub(crate) fn of_function(name: &str, endpoint: &str) -> Result<Vec<i32>> {
     for entry in listed {
         let entry = entry?;
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        // Gone meanwhile, or somebody else's.
+        // It has ended by now, or belongs to somebody else.
         let Ok(environment) = fs::read(entry.path().join("environ")) else { continue };
         let has = |wanted: &str| environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes());
         if has(&name) && has(&endpoint) {

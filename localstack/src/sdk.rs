@@ -7,13 +7,13 @@ use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
-/// The emulators' account.
+/// The account that both emulators answer for.
 pub const ACCOUNT: &str = "000000000000";
-/// The region of the installation itself.
+/// The region of the installation.
 pub const HOME: &str = "eu-west-1";
 /// The other region of action.
 pub const AWAY: &str = "us-west-2";
-/// Both, home first.
+/// Both regions in which the installation has artifact buckets, home first.
 pub const REGIONS: [&str; 2] = [HOME, AWAY];
 /// Any key will do for the emulators; this is the one that everybody uses.
 pub(crate) const KEY: &str = "test";

@@ -17,7 +17,7 @@ use crate::paths::Paths;
 use crate::sdk::{self, HOME};
 use crate::{environment, package, processes};
 
-/// A deployed installation.
+/// An installation that is deployed on a running emulator.
 #[derive(Debug)]
 pub struct Stack {
     /// Which emulator it runs on.
@@ -26,7 +26,7 @@ pub struct Stack {
     pub endpoint: String,
     /// Where CodePipeline answers: the endpoint for CodePipeline clients.
     pub api_url: String,
-    /// Everything that `target/local/env` says.
+    /// The variables that `target/local/env` sets, by name.
     pub env: BTreeMap<String, String>,
     /// Where the instance keeps its log and its state.
     pub folder: PathBuf,
@@ -176,7 +176,7 @@ impl Stack {
     /// The artifact bucket of `region`.
     ///
     /// # Errors
-    /// When `region` is none of [`REGIONS`].
+    /// When `region` is not in [`REGIONS`].
     pub fn artifacts(&self, region: &str) -> Result<&str> {
         self.value(&format!("MILLRACE_ARTIFACTS_{}", region.to_uppercase().replace('-', "_")))
     }

@@ -1,4 +1,4 @@
-//! Answers to manual approvals.
+//! `PutApprovalResult`: answers to manual approvals.
 
 use engine::{ApprovalToken, Approver};
 use std::time::SystemTime;

@@ -39,7 +39,7 @@ pub fn incomplete(error: BuildError) -> ApiError {
     Exception::InternalFailure.because(format!("The answer cannot be made: {error}"))
 }
 
-/// What started an execution.
+/// The trigger of an execution: its type, and the detail that says who or what it was.
 pub fn trigger(trigger: &Trigger) -> ExecutionTrigger {
     ExecutionTrigger::builder()
         .trigger_type(TriggerType::from(trigger.kind.as_str()))
@@ -69,12 +69,12 @@ pub fn execution_type(rolls_back: bool) -> ExecutionType {
     if rolls_back { ExecutionType::Rollback } else { ExecutionType::Standard }
 }
 
-/// Why an action failed.
+/// The code and message of an action's failure.
 pub fn error(error: &ActionError) -> ErrorDetails {
     ErrorDetails::builder().code(&error.code).message(&error.message).build()
 }
 
-/// Where an artifact lies.
+/// An artifact's name, and the bucket and key where it was first stored.
 pub fn artifact(artifact: &Artifact) -> ArtifactDetail {
     let place = S3Location::builder().bucket(&artifact.bucket).key(&artifact.key).build();
     ArtifactDetail::builder().name(artifact.name.as_str()).s3_location(place).build()

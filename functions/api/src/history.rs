@@ -16,19 +16,19 @@ const MOST: usize = 100;
 /// How many executions are read at once.
 const AT_ONCE: usize = 10;
 
-/// What is asked for.
+/// The input of either list operation.
 pub struct Query {
-    /// `ListActionExecutions` or `ListRuleExecutions`.
+    /// The operation, which errors and tokens are made for.
     pub operation: Operation,
     /// The pipeline; its absence is an error, as for AWS.
     pub pipeline: Option<String>,
-    /// Only of this execution.
+    /// The id of the only execution whose entries are wanted; none: all executions.
     pub execution: Option<String>,
     /// Only of this execution; and, if it says so, only of the latest attempt at each stage.
     pub latest: Option<LatestInPipelineExecutionFilter>,
     /// How many on a page.
     pub most: Option<i32>,
-    /// Where it goes on.
+    /// The `nextToken` of the page before; none: the first page.
     pub token: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! A job as its worker is given it. The only answers in which secrets are in clear.
+//! A job as its worker is given it. No other answer contains secrets in plain text.
 
 use aws_sdk_codepipeline::types::{
     ActionConfiguration, ActionContext, Artifact, ArtifactLocation, ArtifactLocationType, AwsSessionCredentials,

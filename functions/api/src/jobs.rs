@@ -50,7 +50,7 @@ pub async fn poll(app: &App, input: PollForJobsInput) -> Result<PollForJobsOutpu
     Ok(PollForJobsOutput::builder().set_jobs(Some(jobs)).build())
 }
 
-/// How many jobs a poll shall give out: one where nothing is said.
+/// How many jobs a poll gives out: one unless the request says otherwise.
 pub fn batch(asked: Option<i32>) -> usize {
     page::size(Some(asked.unwrap_or(1)), MOST_JOBS)
 }

@@ -1,8 +1,8 @@
 //! CodePipeline's API as a Lambda function behind an API Gateway REST API.
 //!
-//! Each operation is decoded, handed to the driver, and its answer encoded, in the protocol in which it was asked.
-//! Nothing is decided here: what a declaration may say is in `pipeline`, what executions do in `engine`. The door itself
-//! is IAM's, at API Gateway; the function knows the caller's ARN from the request's context.
+//! Each request is decoded and handed to the driver, and the answer is encoded in the protocol of the request. Nothing
+//! is decided here: what a declaration may say is in `pipeline`, what executions do is in `engine`. Access is
+//! controlled by IAM, at API Gateway; the function learns the caller's ARN from the request's context.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod action_types;

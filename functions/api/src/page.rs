@@ -32,7 +32,7 @@ pub fn position<T: DeserializeOwned>(
     }
 }
 
-/// How many entries a page shall have. The range has been checked with the input's other constraints.
+/// How many entries a page has at most. The range has been checked with the input's other constraints.
 pub fn size(asked: Option<i32>, most: usize) -> usize {
     asked.and_then(|asked| usize::try_from(asked).ok()).unwrap_or(most).clamp(1, most)
 }

@@ -46,7 +46,7 @@ pub async fn get(app: &App, input: GetPipelineInput) -> Result<GetPipelineOutput
     Ok(GetPipelineOutput::builder().pipeline(shown(&record)?).metadata(metadata).build())
 }
 
-/// Stores the next version.
+/// Stores the declaration as the pipeline's next version, if the caller may pass all roles in it.
 pub async fn update(app: &App, caller: &str, input: UpdatePipelineInput) -> Result<UpdatePipelineOutput, ApiError> {
     let declaration = declared(input.pipeline)?;
     may_pass_roles(app, caller, &declaration).await?;

@@ -24,7 +24,7 @@ struct Origin {
     caller: String,
     /// The address from which it came.
     source: Option<String>,
-    /// The API's own URL.
+    /// The API's base URL, in which webhooks get theirs.
     base: String,
 }
 

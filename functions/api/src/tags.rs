@@ -147,7 +147,7 @@ impl Resource {
     }
 }
 
-/// What an ARN names.
+/// The pipeline, webhook or custom action type that an ARN names, whether or not it exists.
 fn resource(app: &App, operation: Operation, arn: Option<String>) -> Result<Resource, ApiError> {
     let arn = arn.unwrap_or_default();
     let parts: Vec<&str> = arn.splitn(6, ':').collect();

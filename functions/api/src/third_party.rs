@@ -23,7 +23,7 @@ use wire::{ApiError, Operation};
 use crate::app::App;
 use crate::{convert, job_data, jobs};
 
-/// Which clients have jobs.
+/// Offers jobs: the answer has their ids and clients, and a worker that knows the client's token gets the details.
 pub async fn poll(app: &App, input: PollForThirdPartyJobsInput) -> Result<PollForThirdPartyJobsOutput, ApiError> {
     let id = jobs::type_id(input.action_type_id)?;
     if id.owner.as_deref() != Some("ThirdParty") {

@@ -14,9 +14,9 @@ const BODY_MOST: usize = 16 * 1_024;
 pub struct Form {
     /// Whether to approve; `None` when no button was pressed.
     pub approved: Option<bool>,
-    /// The name that the person gives.
+    /// The name that the person gives; nobody checks whose it is.
     pub name: String,
-    /// The comment.
+    /// The comment, which becomes the action's summary; possibly empty.
     pub comment: String,
 }
 

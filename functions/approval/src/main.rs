@@ -1,8 +1,8 @@
 //! Function `approval`: the pages behind the links of approval messages.
 //!
 //! Invoked by API Gateway without a login: the link itself is the proof (see `notify::Links`). GET shows what is to be
-//! approved and changes nothing, since mail scanners open links; POST answers, once. The answer goes the way of any other:
-//! `driver` lets the engine decide.
+//! approved and changes nothing, since mail scanners open links; POST answers, once. The answer is treated like any
+//! other: `driver` lets the engine decide.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod form;

@@ -17,29 +17,29 @@ pub const STYLE: &str = include_str!("style.css");
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     title: String,
-    /// HTML.
+    /// The content of `main`, as HTML.
     content: String,
 }
 
-/// An open approval.
+/// What the page of an approval shows that can still be answered.
 #[derive(Clone, Copy, Debug)]
 pub struct ApprovalRequest<'a> {
     pub pipeline: &'a str,
     pub stage: &'a str,
     pub action: &'a str,
-    /// When the execution started.
+    /// When the execution was started.
     pub started: Timestamp,
-    /// When the approval was asked for.
+    /// When the approval's turn came.
     pub since: Timestamp,
     /// Until when it can be answered.
     pub until: Timestamp,
-    /// What the pipeline's author wrote.
+    /// What the pipeline's author wrote: `CustomData` of the configuration.
     pub words: Option<&'a str>,
-    /// What the approver is to review.
+    /// What the approver is to review: `ExternalEntityLink` of the configuration.
     pub link: Option<&'a str>,
     /// The revisions that an approval lets through.
     pub revisions: &'a [SourceRevision],
-    /// The artifacts that hold it.
+    /// The artifacts that would go on, with their digests.
     pub artifacts: &'a [Artifact],
     /// Whether this page can approve as well as reject.
     pub approves: bool,
@@ -48,7 +48,7 @@ pub struct ApprovalRequest<'a> {
 /// What the page says when there is nothing to answer.
 #[derive(Clone, Debug)]
 pub enum Notice {
-    /// The answer was taken.
+    /// The person's own answer has been recorded.
     Done {
         /// Whether it was an approval or a rejection.
         approved: bool,
@@ -57,11 +57,11 @@ pub enum Notice {
     },
     /// Somebody has answered it already, or it ended without an answer.
     Used(Box<ActionRun>),
-    /// The link has expired.
+    /// The link is genuine, and its time is over.
     Expired(Box<Ticket>),
     /// The execution has moved on, or its stage was retried.
     Superseded,
-    /// The signature is wrong.
+    /// The signature does not belong to what the link says.
     Forged,
     /// Links are off in this installation.
     LinksOff,
@@ -94,7 +94,7 @@ impl Notice {
         }
     }
 
-    /// Title and text.
+    /// The page's heading and its text.
     fn words(&self) -> (&'static str, String) {
         match self {
             Self::Done { approved: true, ticket } => (
@@ -204,7 +204,7 @@ impl Page {
         Self { title: format!("Approve {} in {}?", request.action, request.pipeline), content }
     }
 
-    /// The complete HTML document.
+    /// The whole page as an HTML document, with its style and without script.
     pub fn html(&self) -> String {
         format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\

@@ -1,8 +1,8 @@
 //! Function `publisher`: publishes state changes to EventBridge.
 //!
 //! Invoked by the table's stream. Images of executions and stage attempts become CodePipeline's state-change events
-//! (`notify`), all others are passed over. Records are handled in their order; where one fails, the stream gives that
-//! one and those behind it again, so nothing is lost and nothing overtakes.
+//! (`notify`); all others are skipped. Records are handled in order; if one fails, the stream delivers that one and the
+//! ones after it again, so nothing is lost and the order is kept.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod record;
@@ -55,8 +55,8 @@ async fn handle(reader: &EventReader, publisher: &Publisher, batch: &Event) -> D
     failed_from(failed)
 }
 
-/// The stream goes on with this record, or behind the batch if there is none. Source: Lambda developer guide, 'Reporting
-/// batch item failures'.
+/// The stream goes on with this record, or behind the batch if there is none. Source: Lambda developer guide,
+/// 'Reporting batch item failures'.
 fn failed_from(record: Option<&EventRecord>) -> DynamoDbEventResponse {
     let mut response = DynamoDbEventResponse::default();
     if let Some(record) = record {

@@ -30,7 +30,7 @@ impl Reads {
     }
 }
 
-/// Makes events of records.
+/// Turns records of the table's stream into state-change events.
 pub struct EventReader {
     store: Arc<dyn Store>,
     home: String,

@@ -1,8 +1,8 @@
 //! Function `replicator`: copies an artifact to the regions in which actions will read it, as soon as it exists.
 //!
 //! Invoked by the bus (`Replicate`). It only saves time: an action whose input is not in its region when it starts
-//! copies it itself, so what is lost here is made up for there, and what fails for good is told there.
-//! The event says which artifact is meant and nothing else: what is copied, and where to, is in the table.
+//! copies it itself, so a copy that is lost here is made there, and a permanent error is reported there. The event only
+//! says which artifact is meant: what is copied, and where to, is in the table.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod copy;

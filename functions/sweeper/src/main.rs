@@ -1,8 +1,8 @@
 //! Function `sweeper`: finds overdue work and gets it done.
 //!
 //! A rule wakes it once a minute; where `MILLRACE_SWEEP_SECONDS` is less than that, it sweeps repeatedly until the
-//! minute is over. What is overdue, and what to do about it, is decided by `driver::Driver::sweep`. Several may be at it at
-//! the same time.
+//! minute is over. What is overdue, and what to do about it, is decided by `driver::Driver::sweep`. Several sweepers
+//! may run at the same time.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 use std::time::Duration;

@@ -19,7 +19,7 @@ pub enum StartSignal {
     Named {
         /// The name of the pipeline to start.
         pipeline: PipelineName,
-        /// Values of its variables.
+        /// Values for pipeline variables, by name.
         variables: BTreeMap<String, String>,
         /// Revisions of its source actions.
         overrides: Vec<RevisionOverride>,

@@ -1,9 +1,9 @@
 //! Function `trigger`: starts executions because something happened.
 //!
-//! Events of what sources watch, and `Start Pipeline` events, come through a queue, which delivers them until they have been
-//! dealt with, whatever this function dies of. Any rule whose input names a pipeline may invoke it, too.
-//! See `event` for the forms; what starts, and what a second delivery does, is in `start`. An event that asks for what
-//! cannot be done goes into the queue of dead letters with its reason, where an alarm sees it.
+//! Events about changes that sources watch for, and `Start Pipeline` events, come through a queue, which delivers them
+//! until they have been handled, whatever this function dies of. Any rule whose input names a pipeline may invoke it,
+//! too. See `event` for the forms of events; which pipelines start, and what a second delivery does, is in `start`. An
+//! event that asks for something impossible goes to the dead-letter queue with the reason, where an alarm sees it.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod event;

@@ -27,7 +27,7 @@ pub enum Request {
         source: String,
         /// Where the event, and what it is about, comes from.
         region: String,
-        /// The service's own id.
+        /// The id that the service chose, as in [`engine::External`].
         id: String,
     },
     /// An event of no action of ours.

@@ -1,7 +1,7 @@
 //! Function `worker`: starts and polls actions.
 //!
-//! Invoked by the bus (`Work`), by the queue of delayed polls, and by providers' own events, which are hints to poll.
-//! The work itself is `driver::Driver::work` over `providers::Registry`.
+//! Invoked by the bus (`Work`), by the queue of delayed polls, and by providers' own events, which are hints to poll
+//! now. The work itself is `driver::Driver::work` over `providers::Registry`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod event;
@@ -44,7 +44,7 @@ impl Worker {
         Ok(Self { driver, registry: Registry::new(settings, clients)? })
     }
 
-    /// Handles every message of the event. Answers which messages the queue shall keep.
+    /// Handles every message of the event. Returns the messages that the queue must keep.
     async fn handle(&self, event: &Value, context: &Context) -> anyhow::Result<Value> {
         let left = i64::try_from(time_left(context).as_millis()).unwrap_or(i64::MAX);
         let until = SystemClock.now().plus(left / SHARE);

@@ -72,7 +72,7 @@ impl Mail {
         Ok(Self { subject: envelope.subject.unwrap_or_default(), approval, link })
     }
 
-    /// The mail as lines.
+    /// The mail as the demo prints it: subject, names, the author's words, links.
     pub fn text(&self) -> String {
         let Approval { pipeline_name, stage_name, action_name, expires, .. } = &self.approval;
         let mut text = format!(

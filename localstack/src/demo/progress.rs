@@ -95,7 +95,7 @@ impl Tree {
         self.stages.iter().any(|stage| stage.name == "Release" && stage.actions.iter().any(Action::is_running))
     }
 
-    /// Shows what is new.
+    /// Redraws all stages on a terminal; elsewhere, prints what has changed since the last call.
     pub fn draw(&mut self) -> Result<()> {
         let news = std::mem::take(&mut self.news);
         if !self.live {

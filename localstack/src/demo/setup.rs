@@ -14,7 +14,7 @@ use local::{ARCHITECTURE, AWAY, HOME, Stack};
 
 use crate::output::outln;
 
-/// The demo's pipeline.
+/// The name of the demo's pipeline.
 pub(super) const PIPELINE: &str = "demo";
 /// The object whose change starts it.
 pub(super) const SOURCE_KEY: &str = "site.zip";
@@ -111,7 +111,7 @@ async fn put_pipeline(stack: &Stack, source: &str, declaration: PipelineDeclarat
         }
         None => {}
     }
-    // Creating a pipeline starts it, on AWS too. That run shall find no source and end before the demo's own begins.
+    // Creating a pipeline starts it, on AWS too. That run must find no source and end before the demo's own begins.
     let removed = stack.s3(HOME).delete_object().bucket(source).key(SOURCE_KEY).send().await;
     removed.context("cannot empty the source bucket")?;
     client.create_pipeline().pipeline(declaration).send().await.context("cannot create the pipeline")?;

@@ -37,13 +37,13 @@ pub struct Object {
     pub bucket: String,
     /// The account that must own the bucket, as [`Bucket::owned_by`] says.
     pub bucket_owner: Option<String>,
-    /// Its key, not encoded.
+    /// Its key as S3 lists it, without percent-encoding.
     pub key: String,
     /// Its version; none in a bucket without versions.
     pub version_id: Option<String>,
     /// Its ETag, with the quotes that S3 puts around it.
     pub etag: String,
-    /// Its size in bytes.
+    /// Its size in bytes, as S3 says.
     pub size: u64,
     /// When it was last changed.
     pub last_modified: Option<DateTime>,
@@ -91,12 +91,12 @@ impl Bucket {
         self
     }
 
-    /// Its name.
+    /// The bucket's name, without `s3://`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its region.
+    /// The region that the bucket is in and its client is for.
     pub fn region(&self) -> &Region {
         &self.region
     }

@@ -16,7 +16,7 @@ pub struct TempFile {
 }
 
 impl TempFile {
-    /// An empty file.
+    /// An empty file, open for writing, with the path that deletes it when dropped.
     pub(crate) fn create() -> Result<(std::fs::File, TempPath), Error> {
         let file = tempfile::Builder::new()
             .prefix("artifact-")
@@ -34,7 +34,7 @@ impl TempFile {
         &self.path
     }
 
-    /// Its size in bytes.
+    /// How many bytes were written to it.
     pub fn size(&self) -> u64 {
         self.size
     }
@@ -54,7 +54,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// Size in bytes.
+    /// How many bytes it is, wherever they are.
     pub fn size(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,

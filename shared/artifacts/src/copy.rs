@@ -36,7 +36,7 @@ pub enum CopyOutcome {
 pub struct Replica {
     /// Whether it had to be made.
     pub outcome: CopyOutcome,
-    /// Which object it is.
+    /// Version and SHA-256 of the object in the destination.
     pub pin: Pin,
 }
 

@@ -16,31 +16,31 @@ pub enum Error {
     /// S3 refused, or could not be reached.
     #[error("{operation} of {object} failed: {failure}")]
     S3 {
-        /// The S3 operation.
+        /// The S3 operation, for example `GetObject`.
         operation: &'static str,
         /// The object, as `s3://bucket/key (region)`.
         object: String,
-        /// What S3 said.
+        /// The error that S3 answered with, or why there was no answer.
         failure: S3Failure,
     },
     /// S3 answered, but not with what its contract promises.
     #[error("{operation} of {object} failed: S3's answer has no {missing}")]
     Incomplete {
-        /// The S3 operation.
+        /// The S3 operation, for example `HeadObject`.
         operation: &'static str,
-        /// The object.
+        /// The object, as `s3://bucket/key (region)`.
         object: String,
-        /// What is not there.
+        /// The member that the answer lacks, for example `ETag`.
         missing: &'static str,
     },
     /// The object is larger than the caller takes.
     #[error("{object} has {size} bytes, more than the {limit} that are allowed here")]
     TooLarge {
-        /// The object.
+        /// The object, as `s3://bucket/key (region)`.
         object: String,
         /// Its size in bytes, or as much of it as was read.
         size: u64,
-        /// The limit in bytes.
+        /// The most bytes that the caller takes.
         limit: u64,
     },
     /// The object is not the one that was recorded.
@@ -48,7 +48,7 @@ pub enum Error {
         "{object} is not the artifact that was recorded when the action that made it ended: its SHA-256 was {recorded} and is {found}"
     )]
     Changed {
-        /// The object.
+        /// The object, as `s3://bucket/key (region)`.
         object: String,
         /// The SHA-256 that was recorded, as S3 writes it.
         recorded: String,
@@ -58,17 +58,17 @@ pub enum Error {
     /// The connection broke in the middle of the object.
     #[error("{object} could not be read to its end: {reason}")]
     BrokenOff {
-        /// The object.
+        /// The object, as `s3://bucket/key (region)`.
         object: String,
-        /// The reason.
+        /// The error of the connection, with its causes.
         reason: String,
     },
-    /// Temporary storage is full.
+    /// The disk of temporary files is full, or its quota is used up.
     #[error(
         "no room left in temporary storage ({directory}) to {doing}: give the function more ephemeral storage, or make the artifact smaller"
     )]
     StorageFull {
-        /// What was being done.
+        /// The action that failed, to go after `to`, for example `store s3://b/k (eu-west-1)`.
         doing: String,
         /// The directory of temporary files.
         directory: String,
@@ -76,9 +76,9 @@ pub enum Error {
     /// Temporary storage failed in another way.
     #[error("could not {doing} in temporary storage: {source}")]
     Storage {
-        /// What was being done.
+        /// The action that failed, to go after `could not`, for example `open x`.
         doing: String,
-        /// The system's reason.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The artifact is no zip, or one that is refused.

@@ -1,4 +1,4 @@
-//! Artifacts: their keys, their encryption, their copies between regions, and the zips they are.
+//! Artifacts: their keys, their encryption, their copies between regions, and the zips that they usually are.
 //!
 //! The crate touches S3 and names KMS keys, and nothing else. It makes no client: the caller gives it an
 //! [`aws_sdk_s3::Client`] for each region, with the credentials under which the action runs.
@@ -8,17 +8,17 @@
 //! | name an output artifact, the same name on every repetition of an attempt | [`artifact_key`] |
 //! | write an artifact | [`Bucket::put_artifact`] |
 //! | write any object, in parts when it is large | [`Bucket::put`], [`Bucket::put_unpacked`] |
-//! | know an artifact again that somebody else has written | [`Bucket::pin`] |
+//! | record an artifact that somebody else has written | [`Bucket::pin`] |
 //! | read one, as a stream into temporary storage or into memory, never more than a limit | [`Bucket::download`], [`Bucket::read`] |
 //! | take an object into the store without a byte passing through the function | [`Bucket::head`], then [`Bucket::copy_anew`] |
 //! | deploy an artifact as it is | [`Bucket::find`], then [`Bucket::copy`] |
 //! | bring an artifact to another region's store | [`replicate`] |
-//! | look into an artifact that is a zip, whatever its maker meant by it | [`Zip`] |
+//! | read the files of an artifact that is a zip, even a hostile one | [`Zip`] |
 //! | make one | [`write_zip`] |
 //!
-//! Everything may be repeated: the same attempt writes the same key with the same content, and a copy that is there
-//! already is found and not made again. An artifact is known by its [`engine::Pin`], and whoever reads it gets that one or
-//! an error. Every [`Error`] names what it is about and says in S3's own words why.
+//! Everything may be repeated: the same attempt writes the same key with the same content, and a copy that exists
+//! already is found and not made again. An artifact is identified by its [`engine::Pin`]: whoever reads it gets that
+//! object or an error. Every [`Error`] names the object that it is about and gives the reason in S3's own words.
 //!
 //! ```no_run
 //! # async fn example(client: aws_sdk_s3::Client, pipeline: pipeline::PipelineName, output: pipeline::ArtifactName,

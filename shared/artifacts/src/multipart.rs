@@ -47,19 +47,19 @@ impl Parts {
 
 /// What has been sent of an object: all of it.
 pub(crate) struct Sent {
-    /// In any order.
+    /// The parts as S3 acknowledged them, in any order.
     pub parts: Vec<CompletedPart>,
-    /// Bytes.
+    /// The size of the whole object in bytes.
     pub size: u64,
 }
 
 /// One part of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// From 1.
+    /// The number of the part, from 1, as S3 counts.
     pub number: i32,
     pub start: u64,
-    /// Never 0.
+    /// Bytes of the part; never 0.
     pub length: u64,
 }
 

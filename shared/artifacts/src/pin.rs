@@ -17,7 +17,7 @@ use crate::error::Error;
 const DIGESTED_MOST: u64 = 1 << 30;
 
 impl Object {
-    /// Which object this is.
+    /// Version and SHA-256, as far as S3 has said them.
     pub fn pin(&self) -> Pin {
         Pin { version: self.version_id.clone(), sha256: self.sha256.clone() }
     }

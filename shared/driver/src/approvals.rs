@@ -1,4 +1,4 @@
-//! Answers to approvals.
+//! Answering approvals: by the names of the action, as the API does, or by its id, as a link does.
 
 use engine::{ActionId, ApprovalToken, Approver, Command, Execution, Refusal, StageLocks, StageRun};
 use pipeline::PipelineName;
@@ -12,11 +12,11 @@ use crate::view::stage_key;
 /// A person's answer to an approval.
 #[derive(Clone, Debug)]
 pub struct ApprovalAnswer {
-    /// Yes or no.
+    /// Whether the answer lets the execution go on; otherwise the action fails.
     pub approved: bool,
-    /// What the person wrote.
+    /// The approver's comment, possibly empty.
     pub summary: String,
-    /// Who it was.
+    /// The caller who signed the request, or whoever used the link.
     pub by: Approver,
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn of_stage(stage: Option<&StageRun>) -> Contention {
 }
 
 impl Contention {
-    /// Milliseconds over which the next try is spread, when this many have failed and the last one took so many
+    /// Milliseconds over which the next try is spread, when this many have failed and the last one took that many
     /// milliseconds from its read to its write. With a turn for each rival, about one of them comes at a time; with less,
     /// they fail together, and the more of them there are, the fewer get through. How many there are shows in how long
     /// the last try took, and in how often one has failed.

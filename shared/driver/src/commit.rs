@@ -1,4 +1,4 @@
-//! The one loop in which anything is changed: read, decide, write on the condition that nothing changed meanwhile.
+//! The one loop in which anything is changed: read, decide, write on the condition that nothing has changed since.
 
 use std::collections::HashMap;
 use std::time::Duration;

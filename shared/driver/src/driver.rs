@@ -15,13 +15,13 @@ const MOST_KNOWN: usize = 10_000;
 
 /// What a driver works with.
 pub struct Setup {
-    /// Where everything is kept.
+    /// Where pipelines and executions are kept.
     pub store: Arc<dyn Store>,
-    /// How messages go out.
+    /// Sends messages to other functions after a commit.
     pub dispatch: Arc<dyn Dispatch>,
-    /// Time and chance.
+    /// Gives the time, random ids and pauses.
     pub clock: Arc<dyn Clock>,
-    /// The engine's periods.
+    /// Lease, grace and poll periods, and who may approve.
     pub policy: Policy,
     /// The region in which pipelines live.
     pub home: String,
@@ -77,7 +77,7 @@ impl Driver {
         }
     }
 
-    /// The store, for reading.
+    /// The store, for reading only: whatever writes goes through the driver's own methods.
     pub fn store(&self) -> &dyn Store {
         self.store.as_ref()
     }

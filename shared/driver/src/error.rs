@@ -13,18 +13,18 @@ pub enum DriveError {
     /// The pipeline has no such version.
     #[error("The pipeline '{pipeline}' has no version {version}.")]
     VersionNotFound {
-        /// The pipeline.
+        /// The pipeline's name.
         pipeline: String,
-        /// The version.
+        /// The version that was asked for, from 1.
         version: u32,
     },
     /// There is a pipeline of this name.
     #[error("A pipeline with name '{0}' already exists.")]
     NameInUse(String),
-    /// The declaration breaks rules.
+    /// The declaration breaks at least one rule; all violations are in it.
     #[error(transparent)]
     Invalid(#[from] pipeline::Invalid),
-    /// A name has not the form it must have.
+    /// A name does not have the required form.
     #[error(transparent)]
     Name(#[from] pipeline::InvalidName),
     /// The start's variables do not fit the pipeline's.
@@ -36,19 +36,19 @@ pub enum DriveError {
     /// The pipeline has no such stage.
     #[error("The pipeline '{pipeline}' has no stage '{stage}'.")]
     StageNotFound {
-        /// The pipeline.
+        /// The pipeline's name.
         pipeline: String,
-        /// The stage.
+        /// The name that was asked for, cut to 100 characters.
         stage: String,
     },
     /// The stage has no such action.
     #[error("The stage '{stage}' of pipeline '{pipeline}' has no action '{action}'.")]
     ActionNotFound {
-        /// The pipeline.
+        /// The pipeline's name.
         pipeline: String,
-        /// The stage.
+        /// The stage's name, cut to 100 characters.
         stage: String,
-        /// The action.
+        /// The name that was asked for, cut to 100 characters.
         action: String,
     },
     /// A start prescribes a revision that cannot be.
@@ -59,9 +59,9 @@ pub enum DriveError {
         "The action '{action}' of pipeline '{pipeline}' takes no reports of revisions: it is no source action, or one that finds its revisions by itself."
     )]
     NotReported {
-        /// The pipeline.
+        /// The pipeline's name.
         pipeline: String,
-        /// The action.
+        /// The action's name.
         action: String,
     },
     /// There is no such webhook.
@@ -94,7 +94,7 @@ pub enum DriveError {
     /// What a job has stored could not be looked at; trying again may help.
     #[error("The artifact store did not answer: {0}")]
     ArtifactStore(String),
-    /// The engine refuses.
+    /// A rule of execution forbids the command, or it came too late.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The table has an inconsistency that no rule makes.

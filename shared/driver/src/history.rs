@@ -15,7 +15,7 @@ use crate::step::Stages;
 /// An execution with everything that ran in it.
 #[derive(Clone, Debug)]
 pub struct ExecutionView {
-    /// The execution.
+    /// The execution as it stands.
     pub execution: Execution,
     /// Its version of the pipeline.
     pub pipeline: Arc<Pipeline>,
@@ -28,20 +28,20 @@ pub struct ExecutionView {
 /// What one attempt at an action was given, and what it left.
 #[derive(Clone, Debug)]
 pub struct ActionView {
-    /// The action as declared.
+    /// The declaration of the action, or of the rule in the form of an action.
     pub action: Action,
     /// Its configuration with variables resolved; none while some cannot be.
     pub configuration: Option<BTreeMap<String, String>>,
     /// The artifacts that it reads, as far as they exist.
     pub inputs: Vec<Artifact>,
-    /// Its output variables.
+    /// Its output variables, also where the stage's item does not hold them.
     pub variables: BTreeMap<String, String>,
 }
 
 /// One attempt at an action, found by its id.
 #[derive(Clone, Debug)]
 pub struct ActionExecutionView {
-    /// How it stands.
+    /// The run with its status, times and external id.
     pub run: ActionRun,
     /// What it was given and left.
     pub view: ActionView,
@@ -49,7 +49,7 @@ pub struct ActionExecutionView {
 
 impl ExecutionView {
     /// All attempts at actions and rules, each once, by its stage attempt and its place there: where it ran, or, if the
-    /// stage was retried meanwhile, where it went on.
+    /// stage was retried while it ran, where it went on.
     pub fn executed(&self) -> Vec<(&StageRun, u8)> {
         let mut seen = HashSet::new();
         let places = self.runs.iter().flat_map(|stage| stage.runs().map(move |(place, run)| (stage, place, run)));

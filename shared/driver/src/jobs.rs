@@ -46,11 +46,11 @@ pub struct Offered {
 /// How a job stands. Source: CodePipeline API, `JobState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobState {
-    /// A worker is at it.
+    /// Its action has not ended.
     InProgress,
-    /// It is done.
+    /// Its action succeeded.
     Succeeded,
-    /// It failed.
+    /// Its action failed, timed out or was given up.
     Failed,
 }
 
@@ -59,25 +59,25 @@ pub enum JobState {
 pub enum JobResult {
     /// The job and with it the action succeeded.
     Succeeded {
-        /// What else is known.
+        /// The last news: external id, summary, per cent done.
         report: Progress,
-        /// Output variables.
+        /// Output variables by name, without the action's namespace.
         variables: BTreeMap<String, String>,
         /// The revision that the job made or found.
         revision: Option<Revision>,
     },
-    /// The job is done, its action shall be continued.
+    /// The job is done, and its action is to be continued with another job.
     Continue {
-        /// What the next job shall be given.
+        /// The continuation token, which the next job is given.
         token: String,
-        /// What else is known.
+        /// The last news: external id, summary, per cent done.
         report: Progress,
     },
-    /// It failed.
+    /// The job and with it the action failed.
     Failed {
-        /// Why.
+        /// The failure type and message that the worker gave.
         error: ActionError,
-        /// What else is known.
+        /// The last news: external id, summary, per cent done.
         report: Progress,
     },
 }
@@ -138,7 +138,7 @@ impl Driver {
         }
     }
 
-    /// Offers a job, if it is still to be had; an entry that stands for nothing any more is removed.
+    /// Offers a job if it is still available; an entry that no longer stands for a job is removed.
     async fn offer(&self, job: Job) -> Result<Option<Offered>, DriveError> {
         let (id, nonce) = (job.action, JobNonce(self.clock.random()));
         let mut loaded = match self.apply(Place::Action(id), Command::Offer { action: id, nonce }, None).await {

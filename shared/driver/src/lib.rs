@@ -1,12 +1,12 @@
 //! The one way in which anything changes: load, decide, commit, dispatch.
 //!
 //! A [`Driver`] is given a [`store::Store`], a [`Dispatch`] and a [`Clock`]. Functions call its methods; each loads
-//! what the rule needs, lets `engine` decide, commits on the condition that nothing changed meanwhile (else it
-//! loads and decides again), and only then dispatches: that loop is in `commit`, and there is no other. `step` is what
-//! changes an execution, `follow` what comes after a commit. `work` is the worker's loop over a [`ActionExecutor`]: what
-//! really runs actions. `sweep` finds the intent that nobody took up.
+//! what the rule needs, lets `engine` decide, commits on the condition that nothing changed in the meantime (otherwise
+//! it loads and decides again), and only then dispatches. That loop is in `commit`, and there is no other. `step`
+//! changes an execution, and `follow` does what comes after a commit. `work` is the worker's loop over an
+//! [`ActionExecutor`], which really runs actions. `sweep` finds the intent that nobody took up.
 //!
-//! May touch `engine`, `store` (its trait) and the traits below; no AWS.
+//! May touch `engine`, `store` (its trait) and the traits below, but not AWS.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod action_types;

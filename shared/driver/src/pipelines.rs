@@ -16,11 +16,11 @@ use crate::error::DriveError;
 pub struct PipelineRecord {
     /// Which version is current, tags, times.
     pub head: Head,
-    /// The version asked for.
+    /// The version that was asked for, from 1; not always the current one.
     pub version: u32,
     /// When the version was stored.
     pub stored: engine::Timestamp,
-    /// The declaration.
+    /// The checked declaration of that version.
     pub pipeline: Arc<Pipeline>,
 }
 
@@ -239,7 +239,7 @@ impl Driver {
                 let decision = self.decide(|context| engine::delete(items.locks.entity, context));
                 let mut change = Change::decided(decision, &read, ());
                 change.writes.insert(0, Write::Delete { key: Key::Head(name.clone()), expect: head.unchanged() });
-                // What it watches is removed where it can be read; nothing hinders the deletion.
+                // What it watches is removed where it can be read; nothing prevents the deletion.
                 let before = self.pipeline_version(name, head.entity.incarnation, head.entity.version).await.ok();
                 self.watch(&mut change.writes, before.as_deref(), None).await?;
                 Ok(change)

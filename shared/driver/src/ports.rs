@@ -12,14 +12,14 @@ use pipeline::{Action, ArtifactName, PipelineName, StageName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Time and chance.
+/// The driver's source of time and random ids, which tests and the simulation replace.
 #[async_trait]
 pub trait Clock: Send + Sync {
-    /// The time.
+    /// Milliseconds since 1970, as the engine and the table use them.
     fn now(&self) -> Timestamp;
-    /// A random UUID.
+    /// A random UUID: for execution ids, tokens and worker ids.
     fn random(&self) -> Uuid;
-    /// Lets time pass.
+    /// Returns when this much time has passed.
     async fn sleep(&self, duration: Duration);
 }
 
@@ -37,19 +37,19 @@ pub struct SourceRules {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Message {
-    /// Some worker shall take up an action.
+    /// A worker is to take up an action.
     Run {
-        /// Which.
+        /// The attempt to be taken up.
         action: ActionId,
     },
-    /// A worker shall ask the provider how an action stands.
+    /// A worker is to ask the provider about an action.
     Poll {
-        /// Which.
+        /// The attempt to be asked about.
         action: ActionId,
         /// How many polls there have been in this chain; none: this poll makes no chain.
         count: Option<u32>,
     },
-    /// An artifact shall be copied.
+    /// An artifact is to be copied to other regions.
     Replicate {
         /// The attempt that made it.
         action: ActionId,
@@ -87,11 +87,11 @@ pub trait Dispatch: Send + Sync {
 pub struct Task {
     /// The attempt; its text is the idempotency token for providers that take one.
     pub id: ActionId,
-    /// The pipeline.
+    /// The name of the pipeline.
     pub pipeline: PipelineName,
-    /// The pipeline's version.
+    /// The version of the pipeline that the execution runs.
     pub version: u32,
-    /// The stage.
+    /// The name of the stage.
     pub stage: StageName,
     /// The action as declared (its configuration still with variables in it).
     pub action: Action,
@@ -99,9 +99,9 @@ pub struct Task {
     pub configuration: BTreeMap<String, String>,
     /// The region in which it runs.
     pub region: String,
-    /// The pipeline's service role.
+    /// The ARN of the pipeline's service role.
     pub pipeline_role: String,
-    /// The action's own role, assumed from the pipeline's.
+    /// The ARN of the action's own role, assumed from the pipeline's; none where it names none.
     pub action_role: Option<String>,
     /// Artifacts to read, in the declaration's order, by their first place; copies in other regions have the same key.
     pub inputs: Vec<TaskInput>,
@@ -131,7 +131,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// The execution.
+    /// The execution to which the attempt belongs; its id is part of the attempt's.
     pub fn execution(&self) -> ExecutionId {
         self.id.execution
     }
@@ -166,16 +166,16 @@ pub trait ArtifactStore: Send + Sync {
 pub enum Outcome {
     /// It is done, and its artifacts are recorded with their pins: what is stored later under their keys is not theirs.
     Succeeded(Success),
-    /// It failed.
+    /// It failed for good. Whatever is worth repeating is an [`ExecutorError`].
     Failed {
         /// Why, in the words of the provider.
         error: ActionError,
-        /// What else is known.
+        /// The last news: external id, summary, per cent done.
         report: Progress,
     },
-    /// The provider, a person or a job worker is at it.
+    /// It is in progress: with the provider, a person or a job worker.
     Running {
-        /// News.
+        /// External id, summary and per cent done, as far as the provider tells.
         report: Progress,
         /// Whether it must be polled (not for people and job workers: they come by themselves).
         poll: bool,
@@ -187,7 +187,7 @@ pub enum Outcome {
     Continue {
         /// What the next job is given.
         token: String,
-        /// News.
+        /// External id, summary and per cent done, as far as the provider tells.
         report: Progress,
     },
 }

@@ -14,19 +14,19 @@ use crate::start::{StartRequest, Started};
 /// A revision as it was reported.
 #[derive(Clone, Debug)]
 pub struct PutRevision {
-    /// The pipeline.
+    /// The name of the pipeline to start.
     pub pipeline: PipelineName,
     /// The stage of the action: the first.
     pub stage: String,
-    /// The source action.
+    /// The name of the source action.
     pub action: String,
-    /// The revision's id.
+    /// The revision's id, as the source's system names it.
     pub revision: String,
     /// What made it the current one.
     pub change: String,
-    /// When it was made.
+    /// When the revision was made, as the caller says.
     pub created: Timestamp,
-    /// Who reports it.
+    /// The ARN of the caller, which becomes the trigger's detail.
     pub by: String,
 }
 

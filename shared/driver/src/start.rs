@@ -1,4 +1,4 @@
-//! Starting executions.
+//! Starting executions of a pipeline's current version, once for each client token.
 
 use std::collections::BTreeMap;
 
@@ -13,22 +13,22 @@ use crate::error::DriveError;
 /// What a caller gives to start an execution.
 #[derive(Clone, Debug)]
 pub struct StartRequest {
-    /// The pipeline.
+    /// The name of the pipeline to start.
     pub pipeline: PipelineName,
-    /// What starts it.
+    /// The trigger that people are shown.
     pub trigger: Trigger,
-    /// Values for pipeline variables.
+    /// Values for pipeline variables by name; the others take their defaults.
     pub variables: BTreeMap<String, String>,
-    /// Revisions for source actions.
+    /// Revisions that source actions must use; at most one of a type for each action.
     pub overrides: Vec<RevisionOverride>,
     /// A start with the same token starts nothing again.
     pub client_token: Option<String>,
 }
 
-/// A started execution.
+/// The execution that a request led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Started {
-    /// Its id.
+    /// The id of the execution, whichever call started it.
     pub execution: ExecutionId,
     /// Whether this call started it, or an earlier one with the same token.
     pub new: bool,

@@ -20,7 +20,7 @@ pub(crate) type Stages = HashMap<usize, StageRun>;
 /// Everything that a step read, with revisions to write it back on.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What is decided on.
+    /// The pipeline, locks, execution and stage attempt, as the engine takes them.
     pub(crate) state: State,
     /// Earlier stages of the execution, as far as they were read, by index; none of them changes again.
     pub(crate) finished: Stages,
@@ -39,7 +39,7 @@ struct Together {
 /// The commands can be decided on when the locks have been read.
 struct LocksNeeded;
 
-/// What a step did.
+/// What a step has committed, and what is left to do.
 #[derive(Clone, Debug)]
 pub struct Applied {
     /// The actions that the calling worker owns now.
@@ -55,7 +55,7 @@ pub struct Applied {
 pub(crate) enum Place {
     /// The one in which this action is: that of its id, or a later one if the stage was retried while it ran.
     Action(ActionId),
-    /// This one.
+    /// The attempt at this stage: stage index, attempt from 1.
     Stage(ExecutionId, usize, u16),
     /// The execution's latest at this stage; it was this one when last seen.
     Latest(ExecutionId, usize, u16),

@@ -21,7 +21,7 @@ const LOOKED_AT: usize = 1_000;
 /// How many are read at once: as many keys as a batch has.
 const AT_ONCE: usize = 100;
 
-/// Where a page ended.
+/// Where the reading of executions stopped; the API's page token holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SucceededAfter {
     /// Where the reading of executions goes on.
@@ -33,7 +33,7 @@ pub struct SucceededAfter {
 /// A page of executions, newest first.
 #[derive(Clone, Debug)]
 pub struct SucceededPage {
-    /// The executions.
+    /// The executions that succeeded in the stage, possibly none.
     pub executions: Vec<Execution>,
     /// Where the next page begins, if there may be one.
     pub next: Option<SucceededAfter>,

@@ -1,4 +1,4 @@
-//! What people look at.
+//! What the API and the approval page show of pipelines, executions and approvals.
 
 use std::collections::BTreeMap;
 
@@ -22,14 +22,14 @@ pub struct PipelineView {
     pub record: PipelineRecord,
     /// Who holds and who waits.
     pub locks: StageLocks,
-    /// The stages in order.
+    /// The stages of the current version, in the declaration's order.
     pub stages: Vec<StageView>,
 }
 
 /// A stage as `GetPipelineState` shows it.
 #[derive(Clone, Debug)]
 pub struct StageView {
-    /// Its name.
+    /// The stage's name in the current version.
     pub name: StageName,
     /// The attempt that entered last.
     pub latest: Option<StageRun>,
@@ -40,9 +40,9 @@ pub struct StageView {
 /// An approval as its page shows it.
 #[derive(Clone, Debug)]
 pub struct ApprovalView {
-    /// The pipeline.
+    /// The pipeline's name.
     pub pipeline: PipelineName,
-    /// The stage.
+    /// The stage's name.
     pub stage: StageName,
     /// The action as it stands.
     pub run: ActionRun,
@@ -54,7 +54,7 @@ pub struct ApprovalView {
     pub configuration: BTreeMap<String, String>,
     /// What the execution's sources found.
     pub revisions: Vec<SourceRevision>,
-    /// When the execution started.
+    /// When the execution that waits was started.
     pub started: Timestamp,
 }
 

@@ -1,4 +1,4 @@
-//! Why an execution waits.
+//! Reading what is needed to say why executions wait.
 
 use engine::{Execution, Position};
 use store::{Entity, Key, Versioned};

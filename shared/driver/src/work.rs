@@ -113,7 +113,7 @@ impl<'a> Worker<'a> {
     async fn run(self, action: ActionId) -> Result<Worked, DriveError> {
         let driver = self.driver;
         let loaded = driver.load(self.place).await?;
-        // What the action will read besides is read while it is claimed.
+        // Whatever else the action needs is read while it is being claimed.
         let claim = Command::Claim { action, worker: self.id };
         let claim = driver.apply(self.place, claim, Some(loaded.clone()));
         let (claimed, finished) = join(claim, driver.finished(&loaded, action)).await;
@@ -122,7 +122,7 @@ impl<'a> Worker<'a> {
         self.go_on(claimed).await
     }
 
-    /// Asks how an action stands that runs, and goes on with what follows if it has ended.
+    /// Asks about a running action, and goes on with what follows if it has ended.
     async fn poll(self, action: ActionId, count: Option<u32>) -> Result<Worked, DriveError> {
         let driver = self.driver;
         let mut loaded = driver.load(self.place).await?;
@@ -169,7 +169,7 @@ impl<'a> Worker<'a> {
         self.failed.map_or(Ok(Worked::Actions(self.actions)), Err)
     }
 
-    /// Starts what a step gave this worker, and has everything else sent out meanwhile.
+    /// Starts what a step gave this worker, and has everything else sent out in the meantime.
     fn take(&mut self, applied: Applied) {
         let driver = self.driver;
         if let Some(stage) = applied.loaded.state.stage.as_ref().filter(|_| !applied.claimed.is_empty()) {
@@ -200,7 +200,7 @@ impl<'a> Worker<'a> {
         }
         match start {
             Ok(Some(Ok(outcome))) => self.ended.push_back(self.end(action, outcome)),
-            // The claim runs out and the sweeper has it tried again; meanwhile people can see why it waits.
+            // The claim runs out and the sweeper has it tried again; until then people can see why it waits.
             Ok(Some(Err(error))) => {
                 let summary = Some(format!("To be tried again: {error}"));
                 self.ended.push_back(Command::Report { action, report: Progress { summary, ..Progress::default() } });

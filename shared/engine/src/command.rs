@@ -16,9 +16,9 @@ use crate::time::{Policy, Timestamp};
 
 /// The outside world as a decision may see it.
 pub struct Context<'a> {
-    /// The time.
+    /// When the decision is made; the engine reads no clock.
     pub now: Timestamp,
-    /// What the installation sets.
+    /// The installation's lease, grace and poll periods, and who may approve.
     pub policy: &'a Policy,
     /// The region in which pipelines live; actions without a region run there.
     pub home: &'a str,
@@ -34,7 +34,7 @@ pub struct State {
     /// The locks of the pipeline; none while they have not been loaded. Most commands do not need them: one that
     /// does is refused with [`Refusal::LocksNeeded`].
     pub locks: Option<StageLocks>,
-    /// The execution.
+    /// The execution, as it was read or as the last decision left it.
     pub execution: Execution,
     /// The stage attempt in which the command takes place; none while the execution waits for its first.
     pub stage: Option<StageRun>,
@@ -60,23 +60,23 @@ impl State {
 pub enum Command {
     /// A worker takes up an action.
     Claim {
-        /// Which action.
+        /// The attempt that the worker takes up.
         action: ActionId,
-        /// Who.
+        /// The worker that owns the attempt until its lease ends.
         worker: WorkerId,
     },
-    /// The claiming worker is still at it.
+    /// The claiming worker is still working on it, and extends its claim by another lease.
     Renew {
-        /// Which action.
+        /// The attempt that the worker has claimed.
         action: ActionId,
-        /// Who.
+        /// The worker that must still hold the claim.
         worker: WorkerId,
     },
-    /// The provider, a person or a job worker is at it now.
+    /// The action was started, and is now with its provider, a person or a job worker.
     Started {
-        /// Which action.
+        /// The attempt that was started.
         action: ActionId,
-        /// Who started it.
+        /// The worker that started it, and must still hold the claim.
         worker: WorkerId,
         /// What is known of it.
         report: Progress,
@@ -87,74 +87,74 @@ pub enum Command {
     },
     /// News of a running action.
     Report {
-        /// Which action.
+        /// The attempt that the news is about.
         action: ActionId,
-        /// The news.
+        /// What is new; a member that is `None` leaves what was known before.
         report: Progress,
     },
-    /// An action ended.
+    /// A worker, a poll or a failed job says that an action ended.
     Finish {
-        /// Which action.
+        /// The attempt that ended.
         action: ActionId,
-        /// How.
+        /// What it leaves, or why it failed.
         end: End,
         /// The worker that will go on with the actions that become due: they are its own from this write on, so that
         /// none waits for an event, or for others to write the stage's item.
         next_worker: Option<WorkerId>,
     },
-    /// A job ended.
+    /// A job worker or a function reports the result of its job.
     Result {
-        /// The job.
+        /// The action execution id of the job, turn included.
         action: ActionId,
-        /// How.
+        /// What the job leaves, or why it failed.
         end: End,
     },
     /// A job is offered to a job worker.
     Offer {
-        /// The job.
+        /// The action execution id of the job, turn included.
         action: ActionId,
         /// What the worker must name to acknowledge it.
         nonce: JobNonce,
     },
     /// A job worker takes a job that it was offered.
     Acknowledge {
-        /// The job.
+        /// The action execution id of the job, turn included.
         action: ActionId,
-        /// The offer's.
+        /// The nonce that the worker was given with the offer.
         nonce: JobNonce,
         /// Milliseconds after which the job goes to another worker when nothing was heard of it; none: it does not.
         timeout: Option<i64>,
     },
     /// A job asks to be continued.
     Continue {
-        /// The job.
+        /// The action execution id of the job that ends, turn included.
         action: ActionId,
-        /// What the next job shall be given.
+        /// The continuation token, which the next job is given.
         continuation: String,
-        /// News of it.
+        /// What the ending job says of its action.
         report: Progress,
     },
     /// A person answered an approval.
     Approve {
-        /// Which action.
+        /// The approval action's attempt.
         action: ActionId,
         /// The token that the person was given.
         token: ApprovalToken,
         /// Whether the answer is yes.
         approved: bool,
-        /// What the person wrote.
+        /// The comment, possibly empty; it becomes the action's summary.
         summary: String,
-        /// Who it was.
+        /// The caller who signed the request, or whoever used the link.
         by: Approver,
     },
     /// The execution was given its stage and enters it.
     Enter {
-        /// Which stage.
+        /// The stage that the locks gave to the execution.
         stage: StageName,
     },
-    /// The execution was overtaken.
+    /// A newer execution overtook this one while it waited.
     Supersede {
-        /// By which.
+        /// The newer execution.
         by: ExecutionId,
     },
     /// The execution cannot go on: its task says why.
@@ -163,25 +163,25 @@ pub enum Command {
     Stop {
         /// Whether what runs is given up, in place of going on to its end.
         abandon: bool,
-        /// What the person wrote.
+        /// The reason that the person gave, if any.
         reason: Option<String>,
     },
     /// A person has a failed stage tried again.
     Retry {
-        /// Which stage.
+        /// The failed stage.
         stage: StageName,
-        /// Which of its actions.
+        /// Whether all actions run again, or only those that did not succeed.
         mode: RetryMode,
         /// The current version of the pipeline: a stage that it has in another form is not tried again.
         current: Arc<Pipeline>,
     },
     /// A person lets the execution go on though a condition is not met, or not decided yet.
     Override {
-        /// The stage.
+        /// The stage whose condition is overridden.
         stage: StageName,
-        /// Which of its conditions.
+        /// The entry, success or failure condition of that stage.
         kind: ConditionKind,
-        /// Who.
+        /// The ARN of the caller.
         by: String,
     },
     /// The sweeper looks for lost work and passed deadlines in the stage attempt.
@@ -193,22 +193,22 @@ pub enum Command {
 pub struct Progress {
     /// The provider's own id and page.
     pub external: Option<External>,
-    /// A sentence.
+    /// A sentence for people about how the action stands; cut to 2,000 characters.
     pub summary: Option<String>,
-    /// 0 to 100.
+    /// Per cent done, 0 to 100, where the provider or the job worker says so.
     pub percent: Option<u8>,
 }
 
-/// How an action ended.
+/// What a provider, a person or a job worker says about the end of an action.
 #[derive(Clone, Debug, PartialEq)]
 pub enum End {
-    /// Well.
+    /// It succeeded. Output variables that CodePipeline would refuse still make it fail.
     Succeeded(Success),
-    /// Badly.
+    /// It failed; the stage's failure rules decide what follows.
     Failed {
-        /// Why.
+        /// The failure type and the provider's message.
         error: ActionError,
-        /// What else is known.
+        /// The last news: external id, summary, per cent done.
         report: Progress,
     },
 }
@@ -216,11 +216,11 @@ pub enum End {
 /// What a successful action leaves.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Success {
-    /// What else is known.
+    /// The last news: external id, summary, per cent done.
     pub report: Progress,
-    /// The artifacts it made.
+    /// The output artifacts, each with the pin that says which object it is.
     pub outputs: Vec<Artifact>,
-    /// Its output variables.
+    /// Output variables by name, without the action's namespace.
     pub variables: BTreeMap<String, String>,
     /// What a source action found.
     pub revision: Option<Revision>,
@@ -237,7 +237,7 @@ pub struct Decision {
     pub stages: Vec<StageRun>,
     /// Jobs that come into their queues, or leave them.
     pub jobs: Vec<JobChange>,
-    /// Large output variables, new.
+    /// Output variables above 2 KB, which go into an item of their own.
     pub stored: Vec<StoredOutputs>,
     /// Ids by which services will name actions that have been started.
     pub external_ids: Vec<ExternalId>,
@@ -288,33 +288,33 @@ impl Decision {
     }
 }
 
-/// What follows a commit.
+/// What is to be dispatched after a commit.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Some worker shall take up this action.
+    /// A worker is to take up this action.
     Run {
-        /// Which action.
+        /// The attempt to be taken up.
         action: ActionId,
-        /// After how many milliseconds.
+        /// Milliseconds until the message is delivered; 0: at once.
         delay: i64,
     },
-    /// The provider shall be asked how the action stands.
+    /// The provider is to be asked about the action.
     Poll {
-        /// Which action.
+        /// The attempt to be asked about.
         action: ActionId,
-        /// After how many milliseconds.
+        /// Milliseconds until the message is delivered; 0: at once.
         delay: i64,
         /// How many polls there have been in this chain; none: this poll makes no chain.
         count: Option<u32>,
     },
-    /// The artifact shall be copied to other regions in which it will be read.
+    /// The artifact is to be copied to other regions in which it will be read.
     Replicate {
         /// The attempt that made it.
         action: ActionId,
         /// The artifact's name.
         artifact: ArtifactName,
     },
-    /// Something shall be done to another execution of the pipeline.
+    /// Something is to be done to another execution of the pipeline.
     Outbox(OutboxTask),
 }
 
@@ -331,7 +331,7 @@ pub enum Refusal {
         action: String,
         /// The stage's name.
         stage: String,
-        /// What the action is.
+        /// The action's status in words, for example `in progress`.
         status: &'static str,
     },
     /// The action is owned by another worker.
@@ -340,7 +340,7 @@ pub enum Refusal {
     /// The job is not the action's current one.
     #[error("job {0} has been continued or is complete")]
     StaleJob(ActionId),
-    /// The job is not to be had: it was offered to another worker, or is another worker's.
+    /// The job is not available: it was offered to another worker, or belongs to one.
     #[error("job {0} is with another worker")]
     JobTaken(ActionId),
     /// Only who acknowledged a job may report its result.
@@ -377,7 +377,7 @@ pub enum Refusal {
         action: String,
         /// The stage's name.
         stage: String,
-        /// Who started the execution.
+        /// The ARN of the caller who started the execution.
         starter: String,
     },
     /// An approval must say who it comes from, and this one proves nothing.
@@ -396,12 +396,12 @@ pub enum Refusal {
     /// The execution is being stopped already.
     #[error("the pipeline execution {0} is already being stopped")]
     AlreadyStopping(ExecutionId),
-    /// The execution has ended.
+    /// An execution that has ended cannot be stopped.
     #[error("the pipeline execution {execution} has ended ({status}) and cannot be stopped")]
     NotStoppable {
-        /// Which execution.
+        /// The execution that was to be stopped.
         execution: ExecutionId,
-        /// How it ended.
+        /// Its final status in words, for example `superseded`.
         status: &'static str,
     },
     /// The stage cannot be tried again.
@@ -409,13 +409,13 @@ pub enum Refusal {
     NotRetryable {
         /// The stage's name.
         stage: String,
-        /// Why.
+        /// The rest of the message, for example `no action in it failed`.
         reason: &'static str,
     },
     /// Another execution has come to the stage since.
     #[error("the pipeline execution {execution} is not the latest in stage {stage}")]
     NotLatest {
-        /// Which execution.
+        /// The execution in which the stage was to be retried.
         execution: ExecutionId,
         /// The stage's name.
         stage: String,
@@ -428,7 +428,7 @@ pub enum Refusal {
     NotRollable {
         /// The stage's name.
         stage: String,
-        /// Why.
+        /// The rest of the message, for example `it is the source stage`.
         reason: &'static str,
     },
     /// The execution ran another version of the pipeline.
@@ -439,7 +439,7 @@ pub enum Refusal {
     NotOverridable {
         /// The stage's name.
         stage: String,
-        /// Why.
+        /// The rest of the message, which says what stands against it.
         reason: &'static str,
     },
     /// The pipeline's current version is not the one that was read.

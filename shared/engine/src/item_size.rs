@@ -45,7 +45,7 @@ fn size(value: &impl Serialize) -> usize {
     }
 }
 
-/// Counts what is written.
+/// A writer that keeps the number of bytes and nothing else.
 struct Counter(usize);
 
 impl Write for Counter {

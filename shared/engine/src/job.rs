@@ -61,7 +61,7 @@ fn owned<'a>(step: &'a Step<'_, '_>, action: ActionId) -> Result<&'a ActionRun, 
     Ok(run)
 }
 
-/// A job's result.
+/// Ends the action of a job that was acknowledged or given to a function; for an `onFailure` rule see [`as_rule`].
 pub(crate) fn result(step: &mut Step<'_, '_>, action: ActionId, end: End) -> Result<(), Refusal> {
     owned(step, action)?;
     progress::finish(step, action, as_rule(action, end), None)

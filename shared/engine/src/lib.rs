@@ -1,18 +1,19 @@
 //! The state machine: every rule of execution, and nothing else.
 //!
-//! [`decide`] takes what is known of an execution, a [`Command`] and the time, and gives back a [`Decision`]: the
-//! items that change, to be committed together, and the [`Effect`]s to dispatch afterwards. [`start`] and
-//! [`set_transition`] do the same for a pipeline as a whole. No function here does I/O, reads a clock or makes a
-//! random id; the crate may touch `pipeline` only.
+//! [`decide`] takes what is known of an execution, a [`Command`] and the time, and returns a [`Decision`]: the items
+//! that change, to be committed together, and the [`Effect`]s to dispatch afterwards. [`start`] and [`set_transition`]
+//! do the same for a pipeline as a whole. No function here does I/O, reads a clock or makes a random id; the crate may
+//! only touch `pipeline`.
 //!
 //! Each family of commands has a file: `start`, `group` (what starts together), `progress` (claim, report, finish),
-//! `stage` (what follows in a stage when nothing in it runs any more), `condition`, `stage_locks` (who holds, who waits, who
-//! overtakes), `lifecycle` (from one stage to the next), `approval`, `job` (with its `queue`), `stop`, `retry`, `rollback`, `sweep`
-//! (time-outs and lost work), `transition`; `item_size` keeps items small; `why` tells what an execution waits for.
+//! `stage` (what follows in a stage when nothing in it runs any more), `condition`, `stage_locks` (who holds, who
+//! waits, who overtakes), `lifecycle` (from one stage to the next), `approval`, `job` (with its `queue`), `stop`,
+//! `retry`, `rollback`, `sweep` (time-outs and lost work), `transition`; `item_size` keeps items small; `why` says what
+//! an execution is waiting for.
 //!
-//! What makes it safe to call again: a decision depends only on the items it was given, and each effect can be
-//! derived again from the items it changed (an action that is `Requested`, a task on the locks). So a process may
-//! die before the commit (nothing happened) or after it (the sweeper finds the intent).
+//! It is safe to decide again: a decision depends only on the items it was given, and each effect can be derived again
+//! from the items it changed (an action that is `Requested`, a task on the locks). So a process may die before the
+//! commit (nothing happened) or after it (the sweeper finds the intent).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod approval;

@@ -38,7 +38,7 @@ pub(crate) fn leave_skipped(step: &mut Step<'_, '_>, next_worker: Option<WorkerI
     go_on(step, &name, next_worker)
 }
 
-/// The execution ends in the stage, which failed. `besides` says why nothing else came of the failure, where the
+/// The execution ends in the stage, which failed. `besides` says why the failure had no other result, where the
 /// declaration asks for something else.
 pub(crate) fn leave_failed(step: &mut Step<'_, '_>, besides: Option<&str>) -> Result<(), Refusal> {
     if has_no_future(step)? {

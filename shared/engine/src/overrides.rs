@@ -7,7 +7,7 @@ use crate::id::{ActionId, ExecutionId};
 use crate::state::{Revision, RevisionOverride};
 use crate::step::Step;
 
-/// The kind of an override that `PutActionRevision` made. No caller can name it: it is none of CodePipeline's
+/// The kind of an override that `PutActionRevision` made. No caller can name it: it is not one of CodePipeline's
 /// `SourceRevisionType`s.
 pub const PUT_REVISION: &str = "PutActionRevision";
 
@@ -20,9 +20,9 @@ pub enum InvalidOverride {
     /// The source takes no revision of this type.
     #[error("The action '{action}' takes no revision of type {kind}: {why} (at sourceRevisions).")]
     NotTaken {
-        /// The action.
+        /// The source action whose revision was prescribed.
         action: ActionName,
-        /// The type asked for.
+        /// The `SourceRevisionType` that was asked for.
         kind: String,
         /// What it takes, or what its configuration lacks.
         why: &'static str,
@@ -30,9 +30,9 @@ pub enum InvalidOverride {
     /// The action is given two revisions of one kind.
     #[error("The action '{action}' is given two revisions of type {kind} (at sourceRevisions).")]
     Twice {
-        /// The action.
+        /// The source action that was named twice.
         action: ActionName,
-        /// The kind.
+        /// The `SourceRevisionType` that was given twice.
         kind: String,
     },
 }

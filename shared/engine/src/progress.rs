@@ -59,7 +59,7 @@ fn owned(step: &Step<'_, '_>, action: ActionId, worker: WorkerId) -> Result<(), 
     }
 }
 
-/// The provider, a person or a job worker is at it now.
+/// The action was started, and is now with its provider, a person or a job worker.
 pub(crate) fn started(
     step: &mut Step<'_, '_>,
     action: ActionId,

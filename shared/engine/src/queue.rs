@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// Which queue a job is in: that of its action type, and of the value by which it is polled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Queue {
-    /// The action type.
+    /// The type of the actions whose jobs are in it.
     pub type_id: TypeId,
     /// The value of its queryable property, where it has one.
     #[serde(default)]
@@ -24,11 +24,11 @@ pub struct Queue {
 /// A job's entry in its queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// Which queue.
+    /// The queue in which the job waits.
     pub queue: Queue,
     /// Since when it waits there: the oldest is offered first.
     pub queued: Timestamp,
-    /// The job.
+    /// The action execution id that the job goes by, turn included.
     pub action: ActionId,
     /// From when on it may be offered.
     pub free: Timestamp,

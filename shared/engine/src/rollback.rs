@@ -20,11 +20,11 @@ use crate::why;
 /// What a rollback asks for.
 #[derive(Clone, Debug)]
 pub struct Rollback {
-    /// The new execution's id.
+    /// The id of the execution that will roll the stage back.
     pub id: ExecutionId,
-    /// Which stage.
+    /// The stage to roll back; not the source stage.
     pub stage: StageName,
-    /// What started it.
+    /// A person (`ManualRollback`) or the stage's failure (`AutomatedRollback`).
     pub trigger: Trigger,
     /// The execution to which it goes back.
     pub target: Execution,

@@ -59,7 +59,8 @@ fn settle(step: &mut Step<'_, '_>, kind: ConditionKind, status: ConditionStatus)
     }
 }
 
-/// A condition is decided.
+/// Goes on after a condition was decided, with the result that it declares if it is not met
+/// (for a failure condition: if it is met).
 pub(crate) fn after_condition(
     step: &mut Step<'_, '_>,
     kind: ConditionKind,
@@ -137,7 +138,7 @@ fn failed(step: &mut Step<'_, '_>, next_worker: Option<WorkerId>) -> Result<(), 
     }
 }
 
-/// A result takes effect.
+/// Carries out what a condition or a failure leads to: fail, skip, roll back, or retry once.
 fn engage(step: &mut Step<'_, '_>, result: StageResult, next_worker: Option<WorkerId>) -> Result<(), Refusal> {
     match result {
         StageResult::Fail => lifecycle::leave_failed(step, None),

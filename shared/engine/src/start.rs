@@ -1,4 +1,4 @@
-//! A new execution.
+//! Starting an execution: its pipeline variables, its place in the order of starts, and its first stage.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::step::Step;
 /// What a start asks for.
 #[derive(Clone, Debug)]
 pub struct Start {
-    /// The new execution's id.
+    /// A random id that the caller made for the new execution.
     pub id: ExecutionId,
-    /// What started it.
+    /// What people are shown as the cause of the start.
     pub trigger: Trigger,
     /// Values of all pipeline variables: [`start_variables`].
     pub variables: BTreeMap<String, String>,
-    /// Revisions that source actions shall use.
+    /// Revisions that source actions must use.
     pub overrides: Vec<RevisionOverride>,
 }
 
@@ -33,17 +33,17 @@ pub enum InvalidVariables {
     /// The pipeline declares no such variable.
     #[error("Pipeline '{pipeline}' declares no variable '{variable}'.")]
     Unknown {
-        /// The pipeline.
+        /// The name of the pipeline.
         pipeline: PipelineName,
-        /// The variable.
+        /// The name that the start gives a value.
         variable: String,
     },
     /// A variable has a value neither by the start nor by default.
     #[error("Variable '{variable}' of pipeline '{pipeline}' has no default value: give one.")]
     Missing {
-        /// The pipeline.
+        /// The name of the pipeline.
         pipeline: PipelineName,
-        /// The variable.
+        /// The name of the variable that has no value.
         variable: String,
     },
 }

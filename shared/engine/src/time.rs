@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// This many milliseconds later.
+    /// Adds milliseconds; negative ones lead back.
     #[must_use]
     pub fn plus(self, milliseconds: i64) -> Self {
         Self(self.0.saturating_add(milliseconds))
     }
 
-    /// This many minutes later.
+    /// Adds minutes.
     #[must_use]
     pub fn plus_minutes(self, minutes: u32) -> Self {
         self.plus(i64::from(minutes) * 60_000)

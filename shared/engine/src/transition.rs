@@ -17,7 +17,7 @@ pub struct TransitionChange {
     pub stage: StageName,
     /// Close it, with this reason; or open it.
     pub disable: Option<String>,
-    /// Who changes it.
+    /// The ARN of the caller, kept as [`Transition::changed_by`].
     pub by: String,
 }
 

@@ -19,7 +19,7 @@ pub enum SendError {
     /// SNS refuses, and will refuse again: no such topic, no right.
     #[error("the approval message could not be sent to {topic}: {code}: {message}")]
     Refused {
-        /// The topic's ARN.
+        /// The ARN of the SNS topic.
         topic: String,
         /// The code of SNS's error, for example `AuthorizationError`.
         code: String,
@@ -29,9 +29,9 @@ pub enum SendError {
     /// SNS could not be reached or was too busy; trying later may help.
     #[error("the approval message could not be sent to {topic} now: {message}")]
     Unavailable {
-        /// The topic's ARN.
+        /// The ARN of the SNS topic.
         topic: String,
-        /// What went wrong.
+        /// SNS's error, or why no answer came.
         message: String,
     },
 }
@@ -69,11 +69,11 @@ impl SendError {
 pub struct ApprovalMessage {
     /// The region in which the pipeline lives.
     pub region: String,
-    /// The pipeline.
+    /// The pipeline's name.
     pub pipeline: String,
-    /// The stage.
+    /// The stage's name.
     pub stage: String,
-    /// The action.
+    /// The approval action's name.
     pub action: String,
     /// What an answer by `PutApprovalResult` must name.
     pub token: ApprovalToken,
@@ -117,7 +117,7 @@ impl ApprovalMessage {
     }
 
     /// AWS's JSON. There is no console of AWS's in which the pipeline can be seen, so both links lead to the page; where
-    /// links are off there are none.
+    /// links are off both are left out.
     fn json(&self) -> String {
         let link = self.review.as_ref().map(|review| &review.address);
         let mut approval = json!({

@@ -48,7 +48,7 @@ impl fmt::Display for State {
 /// A change in a stage attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StageChange {
-    /// The attempt itself.
+    /// The attempt as a whole came into this state.
     Stage(State),
     /// Its action of this index.
     Action(usize, State),

@@ -18,7 +18,7 @@ const SUMMARY_MOST: usize = 4_000;
 pub struct StateChange {
     /// One of CodePipeline's three detail types.
     pub detail_type: &'static str,
-    /// The pipeline's ARN.
+    /// The pipeline's ARN, the one entry of the event's `resources`.
     pub resource: String,
     /// When the change was committed.
     pub time: Timestamp,
@@ -29,7 +29,7 @@ pub struct StateChange {
 /// What an event tells beside the item that changed.
 #[derive(Clone, Copy, Debug)]
 pub struct EventBuilder<'a> {
-    /// The execution.
+    /// The execution that changed, or to which the stage attempt belongs.
     pub execution: &'a Execution,
     /// Its version of the pipeline; only events of actions need it.
     pub pipeline: Option<&'a Pipeline>,

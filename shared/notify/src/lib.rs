@@ -1,11 +1,11 @@
 //! What Millrace tells people and other programs.
 //!
-//! - [`changes`]: from two images of a table item to what happened in between; [`EventBuilder`] turns each into CodePipeline's
-//!   state-change event (both pure); [`Publisher`] puts events on the bus.
-//! - [`ApprovalMessage`]: what is sent to an approval's SNS topic: AWS's JSON, and for e-mail a text with a link.
-//! - [`Links`]: the signed links of those messages. The signature covers everything that a link decides.
+//! - [`changes`]: finds out from two images of a table item what happened in between; [`EventBuilder`] turns each
+//!   change into CodePipeline's state-change event (both are pure); [`Publisher`] puts events on the bus.
+//! - [`ApprovalMessage`]: the message to an approval's SNS topic: AWS's JSON, and for e-mail a text with a link.
+//! - [`Links`]: the signed links in those messages. The signature covers everything that a link decides.
 //!
-//! May touch EventBridge, SNS and KMS; of the engine only the types of its items.
+//! May touch EventBridge, SNS and KMS, and of the engine only the types of its items.
 //!
 //! ```
 //! # fn show(old: &engine::StageRun, new: &engine::StageRun, builder: &notify::EventBuilder<'_>) {

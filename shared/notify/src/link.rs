@@ -21,7 +21,7 @@ const PURPOSE: &str = "millrace approval link";
 const VERSION: &str = "1";
 /// No name in a pipeline is longer. Source: CodePipeline user guide, 'Quotas'.
 const NAME_MOST: usize = 100;
-/// Bytes of an HMAC-SHA-256.
+/// How many bytes a signature has: those of an HMAC-SHA-256.
 const MAC_LENGTH: usize = 32;
 
 /// What a link is about.
@@ -29,15 +29,15 @@ const MAC_LENGTH: usize = 32;
 pub struct Ticket {
     /// The attempt at the approval action.
     pub action_id: ActionId,
-    /// The approval's token.
+    /// The secret that an answer must name; good for one answer.
     pub token: ApprovalToken,
     /// Until when the link is good.
     pub expires: Timestamp,
-    /// The pipeline.
+    /// The pipeline's name, which the page and the log show.
     pub pipeline: String,
-    /// The stage.
+    /// The stage's name.
     pub stage: String,
-    /// The action.
+    /// The approval action's name.
     pub action: String,
 }
 
@@ -57,7 +57,7 @@ impl fmt::Debug for Ticket {
 /// Why there is no link, or why one is not good.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// It has not the form of a link.
+    /// It does not have the form of a link.
     #[error("this is not an approval link")]
     Malformed,
     /// The signature is not ours for what the link says.
@@ -72,14 +72,14 @@ pub enum LinkError {
     /// KMS could not be asked; trying later may help.
     #[error("the key {key} could not be used: {message}")]
     Unavailable {
-        /// The key's id.
+        /// The id of the KMS key, as the settings name it.
         key: String,
-        /// What went wrong.
+        /// KMS's error, or why no answer came.
         message: String,
     },
 }
 
-/// Makes and checks links.
+/// Makes links that KMS signs, and checks those that come back.
 #[derive(Clone, Debug)]
 pub struct Links {
     client: Client,
@@ -121,7 +121,7 @@ impl Links {
         Ok(link.into())
     }
 
-    /// What a link is about, from the parameters of its query, if it is good. Parameters that are none of ours are
+    /// What a link is about, from the parameters of its query, if it is good. Parameters that are not ours are
     /// passed over (mail programs add some): the signature covers all that matter.
     ///
     /// # Errors

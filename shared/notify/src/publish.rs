@@ -1,4 +1,4 @@
-//! Events onto the bus.
+//! Putting state-change events on the bus: in batches, and again what EventBridge did not take.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! Times as text.
+//! Times as events, approval messages and people get them, always in UTC.
 
 use engine::Timestamp;
 

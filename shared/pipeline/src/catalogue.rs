@@ -24,16 +24,16 @@ pub const CUSTOM_TIMEOUT_MINUTES: u32 = 24 * 60;
 /// Source: CodePipeline API, `ActionConfigurationValue`.
 pub const MAX_VALUE_LENGTH: usize = 1000;
 
-/// An action type.
+/// What CodePipeline documents of one of its action types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionType {
     /// `Source`, `Build`, `Test`, `Deploy`, `Approval`, `Invoke` or `Compute`.
     pub category: &'static str,
-    /// `AWS` or `ThirdParty`.
+    /// `AWS` or `ThirdParty`; types of the owner `Custom` are in [`crate::custom`].
     pub owner: &'static str,
-    /// For example `S3`.
+    /// The provider's name in AWS's spelling, for example `S3`.
     pub provider: &'static str,
-    /// Always `1` today.
+    /// The version of the type; `1` for all of them today.
     pub version: &'static str,
     /// How many artifacts an action of this type reads.
     pub inputs: RangeInclusive<usize>,
@@ -41,7 +41,7 @@ pub struct ActionType {
     pub outputs: RangeInclusive<usize>,
     /// The keys of its configuration.
     pub configuration: &'static [Property],
-    /// What some values of these keys need besides.
+    /// What some values of these keys require in addition.
     pub needs: &'static [Need],
     /// Whether keys that `configuration` does not have pass. They do where the list is not known to be complete: no
     /// type that is built, and most of those that are not yet.
@@ -85,20 +85,20 @@ impl Property {
 /// What an action needs when one of its configuration keys has a certain value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Need {
-    /// The key.
+    /// The configuration key whose value matters.
     pub key: &'static str,
     /// Its value, in any case.
     pub value: &'static str,
-    /// What must be there.
+    /// What the declaration must have as well when the key has that value.
     pub needed: Needed,
 }
 
-/// See [`Need`].
+/// What [`Need`] can demand of an action's declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needed {
-    /// Another configuration key.
+    /// Another configuration key of the same action.
     Key(&'static str),
-    /// An input artifact.
+    /// At least one input artifact.
     InputArtifact,
 }
 

@@ -15,7 +15,7 @@ pub const MOST_TYPES: usize = 50;
 /// The key of a third-party action's configuration that names the provider's client, and of the secret that goes with
 /// it: whoever asks for the action's job must know that.
 pub const CLIENT_ID: &str = "ClientId";
-/// See [`CLIENT_ID`].
+/// The key of the secret that goes with [`CLIENT_ID`]; its value is never shown.
 pub const CLIENT_TOKEN: &str = "ClientToken";
 
 /// The definition of an action type, as its author gave it.
@@ -23,10 +23,10 @@ pub const CLIENT_TOKEN: &str = "ClientToken";
 pub struct Definition {
     /// Category, owner (`Custom` or `ThirdParty`), provider, version.
     pub id: TypeId,
-    /// For people.
+    /// What the author says the type is for; nothing depends on it.
     #[serde(default)]
     pub description: Option<String>,
-    /// Where people find more.
+    /// Templates of the pages that people are led to.
     #[serde(default)]
     pub urls: Urls,
     /// The keys of its configuration; none: it was defined without a list.
@@ -65,7 +65,7 @@ pub struct Urls {
 /// A configuration key of an action type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DefinedProperty {
-    /// The key.
+    /// The key's name in the action's configuration.
     pub name: String,
     /// Whether an action without it is refused.
     pub required: bool,
@@ -76,27 +76,27 @@ pub struct DefinedProperty {
     /// Whether job workers poll by its value.
     #[serde(default)]
     pub queryable: bool,
-    /// For people.
+    /// What the author says about the key; nothing depends on it.
     #[serde(default)]
     pub description: Option<String>,
-    /// `String`, `Number` or `Boolean`.
+    /// `String`, `Number` or `Boolean`; none: not said.
     #[serde(default)]
     pub kind: Option<String>,
 }
 
-/// Least and most artifacts.
+/// How many artifacts an action may read, or make.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Fewest artifacts.
+    /// The fewest artifacts, from 0.
     pub least: u8,
-    /// Most artifacts.
+    /// The most artifacts, not fewer than `least`.
     pub most: u8,
 }
 
 /// Who does the jobs of a third-party action type. Source: CodePipeline API, `ActionTypeExecutor`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Executor {
-    /// Which model.
+    /// Whether workers poll for the jobs, or a function is called with them.
     pub kind: ExecutorKind,
     /// The permissions that actions need, as a policy's text.
     #[serde(default)]
@@ -120,7 +120,7 @@ pub enum ExecutorKind {
     },
     /// A function is given each job.
     Lambda {
-        /// Its ARN.
+        /// The ARN of the Lambda function.
         function: String,
     },
 }
@@ -220,7 +220,7 @@ impl Definition {
     }
 }
 
-/// The texts between braces.
+/// What stands between braces in a template, for example `Config:name`.
 fn placeholders(template: &str) -> impl Iterator<Item = &str> {
     template.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(inside, _)| inside))
 }
@@ -270,13 +270,13 @@ fn shown(text: &str) -> String {
 /// of third parties may, and a version means what it meant when it was stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
-    /// Which type.
+    /// The type's category, owner, provider and version.
     pub id: TypeId,
     /// The keys of its configuration.
     pub properties: Vec<Term>,
-    /// How many artifacts are read.
+    /// How many artifacts an action of the type reads.
     pub inputs: Counts,
-    /// How many are made.
+    /// How many artifacts it makes.
     pub outputs: Counts,
     /// The ARN of the function that does its jobs; none: job workers poll for them.
     #[serde(default)]
@@ -292,7 +292,7 @@ pub struct Terms {
 /// A configuration key, as far as a pipeline must know it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Term {
-    /// The key.
+    /// The key's name in the action's configuration.
     pub name: String,
     /// Whether it must be there.
     pub required: bool,
@@ -346,7 +346,7 @@ impl Types {
         self.0.get(id)
     }
 
-    /// All of them.
+    /// The types in the order of their ids.
     pub fn all(&self) -> impl Iterator<Item = &Terms> {
         self.0.values().map(Arc::as_ref)
     }

@@ -23,7 +23,7 @@ pub struct Declaration {
     /// The artifact stores by region of a pipeline with cross-region actions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_stores: Option<BTreeMap<String, ArtifactStore>>,
-    /// The stages in order.
+    /// The stages in the order in which executions pass them.
     #[serde(default)]
     pub stages: Vec<StageDeclaration>,
     /// Assigned by the service: 1 at creation, one more at each update.
@@ -32,13 +32,13 @@ pub struct Declaration {
     /// `SUPERSEDED` (default), `QUEUED` or `PARALLEL`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_mode: Option<String>,
-    /// `V1` (default) or `V2`.
+    /// `V1` or `V2`; without it `V1`, or `V2` where parts of the declaration need that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipeline_type: Option<String>,
-    /// Pipeline-level variables (V2).
+    /// Variables of the whole pipeline, which a start can set; only in pipelines of type V2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variables: Option<Vec<VariableDeclaration>>,
-    /// Triggers with filters (V2).
+    /// Which pushes and pull requests start the pipeline; only in pipelines of type V2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triggers: Option<Vec<TriggerDeclaration>>,
 }
@@ -67,10 +67,10 @@ impl StageDeclaration {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArtifactStore {
-    /// Always `S3`.
+    /// The kind of store: `S3` is the only one.
     #[serde(default, rename = "type")]
     pub kind: String,
-    /// Bucket name.
+    /// The name of the bucket.
     #[serde(default)]
     pub location: String,
     /// The key that encrypts the artifacts; without it S3's own managed key.
@@ -85,16 +85,16 @@ pub struct EncryptionKey {
     /// Key id, key ARN or alias ARN.
     #[serde(default)]
     pub id: String,
-    /// Always `KMS`.
+    /// The kind of key: `KMS` is the only one.
     #[serde(default, rename = "type")]
     pub kind: String,
 }
 
-/// A stage as declared.
+/// A stage as declared. Source: CodePipeline API, `StageDeclaration`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StageDeclaration {
-    /// Unique in the pipeline.
+    /// The stage's name, unique in the pipeline.
     #[serde(default)]
     pub name: String,
     /// Reserved by AWS; kept as given.
@@ -114,11 +114,11 @@ pub struct StageDeclaration {
     pub before_entry: Option<Conditions>,
 }
 
-/// `onFailure` of a stage.
+/// `onFailure` of a stage: what happens when it fails. It has a `result` or `conditions`, not both.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailureConditions {
-    /// `ROLLBACK`, `FAIL`, `RETRY` or `SKIP`.
+    /// `ROLLBACK`, `RETRY` or `FAIL`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
     /// How to retry, where the result is `RETRY`.
@@ -133,8 +133,7 @@ pub struct FailureConditions {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetryConfiguration {
-    /// `FAILED_ACTIONS` or `ALL_ACTIONS`. Without it `FAILED_ACTIONS`, which does least again: AWS's documentation does not
-    /// say what it takes.
+    /// `FAILED_ACTIONS` or `ALL_ACTIONS`; without it all actions run again, as AWS's CDK documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_mode: Option<String>,
 }
@@ -148,14 +147,14 @@ pub struct Conditions {
     pub conditions: Vec<Condition>,
 }
 
-/// A condition: rules, and the result if one of them fails.
+/// A condition: rules, and what happens when one of them does not hold (after a failure: when all of them hold).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// What happens when the condition is not met.
+    /// `SKIP` or `FAIL` before entry, `ROLLBACK` or `FAIL` after success or failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
-    /// The rules.
+    /// The rules, 1 to 5; the condition is met when all of them hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Vec<RuleDeclaration>>,
 }
@@ -164,13 +163,13 @@ pub struct Condition {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleDeclaration {
-    /// Unique in its condition.
+    /// The rule's name, unique in its condition.
     #[serde(default)]
     pub name: String,
-    /// Which rule this is.
+    /// The rule type; its category is `Rule`.
     #[serde(default)]
     pub rule_type_id: TypeId,
-    /// Settings of the rule.
+    /// Settings of the rule; values may hold variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<BTreeMap<String, String>>,
     /// Shell commands of the Commands rule.
@@ -185,7 +184,7 @@ pub struct RuleDeclaration {
     /// The region in which the rule is checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// Minutes.
+    /// Minutes after which the rule fails; without it the rule type's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_in_minutes: Option<u32>,
 }
@@ -197,22 +196,22 @@ pub struct TypeId {
     /// `Source`, `Build`, `Test`, `Deploy`, `Invoke`, `Approval`, `Compute` or `Rule`.
     #[serde(default)]
     pub category: String,
-    /// `AWS`, `ThirdParty` or `Custom`.
+    /// `AWS`, `ThirdParty` or `Custom`; a rule type may leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// For example `S3`.
+    /// The name of the provider, for example `S3`.
     #[serde(default)]
     pub provider: String,
-    /// For example `1`.
+    /// The version of the type, for example `1`; a rule type may leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }
 
-/// An action as declared.
+/// An action as declared. Source: CodePipeline API, `ActionDeclaration`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionDeclaration {
-    /// Unique in its stage.
+    /// The action's name, unique in its stage.
     #[serde(default)]
     pub name: String,
     /// Which action type this is.
@@ -227,10 +226,10 @@ pub struct ActionDeclaration {
     /// Shell commands of a Commands action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commands: Option<Vec<String>>,
-    /// What the action makes.
+    /// The artifacts that the action makes; how many is a matter of its type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_artifacts: Option<Vec<OutputArtifact>>,
-    /// What the action reads.
+    /// The artifacts that the action reads, each made by an earlier action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_artifacts: Option<Vec<InputArtifact>>,
     /// Variables that a Commands action exports.
@@ -257,13 +256,13 @@ pub struct ActionDeclaration {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentVariable {
-    /// Its name.
+    /// The variable's name in the commands' environment.
     #[serde(default)]
     pub name: String,
     /// Its value, or the name of the secret that holds it.
     #[serde(default)]
     pub value: String,
-    /// `PLAINTEXT` or `SECRETS_MANAGER`.
+    /// `PLAINTEXT` or `SECRETS_MANAGER`: what `value` is.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
 }
@@ -289,74 +288,74 @@ pub struct InputArtifact {
     pub name: String,
 }
 
-/// A pipeline-level variable.
+/// A variable of the whole pipeline, used as `#{variables.NAME}`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VariableDeclaration {
-    /// Used as `#{variables.NAME}`.
+    /// The name, under which `#{variables.NAME}` finds the value.
     #[serde(default)]
     pub name: String,
     /// Its value where the start of an execution gives none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_value: Option<String>,
-    /// For people.
+    /// What the author says about the variable; nothing depends on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
 
-/// A trigger with filters.
+/// A trigger with filters. Source: CodePipeline API, `PipelineTriggerDeclaration`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TriggerDeclaration {
-    /// `CodeStarSourceConnection`.
+    /// Always `CodeStarSourceConnection`: no other source has triggers.
     #[serde(default)]
     pub provider_type: String,
-    /// The filters.
+    /// The source action and the filters of its events.
     #[serde(default)]
     pub git_configuration: GitConfiguration,
 }
 
-/// Filters of a trigger.
+/// The events of a source action's repository that the trigger is for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GitConfiguration {
     /// The source action that the trigger is for.
     #[serde(default)]
     pub source_action_name: String,
-    /// Filters on pushes.
+    /// Filters on pushes, 1 to 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push: Option<Vec<GitPushFilter>>,
-    /// Filters on pull requests.
+    /// Filters on pull requests, 1 to 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_request: Option<Vec<GitPullRequestFilter>>,
 }
 
-/// Which pushes count.
+/// A filter on pushes, by tag or by branch and file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GitPushFilter {
-    /// By tag.
+    /// Patterns for the tag that is pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Patterns>,
-    /// By branch.
+    /// Patterns for the branch that is pushed to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branches: Option<Patterns>,
-    /// By changed file.
+    /// Patterns for the paths of changed files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_paths: Option<Patterns>,
 }
 
-/// Which pull requests count.
+/// A filter on pull requests, by event, branch and file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GitPullRequestFilter {
-    /// `OPEN`, `UPDATED`, `CLOSED`.
+    /// Any of `OPEN`, `UPDATED` and `CLOSED`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<Vec<String>>,
-    /// By branch.
+    /// Patterns for the branch of the pull request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branches: Option<Patterns>,
-    /// By changed file.
+    /// Patterns for the paths of changed files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_paths: Option<Patterns>,
 }
@@ -368,7 +367,7 @@ pub struct Patterns {
     /// At least one must match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub includes: Option<Vec<String>>,
-    /// None may match.
+    /// Patterns of which none may match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excludes: Option<Vec<String>>,
 }

@@ -9,9 +9,9 @@ pub enum Kind {
     Validation,
     /// `InvalidStructureException`: the pipeline as a whole.
     InvalidStructure,
-    /// `InvalidStageDeclarationException`: one stage.
+    /// `InvalidStageDeclarationException`: something in one stage.
     InvalidStageDeclaration,
-    /// `InvalidActionDeclarationException`: one action.
+    /// `InvalidActionDeclarationException`: something in one action.
     InvalidActionDeclaration,
 }
 
@@ -33,9 +33,9 @@ pub struct Violation {
     /// Where, in the notation of AWS's own messages, which counts from 1:
     /// `pipeline.stages.2.member.actions.1.member.runOrder`.
     pub path: String,
-    /// Which exception.
+    /// The exception that AWS answers with.
     pub kind: Kind,
-    /// What is wrong.
+    /// What is wrong, in AWS's words where they are known.
     pub message: String,
 }
 

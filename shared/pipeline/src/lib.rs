@@ -1,13 +1,12 @@
 //! The domain: what a pipeline is.
 //!
-//! A [`Declaration`] is what an author writes: CodePipeline's `PipelineDeclaration`, nothing checked. A [`Pipeline`]
-//! is what everything else works with: it exists only if the declaration keeps every rule, and otherwise [`Invalid`]
-//! lists all that is wrong, each with its place in the notation of AWS's own messages and the exception with which
-//! AWS answers. The
-//! [`catalogue`] knows CodePipeline's own action types, [`variables`] resolves `#{namespace.key}`, and a declaration
-//! can hide its secrets ([`Declaration::masked`]) and get them back ([`Declaration::unmask_from`]).
+//! A [`Declaration`] is what an author writes: CodePipeline's `PipelineDeclaration`, not yet checked. A [`Pipeline`] is
+//! what everything else works with: it exists only if the declaration follows every rule. Otherwise [`Invalid`] lists
+//! all violations, each with its place in the notation of AWS's own messages and the exception that AWS answers with.
+//! The [`catalogue`] knows CodePipeline's own action types, [`variables`] resolves `#{namespace.key}`, and a
+//! declaration can hide its secrets ([`Declaration::masked`]) and get them back ([`Declaration::unmask_from`]).
 //!
-//! This crate computes: no I/O, no async, no clock, no AWS SDK.
+//! This crate only computes: no I/O, no async, no clock, no AWS SDK.
 //!
 //! ```
 //! use pipeline::{Declaration, Pipeline};

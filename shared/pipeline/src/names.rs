@@ -74,7 +74,7 @@ macro_rules! name {
             /// The pattern that values match.
             pub const PATTERN: &'static str = $pattern;
 
-            /// The text itself.
+            /// The name as it was given, which has the form that the type demands.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -26,7 +26,7 @@ pub enum ExecutionMode {
 /// The type of a pipeline, which decides its features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum PipelineType {
-    /// The first type.
+    /// The type without what `V2` adds, and the default.
     V1,
     /// The type with variables, triggers, modes and conditions.
     V2,
@@ -47,7 +47,7 @@ pub struct Pipeline {
 /// A stage of a checked pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage {
-    /// Its name.
+    /// The stage's name, unique in the pipeline.
     pub name: StageName,
     /// Its actions in the declaration's order.
     pub actions: Vec<Action>,
@@ -105,11 +105,11 @@ pub enum RetryMode {
 /// The conditions of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ConditionKind {
-    /// Before an execution enters.
+    /// Decided before the first action, when the execution holds the stage.
     BeforeEntry,
-    /// When all actions have succeeded.
+    /// Decided when all actions have succeeded.
     OnSuccess,
-    /// When the stage has failed.
+    /// Decided when the stage has failed.
     OnFailure,
 }
 
@@ -140,17 +140,17 @@ impl ConditionKind {
 pub struct Action {
     /// Its name, unique in its stage.
     pub name: ActionName,
-    /// Which action type.
+    /// The action type, or the rule type: then its category is `Rule`.
     pub type_id: TypeId,
-    /// 1 to 999.
+    /// The group, 1 to 999: actions with the same number run side by side.
     pub run_order: u32,
     /// Settings, variables not yet resolved.
     pub configuration: BTreeMap<String, String>,
-    /// Artifacts it reads.
+    /// The artifacts that it reads, in the declaration's order.
     pub inputs: Vec<ArtifactName>,
-    /// Artifacts it makes.
+    /// The artifacts that it makes, in the declaration's order.
     pub outputs: Vec<ArtifactName>,
-    /// Its own role.
+    /// A role of its own; none: it runs under the pipeline's.
     pub role_arn: Option<RoleArn>,
     /// The region in which it runs; none: the pipeline's home region.
     pub region: Option<Region>,
@@ -167,11 +167,11 @@ impl Pipeline {
     pub fn declaration(&self) -> &Declaration {
         &self.declaration
     }
-    /// The pipeline's name.
+    /// The name of the pipeline, checked.
     pub fn name(&self) -> &PipelineName {
         &self.name
     }
-    /// The pipeline's service role.
+    /// The role under which actions run that name none of their own.
     pub fn role_arn(&self) -> &RoleArn {
         &self.role_arn
     }
@@ -179,11 +179,11 @@ impl Pipeline {
     pub fn stages(&self) -> &[Stage] {
         &self.stages
     }
-    /// The execution mode.
+    /// The execution mode; SUPERSEDED where the declaration names none.
     pub fn mode(&self) -> ExecutionMode {
         self.mode
     }
-    /// `V1` or `V2`.
+    /// The declared type, or the one that the declaration's parts ask for.
     pub fn kind(&self) -> PipelineType {
         self.kind
     }

@@ -48,7 +48,7 @@ impl Pipeline {
     /// been added to the rules since.
     ///
     /// # Errors
-    /// [`Invalid`] when a name has not the form that names have.
+    /// [`Invalid`] when a name does not have the form of a name.
     pub fn stored(declaration: Declaration, types: Types) -> Result<Self, Invalid> {
         build(declaration, types)
     }

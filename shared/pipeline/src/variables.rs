@@ -28,7 +28,7 @@ const MAX_KEY_LENGTH: usize = 128;
 pub struct Reference {
     /// An action's namespace, [`CODEPIPELINE`] or [`VARIABLES`].
     pub namespace: String,
-    /// The variable's name.
+    /// The name of the variable inside its namespace.
     pub key: String,
 }
 
@@ -42,7 +42,7 @@ impl std::fmt::Display for Reference {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the variable {reference} has no value")]
 pub struct Unresolved {
-    /// The reference.
+    /// The reference as it stands in the text.
     pub reference: Reference,
 }
 
@@ -52,7 +52,7 @@ pub enum InvalidOutputVariables {
     /// A key of a wrong form.
     #[error("{0:?} is not the name of an output variable: 1 to 128 letters, digits, @, - and _")]
     Key(String),
-    /// Too much.
+    /// All keys and values together have this many bytes, too many.
     #[error("the output variables have {0} bytes, and {MAX_OUTPUT_BYTES} are allowed")]
     TooLarge(usize),
 }

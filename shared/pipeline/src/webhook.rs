@@ -55,7 +55,7 @@ pub struct Webhook {
     pub authentication: Authentication,
 }
 
-/// Which calls count.
+/// A condition on the body of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
     /// What of the call's body is looked at.
@@ -99,7 +99,7 @@ pub struct InvalidAuthentication(String);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (at webhook.filters.{}.member.matchEquals)", index + 1)]
 pub struct InvalidFilter {
-    /// Which filter, from 0.
+    /// The index of the filter in the webhook's list, from 0.
     pub index: usize,
     message: String,
 }
@@ -112,9 +112,9 @@ pub enum InvalidTarget {
         "Webhook Action with name {action} was not found in the first stage of the pipeline {pipeline} (at webhook.targetAction)"
     )]
     Action {
-        /// The pipeline.
+        /// The name of the pipeline.
         pipeline: PipelineName,
-        /// The action.
+        /// The name that the webhook gives as its target action.
         action: ActionName,
     },
     /// A filter names what the action does not have.

@@ -88,7 +88,7 @@ impl Provider for Approval {
     }
 }
 
-/// The region in `arn:aws:sns:REGION:ACCOUNT:NAME`.
+/// The region of an SNS topic's ARN; none for what is no such ARN.
 fn topic_region(arn: &str) -> Option<&str> {
     match arn.split(':').collect::<Vec<_>>()[..] {
         ["arn", _, "sns", region, _, name] if !region.is_empty() && !name.is_empty() => Some(region),

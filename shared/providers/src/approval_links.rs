@@ -12,7 +12,7 @@ pub(crate) struct ApprovalLinks {
 }
 
 struct LinkSigner {
-    /// The page's address.
+    /// The base URL of the approval page, to which the link's parameters are added.
     page: String,
     links: Links,
     /// Whether a link can approve as well as reject.

@@ -36,7 +36,7 @@ pub(crate) fn input<'a>(task: &'a Task, key: &str, artifact: &str) -> Result<&'a
     })
 }
 
-/// The text of a file, which may have so many bytes at most.
+/// The text of a file, which may have at most this many bytes.
 ///
 /// # Errors
 /// When the artifact is not what was recorded, is no zip, has no such file, or the file is too long or no text.

@@ -194,7 +194,7 @@ impl<'a> Action<'a> {
         Ok(Self { context, task: context.task, configuration, client })
     }
 
-    /// The stack of this name or id; none where there is none, or none any more.
+    /// The stack of this name or id; none if it does not exist or has been deleted.
     async fn stack(&self, name: &str) -> Result<Option<Stack>, ProviderError> {
         match self.client.describe_stacks().stack_name(name).send().await {
             Ok(found) => Ok(found.stacks.unwrap_or_default().into_iter().next()),

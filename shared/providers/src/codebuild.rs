@@ -75,7 +75,7 @@ struct Configuration<'a> {
     environment_variables: Option<&'a str>,
 }
 
-/// An element of `EnvironmentVariables`.
+/// One variable of the JSON list in the configuration key `EnvironmentVariables`.
 #[derive(Deserialize)]
 struct Variable {
     name: String,

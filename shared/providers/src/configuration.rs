@@ -150,7 +150,7 @@ impl<'a, I: Iterator<Item = (&'a str, &'a str)>> MapAccess<'a> for Pairs<'a, I> 
     }
 }
 
-/// A value.
+/// Reads the value of one key as the field's type: text, a boolean, a whole number or one of an enum's words.
 struct Text<'de>(&'de str);
 
 impl<'de> serde::Deserializer<'de> for Text<'de> {

@@ -68,7 +68,7 @@ pub(crate) fn codebuild(region: &str, arn: &str) -> String {
     format!("{}/codesuite/codebuild/{account}/projects/{project}/{kind}/{id}/?region={region}", host(region))
 }
 
-/// An alarm.
+/// An alarm of CloudWatch, by its name.
 pub(crate) fn cloudwatch_alarm(region: &str, name: &str) -> String {
     let name = utf8_percent_encode(name, QUERY);
     format!("{}/cloudwatch/home?region={region}#alarmsV2:alarm/{name}", host(region))

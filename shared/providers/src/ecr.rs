@@ -68,7 +68,7 @@ fn watched(region: &str, repository: &str, tag: &str) -> String {
     format!("ecr/{region}/{repository}:{tag}")
 }
 
-/// Source: CodePipeline API, `SourceRevisionOverride`.
+/// An ECR source takes the digest of an image and nothing else. Source: CodePipeline API, `SourceRevisionOverride`.
 fn takes_revision(_: &BTreeMap<String, String>, revision_type: &str) -> Result<(), &'static str> {
     if revision_type == DIGEST { Ok(()) } else { Err("an ECR source takes IMAGE_DIGEST") }
 }
@@ -127,7 +127,7 @@ fn page(region: &str, registry: &str, repository: &str, digest: &str) -> String 
     format!("{host}/ecr/repositories/private/{registry}/{repository}/_/image/{digest}/details?region={region}")
 }
 
-/// The artifact's only file.
+/// The name of the artifact's only file, as AWS's ECR source has it.
 const FILE: &str = "imageDetail.json";
 
 /// What is in the file. Sizes are texts there.

@@ -29,7 +29,7 @@ pub(crate) enum ProviderError {
         code: &'static str,
         /// The words of the service, with what they are about.
         message: String,
-        /// What else is known.
+        /// The last news: external id, summary, per cent done.
         report: Progress,
     },
 }

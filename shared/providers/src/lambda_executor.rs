@@ -46,7 +46,7 @@ impl Provider for LambdaExecutor {
         let client = context.session_in(region).await?.lambda();
         let answered = client.invoke().function_name(function).payload(Blob::new(job.to_string())).send().await;
         let answered = answered.map_err(|error| match error {
-            // It may be at it still: to call it again would not make it quicker.
+            // It may still be running: calling it again would not make it faster.
             SdkError::TimeoutError(_) => ProviderError::failed(
                 JOB_FAILED,
                 format!("The function {function} did not answer in time; one that takes long must answer Continue"),
@@ -91,7 +91,7 @@ fn words(payload: &[u8]) -> String {
     message.map_or_else(|| String::from_utf8_lossy(payload).into_owned(), str::to_owned)
 }
 
-/// What the function answers.
+/// What the function returns: the result of the job.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {

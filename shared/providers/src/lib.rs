@@ -1,14 +1,17 @@
 //! Providers: what really runs actions.
 //!
-//! One file for each provider, which exports one descriptor: what runs its actions, and what others ask about it
-//! ([`ProviderInfo`]). [`Registry`] finds the provider of an action and is what the driver calls. Each provider touches its own service only, with the context of the pipeline's role or
-//! of the action's role assumed from it ([`runtime::Roles`]); artifacts go through the crate `artifacts`.
+//! There is one file for each provider, which exports one descriptor: what runs its actions, and what other crates ask
+//! about it ([`ProviderInfo`]). [`Registry`] finds the provider of an action and is what the driver calls. Each
+//! provider touches its own service only, under the pipeline's role or the action's role assumed from it
+//! ([`runtime::Roles`]); artifacts go through the crate `artifacts`.
 //!
 //! | action type | file | ends |
 //! |---|---|---|
 //! | Source/S3 | `s3_source` | at once |
 //! | Source/ECR | `ecr` | at once |
+//! | Build/CodeBuild, Test/CodeBuild | `codebuild` | by event or poll |
 //! | Deploy/S3 | `s3_deploy` | at once |
+//! | Deploy/CloudFormation | `cloudformation` | by event or poll |
 //! | Approval/Manual | `approval` | when a person answers |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
 //! | owner Custom, ThirdParty | `job_worker` | when a job worker reports |
@@ -16,8 +19,8 @@
 //! | Invoke/Lambda | `lambda_invoke` | when the function reports its job's result |
 //! | Rule/... | `rules` | see there: the rules of stage conditions |
 //!
-//! What is wrong for good becomes [`driver::Outcome::Failed`], with one of CodePipeline's `FailureType`s and the
-//! service's own words about the thing they are about; what passes by itself is a [`driver::ExecutorError`].
+//! A permanent error becomes [`driver::Outcome::Failed`], with one of CodePipeline's `FailureType`s, the service's own
+//! message and the resource that it is about; a temporary one is a [`driver::ExecutorError`].
 //!
 //! ```no_run
 //! # async fn example(driver: driver::Driver, message: driver::Message, until: engine::Timestamp) -> anyhow::Result<()> {
@@ -28,8 +31,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! To add a provider: a file that exports a descriptor, a line in the list of `registry`, the entry of its type in
-//! [`pipeline::catalogue`], and for events of its service their rules in the templates of `infra`. Tests hold these together.
+//! To add a provider, write a file that exports a descriptor, and add a line to the list in `registry`, the entry of
+//! its type to [`pipeline::catalogue`], and rules for its service's events to the templates in `infra`. Tests check
+//! that these agree.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod approval;

@@ -71,11 +71,11 @@ impl ProviderInfo {
 pub struct Implements {
     /// For example `Deploy`; `Rule` for types of rules.
     pub category: &'static str,
-    /// `AWS` or `ThirdParty`.
+    /// `AWS` or `ThirdParty`, as in the catalogue.
     pub owner: &'static str,
-    /// For example `S3`.
+    /// The provider's name in the catalogue, for example `S3`.
     pub provider: &'static str,
-    /// For example `1`.
+    /// The version in the catalogue, for example `1`.
     pub version: &'static str,
 }
 
@@ -101,7 +101,7 @@ impl Implements {
 pub struct Events {
     /// EventBridge's `source`, for example `aws.states`.
     pub source: &'static str,
-    /// EventBridge's `detail-type`s.
+    /// The `detail-type`s of events that tell of an end, as EventBridge has them.
     pub detail_types: &'static [&'static str],
     /// Which action an event is about.
     pub correlation: Correlation,
@@ -132,9 +132,9 @@ pub struct Source {
     /// Whether an execution can be started with a revision of a `SourceRevisionType` for an action of this configuration;
     /// otherwise why not.
     pub takes_revision: fn(&BTreeMap<String, String>, revision_type: &str) -> Result<(), &'static str>,
-    /// EventBridge's `source` of changes.
+    /// EventBridge's `source` of the events that tell of changes, for example `aws.s3`.
     pub event_source: &'static str,
-    /// EventBridge's `detail-type` of changes.
+    /// EventBridge's `detail-type` of those events, for example `Object Created`.
     pub detail_type: &'static str,
     /// The change that an event tells of; the error says what the event lacks.
     pub change: fn(&EventBridgeEvent<Value>) -> serde_json::Result<SourceChange>,
@@ -156,7 +156,7 @@ pub struct SourceChange {
 /// A page of the AWS console about what one configuration key names.
 #[derive(Clone, Copy, Debug)]
 pub struct EntityPage {
-    /// The configuration key.
+    /// The configuration key whose value the page is about.
     pub key: &'static str,
     /// The page's path, in which `{}` stands for the key's value and `{region}` for the action's region.
     pub path: &'static str,

@@ -21,7 +21,7 @@ use crate::{
     step_functions,
 };
 
-/// All of them.
+/// The providers of CodePipeline's own action and rule types; job workers and Lambda executors are for all others.
 const PROVIDERS: &[Descriptor] = &[
     approval::PROVIDER,
     cloudformation::PROVIDER,

@@ -50,9 +50,9 @@ struct Configuration<'a> {
     key: &'a str,
 }
 
-/// `SourceRevisionType`: the object's version.
+/// The `SourceRevisionType` of an object version's id.
 const VERSION: &str = "S3_OBJECT_VERSION_ID";
-/// `SourceRevisionType`: another object of the bucket.
+/// The `SourceRevisionType` of another object's key in the same bucket.
 const KEY: &str = "S3_OBJECT_KEY";
 
 /// Bucket names are the same in all regions.

@@ -17,7 +17,7 @@ pub enum ArtifactError {
     /// S3 refused, or the artifact is not what was recorded.
     #[error(transparent)]
     Store(#[from] artifacts::Error),
-    /// The region's name is none.
+    /// The region's name is not valid.
     #[error(transparent)]
     Region(#[from] InvalidName),
 }

@@ -1,4 +1,4 @@
-//! The function's own clients.
+//! AWS clients under the function's own role, each made when it is first used.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -74,27 +74,27 @@ impl Clients {
         &self.inner.config
     }
 
-    /// DynamoDB.
+    /// A DynamoDB client under the function's own role.
     pub fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
         self.inner.dynamodb.get_or_init(|| aws_sdk_dynamodb::Client::new(&self.inner.config))
     }
 
-    /// EventBridge.
+    /// An EventBridge client under the function's own role.
     pub fn eventbridge(&self) -> &aws_sdk_eventbridge::Client {
         self.inner.eventbridge.get_or_init(|| aws_sdk_eventbridge::Client::new(&self.inner.config))
     }
 
-    /// IAM.
+    /// An IAM client under the function's own role.
     pub fn iam(&self) -> &aws_sdk_iam::Client {
         self.inner.iam.get_or_init(|| aws_sdk_iam::Client::new(&self.inner.config))
     }
 
-    /// KMS.
+    /// A KMS client under the function's own role.
     pub fn kms(&self) -> &aws_sdk_kms::Client {
         self.inner.kms.get_or_init(|| aws_sdk_kms::Client::new(&self.inner.config))
     }
 
-    /// SQS.
+    /// An SQS client under the function's own role.
     pub fn sqs(&self) -> &aws_sdk_sqs::Client {
         self.inner.sqs.get_or_init(|| aws_sdk_sqs::Client::new(&self.inner.config))
     }

@@ -1,4 +1,4 @@
-//! The driver's clock.
+//! The driver's clock on a real machine.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -62,7 +62,7 @@ impl JobIds {
         Ok(Uuid::from_bytes(block.into()).to_string())
     }
 
-    /// The action whose job has this id; none where the id is none that could have been given out.
+    /// The action whose job has this id; none if no job can have been given this id.
     ///
     /// # Errors
     /// [`JobIdError`].

@@ -1,18 +1,19 @@
-//! What every function's `main` needs, and nothing that decides anything.
+//! What every function's `main` needs. Nothing is decided here.
 //!
 //! - [`Settings`]: the environment, read once, each error naming its variable.
 //! - [`Clients`]: the function's own AWS clients, each made when first used, over one HTTPS client.
-//! - [`Roles`]: sessions under a pipeline's role or an action's, assumed with the pipeline's ARN as external id. Functions
-//!   hold no rights at providers; whatever an action does, it does in such a [`Session`].
+//! - [`Roles`]: sessions under a pipeline's role or an action's, assumed with the pipeline's ARN as external id.
+//!   Functions have no rights at providers; everything that an action does is done in such a [`Session`].
 //! - [`JobIds`]: the secret ids under which jobs are given out.
 //! - [`KmsSecrets`]: secrets in the table, encrypted with the installation's key.
 //! - [`PassRole`]: whether a caller may give a role to a pipeline.
 //! - [`EventDispatch`] and [`SystemClock`]: the driver's ports on AWS; [`driver`] puts them together.
 //! - [`ApiGateway`]: whether a request came through the installation's own API.
-//! - [`audit`]: the line of the log that says who changed what.
+//! - [`audit`]: the log line that says who changed what.
 //! - [`run`] and [`run_http`]: the loop around a handler, with logging.
 //!
-//! May touch STS and IAM for itself; of the other services it only makes clients (and sends the driver's messages).
+//! May touch STS and IAM for its own purposes; for the other services it only makes clients (and sends the driver's
+//! messages).
 //!
 //! ```no_run
 //! # async fn handle(_: &driver::Driver, _: serde_json::Value) -> anyhow::Result<serde_json::Value> { todo!() }

@@ -28,19 +28,19 @@ pub enum PassRoleError {
     /// The caller may not, in the words that AWS's services use.
     #[error("User: {caller} is not authorized to perform: iam:PassRole on resource: {role} because {reason}")]
     Denied {
-        /// The caller's ARN.
+        /// The ARN of the caller, a user's or a session's.
         caller: String,
-        /// The role.
+        /// The ARN of the role.
         role: String,
-        /// What stands against it.
+        /// Why not, to complete the message.
         reason: String,
     },
     /// IAM did not answer; trying again may help.
     #[error("IAM could not say whether {caller} may pass the pipeline's roles: {message}")]
     Unavailable {
-        /// The caller's ARN.
+        /// The ARN of the caller, a user's or a session's.
         caller: String,
-        /// What went wrong.
+        /// IAM's error, or why no answer came.
         message: String,
     },
 }
@@ -123,7 +123,7 @@ impl PassRole {
 /// What a caller is, for IAM's simulation.
 #[derive(Debug, PartialEq, Eq)]
 enum Principal<'a> {
-    /// The account's root user.
+    /// The account's root user, who may pass every role.
     Root,
     /// A user of the account.
     User,

@@ -29,9 +29,9 @@ const SESSION_NAME_MOST: usize = 64;
 /// Under whose rights something is done.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// The pipeline's service role.
+    /// The ARN of the pipeline's service role.
     pub pipeline_role: String,
-    /// The action's own role, assumed from the pipeline's.
+    /// The ARN of the action's own role, assumed from the pipeline's; none where it names none.
     pub action_role: Option<String>,
     /// The name of the pipeline. CloudTrail shows it as the session's name, and its ARN is the external id, so that a
     /// role's trust policy can name the one pipeline that may use it.
@@ -72,19 +72,19 @@ pub enum RoleError {
     /// STS refuses, and will refuse again.
     #[error("the role {role} could not be assumed: {code}: {message}")]
     Refused {
-        /// The role.
+        /// The ARN of the role.
         role: String,
         /// STS's code, for example `AccessDenied`.
         code: String,
-        /// STS's words.
+        /// The message of STS's error.
         message: String,
     },
     /// STS could not be reached or was too busy; trying later may help.
     #[error("the role {role} could not be assumed now: {message}")]
     Unavailable {
-        /// The role.
+        /// The ARN of the role.
         role: String,
-        /// What went wrong.
+        /// STS's error, or why no answer came.
         message: String,
     },
 }

@@ -34,19 +34,19 @@ impl Session {
         aws_sdk_s3::Client::from_conf(config)
     }
 
-    /// Step Functions.
+    /// A Step Functions client under the role, which waits for synchronous executions.
     pub fn sfn(&self) -> aws_sdk_sfn::Client {
         let config = aws_sdk_sfn::config::Builder::from(&self.config).timeout_config(self.patient()).build();
         aws_sdk_sfn::Client::from_conf(config)
     }
 
-    /// Lambda.
+    /// A Lambda client under the role, which waits for functions of five minutes.
     pub fn lambda(&self) -> aws_sdk_lambda::Client {
         let config = aws_sdk_lambda::config::Builder::from(&self.config).timeout_config(self.patient()).build();
         aws_sdk_lambda::Client::from_conf(config)
     }
 
-    /// SNS.
+    /// An SNS client under the role.
     pub fn sns(&self) -> aws_sdk_sns::Client {
         aws_sdk_sns::Client::new(&self.config)
     }

@@ -1,4 +1,4 @@
-//! Settings from the environment.
+//! Settings from the environment variables that the templates in `infra` give to each function.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -16,11 +16,11 @@ pub enum SettingError {
     /// The variable's value cannot be used.
     #[error("the environment variable {variable} is {value:?}: it must be {expected}")]
     Invalid {
-        /// The variable.
+        /// The name of the environment variable.
         variable: &'static str,
-        /// Its value.
+        /// The value that it has.
         value: String,
-        /// What it should be.
+        /// What it must be, to complete the message.
         expected: &'static str,
     },
 }

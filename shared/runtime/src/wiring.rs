@@ -1,4 +1,4 @@
-//! The driver on AWS.
+//! The driver over the table, the bus and the queue of an installation.
 
 use std::sync::Arc;
 use std::time::Duration;

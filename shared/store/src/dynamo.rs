@@ -336,7 +336,7 @@ impl Store for DynamoStore {
 
 /// A put as an update expression: it counts the revision where it is kept.
 struct Change {
-    /// Marks the write.
+    /// A random id of this write, by which a repeated request recognizes that it took effect.
     id: String,
     update: String,
     condition: Option<String>,

@@ -51,9 +51,9 @@ pub struct StoredDeclaration {
     pub pipeline: PipelineName,
     /// Which pipeline of that name.
     pub incarnation: Incarnation,
-    /// From 1.
+    /// The version's number, from 1; each update adds one.
     pub version: u32,
-    /// When it was stored.
+    /// When this version was stored.
     pub created: Timestamp,
     /// The declaration; of one in parts its name and role alone.
     pub declaration: Declaration,
@@ -68,9 +68,9 @@ pub struct StoredDeclaration {
 /// An action type that CodePipeline itself does not offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredType {
-    /// What it is.
+    /// Its definition as `CreateCustomActionType` or `UpdateActionType` gave it.
     pub definition: Definition,
-    /// Tags by key.
+    /// Tags of the type, values by key.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
     /// When it was first stored.
@@ -85,9 +85,9 @@ pub struct StoredType {
 pub struct Source {
     /// What is watched, for example `s3/bucket/key`. Made by the trigger's own rules.
     pub watched: String,
-    /// The pipeline.
+    /// The name of the pipeline that a change starts.
     pub pipeline: PipelineName,
-    /// The source action.
+    /// The name of the source action that watches.
     pub action: String,
     /// More about the source, as the trigger needs it.
     pub detail: BTreeMap<String, String>,
@@ -96,17 +96,17 @@ pub struct Source {
 /// The revision that was last reported for a source action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActionRevision {
-    /// The pipeline.
+    /// The name of the pipeline that was started.
     pub pipeline: PipelineName,
     /// Which pipeline of that name.
     pub incarnation: Incarnation,
-    /// The source action.
+    /// The name of the source action.
     pub action: ActionName,
-    /// The revision's id.
+    /// The revision's id, as it was reported.
     pub revision: String,
     /// What made it the current one.
     pub change: String,
-    /// When it was made.
+    /// When the revision was made, as the report says.
     pub created: Timestamp,
     /// The execution that it started.
     pub execution: ExecutionId,
@@ -115,13 +115,13 @@ pub struct ActionRevision {
 /// A webhook. There are a few hundred in an account, so all lie in one partition, which is listed by name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredWebhook {
-    /// Its definition.
+    /// Its definition as `PutWebhook` gave it.
     pub webhook: Webhook,
     /// The last part of its URL, which only who is to call knows. Another one when it is deleted and put again.
     pub key: Secret,
     /// Whether a third party is to be told to call it.
     pub registered: bool,
-    /// Tags by key.
+    /// Tags of the webhook, values by key.
     pub tags: BTreeMap<String, String>,
     /// When it was put first.
     pub created: Timestamp,
@@ -132,19 +132,19 @@ pub struct StoredWebhook {
 /// That a client token was used for a start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StartToken {
-    /// The pipeline.
+    /// The name of the pipeline that was started.
     pub pipeline: PipelineName,
     /// Which pipeline of that name.
     pub incarnation: Incarnation,
-    /// The caller's token.
+    /// The token: the caller's, or the driver's own for a reported revision.
     pub token: String,
     /// The execution that it started.
     pub execution: ExecutionId,
-    /// When.
+    /// When the start was decided; the token lapses a day later.
     pub created: Timestamp,
 }
 
-/// Anything that is kept.
+/// Anything that is kept in the table.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
 pub enum Entity {
@@ -167,29 +167,29 @@ pub enum Entity {
 /// Where an entity is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Key {
-    /// A pipeline's head.
+    /// A pipeline's head, by the pipeline's name.
     Head(PipelineName),
     /// A version of a declaration.
     Declaration(PipelineName, Incarnation, u32),
-    /// A pipeline's locks.
+    /// A pipeline's locks: name, and which pipeline of that name.
     StageLocks(PipelineName, Incarnation),
-    /// A client token.
+    /// A start's client token: pipeline, which pipeline of that name, token.
     Token(PipelineName, Incarnation, String),
-    /// An execution.
+    /// An execution by its id.
     Execution(ExecutionId),
     /// A stage attempt: stage index, attempt.
     Stage(ExecutionId, usize, u16),
-    /// Large output variables.
+    /// Large output variables, by the attempt that made them.
     Outputs(ActionId),
     /// A source: what is watched, pipeline, action.
     Source(String, PipelineName, String),
     /// A part of a large declaration: the pipeline, the parts' common name, its place among them.
     Part(PipelineName, Uuid, u16),
-    /// A webhook.
+    /// A webhook by its name, which is unique in the account and region.
     Webhook(WebhookName),
     /// The revision last reported for a source action.
     Revision(PipelineName, Incarnation, ActionName),
-    /// An action type.
+    /// An action type of the account's own or of a third party, by its id.
     ActionType(TypeId),
     /// A job in its queue: since when, which.
     Job(Queue, Timestamp, ActionId),
@@ -199,23 +199,23 @@ pub enum Key {
         source: String,
         /// The region in which it runs.
         region: String,
-        /// The service's id.
+        /// The id that the service chose.
         id: String,
     },
 }
 
-/// What can be listed.
+/// What can be listed with a query, without a scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listing {
-    /// All heads by name.
+    /// Heads of all pipelines, by name.
     Pipelines,
     /// Executions of a pipeline, newest first.
     Executions(PipelineName, Incarnation),
     /// Stage attempts of an execution, by stage and attempt.
     Stages(ExecutionId),
-    /// Who watches a source.
+    /// Source actions that watch this, for example `s3/bucket/key`.
     Sources(String),
-    /// All webhooks by name.
+    /// All webhooks of the account, by name.
     Webhooks,
     /// Action types of an owner, by category, provider and version; the deleted ones as well.
     ActionTypes(String),
@@ -243,7 +243,7 @@ fn jobs_of(Queue { type_id, query }: &Queue) -> String {
 }
 
 impl Key {
-    /// Partition and sort key.
+    /// Partition and sort key in the table.
     pub fn pair(&self) -> (String, String) {
         match self {
             Self::Head(name) => (format!("P#{name}"), "HEAD".into()),
@@ -293,7 +293,7 @@ impl Listing {
 }
 
 impl Entity {
-    /// Its key.
+    /// The key under which it is kept, made from its own members.
     pub fn key(&self) -> Key {
         match self {
             Self::Head(head) => Key::Head(head.pipeline.clone()),

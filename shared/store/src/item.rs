@@ -28,7 +28,7 @@ pub(crate) struct Item {
     pub listing: Option<(String, String)>,
     /// Partition in the index `due`, and when, in milliseconds since 1970.
     pub due: Option<(String, i64)>,
-    /// Seconds since 1970.
+    /// When DynamoDB may delete it, in seconds since 1970; none: it is kept.
     pub expires: Option<i64>,
 }
 

@@ -1,7 +1,7 @@
 //! Where pipelines and their executions are kept: one table, and its in-memory twin.
 //!
-//! Everything kept is an [`Entity`] under a [`Key`]; each has a revision number that grows with each write. A commit
-//! is a list of [`Write`]s that all happen or none, each on the condition that the entity is still as it was read.
+//! Everything stored is an [`Entity`] under a [`Key`]; each has a revision number that grows with every write. A commit
+//! is a list of [`Write`]s of which all happen or none, each on the condition that the entity is still as it was read.
 //! Both twins take keys, indexes and conditions from the same functions in `entity`, so what holds for one holds
 //! for the other; one test suite runs on both.
 //!
@@ -43,7 +43,7 @@ pub use versions::{PipelineVersion, PipelineVersions};
 pub struct Versioned<T = Entity> {
     /// Grows by one with each write.
     pub revision: u64,
-    /// The entity.
+    /// What was read.
     pub entity: T,
 }
 
@@ -57,7 +57,7 @@ impl<T> Versioned<T> {
 /// What an entity must be for a write to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// It must not exist.
+    /// Nothing may be under the key yet.
     Absent,
     /// It must be at this revision.
     Revision(u64),
@@ -69,18 +69,18 @@ pub enum Expect {
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "a commit has a handful of writes, and nearly all are puts")]
 pub enum Write {
-    /// Writes the entity.
+    /// Writes the entity, in place of what was under its key.
     Put {
-        /// The entity.
+        /// What is written, under the key that it makes of itself.
         entity: Entity,
-        /// On which condition.
+        /// What must be under the key before, or the commit fails.
         expect: Expect,
     },
     /// Removes what is under the key.
     Delete {
-        /// The key.
+        /// The key of what is removed.
         key: Key,
-        /// On which condition.
+        /// What must be under the key before, or the commit fails.
         expect: Expect,
     },
 }
@@ -107,9 +107,9 @@ pub struct Page {
 /// That an entity is due.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Due {
-    /// Since when.
+    /// When it became due, or will.
     pub at: Timestamp,
-    /// Which.
+    /// The key of the locks or the stage attempt.
     pub key: Key,
 }
 
@@ -122,12 +122,12 @@ pub enum StoreError {
     /// An entity cannot be read as what it should be.
     #[error("the item {key} cannot be read: {cause}")]
     Corrupt {
-        /// Its key.
+        /// The key of the item, for the log.
         key: String,
-        /// Why.
+        /// What kept it from being read.
         cause: String,
     },
-    /// The cursor of a listing is none of ours.
+    /// The cursor of a listing was not issued by this store.
     #[error("the page token is not valid")]
     Cursor,
     /// The store does not take it, however often it is tried: an item over 400 KB, two writes of one key.

@@ -20,7 +20,7 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// A store with nothing in it.
     pub fn new() -> Self {
         Self::default()
     }

@@ -18,9 +18,9 @@ const PART: usize = 190_000;
 /// The parts of a declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parts {
-    /// Their common name.
+    /// The random id that all parts of one declaration have in their keys.
     pub set: Uuid,
-    /// How many there are.
+    /// How many parts there are; at least two.
     pub count: u16,
 }
 

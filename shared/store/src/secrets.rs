@@ -15,7 +15,7 @@ use crate::{StoreError, StoredDeclaration};
 pub enum SecretOwner<'a> {
     /// Configurations of a pipeline's actions.
     Pipeline(&'a PipelineName),
-    /// A webhook's token.
+    /// The token of a webhook, by the webhook's name.
     Webhook(&'a WebhookName),
 }
 
@@ -29,7 +29,7 @@ impl SecretOwner<'_> {
     }
 }
 
-/// Encrypts and decrypts secrets.
+/// Encrypts secrets before they are stored, and decrypts them after they are read.
 #[async_trait]
 pub trait Secrets: Debug + Send + Sync {
     /// Texts without the secrets in them, in the same order.

@@ -89,7 +89,7 @@ impl dyn Store + '_ {
 }
 
 impl Write {
-    /// Writes an entity.
+    /// A write of an entity of any kind, on this condition.
     pub fn put(entity: impl Into<Entity>, expect: Expect) -> Self {
         Self::Put { entity: entity.into(), expect }
     }

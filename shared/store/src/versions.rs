@@ -14,9 +14,9 @@ const MOST: usize = 100;
 /// A version of a pipeline.
 #[derive(Clone, Debug)]
 pub struct PipelineVersion {
-    /// When it was stored.
+    /// When this version was stored.
     pub created: Timestamp,
-    /// The pipeline.
+    /// The checked declaration of this version.
     pub pipeline: Arc<Pipeline>,
 }
 

@@ -1,7 +1,7 @@
 //! CodePipeline's API on the wire: its two protocols, its constraints, its errors, and which operation a request calls.
 //!
-//! It touches nothing but bytes: no I/O, no async, no call to AWS. No shape is written by hand: structures are the SDK's,
-//! read and written by AWS's own codecs, and constraints come from a table made from the public model
+//! It touches only bytes: no I/O, no async, no call to AWS. No shape is written by hand: structures are the SDK's, read
+//! and written by AWS's own codecs, and constraints come from a table made from the public model
 //! (`data/constraints.json`, made by `data/make.py`).
 //!
 //! ```
@@ -52,8 +52,8 @@ pub use protocol::{Call, Path, Protocol, route};
 /// A whole answer: status, headers, body.
 pub type Response = http::Response<Vec<u8>>;
 
-/// The longest body, in bytes: what a Lambda function can be sent in one synchronous call (Lambda quotas), which is less
-/// than the 10 MB that API Gateway takes.
+/// The longest body, in bytes: what a Lambda function can be sent in one synchronous call (Lambda quotas), which is
+/// less than the 10 MB that API Gateway takes.
 pub const MAX_BODY: usize = 6 * 1024 * 1024;
 
 /// How deep structures, lists and maps may nest. The model's own inputs need less than 20 levels; beyond this limit,
@@ -61,8 +61,8 @@ pub const MAX_BODY: usize = 6 * 1024 * 1024;
 pub const MAX_DEPTH: usize = 127;
 
 /// How many values (structures, lists, maps, and what is in them) a body may hold. The largest pipeline that
-/// CodePipeline's quotas allow has fewer than 200,000; without a limit, a body of [`MAX_BODY`] bytes could take several hundred
-/// times its size in memory, as a map of one short key does.
+/// CodePipeline's quotas allow has fewer than 200,000; without a limit, a body of [`MAX_BODY`] bytes could take several
+/// hundred times its size in memory, as a map of one short key does.
 pub const MAX_VALUES: usize = 250_000;
 
 #[cfg(test)]

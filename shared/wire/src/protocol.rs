@@ -67,7 +67,7 @@ pub struct Call<'a> {
     pub protocol: Protocol,
     /// The operation that the path or the header names.
     pub operation: Operation,
-    /// What its path names.
+    /// What the path itself names: the operation, the pipeline as well, or nothing.
     pub path: Path<'a>,
 }
 

@@ -27,15 +27,15 @@ pub(crate) struct Installation {
     /// The floor's bus and log group.
     pub bus: String,
     pub floor_log: String,
-    /// The bench's own table.
+    /// The name of the table that the floor's function and the bench itself write to.
     pub table: String,
     /// A client that does not know that it is answered by a function which does nothing.
     pub empty: aws_sdk_codepipeline::Client,
     /// The role of state machines.
     pub states_role: String,
-    /// The worker's log group.
+    /// The name of the log group of the worker.
     pub worker_log: String,
-    /// The publisher's.
+    /// The name of the log group of the publisher.
     pub publisher_log: String,
     pub logs: aws_sdk_cloudwatchlogs::Client,
     pub codepipeline: aws_sdk_codepipeline::Client,

@@ -1,14 +1,14 @@
-//! The bench: the figures for which the design has budgets, as ratios in one run on the local stack.
+//! The benchmark: the figures that the design has budgets for, as ratios within one run on the local stack.
 //!
 //! The *floor* is one event, one function, one conditional put on the same emulator: the time from before `PutEvents`
-//! until the put has been answered, as the function logs it ([`function`]: the bench's own program, deployed). The *gap*
-//! is the time from the end of one action's provider work to the beginning of the next one's, as the worker logs them
-//! around the provider's calls. Lambda actions race the same functions as the tasks of a Step Functions state machine;
-//! calls of the API race a function behind such an API that does nothing.
+//! until the put has been answered, as the function logs it ([`function`]: the bench's own program, deployed). The
+//! *gap* is the time from the end of one action's provider work to the beginning of the next one's, as the worker logs
+//! them around the provider's calls. Lambda actions race the same functions as the tasks of a Step Functions state
+//! machine; API calls race a function that does nothing behind the same kind of API.
 //!
-//! Write requests are counted by a proxy before the emulator's DynamoDB, as the difference between a pipeline and one
-//! twice as long. All programs, the floor's function too, are of the profile of the bench itself: with `--release` they are
-//! as quick as what is deployed.
+//! Write requests are counted by a proxy in front of the emulator's DynamoDB, as the difference between a pipeline and
+//! one twice as long. All programs, including the floor's function, are built in the profile of the benchmark itself: with
+//! `--release` they are as quick as what is deployed.
 //!
 //! `cargo run [--release] -p bench -- [--on localstack] [--repeat N] [--check]` prints a table and writes
 //! `target/bench/{emulator}.json`. It starts an emulator of its own, which ends with it; other work on the same machine

@@ -24,13 +24,13 @@ pub struct Line {
     time: f64,
     #[serde(default)]
     message: String,
-    /// An action's name.
+    /// The name of the action that the line is about; empty where there is none.
     #[serde(default)]
     name: String,
-    /// An action execution's id.
+    /// The id of the action execution; empty where there is none.
     #[serde(default)]
     action: String,
-    /// An event's id.
+    /// The id of the event; empty where there is none.
     #[serde(default)]
     id: String,
     #[serde(default)]
@@ -46,9 +46,9 @@ struct Span {
 /// When the provider of an action was called and when it was back, in milliseconds of the machine's clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Call {
-    /// The beginning.
+    /// When the provider was called.
     pub start: f64,
-    /// The end.
+    /// When the call came back.
     pub back: f64,
 }
 

@@ -1,6 +1,6 @@
 //! `cargo run -p bench`: measures, prints a table, writes JSON under `target/bench`.
 //!
-//! Deployed as a Lambda function, the same program is one of the functions that Millrace's are measured beside.
+//! Deployed as a Lambda function, the same program is one of the functions that Millrace's are compared with.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use local::Emulator;
 /// The figures for which the design has budgets, as ratios in one run on the local stack.
 #[derive(Parser)]
 struct Arguments {
-    /// Which emulator.
+    /// The emulator to measure on.
     #[arg(long, value_enum, default_value_t = Emulator::Ministack)]
     on: Emulator,
     /// How often each pipeline is run.

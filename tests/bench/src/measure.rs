@@ -22,7 +22,7 @@ use crate::state_machine::{self, Order};
 use crate::statistics::median;
 use store::{Entity, Key, Store};
 
-/// Actions of one kind: its name, the groups of a pipeline with so many of them side by side, and its budget.
+/// Actions of one kind: its name, the groups of a pipeline with that many of them side by side, and its budget.
 type Shape<'a> = (&'a str, &'a dyn Fn(usize) -> Vec<Vec<Step>>, Option<f64>);
 
 /// Actions that fit into a stage, and executions of mode PARALLEL into a pipeline.
@@ -47,13 +47,13 @@ const PAUSE: Duration = Duration::from_millis(150);
 /// How much is done. The defaults are those that the budgets are judged by.
 #[derive(Clone, Debug)]
 pub struct Effort {
-    /// Names the installation.
+    /// The name of the emulator's instance.
     pub name: &'static str,
-    /// Events for the floor.
+    /// How many events the floor is the median of.
     pub events: usize,
     /// How often each pipeline is run, after the first time, which does not count.
     pub repeat: u32,
-    /// Actions one after another.
+    /// How many actions follow one another in the pipeline whose gap is measured.
     pub chain: usize,
     /// Sizes of the groups of parallel actions whose beginning is measured.
     pub groups: Vec<usize>,
@@ -123,7 +123,7 @@ pub async fn measure(emulator: Emulator, effort: &Effort, program: &Path) -> Res
 struct Bench {
     installation: Installation,
     repeat: u32,
-    /// Milliseconds.
+    /// Milliseconds of the floor.
     floor: f64,
     /// Milliseconds of one conditional write.
     write: f64,

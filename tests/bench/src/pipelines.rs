@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(700);
 /// Name and object of the source.
 pub const SOURCE_KEY: &str = "app.zip";
 
-/// What an action does.
+/// How the work of an action is done and reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// S3 deploy: over when its provider's call returns.
@@ -34,17 +34,17 @@ pub type Step = (i32, Kind);
 /// What pipelines refer to.
 #[derive(Clone, Debug)]
 pub struct Places {
-    /// The pipelines' role.
+    /// The ARN of the role of all pipelines.
     pub role: String,
-    /// The artifact store.
+    /// The bucket of the artifact store.
     pub artifacts: String,
-    /// Its key.
+    /// The KMS key of the artifact store.
     pub key: String,
-    /// Where the source lies.
+    /// The bucket of the source object.
     pub source: String,
-    /// Where S3 deploys go.
+    /// The bucket that S3 actions deploy to.
     pub target: String,
-    /// What Step Functions runs.
+    /// The ARN of the state machine that Step Functions actions run.
     pub state_machine: String,
     /// The ARN of the function that Lambda actions and tasks of state machines run.
     pub function: String,

@@ -8,9 +8,9 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 /// Processor time since the count began, in milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shares {
-    /// Of the emulator, with what it has for services (LocalStack's DynamoDB is a process of its own).
+    /// What the emulator used, with what it has for services (LocalStack's DynamoDB is a process of its own).
     pub emulator: f64,
-    /// Of the functions.
+    /// What all functions together used.
     pub functions: f64,
 }
 

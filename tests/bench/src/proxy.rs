@@ -15,7 +15,7 @@ const WRITES: [&str; 5] = ["PutItem", "UpdateItem", "DeleteItem", "TransactWrite
 /// A running proxy; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Where it listens.
+    /// The `http://` address that it listens on.
     pub url: String,
     writes: Arc<AtomicU64>,
     task: AbortHandle,

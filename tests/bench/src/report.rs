@@ -4,14 +4,14 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// One figure.
+/// One line of the report: a figure, and the budget that it is judged by.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// What was measured.
+    /// What was measured, in words; the first column of the table.
     pub figure: String,
     /// The figure in its unit.
     pub value: f64,
-    /// `ms`, `writes`, `KB` ...
+    /// The unit of `value`: `ms`, `writes`, `KB` ...
     pub unit: &'static str,
     /// The figure as a share of what the budget relates it to, where it does.
     pub ratio: Option<f64>,
@@ -51,7 +51,7 @@ pub struct Report {
     pub time: String,
     /// The floor: milliseconds, the median.
     pub floor: f64,
-    /// The figures.
+    /// The lines in the order in which they were measured.
     pub rows: Vec<Row>,
 }
 

@@ -14,9 +14,9 @@ const LOOK: Duration = Duration::from_millis(300);
 /// How tasks follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// One after another.
+    /// Each task begins when the one before it has ended.
     Chain,
-    /// All at once.
+    /// All tasks begin together.
     Parallel,
 }
 

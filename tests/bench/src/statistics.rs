@@ -1,4 +1,4 @@
-//! Medians.
+//! The median, which one slow run does not move.
 
 /// The middle of the values (the mean of the two in the middle); none of none.
 #[must_use]

@@ -11,7 +11,7 @@ pub struct Edge {
     pub what: String,
     /// The path of the value, or of the list or map that holds it, as messages call it.
     pub path: String,
-    /// The input.
+    /// The operation's whole input, with one value at or beyond an edge.
     pub input: Value,
     /// Whether it is beyond the edge.
     pub beyond: bool,

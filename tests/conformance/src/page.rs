@@ -5,7 +5,7 @@ use testkit::model::model;
 use crate::edges;
 use crate::table::{Row, rows};
 
-/// The page's place.
+/// Where `OPERATIONS.md` is.
 pub const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/OPERATIONS.md");
 
 const HEAD: &str = "\

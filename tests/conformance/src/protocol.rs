@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use testkit::model::{Member, Shape, model};
 use wire::{Operation, Protocol};
 
-/// Both protocols.
+/// Every protocol in which an operation is called.
 pub const BOTH: [Protocol; 2] = [Protocol::AwsJson11, Protocol::RpcV2Cbor];
 
 /// Where a request goes, and with which headers.

@@ -22,7 +22,7 @@ pub type Case = Box<dyn for<'a> Fn(&'a World) -> BoxFuture<'a, Value>>;
 
 /// What is tested of an operation.
 pub struct Row {
-    /// The operation.
+    /// The operation that the row is about.
     pub operation: Operation,
     /// A call that succeeds, and JSON pointers of what its answer must hold.
     pub good: (Case, &'static [&'static str]),
@@ -30,7 +30,7 @@ pub struct Row {
     pub errors: Vec<(&'static str, Case)>,
     /// The documented errors that cannot occur here, each with the reason.
     pub never: &'static [(&'static str, &'static str)],
-    /// What differs from AWS.
+    /// What differs from AWS, a sentence each; the page lists them.
     pub differences: &'static [&'static str],
 }
 

@@ -19,17 +19,17 @@ use crate::{gateway, protocol};
 pub const ACCOUNT: &str = "111122223333";
 /// The region of every world.
 pub const REGION: &str = "eu-west-1";
-/// Who calls.
+/// The ARN of the user who calls in every world.
 pub const CALLER: &str = "arn:aws:iam::111122223333:user/ada";
 
 /// An answer of the API.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// The HTTP status.
+    /// The HTTP status of the answer.
     pub status: u16,
     /// The header that names an error.
     pub error: Option<String>,
-    /// The body.
+    /// The body, decoded from either protocol.
     pub body: Value,
 }
 
@@ -67,7 +67,7 @@ impl Default for World {
 }
 
 impl World {
-    /// An empty one.
+    /// A world without pipelines, whose clock advances by a millisecond whenever it is read.
     pub fn new() -> Self {
         let (aws, outbox) = (cloud::cloud(), Arc::new(Outbox::default()));
         let store = Arc::new(MemoryStore::new());

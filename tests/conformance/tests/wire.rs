@@ -1,4 +1,4 @@
-//! The table, run.
+//! Runs every row of the conformance table, in both protocols.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;

@@ -15,7 +15,7 @@ use crate::declare::Draft;
 use crate::fixture::Fixture;
 use crate::mail::Mailbox;
 
-/// A case that runs.
+/// A case that is running: its name, its pipelines, and the fixture that all cases share.
 #[derive(Debug)]
 pub struct Case {
     name: &'static str,

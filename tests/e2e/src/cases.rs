@@ -31,7 +31,7 @@ mod webhooks;
 
 macro_rules! cases {
     ($($module:ident::$name:ident $(($alone:ident))?;)+) => {
-        /// All of them.
+        /// Every case of the suite, in the order of this list.
         pub const ALL: &[Entry] = &[$(Entry {
             name: stringify!($name),
             alone: [$(stringify!($alone),)? ""][0].len() > 0,

@@ -14,10 +14,10 @@ use crate::zips;
 
 /// The object that sources watch.
 pub const SOURCE_KEY: &str = "app.zip";
-/// The source's artifact.
+/// The name of the artifact that sources make.
 pub const ARTIFACT: &str = "App";
 
-/// An action's declaration.
+/// The JSON declaration of an action, built step by step.
 #[derive(Clone, Debug)]
 pub struct Action(Value);
 
@@ -32,7 +32,7 @@ impl Action {
         }))
     }
 
-    /// An S3 source.
+    /// The action `Fetch`, which watches [`SOURCE_KEY`] in this bucket.
     #[must_use]
     pub fn s3_source(bucket: &str) -> Self {
         let action = Self::new("Fetch", "Source", "S3").set("S3Bucket", bucket).set("S3ObjectKey", SOURCE_KEY);
@@ -77,33 +77,33 @@ impl Action {
         Self::function(name, Fixture::CHECK, file).input(ARTIFACT)
     }
 
-    /// A configuration value.
+    /// Sets one configuration key.
     #[must_use]
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.0["configuration"][key] = value.into();
         self
     }
 
-    /// An input artifact.
+    /// Makes this the only input artifact.
     #[must_use]
     pub fn input(self, artifact: &str) -> Self {
         self.with("inputArtifacts", json!([{"name": artifact}]))
     }
 
-    /// An output artifact.
+    /// Makes this the only output artifact.
     #[must_use]
     pub fn output(self, artifact: &str) -> Self {
         self.with("outputArtifacts", json!([{"name": artifact}]))
     }
 
-    /// Any other member.
+    /// Sets any other member of the declaration.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.0[member] = value.into();
         self
     }
 
-    /// In the other region.
+    /// Has the action run in the other region.
     #[must_use]
     pub fn away(self) -> Self {
         self.with("region", AWAY)
@@ -122,7 +122,7 @@ pub struct Draft {
     mode: &'static str,
     /// Whether the artifact stores name their keys.
     store_keys: bool,
-    /// The source's bucket.
+    /// The bucket that the source watches.
     bucket: String,
 }
 
@@ -160,7 +160,7 @@ impl Draft {
         self.stage("Source", [Action::s3_source(bucket).with("namespace", "Source")])
     }
 
-    /// A stage.
+    /// Adds a stage with these actions.
     #[must_use]
     pub fn stage(mut self, name: &str, actions: impl IntoIterator<Item = Action>) -> Self {
         let actions: Vec<Value> = actions.into_iter().map(|action| action.0).collect();
@@ -207,7 +207,7 @@ impl Draft {
         self
     }
 
-    /// The declaration as JSON.
+    /// The whole declaration, as `CreatePipeline` takes it.
     pub fn json(&self) -> Result<Value> {
         let store = |region| -> Result<Value> {
             let (bucket, key) = self.case.store(region)?;

@@ -31,13 +31,13 @@ const MACHINES: &[(&str, &str)] = &[
 /// The stack and what was added to it.
 #[derive(Debug)]
 pub struct Fixture {
-    /// The stack.
+    /// The installation that all cases share.
     pub stack: Stack,
     /// CodePipeline, as anybody would reach it.
     pub pipelines: aws_sdk_codepipeline::Client,
-    /// S3 of either region.
+    /// S3 clients by region.
     s3: BTreeMap<&'static str, aws_sdk_s3::Client>,
-    /// The home region's.
+    /// This and the clients below are for the home region.
     pub sqs: aws_sdk_sqs::Client,
     pub sns: aws_sdk_sns::Client,
     pub events: aws_sdk_eventbridge::Client,

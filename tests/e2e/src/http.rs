@@ -16,16 +16,16 @@ const BODY_LIMIT: u64 = 1 << 20;
 /// An answer, whatever its status.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The HTTP status.
+    /// The HTTP status, also of an error.
     pub status: u16,
-    /// Names in lower case.
+    /// The headers, their names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body as it was sent.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// The body as text.
+    /// The body as text; bytes that are no UTF-8 are replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -56,7 +56,7 @@ pub async fn signed(case: &Case, path: &str, headers: &[(&str, &str)], body: &[u
     send("POST", &url, &all, Some(body)).await
 }
 
-/// Any request.
+/// Sends a request as it is, unsigned.
 pub async fn send(method: &str, url: &str, headers: &[(String, String)], body: Option<&[u8]>) -> Result<Answer> {
     let mut request = ureq::http::Request::builder().method(method).uri(url);
     for (name, value) in headers {

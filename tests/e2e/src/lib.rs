@@ -1,7 +1,8 @@
-//! End to end: official clients against the deployed stack, as a user has it, on either emulator.
+//! End to end: official clients against the deployed stack, as a user would have it, on either emulator.
 //!
-//! `tests/ministack.rs` and `tests/localstack.rs` run the same cases. Each brings up one emulator of its own, deploys the
-//! stack, runs the cases (several at once; those that kill processes alone, at the end) and takes the emulator down:
+//! `tests/ministack.rs` and `tests/localstack.rs` run the same cases. Each brings up one emulator of its own, deploys
+//! the stack, runs the cases (several at once; those that kill processes alone, at the end) and takes the emulator
+//! down:
 //!
 //! ```text
 //! cargo test -p e2e                                       # both
@@ -9,7 +10,7 @@
 //! cargo test -p e2e --test ministack -- approval          # cases with this word in their name
 //! ```
 //!
-//! A case makes its own buckets, topics and pipelines, named after it, so that none sees another's:
+//! Each case makes its own buckets, topics and pipelines, named after the case, so that cases do not see each other:
 //!
 //! ```no_run
 //! # async fn case(case: &std::sync::Arc<e2e::Case>) -> anyhow::Result<()> {
@@ -23,7 +24,7 @@
 //! # }
 //! ```
 //!
-//! When a case fails, the states of its pipelines and what the functions logged are printed.
+//! When a case fails, the states of its pipelines and the functions' logs are printed.
 
 mod case;
 mod cases;

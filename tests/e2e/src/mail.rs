@@ -1,4 +1,4 @@
-//! What an approver gets.
+//! The mails that approvers get, read from a queue that is subscribed to the topic.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::wait::{PATIENCE, until};
 #[derive(Debug)]
 pub struct Mailbox {
     case: Arc<Case>,
-    /// The topic's ARN.
+    /// The ARN of the topic that approval actions name.
     pub topic: String,
     queue: String,
 }
 
-/// A mail.
+/// An approval message, as far as a case looks at it.
 #[derive(Debug)]
 pub struct Mail {
     /// The link to the approval page.

@@ -16,9 +16,9 @@ use crate::wait::{PATIENCE, until};
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     case: Arc<Case>,
-    /// Its name.
+    /// The pipeline's name, made of the case's name.
     pub name: String,
-    /// Its source's bucket.
+    /// The bucket of its source object.
     pub bucket: String,
 }
 
@@ -27,7 +27,7 @@ impl Pipeline {
         Self { case, name, bucket }
     }
 
-    /// Its executions, newest first.
+    /// The first page of `ListPipelineExecutions`, newest first.
     pub async fn executions(&self) -> Result<Vec<PipelineExecutionSummary>> {
         let listed = self.case.pipelines.list_pipeline_executions().pipeline_name(&self.name).send().await?;
         Ok(listed.pipeline_execution_summaries.unwrap_or_default())
@@ -40,7 +40,7 @@ impl Pipeline {
         first.with_context(|| format!("{} has not started", self.name))
     }
 
-    /// Starts an execution.
+    /// Starts an execution, and gives its id.
     pub async fn start(&self) -> Result<String> {
         let started = self.case.pipelines.start_pipeline_execution().name(&self.name).send().await?;
         started.pipeline_execution_id.context("an execution without an id")
@@ -61,7 +61,7 @@ impl Pipeline {
         .await
     }
 
-    /// An execution.
+    /// What `GetPipelineExecution` answers.
     pub async fn execution(&self, id: &str) -> Result<PipelineExecution> {
         let get = self.case.pipelines.get_pipeline_execution().pipeline_name(&self.name).pipeline_execution_id(id);
         get.send().await?.pipeline_execution.context("no execution")
@@ -83,7 +83,7 @@ impl Pipeline {
         Ok(ended)
     }
 
-    /// `GetPipelineState`.
+    /// What `GetPipelineState` answers.
     pub async fn state(&self) -> Result<GetPipelineStateOutput> {
         Ok(self.case.pipelines.get_pipeline_state().name(&self.name).send().await?)
     }

@@ -28,11 +28,11 @@ pub type Run = fn(Arc<Case>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>
 /// A case of the suite.
 #[derive(Clone, Copy)]
 pub struct Entry {
-    /// What it shows.
+    /// What the case shows; words on the command line choose by it.
     pub name: &'static str,
-    /// Whether it disturbs others.
+    /// Whether it disturbs others, and so runs alone after them.
     pub alone: bool,
-    /// What it does.
+    /// The case itself.
     pub run: Run,
 }
 

@@ -1,4 +1,4 @@
-//! Artifacts, good and bad.
+//! Zips for sources: sound ones, and some that must be refused.
 
 use std::io::{Cursor, Read, Write};
 

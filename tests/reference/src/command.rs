@@ -10,7 +10,7 @@ use std::fmt;
 pub enum Mode {
     /// A newer execution overtakes an older one that waits.
     Superseded,
-    /// Executions wait in line.
+    /// Executions wait in line; the oldest goes first.
     Queued,
     /// Executions do not see each other.
     Parallel,
@@ -19,26 +19,26 @@ pub enum Mode {
 /// A pipeline as far as order goes: its mode and, by stage, the run order of each action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// The mode.
+    /// How executions share the stages.
     pub mode: Mode,
     /// At least two stages, each with at least one action.
     pub stages: Vec<Vec<u32>>,
 }
 
-/// One thing that happens.
+/// A call of the API, the end of an action, or time that passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// `StartPipelineExecution`.
     Start,
     /// An action of the execution's latest attempt at the stage ends.
     Finish {
-        /// Which execution.
+        /// The execution, by the order of starts.
         run: usize,
-        /// Which stage.
+        /// The stage, by its place.
         stage: usize,
-        /// Which action.
+        /// The action, by its place in the stage.
         action: usize,
-        /// Well or badly.
+        /// Whether it succeeds.
         well: bool,
     },
     /// `DisableStageTransition`, inbound.
@@ -47,25 +47,25 @@ pub enum Command {
     Open(usize),
     /// `StopPipelineExecution`.
     Stop {
-        /// Which execution.
+        /// The execution, by the order of starts.
         run: usize,
         /// Give up what is in progress, or wait for it.
         abandon: bool,
     },
     /// `RetryStageExecution`.
     Retry {
-        /// Which execution.
+        /// The execution, by the order of starts.
         run: usize,
-        /// Which stage.
+        /// The stage, by its place.
         stage: usize,
-        /// `ALL_ACTIONS`, or `FAILED_ACTIONS`.
+        /// Whether the mode is `ALL_ACTIONS`; otherwise `FAILED_ACTIONS`.
         all: bool,
     },
     /// `RollbackStage`: a new execution.
     Rollback {
         /// The execution whose artifacts it uses.
         target: usize,
-        /// Which stage.
+        /// The stage, by its place.
         stage: usize,
     },
     /// `UpdatePipeline`, to a version that differs in its mode only.
@@ -148,12 +148,12 @@ pub enum Status {
     Cancelled,
 }
 
-/// Where an execution is.
+/// Which stage an execution is in, or in front of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In front of a stage.
     Before(usize),
-    /// In a stage.
+    /// In the stage of this place.
     Inside(usize),
     /// Nowhere: its status is final.
     Out,
@@ -186,7 +186,7 @@ pub enum ActionStatus {
 /// The latest attempt of an execution at a stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Visit {
-    /// Its status.
+    /// The status of the stage in this attempt.
     pub status: StageStatus,
     /// The status of each action.
     pub actions: Vec<ActionStatus>,
@@ -195,9 +195,9 @@ pub struct Visit {
 /// What can be seen of an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenRun {
-    /// Its status.
+    /// The execution's status.
     pub status: Status,
-    /// Where it is.
+    /// Which stage it is in, or in front of.
     pub place: Place,
     /// By stage: its latest attempt there.
     pub visits: Vec<Option<Visit>>,
@@ -208,11 +208,11 @@ pub struct SeenRun {
 pub struct SeenStage {
     /// Whether its inbound transition is closed.
     pub closed: bool,
-    /// Who has it locked.
+    /// The execution that holds the stage.
     pub locked_by: Option<usize>,
     /// Who waits in front of it, in the order in which they came.
     pub waiting: Vec<usize>,
-    /// Who entered it last.
+    /// The execution that entered it last.
     pub latest: Option<usize>,
 }
 

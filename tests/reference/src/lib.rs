@@ -1,8 +1,9 @@
-//! A second opinion on the rules of execution: a small model, written from CodePipeline's documentation without a look
+//! A second opinion on the rules of execution: a small model, written from CodePipeline's documentation without looking
 //! at `engine`, and random sequences of commands on which both must agree.
 //!
-//! `command` is what both sides are asked and what is compared; `model` holds the rules once more; `adapter` drives the
-//! real engine in memory; `sequence` makes sequences, plays them on both and finds the shortest on which they differ.
+//! `command` defines what both sides are asked and what is compared; `model` contains the rules a second time;
+//! `adapter` drives the real engine in memory; `sequence` makes sequences, plays them on both sides and finds the
+//! shortest on which they differ.
 //!
 //! ```
 //! let sequence = reference::Sequence::random(7);

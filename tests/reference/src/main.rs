@@ -14,10 +14,10 @@ use reference::{Counts, Sequence};
 /// Plays random sequences of commands on the reference model and on the engine.
 #[derive(Parser)]
 struct Arguments {
-    /// How many sequences.
+    /// How many sequences to play.
     #[arg(long, default_value_t = 10_000)]
     sequences: u64,
-    /// The first seed.
+    /// The seed of the first sequence; the others follow it.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }

@@ -12,11 +12,11 @@ use crate::model::Model;
 
 /// What a sequence is like: how often what is tried.
 struct Temper {
-    /// Commands.
+    /// How many commands there are.
     length: usize,
     /// Of a hundred commands, how many are starts.
     starts: u32,
-    /// Whether transitions are closed.
+    /// Whether transitions are closed now and then.
     closes: bool,
     /// Whether the mode is changed.
     changes: bool,
@@ -43,16 +43,16 @@ pub type Fault = fn(&Shape) -> Shape;
 pub struct Sequence {
     /// Decides what is not to be seen, for example the order of outbox.
     pub seed: u64,
-    /// The pipeline.
+    /// The pipeline that both sides begin with.
     pub shape: Shape,
-    /// What happens.
+    /// The commands, in order.
     pub commands: Vec<Command>,
 }
 
 /// What both sides did with a sequence, up to the first command on which they differ.
 #[derive(Clone, Debug)]
 pub struct Disagreement {
-    /// The shortest sequence found.
+    /// The shortest sequence on which the sides were found to differ.
     pub sequence: Sequence,
     /// What each side answered and showed after each command, and where the engine itself gave up.
     pub history: Vec<Row>,
@@ -61,7 +61,7 @@ pub struct Disagreement {
 /// One command and both answers.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// What was asked.
+    /// The command that both sides were given.
     pub command: Command,
     /// The model's answer and what it shows.
     pub model: (Result<(), Refused>, Seen),
@@ -82,14 +82,14 @@ pub struct Counts {
     pub done: u64,
     /// Commands that both refused.
     pub refused: u64,
-    /// Executions.
+    /// Executions that were started.
     pub runs: u64,
     /// By status at the end, as text.
     pub statuses: std::collections::BTreeMap<String, u64>,
 }
 
 impl Counts {
-    /// Adds another's.
+    /// Adds the counts of another sequence.
     pub fn add(&mut self, other: &Self) {
         self.done += other.done;
         self.refused += other.refused;

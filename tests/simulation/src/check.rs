@@ -39,7 +39,7 @@ pub struct Checker {
     entered: BTreeMap<(Incarnation, Vec<String>), u64>,
     /// By pipeline, stage and action: which run of those that hold the stage was the last.
     last_runs: BTreeMap<(Incarnation, StageName, ActionName), ActionId>,
-    /// Which sources are watched.
+    /// Keys of the sources that pipelines watch.
     sources: BTreeSet<Key>,
     /// The services' ids that lead to actions.
     external_ids: BTreeSet<String>,
@@ -62,7 +62,7 @@ fn broken<T>(what: impl Into<String>) -> Result<T, String> {
 }
 
 impl Checker {
-    /// A commit took effect.
+    /// Takes over what a commit changed, and checks the invariants on it.
     pub fn committed(&mut self, now: Timestamp, writes: &[Write]) -> Result<(), String> {
         let mut touched = Vec::new();
         let mut entered = Vec::new();

@@ -17,14 +17,14 @@ use crate::declare;
 use crate::outside::{EVENT_SOURCE, SERVICE_ID, SimArtifacts, SimPerform, service_id, variables, write_outputs};
 use crate::world::{Sim, World};
 
-/// How a job ends.
+/// What a job worker reports of its job.
 #[derive(Clone, Copy, Debug)]
 pub enum JobFate {
-    /// Well.
+    /// It reports success.
     Succeed,
-    /// Badly.
+    /// It reports a failure.
     Fail,
-    /// It wants to be continued.
+    /// It reports a continuation token, so that another job follows.
     Continue,
 }
 

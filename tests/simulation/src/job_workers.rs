@@ -98,7 +98,7 @@ pub fn committed(world: &mut World, writes: &[Write]) {
 /// What a worker does with its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
-    /// What it should.
+    /// It acknowledges, works, and reports once.
     Good,
     /// It dies with the offer in hand.
     DiesUnacknowledged,
@@ -106,7 +106,7 @@ enum Manner {
     DiesAtWork,
     /// It is slow: perhaps the job has passed to another by then.
     Late,
-    /// It reports twice.
+    /// It reports its result a second time.
     Twice,
     /// It reports without having taken the job.
     Presumptuous,
@@ -114,7 +114,7 @@ enum Manner {
     Stranger,
 }
 
-/// One worker's visit.
+/// A worker polls once, and deals with each job that it is offered.
 pub async fn work(sim: &Sim, driver: &Driver, third_party: bool) {
     let (id, most) = (type_id(third_party), sim.world().rng.random_range(1..4));
     let query = (!third_party).then_some(("Queue", QUERY));

@@ -15,7 +15,7 @@ const SHOWN: usize = 400;
 /// Runs simulated worlds, each from its own seed, and stops at the first that breaks a rule.
 #[derive(Parser)]
 struct Arguments {
-    /// How many worlds.
+    /// How many worlds to run.
     #[arg(long, default_value_t = 1_000)]
     seeds: u64,
     /// The first seed; with it alone, only its world.

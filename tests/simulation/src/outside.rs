@@ -15,7 +15,7 @@ use crate::clients::{JobFate, Operation};
 use crate::declare::bucket;
 use crate::world::{Sim, World};
 
-/// How a provider works.
+/// How a simulated provider does its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     /// Does all of it while the worker waits; doing it twice has the same result.
@@ -26,7 +26,7 @@ pub enum Manner {
     Tagged,
     /// Gives out a job, whose worker reports.
     Job,
-    /// Asks a person.
+    /// Waits for a person's answer.
     Person,
     /// Waits for a job worker that polls.
     Polled,
@@ -60,7 +60,7 @@ struct Run {
 #[derive(Clone, Debug)]
 struct Object {
     version: String,
-    /// Which attempt made it.
+    /// The attempt that wrote it.
     made: ActionId,
     /// Whether somebody has put it over an artifact.
     tampered: bool,
@@ -74,7 +74,7 @@ impl Object {
     }
 }
 
-/// Everything outside.
+/// Providers, buckets and what people and job workers have answered.
 #[derive(Default)]
 pub struct Outside {
     runs: BTreeMap<ActionId, Run>,
@@ -86,7 +86,7 @@ pub struct Outside {
     pub taken: BTreeSet<ActionId>,
 }
 
-/// The providers.
+/// The simulated providers, as the driver calls them.
 pub struct SimPerform(pub Sim);
 
 /// The output variables of an attempt, as everybody can foretell them.
@@ -265,7 +265,7 @@ fn begin(world: &mut World, task: &Task) -> Run {
     run.clone()
 }
 
-/// The provider has ended.
+/// What a provider leaves that has ended: output artifacts and variables, or a failure.
 fn end(world: &mut World, task: &Task, fails: bool) -> Outcome {
     if fails {
         let error = ActionError { code: "JobFailed".into(), message: "made to fail".into() };

@@ -184,7 +184,7 @@ impl Dispatch for SimDispatch {
     }
 }
 
-/// Virtual time.
+/// The world's clock, which goes on only when the scheduler lets it.
 pub struct SimClock(pub Sim);
 
 #[async_trait]

@@ -25,7 +25,7 @@ const MOST_STEPS: u64 = 200_000;
 /// How often a message comes back when its function fails.
 const MOST_TRIES: u32 = 2;
 
-/// How a world ended.
+/// What became of a world.
 pub struct Ended {
     /// The seed that made it.
     pub seed: u64,
@@ -45,7 +45,7 @@ struct Invocation {
 
 struct Scheduler {
     sim: Sim,
-    /// The API's.
+    /// The driver of the API, which alone may change pipelines.
     api: Arc<Driver>,
     /// That of all other functions.
     driver: Arc<Driver>,

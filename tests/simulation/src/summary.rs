@@ -13,7 +13,7 @@ pub struct Counts {
     pub executions: BTreeMap<&'static str, u64>,
     /// I/O steps and other choices of the scheduler.
     pub steps: u64,
-    /// Reads of one key.
+    /// Keys that were read.
     pub loads: u64,
     /// Commits that took effect.
     pub commits: u64,
@@ -21,35 +21,35 @@ pub struct Counts {
     pub conflicts: u64,
     /// Invocations that died.
     pub crashes: u64,
-    /// Steps that stood still.
+    /// I/O steps at which a function stood still for longer than a lease.
     pub pauses: u64,
     /// Messages that were lost.
     pub lost: u64,
     /// Messages that came twice.
     pub doubled: u64,
-    /// Sweeps.
+    /// Runs of the sweeper.
     pub sweeps: u64,
     /// Starts of actions that providers saw, repeated ones as well.
     pub starts: u64,
-    /// Polls.
+    /// Polls that providers saw.
     pub polls: u64,
     /// Events with a service's own id that led to an action.
     pub announced: u64,
-    /// Answers to approvals.
+    /// Answers to approvals that were taken.
     pub approvals: u64,
-    /// Results of jobs.
+    /// Results of jobs that were taken.
     pub jobs: u64,
     /// Functions that asked to be called again.
     pub continued: u64,
-    /// Executions that were stopped, stages that were retried or rolled back, conditions that were overridden by clients.
+    /// Executions that clients stopped.
     pub stops: u64,
-    /// See `stops`.
+    /// Stages that clients retried.
     pub retries: u64,
     /// Of the retries, those that began while other actions of the stage ran.
     pub retries_beside_running: u64,
-    /// See `stops`.
+    /// Stages that clients rolled back.
     pub rollbacks: u64,
-    /// See `stops`.
+    /// Conditions that clients overrode.
     pub overrides: u64,
     /// Copies that the replicator made.
     pub copies: u64,
@@ -57,12 +57,12 @@ pub struct Counts {
     pub late_copies: u64,
     /// Objects that were put over artifacts and their copies.
     pub tampered: u64,
-    /// Invocations that failed.
+    /// Invocations that ended with an error.
     pub errors: u64,
 }
 
 impl Counts {
-    /// Adds another world's.
+    /// Adds the counts of another world.
     pub fn add(&mut self, other: &Self) {
         for (status, count) in &other.executions {
             *self.executions.entry(status).or_default() += count;

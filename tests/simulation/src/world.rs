@@ -27,23 +27,23 @@ pub const BEGIN: i64 = 1_700_000_000_000;
 /// How rough this world is: probabilities, and the engine's periods. Drawn from the seed.
 #[derive(Clone, Copy, Debug)]
 pub struct Dials {
-    /// The engine's periods.
+    /// Lease, grace and poll periods, and who may approve.
     pub policy: Policy,
     /// Milliseconds between two sweeps.
     pub sweep_every: i64,
-    /// A function dies at one I/O step.
+    /// The probability that a function dies at one I/O step.
     pub crash: f64,
-    /// The store does not answer, for each read and write.
+    /// The probability that the store does not answer, for each read and write.
     pub unavailable: f64,
-    /// A message is lost.
+    /// The probability that a message is lost.
     pub lost: f64,
-    /// A message comes twice.
+    /// The probability that a message comes twice.
     pub doubled: f64,
-    /// A function stands still for longer than a lease, for each I/O step.
+    /// The probability that a function stands still for longer than a lease, for each I/O step.
     pub pause: f64,
-    /// An action fails.
+    /// The probability that an action fails.
     pub failing: f64,
-    /// A poll or a start must be repeated.
+    /// The probability that a poll or a start must be repeated.
     pub throttled: f64,
     /// A shard of what is due that is full of items that cannot be read.
     pub stuck_shard: Option<u64>,
@@ -52,7 +52,7 @@ pub struct Dials {
 /// A message on its way to a worker or the replicator.
 #[derive(Clone, Debug)]
 pub struct Mail {
-    /// What it says.
+    /// The message as the driver dispatched it.
     pub message: Message,
     /// How often it came back because its function failed.
     pub tries: u32,
@@ -76,7 +76,7 @@ pub struct World {
     pub rng: StdRng,
     /// Whether anything still goes wrong.
     pub faulty: bool,
-    /// How rough it is.
+    /// The probabilities and periods of this world.
     pub dials: Dials,
     /// The invocation that is being polled.
     pub task: u64,
@@ -86,11 +86,11 @@ pub struct World {
     pub plan: BTreeMap<(i64, u64), Operation>,
     /// Providers, people, job workers and buckets.
     pub outside: Outside,
-    /// What must hold.
+    /// Checks the invariants after every commit.
     pub checker: Checker,
-    /// What happened, in numbers.
+    /// What happened so far, in numbers.
     pub counts: Counts,
-    /// What broke first.
+    /// The first invariant that was broken; the world ends with it.
     pub violation: Option<String>,
     /// What happened, in words; none when nobody wants to know.
     pub trace: Option<Vec<String>>,
@@ -131,12 +131,12 @@ impl World {
         self.faulty && self.rng.random_bool(probability)
     }
 
-    /// A random id.
+    /// A random id, decided by the seed.
     pub fn uuid(&mut self) -> Uuid {
         uuid::Builder::from_random_bytes(self.rng.random()).into_uuid()
     }
 
-    /// Writes down what happens.
+    /// Adds a line to the trace, if there is one.
     pub fn note(&mut self, what: impl FnOnce() -> String) {
         let (now, task) = (self.now - BEGIN, self.task);
         if let Some(trace) = &mut self.trace {
@@ -251,7 +251,7 @@ impl Sim {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time.
+    /// The virtual time.
     pub fn now(&self) -> Timestamp {
         Timestamp(self.world().now)
     }

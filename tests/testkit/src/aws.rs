@@ -15,7 +15,7 @@ use crate::http::{body, decode, sha256};
 /// A request as AWS saw it.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// By its name.
+    /// The name of the operation, for example `PutObject`.
     pub operation: String,
     /// For which it was signed.
     pub region: String,
@@ -35,21 +35,21 @@ impl Call {
         self.headers.get(name).map_or("", String::as_str)
     }
 
-    /// The body as JSON.
+    /// The body, which must be JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// The body as text.
+    /// The body, which must be UTF-8.
     pub fn text(&self) -> String {
         String::from_utf8(self.body.clone()).unwrap()
     }
 }
 
-/// An object of S3.
+/// An object that the fake S3 holds.
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
-    /// Its content.
+    /// The bytes of the object.
     pub data: Vec<u8>,
     /// `x-amz-version-id`, metadata and the like.
     pub headers: BTreeMap<String, String>,
@@ -57,7 +57,7 @@ pub struct Stored {
 
 #[derive(Default)]
 struct State {
-    /// By `bucket/key`, or `bucket/key?version`.
+    /// Objects by `bucket/key`, and their versions by `bucket/key?version`.
     objects: BTreeMap<String, Stored>,
     calls: Vec<Call>,
     prepared: HashMap<String, Box<Prepared>>,

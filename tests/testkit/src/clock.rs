@@ -30,7 +30,7 @@ impl TestClock {
         Self { step: 1, ..Self::standing(from) }
     }
 
-    /// Lets time pass.
+    /// Puts the clock forward.
     pub fn pass(&self, milliseconds: i64) {
         self.now.fetch_add(milliseconds, Ordering::SeqCst);
     }

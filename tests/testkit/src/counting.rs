@@ -9,9 +9,9 @@ use store::{Due, Key, Listing, MemoryStore, Page, Secrets, Store, StoreError, Ve
 /// A request to the table. What a store does without one (nothing read, nothing written) is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TableRequest {
-    /// Items read together.
+    /// One read of all these keys.
     Read(Vec<Key>),
-    /// Items written together.
+    /// One commit that writes or deletes all these keys.
     Write(Vec<Key>),
     /// A page of a listing.
     List(Listing),

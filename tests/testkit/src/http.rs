@@ -23,7 +23,7 @@ pub async fn body(request: &mut HttpRequest) -> Vec<u8> {
     if coding.contains("aws-chunked") { unchunk(&body) } else { body }
 }
 
-/// The bytes inside `aws-chunked`.
+/// The content of a body in `aws-chunked` coding.
 fn unchunk(mut body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     loop {

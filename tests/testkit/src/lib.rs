@@ -1,17 +1,17 @@
-//! What tests of more than one crate stand on.
+//! What the tests of several crates share.
 //!
-//! - [`TestClock`], [`Outbox`], [`TestExecutor`]: what a driver works with, beside `store::MemoryStore`.
+//! - [`TestClock`], [`Outbox`], [`TestExecutor`]: what a driver is set up with, in addition to `store::MemoryStore`.
 //! - [`setup()`], [`create`]: a driver over these, and a pipeline for it.
-//! - [`CountingStore`]: the in-memory store, which notes what is asked of it.
+//! - [`CountingStore`]: the in-memory store, recording each request.
 //! - [`Stub`]: one AWS service as a function from requests to answers.
 //! - [`Aws`]: S3 in memory, STS, and answers that a test prepares for every other service.
-//! - [`TestLog`]: what is logged meanwhile.
+//! - [`TestLog`]: what is logged while a test runs.
 //! - [`Template`]: `infra/home.yaml` and `infra/region.yaml`, and what they give to each function.
 //! - [`kms`]: the key that signs approval links.
 //! - [`model`]: what the public model says of operations, and inputs that it allows.
 //!
-//! A crate's own unit tests see the types of this crate's dependencies, but not those of their own crate, which Cargo
-//! builds a second time for them: fakes of a crate's own traits serve its tests in `tests/`, and everybody else.
+//! Cargo builds a crate a second time for its own unit tests, so these cannot use fakes from here that implement the
+//! crate's own traits; its tests in `tests/`, and all other crates, can.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this crate serves tests only")]
 
 mod aws;

@@ -17,7 +17,7 @@ pub struct TestLog {
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl TestLog {
-    /// Begins.
+    /// Collects from now on.
     pub fn begin() -> Self {
         // What another thread logs first, without a subscriber, would be switched off for this one as well.
         let _ = tracing::subscriber::set_global_default(tracing_subscriber::fmt().with_writer(io::sink).finish());

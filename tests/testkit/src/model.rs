@@ -9,10 +9,10 @@ use std::sync::{LazyLock, OnceLock};
 use regex::Regex;
 use serde::Deserialize;
 
-/// The model's data.
+/// Operations, errors and shapes of the public model.
 #[derive(Debug, Deserialize)]
 pub struct Model {
-    /// By the operation's name.
+    /// What the model says of each operation, by its name.
     pub operations: BTreeMap<String, OperationFacts>,
     /// HTTP status by the exception's name.
     pub errors: BTreeMap<String, u16>,
@@ -20,7 +20,7 @@ pub struct Model {
     pub shapes: BTreeMap<String, Shape>,
 }
 
-/// An operation.
+/// What the model says of one operation.
 #[derive(Debug, Deserialize)]
 pub struct OperationFacts {
     /// The name of its input's shape.
@@ -29,7 +29,7 @@ pub struct OperationFacts {
     pub errors: Vec<String>,
 }
 
-/// A shape.
+/// A shape of the model, with its constraints.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the names are Smithy's")]
@@ -58,7 +58,7 @@ pub enum Shape {
 #[derive(Debug, Deserialize)]
 pub struct Member(pub String, pub String, pub bool);
 
-/// What limits a string.
+/// The constraints on a string.
 #[derive(Debug, Deserialize)]
 pub struct Text {
     /// Its length in characters.
@@ -66,17 +66,17 @@ pub struct Text {
     pub length: Bounds,
     /// A pattern of Java's dialect that the whole value must match.
     pub pattern: Option<Pattern>,
-    /// The only values.
+    /// The values of an enumeration; none: any text.
     #[serde(rename = "enum")]
     pub one_of: Option<Vec<String>>,
 }
 
-/// Bounds, both inclusive.
+/// The least and the most that is allowed, both included.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 pub struct Bounds {
-    /// The least.
+    /// The smallest value or length; none: no bound.
     pub min: Option<i64>,
-    /// The most.
+    /// The largest value or length; none: no bound.
     pub max: Option<i64>,
 }
 

@@ -9,9 +9,9 @@ use engine::{
 use pipeline::{ActionName, ExecutionMode, PipelineName, StageName};
 use uuid::Uuid;
 
-/// When it started.
+/// When [`execution`] started.
 pub const START: Timestamp = Timestamp(1_795_441_779_208);
-/// When its action failed.
+/// When the action of [`execution`] failed.
 pub const END: Timestamp = Timestamp(1_795_441_869_981);
 
 /// An execution of the domain's example `release` that is in its second stage.

@@ -14,7 +14,7 @@ use crate::config;
 #[derive(Clone, Debug)]
 pub struct Request {
     headers: Vec<(String, String)>,
-    /// As text.
+    /// The body as text.
     pub body: String,
 }
 
@@ -24,23 +24,23 @@ impl Request {
         self.headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 
-    /// The operation in `X-Amz-Target`.
+    /// The operation that the header `X-Amz-Target` names; empty where it names none.
     pub fn operation(&self) -> &str {
         self.header("x-amz-target").rsplit('.').next().unwrap_or_default()
     }
 }
 
-/// What the service answers.
+/// What a [`Stub`] answers to a request.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The HTTP status.
+    /// The HTTP status of the answer.
     pub status: u16,
     /// As the service encodes it.
     pub body: String,
 }
 
 impl Answer {
-    /// With status 200.
+    /// An answer with status 200.
     pub fn ok(body: impl Into<String>) -> Self {
         Self { status: 200, body: body.into() }
     }
@@ -72,7 +72,7 @@ impl Stub {
         Self { reply: Arc::new(reply), requests: Arc::default() }
     }
 
-    /// Everything asked so far.
+    /// The requests of all clients so far, in their order.
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }

@@ -9,21 +9,21 @@ use serde_yaml_ng::Value;
 
 /// A template with its short forms (`!Ref x`) written out (`{"Ref": "x"}`).
 pub struct Template {
-    /// The file.
+    /// The text of the file, with its short forms.
     pub text: String,
-    /// The parameters by name.
+    /// The member `Parameters`, as it is in the file.
     pub parameters: Value,
     /// The resources by logical id.
     pub resources: BTreeMap<String, Value>,
 }
 
 impl Template {
-    /// `infra/home.yaml`.
+    /// Reads `infra/home.yaml`, the control plane.
     pub fn home() -> Self {
         Self::read("home.yaml")
     }
 
-    /// `infra/region.yaml`.
+    /// Reads `infra/region.yaml`, an artifact bucket and its key.
     pub fn region() -> Self {
         Self::read("region.yaml")
     }

@@ -1,7 +1,7 @@
 //! A Lambda function for an Invoke action, as a user would write it: it opens the input artifact with the credentials
-//! that the job brings, looks whether the file named by `UserParameters` is in it, and reports to CodePipeline.
+//! that come with the job, checks that it contains the file named by `UserParameters`, and reports to CodePipeline.
 //!
-//! It is unchanged by where it runs: `AWS_ENDPOINT_URL_CODEPIPELINE` says where CodePipeline answers.
+//! The code is the same wherever it runs: `AWS_ENDPOINT_URL_CODEPIPELINE` says where CodePipeline answers.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 use std::collections::HashMap;

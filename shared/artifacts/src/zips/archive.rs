@@ -20,7 +20,7 @@ pub struct Entry {
     pub name: String,
     /// Bytes, unpacked, as the archive says. No entry is believed to be shorter than it is.
     pub(crate) size: u64,
-    /// Place in the archive.
+    /// The entry's index in the zip's central directory, from 0.
     pub(crate) index: usize,
 }
 
@@ -44,12 +44,12 @@ pub(crate) struct Archive<R> {
     size: u64,
     limits: ZipLimits,
     files: Vec<Entry>,
-    /// Bytes unpacked so far.
+    /// Bytes unpacked so far, of all entries together.
     total: u64,
 }
 
 impl<R: Read + Seek> Archive<R> {
-    /// Reads the list of entries and refuses the zip if one of them is not to be had.
+    /// Reads the list of entries and refuses the zip if one of them is not acceptable.
     pub fn open(mut reader: R, limits: ZipLimits) -> Result<Self, InvalidZip> {
         let unreadable = |error: io::Error| InvalidZip::NotAZip(error.to_string());
         let size = reader.seek(SeekFrom::End(0)).map_err(unreadable)?;

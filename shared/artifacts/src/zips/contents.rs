@@ -86,7 +86,7 @@ impl Zip {
     /// Takes a file as a zip. `label` is how messages call it, for example `input artifact Build`.
     ///
     /// # Errors
-    /// [`Error::Zip`] with the reason why it is none or is refused.
+    /// [`Error::Zip`] with the reason why it is not a zip or is refused.
     pub async fn open(file: TempFile, label: impl Into<String>, limits: ZipLimits) -> Result<Self, Error> {
         let label = label.into();
         blocking(label.clone(), move || {
@@ -164,7 +164,7 @@ impl Zip {
 /// The content of a file of a zip.
 #[derive(Debug)]
 pub enum Unpacked {
-    /// A small file, complete.
+    /// A small file, complete: in memory or in temporary storage.
     Whole(Content),
     /// A large one while it is unpacked. The next file comes when this has been read.
     Stream(ContentStream),

@@ -4,7 +4,7 @@
 /// together, since large ones are streamed. The list of entries is in memory: about 1 KB for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZipLimits {
-    /// Entries, directories among them.
+    /// The most entries that a zip may have, directories among them.
     pub entries: usize,
     /// Bytes of all entries together, unpacked; and of the zip itself, where it is downloaded.
     pub total_bytes: u64,
@@ -40,15 +40,15 @@ pub enum InvalidZip {
     /// The entry's bytes are not what the archive says of them.
     #[error("entry {entry} is damaged: {reason}")]
     Damaged {
-        /// The entry.
+        /// The name of the entry.
         entry: String,
         /// What the reader found wrong with its bytes.
         reason: String,
     },
-    /// More entries than [`ZipLimits::entries`].
+    /// The zip has more entries than [`ZipLimits::entries`].
     #[error("the zip has {count} entries, more than the {limit} that are allowed")]
     TooManyEntries {
-        /// How many it has.
+        /// How many entries it has.
         count: usize,
         /// How many it may have.
         limit: usize,
@@ -62,7 +62,7 @@ pub enum InvalidZip {
     /// A name that leads out of the place where the zip is unpacked, or that no object can have.
     #[error("entry {entry} is refused: {why}")]
     UnsafeName {
-        /// The entry.
+        /// The name of the entry.
         entry: String,
         /// What is wrong with its name.
         why: &'static str,
@@ -70,7 +70,7 @@ pub enum InvalidZip {
     /// A link, device, pipe or socket.
     #[error("entry {entry} is refused: it is a {kind}, and only files and directories are taken")]
     Special {
-        /// The entry.
+        /// The name of the entry.
         entry: String,
         /// What it is instead of a file, for example `symbolic link`.
         kind: &'static str,
@@ -78,19 +78,19 @@ pub enum InvalidZip {
     /// Two entries would be the same file.
     #[error("entry {entry} is in the zip twice")]
     Duplicate {
-        /// The entry.
+        /// The name that two entries have.
         entry: String,
     },
-    /// It needs a password.
+    /// An entry is encrypted, so it cannot be read without a password.
     #[error("entry {entry} is encrypted")]
     Encrypted {
-        /// The entry.
+        /// The name of the entry.
         entry: String,
     },
     /// It is packed in a way that is not understood.
     #[error("entry {entry} is compressed by method {method}; only stored and deflated entries are understood")]
     Method {
-        /// The entry.
+        /// The name of the entry.
         entry: String,
         /// The method's name or number.
         method: String,
@@ -98,18 +98,18 @@ pub enum InvalidZip {
     /// More than the reader takes of one entry.
     #[error("entry {entry} is larger than the {limit} bytes that are allowed for one entry")]
     EntryTooLarge {
-        /// The entry.
+        /// The name of the entry.
         entry: String,
-        /// The limit in bytes.
+        /// The most bytes that the caller takes of one entry.
         limit: u64,
     },
-    /// More than [`ZipLimits::total_bytes`].
+    /// The entries together unpack to more than [`ZipLimits::total_bytes`].
     #[error("the zip unpacks to more than the {limit} bytes that are allowed")]
     TotalTooLarge {
-        /// The limit in bytes.
+        /// The most bytes that all entries may unpack to.
         limit: u64,
     },
-    /// More than [`ZipLimits::ratio`].
+    /// The zip unpacks to more than [`ZipLimits::ratio`] times its size.
     #[error("the zip unpacks to more than {ratio} times its size, like a bomb (seen at entry {entry})")]
     Bomb {
         /// Where the limit was passed.
@@ -120,7 +120,7 @@ pub enum InvalidZip {
     /// The entry that was asked for is not there.
     #[error("the zip has no file {entry}")]
     NoEntry {
-        /// The entry.
+        /// The name that was asked for.
         entry: String,
     },
 }

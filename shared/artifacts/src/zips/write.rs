@@ -1,4 +1,4 @@
-//! Making a zip.
+//! Making a zip that has the same bytes whenever it is made of the same files.
 
 use std::collections::HashSet;
 use std::io::{Cursor, Write};

@@ -21,16 +21,16 @@ pub enum ActionStatus {
     Requested,
     /// A worker is starting it, or does all its work itself.
     Claimed {
-        /// Which worker.
+        /// The worker that owns it; another one's renewal or end is refused.
         worker: WorkerId,
         /// Until when the claim holds.
         until: Timestamp,
     },
-    /// Its provider, a person or a job worker is at it.
+    /// It is in progress: with its provider, a person or a job worker.
     Running,
-    /// It is done.
+    /// Its provider, an approver or a job worker reported success.
     Succeeded,
-    /// It failed.
+    /// It failed or timed out; [`ActionRun::error`] says why.
     Failed,
     /// It was given up before its end.
     Abandoned,
@@ -39,7 +39,7 @@ pub enum ActionStatus {
 }
 
 impl ActionStatus {
-    /// Whether anybody may still be at it.
+    /// Whether somebody may still be working on it, or will.
     pub fn in_flight(&self) -> bool {
         matches!(self, Self::Requested | Self::Claimed { .. } | Self::Running)
     }
@@ -48,14 +48,14 @@ impl ActionStatus {
 /// One attempt at one action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActionRun {
-    /// The action's name.
+    /// The action's name, or the rule's.
     pub name: ActionName,
-    /// Where it stands.
+    /// How far the attempt has come.
     pub status: ActionStatus,
     /// The attempt at the stage in which it was requested, where a later one took it over; 0: the attempt that it is in.
     #[serde(default, skip_serializing_if = "unset")]
     pub attempt: u16,
-    /// When it was requested.
+    /// When its turn came; none while it is pending.
     #[serde(default, skip_serializing_if = "unset")]
     pub requested: Option<Timestamp>,
     /// When anything of it last changed.
@@ -91,16 +91,16 @@ pub struct ActionRun {
     /// 0 to 100, where the provider or the job worker tells.
     #[serde(default, skip_serializing_if = "unset")]
     pub percent: Option<u8>,
-    /// Who answered an approval.
+    /// Who answered; only approvals have this.
     #[serde(default, skip_serializing_if = "unset")]
     pub updated_by: Option<Approver>,
-    /// Why it failed.
+    /// The cause, once it has failed.
     #[serde(default, skip_serializing_if = "unset")]
     pub error: Option<ActionError>,
-    /// Artifacts it made.
+    /// Output artifacts with their pins; empty until it has succeeded.
     #[serde(default, skip_serializing_if = "unset")]
     pub outputs: Vec<Artifact>,
-    /// Its output variables.
+    /// Output variables, here or in an item of their own.
     #[serde(default, skip_serializing_if = "unset")]
     pub variables: Outputs,
     /// What a source action found.
@@ -172,7 +172,7 @@ pub struct ExternalId {
     pub region: String,
     /// The service's id, as in [`External`].
     pub id: String,
-    /// The action.
+    /// The attempt that was started under this id.
     pub action: ActionId,
     /// When the action was started.
     pub started: Timestamp,
@@ -197,12 +197,12 @@ pub struct ActionError {
 /// Output variables of an action: small ones inside the stage's item, large ones in an item of their own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Outputs {
-    /// There are none.
+    /// The action has left no output variables.
     #[default]
     None,
-    /// All of them.
+    /// All variables by name: 2 KB of keys and values at most.
     Inline(BTreeMap<String, String>),
-    /// They are in [`StoredOutputs`].
+    /// They are kept in [`StoredOutputs`], since they are larger than that.
     Stored,
 }
 
@@ -211,7 +211,7 @@ pub enum Outputs {
 pub struct StoredOutputs {
     /// The attempt that made them.
     pub action: ActionId,
-    /// The variables.
+    /// All output variables by name.
     pub variables: BTreeMap<String, String>,
 }
 

@@ -14,7 +14,7 @@ pub struct Artifact {
     pub region: String,
     /// The bucket of that region's artifact store.
     pub bucket: String,
-    /// The object's key.
+    /// The object's key, the same in every region's bucket.
     pub key: String,
     /// Which object under that key it is: what is written there later is another.
     #[serde(default, skip_serializing_if = "unset")]

@@ -12,11 +12,11 @@ use crate::time::Timestamp;
 /// Status of an execution. Source: CodePipeline API, `PipelineExecutionStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExecutionStatus {
-    /// Runs or waits.
+    /// It is inside a stage, or waits in front of one.
     InProgress,
-    /// All stages succeeded.
+    /// It went through its last stage, or the one that it rolled back.
     Succeeded,
-    /// A stage failed.
+    /// A stage failed, and nothing let the execution go on.
     Failed,
     /// A newer execution overtook it.
     Superseded,
@@ -27,7 +27,7 @@ pub enum ExecutionStatus {
     Cancelled,
     /// Somebody stopped it; what runs goes on to its end.
     Stopping,
-    /// It was stopped.
+    /// It was stopped, and nothing in it runs any more.
     Stopped,
 }
 
@@ -41,7 +41,7 @@ impl ExecutionStatus {
 /// One pipeline execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Execution {
-    /// Its id.
+    /// The id that the API calls `pipelineExecutionId`.
     pub id: ExecutionId,
     /// The pipeline's name.
     pub pipeline: PipelineName,
@@ -51,14 +51,14 @@ pub struct Execution {
     pub version: u32,
     /// Its place in the order of starts, from 1.
     pub number: u64,
-    /// Its mode.
+    /// The execution mode of the version with which it started.
     pub mode: ExecutionMode,
-    /// Its status.
+    /// How it stands; final once [`ExecutionStatus::is_open`] is false.
     pub status: ExecutionStatus,
     /// A sentence about the status.
     #[serde(default)]
     pub summary: Option<String>,
-    /// What started it.
+    /// The trigger that the API shows.
     pub trigger: Trigger,
     /// Pipeline variables with their values in this execution.
     #[serde(default)]
@@ -69,15 +69,15 @@ pub struct Execution {
     /// What the source actions found.
     #[serde(default)]
     pub revisions: Vec<SourceRevision>,
-    /// When it started.
+    /// When the start was decided.
     pub started: Timestamp,
     /// When its status, stage or position last changed.
     pub updated: Timestamp,
-    /// Where it is.
+    /// The stage that it is in or waits for.
     pub position: Position,
     /// By stage index: its latest attempt there; 0 where it never was.
     pub attempts: Vec<u16>,
-    /// That somebody stopped it.
+    /// The last request to stop it, if there was one.
     #[serde(default)]
     pub stop: Option<Stop>,
     /// That it rolls one stage back.
@@ -90,7 +90,7 @@ pub struct Execution {
 pub struct Stop {
     /// Whether the actions that ran were given up.
     pub abandon: bool,
-    /// What the person wrote.
+    /// The reason that the person gave, if any.
     #[serde(default)]
     pub reason: Option<String>,
 }
@@ -117,7 +117,7 @@ impl Execution {
     }
 }
 
-/// Where an execution is.
+/// The stage that an execution is in or waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Position {
     /// In front of the stage of this index.
@@ -128,7 +128,7 @@ pub enum Position {
     Out,
 }
 
-/// What started an execution.
+/// The cause of a start, as the API's `ExecutionTrigger` shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trigger {
     /// CodePipeline's `TriggerType`, for example `StartPipelineExecution` or `CloudWatchEvent`.
@@ -140,13 +140,13 @@ pub struct Trigger {
 /// A revision that the start prescribed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RevisionOverride {
-    /// The source action.
+    /// The name of the source action that must use it.
     pub action: ActionName,
     /// CodePipeline's `SourceRevisionType`, for example `S3_OBJECT_VERSION_ID`.
     pub kind: String,
     /// For example the version id.
     pub value: String,
-    /// What a report says besides: see [`Revision::change`].
+    /// The change identifier of a reported revision: see [`Revision::change`].
     #[serde(default, skip_serializing_if = "unset")]
     pub change: Option<String>,
     /// When the revision was made, where a report says so.
@@ -164,11 +164,11 @@ impl RevisionOverride {
 /// What a source action found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceRevision {
-    /// The source action.
+    /// The name of the source action that found it.
     pub action: ActionName,
     /// The artifact that holds it.
     pub artifact: Option<ArtifactName>,
-    /// The revision.
+    /// The revision that was found.
     pub revision: Revision,
 }
 

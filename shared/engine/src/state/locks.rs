@@ -19,15 +19,15 @@ pub struct Head {
     pub incarnation: Incarnation,
     /// The current version, from 1.
     pub version: u32,
-    /// When it was created.
+    /// When the pipeline was created; updates leave it.
     pub created: Timestamp,
     /// When it was last updated.
     pub updated: Timestamp,
-    /// `V1` or `V2`, and the mode, for lists that do not read the declaration.
+    /// The type of the current version, for lists that do not read the declaration.
     pub kind: pipeline::PipelineType,
-    /// The execution mode of the current version.
+    /// The execution mode of the current version, for the same lists.
     pub mode: ExecutionMode,
-    /// Tags by key.
+    /// Tags of the pipeline, values by key.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
 }
@@ -57,7 +57,7 @@ pub struct StageLocks {
     /// Whether the pipeline has been deleted: its executions end at their next step.
     #[serde(default)]
     pub deleted: bool,
-    /// When it was deleted.
+    /// When it was deleted; none while it exists.
     #[serde(default)]
     pub deleted_at: Option<Timestamp>,
 }
@@ -96,7 +96,7 @@ pub struct StageLock {
     /// The execution that succeeded in the stage last: to it a failure rolls back.
     #[serde(default)]
     pub succeeded: Option<LastSuccess>,
-    /// The inbound transition.
+    /// The way into the stage, which people can close and open.
     #[serde(default)]
     pub transition: Transition,
 }
@@ -104,7 +104,7 @@ pub struct StageLock {
 /// The execution that succeeded in a stage last. Those that rolled back do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastSuccess {
-    /// Which execution.
+    /// The execution that succeeded in the stage.
     pub execution: ExecutionId,
     /// The version of the pipeline that it ran.
     pub version: u32,
@@ -113,18 +113,18 @@ pub struct LastSuccess {
 /// That an execution entered a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Which execution.
+    /// The execution that entered.
     pub execution: ExecutionId,
     /// The stage's index in the execution's version of the pipeline.
     pub stage: usize,
-    /// Which attempt, from 1.
+    /// Its attempt at the stage, from 1.
     pub attempt: u16,
 }
 
 /// An attempt at a stage that has ended, and how far it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedAttempt {
-    /// Which attempt.
+    /// Execution, stage and number of the attempt.
     pub entry: Entry,
     /// The version of the pipeline that it ran.
     pub version: u32,
@@ -135,23 +135,23 @@ pub struct EndedAttempt {
 /// An execution in front of a stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// Which execution.
+    /// The execution that waits.
     pub execution: ExecutionId,
     /// Its number: a larger one started later.
     pub number: u64,
-    /// Since when it waits.
+    /// When it came to the stage.
     pub since: Timestamp,
 }
 
 /// The inbound transition of a stage. Open unless somebody closed it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Transition {
-    /// Whether it is closed.
+    /// Whether it is closed: nobody enters while it is.
     pub disabled: bool,
-    /// Why it was closed.
+    /// The reason that was given for closing it; none while it is open.
     #[serde(default)]
     pub reason: Option<String>,
-    /// Who changed it last.
+    /// The ARN of the caller who closed or opened it last.
     #[serde(default)]
     pub changed_by: Option<String>,
     /// When it was changed last.
@@ -164,34 +164,34 @@ pub struct Transition {
 pub enum OutboxTask {
     /// The execution has been given the stage and must enter it.
     Enter {
-        /// Which execution.
+        /// The execution that may enter.
         execution: ExecutionId,
-        /// Which stage.
+        /// The stage that it has been given.
         stage: StageName,
     },
     /// The execution was overtaken while it waited.
     Supersede {
-        /// Which execution.
+        /// The older execution, which ends as superseded.
         execution: ExecutionId,
         /// The one that overtook it.
         by: ExecutionId,
     },
     /// The execution cannot go on.
     Cancel {
-        /// Which execution.
+        /// The execution to be cancelled.
         execution: ExecutionId,
-        /// Why.
+        /// What made it impossible to go on.
         cause: CancelCause,
     },
     /// A stage failed and is to be rolled back: an execution must be made for it, to which the stage has been given.
     RollBack {
         /// The id of the execution to be made.
         execution: ExecutionId,
-        /// Which stage.
+        /// The stage to roll back.
         stage: StageName,
         /// The execution that succeeded in the stage last.
         target: ExecutionId,
-        /// The execution that failed.
+        /// The execution whose failure in the stage caused the rollback.
         failed: ExecutionId,
     },
 }

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 pub enum StageStatus {
     /// Actions run or are still to run.
     InProgress,
-    /// All actions succeeded.
+    /// All actions succeeded, and no condition held the execution back.
     Succeeded,
     /// An action failed and none runs any more.
     Failed,
@@ -38,7 +38,7 @@ impl StageStatus {
 /// One attempt of one execution at one stage, with its actions inside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageRun {
-    /// The execution.
+    /// The execution whose attempt it is.
     pub execution: ExecutionId,
     /// The pipeline's name.
     pub pipeline: PipelineName,
@@ -46,11 +46,11 @@ pub struct StageRun {
     pub stage: usize,
     /// The stage's name.
     pub name: StageName,
-    /// Which attempt, from 1.
+    /// The number of the attempt in this execution, from 1; each retry adds one.
     pub attempt: u16,
-    /// Its status.
+    /// How the attempt stands.
     pub status: StageStatus,
-    /// When the execution entered.
+    /// When this attempt began.
     pub started: Timestamp,
     /// When anything in it last changed.
     pub updated: Timestamp,
@@ -70,13 +70,13 @@ pub struct StageRun {
 /// One evaluation of a stage's condition. It is decided once for each entry into the stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConditionRun {
-    /// Which condition.
+    /// The entry, success or failure condition.
     pub kind: ConditionKind,
-    /// How it stands.
+    /// Whether its rules still run, and how it was decided.
     pub status: ConditionStatus,
     /// When its status last changed.
     pub updated: Timestamp,
-    /// Who overrode it.
+    /// The ARN of the caller who overrode it; none if nobody did.
     #[serde(default)]
     pub overridden_by: Option<String>,
     /// Its rules, in the declaration's order.
@@ -86,37 +86,37 @@ pub struct ConditionRun {
 /// How a condition stands. Source: CodePipeline API, `ConditionExecutionStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConditionStatus {
-    /// Its rules run.
+    /// At least one of its rules has not ended.
     InProgress,
-    /// All rules hold.
+    /// All rules hold, so the condition is met.
     Succeeded,
-    /// A rule does not hold.
+    /// At least one rule does not hold, so the condition is not met.
     Failed,
     /// Somebody let the execution go on without it.
     Overridden,
-    /// The execution was stopped meanwhile.
+    /// The execution was stopped before the condition was decided.
     Abandoned,
-    /// The pipeline was deleted meanwhile.
+    /// The pipeline was deleted before the condition was decided.
     Cancelled,
 }
 
 /// How often a stage was tried again. Source: CodePipeline API, `RetryStageMetadata`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retries {
-    /// By itself, at most once.
+    /// Retries that the stage's failure caused; one at most.
     pub automatic: u16,
-    /// By people.
+    /// Retries that people asked for.
     pub manual: u16,
-    /// Which was the last.
+    /// What caused the last retry; none before the first.
     pub latest: Option<RetryTrigger>,
 }
 
 /// What had a stage tried again. Source: CodePipeline API, `RetryTrigger`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RetryTrigger {
-    /// Its failure.
+    /// The stage's failure, as its declaration asks.
     Automatic,
-    /// A person.
+    /// A call of `RetryStageExecution`.
     Manual,
 }
 

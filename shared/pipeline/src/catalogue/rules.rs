@@ -25,7 +25,7 @@ const DAY: u32 = 24 * HOUR;
 /// A type of rules; its category is [`CATEGORY`], its owner [`OWNER`], its version [`VERSION`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleType {
-    /// For example `DeploymentWindow`.
+    /// The provider's name in AWS's spelling, for example `DeploymentWindow`.
     pub provider: &'static str,
     /// How many artifacts a rule of this type reads.
     pub inputs: RangeInclusive<usize>,
@@ -129,7 +129,7 @@ static TYPES: &[RuleType] = &[
 ];
 
 impl RuleType {
-    /// The type's id, complete.
+    /// The id with the category, owner and version that all rule types share.
     pub fn id(&self) -> TypeId {
         TypeId {
             category: CATEGORY.to_owned(),

@@ -6,13 +6,13 @@ use crate::variables::references;
 /// What the value of a configuration key may be, where nothing else is said: any text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueKind {
-    /// Any text, variables included.
+    /// Any text; nothing is checked.
     Text,
     /// `true` or `false`, in any case.
     Boolean,
     /// A whole number that is not negative.
     Number,
-    /// One of these words.
+    /// Exactly one of these words, in this spelling.
     OneOf(&'static [&'static str]),
     /// Some of these words, with commas between them.
     SomeOf(&'static [&'static str]),

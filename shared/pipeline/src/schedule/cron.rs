@@ -174,7 +174,7 @@ impl Steps {
     }
 }
 
-/// Sunday is 1.
+/// The day of the week as cron expressions count it: Sunday is 1, Saturday 7.
 fn weekday(date: Date) -> i8 {
     date.weekday().to_sunday_one_offset()
 }
@@ -300,7 +300,7 @@ impl Field<'_> {
     }
 }
 
-/// Digits only.
+/// A number of digits alone, without a sign.
 fn number(text: &str) -> Option<i16> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }

@@ -50,7 +50,7 @@ pub fn time_zone(name: &str) -> Option<TimeZone> {
     }
 }
 
-/// `+05:30`
+/// A zone with a fixed offset from UTC, such as `+05:30`.
 fn fixed(offset: &str) -> Option<TimeZone> {
     let (hours, minutes) = offset.get(1..)?.split_once(':')?;
     let digits = |text: &str| if text.len() == 2 { text.parse::<u8>().ok() } else { None };

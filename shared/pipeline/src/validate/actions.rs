@@ -97,7 +97,8 @@ fn configuration(action: &ActionDeclaration, known: Option<&ActionType>, path: &
     needs(action, known, path, found);
 }
 
-/// What values of the configuration need besides. A variable may turn out to be such a value; only the run shows it.
+/// What some values of the configuration require in addition. A variable may turn out to be such a value; only the run
+/// shows it.
 fn needs(action: &ActionDeclaration, known: Option<&ActionType>, path: &str, found: &mut Findings) {
     let name = shown(&action.name);
     let value = |key: &str| action.configuration.as_ref().and_then(|all| all.get(key));

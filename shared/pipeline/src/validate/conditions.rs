@@ -59,7 +59,7 @@ pub(super) struct Placed<'a> {
     pub(super) rule: &'a RuleDeclaration,
 }
 
-/// Every rule.
+/// The rules of all conditions, each with its place.
 pub(super) fn placed(declaration: &Declaration) -> impl Iterator<Item = Placed<'_>> {
     declaration.stages.iter().enumerate().flat_map(|(s, stage)| {
         of(stage).flat_map(move |(moment, conditions)| {

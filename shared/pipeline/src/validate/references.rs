@@ -10,7 +10,7 @@ use crate::declaration::Declaration;
 use crate::invalid::Kind;
 use crate::variables::{CODEPIPELINE, VARIABLES, references, without_namespace};
 
-/// What AWS says of a reference that is none.
+/// What AWS says about a malformed reference.
 const FORM: &str =
     "Valid format for a pipeline execution variable reference is a namespace and a key separated by a period (.).";
 

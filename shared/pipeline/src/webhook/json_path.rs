@@ -20,7 +20,7 @@ pub struct JsonPath(String);
 pub struct InvalidJsonPath {
     text: String,
     cause: &'static str,
-    /// From 1.
+    /// Which character is wrong, counted from 1.
     at: usize,
 }
 

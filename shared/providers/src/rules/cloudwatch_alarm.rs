@@ -39,7 +39,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
 struct Configuration<'a> {
     alarm_name: &'a str,
     alarm_states: Option<AlarmStates>,
-    /// In minutes.
+    /// How long the alarm is watched, in minutes; 0: it is looked at once.
     #[serde(default)]
     wait_time: u32,
 }

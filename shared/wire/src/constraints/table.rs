@@ -21,7 +21,7 @@ pub(crate) fn table() -> &'static Table {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Table {
-    /// By the operation's name.
+    /// The input and the documented errors of each operation, by its name.
     pub(crate) operations: BTreeMap<String, OperationFacts>,
     /// HTTP status by the exception's name; a test holds `Exception` against it.
     #[cfg_attr(not(test), expect(dead_code, reason = "the enumeration has the statuses at compile time"))]

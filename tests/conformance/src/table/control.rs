@@ -82,7 +82,7 @@ fn all_retried(stage: &str) -> Value {
     json!({"pipelineName": "release", "stageName": stage, "retryMode": "ALL_ACTIONS"})
 }
 
-/// The input about the newest execution, after which so many others have begun.
+/// The input about the newest execution, after which this many others have begun.
 async fn outnumbered(world: &World, mut input: Value, others: usize) -> Value {
     input["pipelineExecutionId"] = newest(world).await.into();
     started(world, others).await;

@@ -9,7 +9,7 @@ use super::prepare::{
 };
 use super::{Case, Row, case, input, later};
 
-/// Secrets that are given in clear, and how long credentials hold.
+/// Secrets are given in plain text, and credentials are valid for a limited time.
 const IN_CLEAR: &str = "secret settings are in clear; the artifacts' credentials hold for an hour, and are left out for a job without artifacts";
 const GONE: &str = "a job that is over, and one that its worker's time-out gave to another, is a JobNotFoundException";
 const NO_ROLE: &str = "where the pipeline's role cannot be assumed the answer is InternalFailure, with the reason";

@@ -119,7 +119,7 @@ pub fn straight(bucket: &str, changes: &[(&str, Value)]) -> Value {
     release(&[&[second, third], changes].concat())
 }
 
-/// An approval.
+/// The declaration of a manual approval action.
 pub fn approve() -> Value {
     action("Approve", "Approval", "Manual", json!({}))
 }
@@ -151,7 +151,7 @@ pub async fn forbidden(world: &World) {
     world.work().await;
 }
 
-/// Starts so many executions, and does nothing of what they have to do.
+/// Starts this many executions, and does none of their work.
 pub async fn started(world: &World, count: usize) {
     for _ in 0..count {
         world.done(Operation::StartPipelineExecution, json!({"name": "release"})).await;
@@ -262,7 +262,7 @@ pub async fn probe_taken(world: &World) -> String {
     job
 }
 
-/// So many different tags.
+/// This many tags with different keys.
 pub fn tags(count: usize) -> Value {
     (0..count).map(|number| json!({"key": format!("key-{number}"), "value": ""})).collect()
 }

@@ -1,6 +1,6 @@
-//! A function that does nothing itself, so that a case can be who does. Of a job of an Invoke action it puts the event
-//! into the queue that `UserParameters` names. Of a job of a third party's action it does the same with `Queue`, and
-//! answers what `Answer` says, or `Next` when the job is a continued one.
+//! A function that does nothing itself, so that the case can act in its place. For a job of an Invoke action, it puts
+//! the event into the queue that `UserParameters` names. For a job of a third-party action it does the same with
+//! `Queue`, and returns what `Answer` says, or `Next` if the job is a continuation.
 
 use anyhow::Context;
 use aws_config::BehaviorVersion;

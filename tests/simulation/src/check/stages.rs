@@ -79,7 +79,7 @@ fn step(name: &str, old: Option<&ActionRun>, run: &ActionRun, now: Timestamp) ->
     Ok(())
 }
 
-/// An action's turn came.
+/// Checks that an action whose turn came was next by run order.
 fn requested(
     name: &str,
     declared: &Stage,

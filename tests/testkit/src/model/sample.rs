@@ -42,13 +42,13 @@ pub fn value(shape: &str) -> Value {
     }
 }
 
-/// A list of so many equal members.
+/// A list of this many equal members.
 pub fn list(shape: &str, length: i64) -> Value {
     let Shape::List { member, .. } = model().shape(shape) else { panic!("{shape} is no list") };
     vec![value(member); usize::try_from(length).unwrap()].into()
 }
 
-/// A map of so many entries; none where its keys cannot be that many.
+/// A map of this many entries; none if there are not enough valid keys.
 pub fn map(shape: &str, length: i64) -> Option<Value> {
     let Shape::Map { key, value: inner, .. } = model().shape(shape) else { panic!("{shape} is no map") };
     let Shape::String(text) = model().shape(key) else { panic!("{key} is no string") };
@@ -59,7 +59,7 @@ pub fn map(shape: &str, length: i64) -> Option<Value> {
     (0..length).map(|number| Some((key(number)?, value(inner)))).collect::<Option<Map<_, _>>>().map(Value::Object)
 }
 
-/// A valid string, of this many characters where that matters; none where there is none that could be found.
+/// A valid string, of this many characters where that matters; none if none was found.
 pub fn string(text: &Text, length: Option<i64>) -> Option<String> {
     if let Some(values) = &text.one_of {
         return values.first().filter(|_| length.is_none()).cloned();
