@@ -204,19 +204,22 @@ impl<'a> Action<'a> {
         }
     }
 
-    /// The newest events of a stack that this attempt brought about, the newest first.
+    /// The newest events of a stack, the newest first.
     async fn events(&self, stack: &str) -> Result<Vec<StackEvent>, ProviderError> {
         let found = self.client.describe_stack_events().stack_name(stack).send().await;
         let found = found.map_err(|error| ProviderError::aws("DescribeStackEvents", stack, &error))?;
-        let mine =
-            |event: &StackEvent| event.client_request_token().is_some_and(|it| it.starts_with(self.context.token));
-        Ok(found.stack_events.unwrap_or_default().into_iter().filter(mine).collect())
+        Ok(found.stack_events.unwrap_or_default())
+    }
+
+    /// Whether this attempt brought an event about; none where the event says of no request.
+    fn is_mine(&self, event: &StackEvent) -> Option<bool> {
+        event.client_request_token().map(|token| token.starts_with(self.context.token))
     }
 
     /// Whether an earlier worker, which was lost, had this stack changed for this attempt.
     async fn was_asked_for(&self, stack: &Stack) -> Result<bool, ProviderError> {
         let id = stack.stack_id().unwrap_or(self.configuration.stack_name);
-        Ok(self.task.reclaimed && !self.events(id).await?.is_empty())
+        Ok(self.task.reclaimed && self.events(id).await?.iter().any(|event| self.is_mine(event) == Some(true)))
     }
 
     async fn create_or_update(&self) -> Result<Outcome, ProviderError> {
@@ -433,9 +436,14 @@ impl<'a> Action<'a> {
     /// What failed first, in CloudFormation's words.
     async fn failed(&self, stack: &Stack) -> Result<ProviderError, ProviderError> {
         let id = stack.stack_id().unwrap_or(self.configuration.stack_name);
+        let requested = self.context.requested().0 / 1_000;
         let failed = |event: &&StackEvent| {
             let status = event.resource_status().map(|it| it.as_str()).unwrap_or_default();
-            status.ends_with("_FAILED") && event.logical_resource_id() != stack.stack_name()
+            // An emulator may leave the request out. While it went on there was no other.
+            let since = |event: &StackEvent| event.timestamp().is_some_and(|at| at.secs() >= requested);
+            status.ends_with("_FAILED")
+                && event.logical_resource_id() != stack.stack_name()
+                && self.is_mine(event).unwrap_or_else(|| since(event))
         };
         let events = self.events(id).await?;
         let first = events.iter().rev().find(failed);

@@ -21,6 +21,7 @@ mod release;
 mod retry;
 mod rollback;
 mod rules;
+mod stacks;
 mod stop;
 mod third_party;
 mod transitions;
@@ -58,6 +59,8 @@ cases! {
     modes::parallel_side_by_side;
     conflicts::one_winner;
     conflicts::mode_changed_while_it_runs;
+    stacks::stacks_by_change_set;
+    stacks::stacks_that_fail;
     stop::stopped_when_its_action_ends;
     stop::stopped_and_abandoned;
     retry::retried_by_hand;

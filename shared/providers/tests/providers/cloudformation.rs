@@ -199,6 +199,15 @@ async fn the_end_of_a_stack_is_its_action_s_with_what_failed_first() {
     );
     let Outcome::Failed { error, .. } = registry(&aws).poll(&task).await.unwrap() else { panic!() };
     assert_eq!(error.message, "The stack shop is ROLLBACK_COMPLETE: Bucket (AWS::S3::Bucket): site already exists");
+    // Where events do not say of which request they are, those of its time are.
+    let anonymous = |logical: &str, year: &str| {
+        event("CREATE_FAILED", logical, "", "refused")
+            .replace("<ClientRequestToken></ClientRequestToken>", "")
+            .replace("2026-01-01", year)
+    };
+    events(&aws, &[anonymous("Now", "2026-11-24"), anonymous("Before", "2026-01-01")]);
+    let Outcome::Failed { error, .. } = registry(&aws).poll(&task).await.unwrap() else { panic!() };
+    assert_eq!(error.message, "The stack shop is ROLLBACK_COMPLETE: Now (AWS::S3::Bucket): refused");
     absent(&aws);
     let Outcome::Failed { error, .. } = registry(&aws).poll(&task).await.unwrap() else { panic!() };
     assert!(error.message.contains("is gone"), "{}", error.message);
