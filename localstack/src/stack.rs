@@ -176,7 +176,7 @@ impl Stack {
     /// The artifact bucket of `region`.
     ///
     /// # Errors
-    /// When `region` is not in [`REGIONS`].
+    /// When `region` is not in [`crate::REGIONS`].
     pub fn artifacts(&self, region: &str) -> Result<&str> {
         self.value(&format!("MILLRACE_ARTIFACTS_{}", region.to_uppercase().replace('-', "_")))
     }

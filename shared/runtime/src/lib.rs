@@ -7,7 +7,7 @@
 //! - [`JobIds`]: the secret ids under which jobs are given out.
 //! - [`KmsSecrets`]: secrets in the table, encrypted with the installation's key.
 //! - [`PassRole`]: whether a caller may give a role to a pipeline.
-//! - [`EventDispatch`] and [`SystemClock`]: the driver's ports on AWS; [`driver`] puts them together.
+//! - [`EventDispatch`] and [`SystemClock`]: the driver's ports on AWS; [`driver()`] puts them together.
 //! - [`ApiGateway`]: whether a request came through the installation's own API.
 //! - [`audit`]: the log line that says who changed what.
 //! - [`run`] and [`run_http`]: the loop around a handler, with logging.

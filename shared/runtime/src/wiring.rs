@@ -26,7 +26,7 @@ pub fn driver(settings: &Settings, clients: &Clients, sources: SourceRules) -> R
 /// The same for a function that needs secrets: the API, which is given them and gives them to job workers, and the worker.
 ///
 /// # Errors
-/// As [`driver`], and for the key.
+/// As [`driver()`], and for the key.
 pub fn driver_with_secrets(
     settings: &Settings,
     clients: &Clients,

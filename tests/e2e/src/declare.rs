@@ -32,7 +32,7 @@ impl Action {
         }))
     }
 
-    /// The action `Fetch`, which watches [`SOURCE_KEY`] in this bucket.
+    /// The action `Fetch`, which watches `SOURCE_KEY` in this bucket.
     #[must_use]
     pub fn s3_source(bucket: &str) -> Self {
         let action = Self::new("Fetch", "Source", "S3").set("S3Bucket", bucket).set("S3ObjectKey", SOURCE_KEY);
