@@ -145,7 +145,7 @@ impl App {
         if let Some(plan) = plan {
             let cloud = Cloud::new(&self.config, region);
             let (settings, permits) = (Arc::clone(&self.settings), Arc::clone(&self.permits));
-            tokio::spawn(Run::new(plan, Arc::clone(&record), settings, cloud).to_end(permits));
+            tokio::spawn(Run::new(plan, Arc::clone(&record), settings, cloud).until_end(permits));
         }
         Ok(op::start_build::StartBuildOutput::builder().build_value(record.build()).build())
     }

@@ -4,6 +4,7 @@ use aws_sdk_codebuild::types::PhaseContext;
 
 /// The name of an error on the wire. Source: CodeBuild API, errors of each operation and common errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "the variants are the API's own names")]
 pub(crate) enum Exception {
     ResourceNotFoundException,
     ResourceAlreadyExistsException,

@@ -61,7 +61,7 @@ impl Run {
     }
 
     /// Runs the build as soon as `permits` lets it.
-    pub(crate) async fn to_end(mut self, permits: Arc<Semaphore>) {
+    pub(crate) async fn until_end(mut self, permits: Arc<Semaphore>) {
         self.events.state_change(&self.record.build()).await;
         self.end(BuildPhaseType::Submitted, StatusType::Succeeded, None).await;
         let queued = async { permits.acquire().await.map_err(|error| PhaseError::internal("queue the build", error)) };

@@ -77,7 +77,7 @@ impl Shell {
     async fn script(&self, command: &str, succeeding: bool) -> io::Result<Command> {
         let file = |name: &str| path(&self.state.join(name)).map(quoted);
         let (folder, variables, text) = (file("folder")?, file("variables")?, file("command")?);
-        let keep = quoted(&format!(
+        let keep = quoted(format!(
             "CODEBUILD_LAST_EXIT=$?; export -p > {variables}; pwd > {folder}; exit $CODEBUILD_LAST_EXIT"
         ));
         let script = format!(
