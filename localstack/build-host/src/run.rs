@@ -226,9 +226,8 @@ impl Run {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => {
                 let reason = status.code().map_or_else(|| status.to_string(), |code| format!("exit status {code}"));
-                let error = PhaseError::command(command, reason);
-                self.log.say(format_args!("Command did not exit successfully {command}: {status}"));
-                Err(error)
+                self.log.say(format_args!("Command did not exit successfully {command} {reason}"));
+                Err(PhaseError::command(command, reason))
             }
             Err(error) => Err(PhaseError::command(command, error)),
         }
@@ -310,7 +309,9 @@ impl Run {
         work: impl Future<Output = Result<T, PhaseError>>,
     ) -> Result<T, Ended> {
         self.record.begin(kind.clone());
-        let logged = !matches!(kind, BuildPhaseType::Queued | BuildPhaseType::Provisioning);
+        // Like CodeBuild's, the log begins with the sources and ends with the artifacts.
+        let silent = [BuildPhaseType::Queued, BuildPhaseType::Provisioning, BuildPhaseType::Finalizing];
+        let logged = !silent.contains(&kind);
         if logged {
             self.log.say(format_args!("Entering phase {kind}"));
         }
