@@ -37,7 +37,7 @@ phases:
     commands: ["cd tools && VERSION=1.$CODEBUILD_BUILD_NUMBER"]
   build:
     commands:
-      - sh make.sh
+      - ./make.sh
       - "echo \"$GREETING, $ATTEMPT\""
       - test "$CODEBUILD_SRC_DIR/tools" = "$PWD"
 artifacts:
@@ -46,7 +46,7 @@ artifacts:
 "#;
     let world = World::new().await;
     world.project("app").await;
-    let make = "mkdir -p ../out/bin; echo \"version $VERSION\" > ../out/bin/app; chmod +x ../out/bin/app";
+    let make = "#!/bin/sh\nmkdir -p ../out/bin; echo \"version $VERSION\" > ../out/bin/app; chmod +x ../out/bin/app";
     world.put_zip("in/source.zip", &[("buildspec.yml", SPEC), ("tools/make.sh", make)]).await;
     let start = world.codebuild.start_build().project_name("app").source_type_override(SourceType::S3);
     let start = start.source_location_override(format!("{BUCKET}/in/source.zip")).idempotency_token("attempt-1");
@@ -78,7 +78,7 @@ artifacts:
     assert_eq!(artifacts.location.unwrap(), "arn:aws:s3:::store/out/app/key");
     assert_eq!(artifacts.sha256_sum.unwrap().len(), 64);
     assert!(log.iter().any(|line| line == "from the start, attempt-1"), "{log:#?}");
-    assert!(log.iter().any(|line| line == "[Container] Running command sh make.sh"), "{log:#?}");
+    assert!(log.iter().any(|line| line == "[Container] Running command ./make.sh"), "{log:#?}");
     assert!(log.iter().any(|line| line.contains("runtime-versions")), "{log:#?}");
     assert_eq!(world.root.path().read_dir().unwrap().count(), 0, "the folders of builds are gone");
 }

@@ -1,7 +1,7 @@
 //! A build host beside a MiniStack of its own, and clients of both.
 
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -18,6 +18,7 @@ use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use build_host::{Server, Settings};
+use zip::write::{SimpleFileOptions, ZipWriter};
 
 pub const BUCKET: &str = "store";
 pub const REGION: &str = "eu-west-1";
@@ -101,9 +102,15 @@ impl World {
         create.environment(environment()).service_role("arn:aws:iam::000000000000:role/b").send().await.unwrap();
     }
 
+    /// Puts a ZIP of these files, of which scripts are executable.
     pub async fn put_zip(&self, key: &str, files: &[(&str, &str)]) {
-        let zip = artifacts::write_zip(files.iter().map(|(name, text)| (*name, text.as_bytes()))).unwrap();
-        self.put(key, zip.to_vec()).await;
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, text) in files {
+            let mode = if name.ends_with(".sh") { 0o755 } else { 0o644 };
+            zip.start_file(*name, SimpleFileOptions::default().unix_permissions(mode)).unwrap();
+            zip.write_all(text.as_bytes()).unwrap();
+        }
+        self.put(key, zip.finish().unwrap().into_inner()).await;
     }
 
     pub async fn put(&self, key: &str, bytes: Vec<u8>) {
