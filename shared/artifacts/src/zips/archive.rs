@@ -18,6 +18,8 @@ use super::recognize::{FIRST, recognize};
 pub struct Entry {
     /// Its path: relative, with `/`, without `.` and `..`. At most 1,024 bytes.
     pub name: String,
+    /// Whether its owner may execute it, where the zip says so.
+    pub executable: bool,
     /// Bytes, unpacked, as the archive says. No entry is believed to be shorter than it is.
     pub(crate) size: u64,
     /// The entry's index in the zip's central directory, from 0.
@@ -121,7 +123,8 @@ impl<R: Read + Seek> Archive<R> {
             if !seen.insert(path.clone()) {
                 return Err(InvalidZip::Duplicate { entry: quote(&path) });
             }
-            self.files.push(Entry { name: path, size: data.size(), index });
+            let executable = data.external_attributes() >> 16 & 0o100 != 0;
+            self.files.push(Entry { name: path, executable, size: data.size(), index });
         }
         Ok(())
     }
