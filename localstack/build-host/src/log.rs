@@ -163,7 +163,7 @@ impl Log {
         line.clear();
     }
 
-    /// Sends what waits.
+    /// Sends the lines that are waiting, in as many calls as CloudWatch Logs needs; they are dropped where the log is off.
     pub(crate) async fn send(&self) {
         while let Some(batch) = self.batch() {
             let Some(Place { group, stream }) = &self.place else { continue };

@@ -34,7 +34,7 @@ impl Record {
         change(&mut lock(&self.build));
     }
 
-    /// A phase begins.
+    /// Makes a phase the current one; it has no status until it ends.
     pub(crate) fn begin(&self, kind: BuildPhaseType) {
         self.change(|build| {
             build.current_phase = Some(kind.as_str().to_owned());

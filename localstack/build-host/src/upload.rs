@@ -34,7 +34,7 @@ pub(crate) struct Upload<'a> {
 type File = (String, PathBuf);
 
 impl Upload<'_> {
-    /// Writes one artifact.
+    /// Collects the files that the buildspec names for an artifact and writes them where the build wants them in S3.
     pub(crate) async fn put(&self, to: &ProjectArtifacts, files: &Artifacts) -> Result<BuildArtifacts, PhaseError> {
         let base = match &files.base_directory {
             Some(Text(base)) => self.source.join(self.expanded(base).await?),

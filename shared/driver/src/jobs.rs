@@ -48,7 +48,7 @@ pub struct Offered {
 pub enum JobState {
     /// Its action has not ended.
     InProgress,
-    /// Its action succeeded.
+    /// Its worker reported success.
     Succeeded,
     /// Its action failed, timed out or was given up.
     Failed,

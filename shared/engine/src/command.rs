@@ -154,7 +154,7 @@ pub enum Command {
     },
     /// A newer execution overtook this one while it waited.
     Supersede {
-        /// The newer execution.
+        /// The newer execution, which took the waiting place.
         by: ExecutionId,
     },
     /// The execution cannot go on: its task says why.

@@ -43,7 +43,7 @@ pub use versions::{PipelineVersion, PipelineVersions};
 pub struct Versioned<T = Entity> {
     /// Grows by one with each write.
     pub revision: u64,
-    /// What was read.
+    /// What the table held at that revision.
     pub entity: T,
 }
 

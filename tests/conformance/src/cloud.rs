@@ -15,7 +15,7 @@ pub enum Stored {
     Recorded,
     /// Something that was put over it.
     Overwritten,
-    /// Nothing.
+    /// No object: S3 answers 404.
     Missing,
 }
 

@@ -35,11 +35,11 @@ pub struct Answer {
 
 /// An API of its own, with an empty table.
 pub struct World {
-    /// The API.
+    /// The handler under test.
     pub app: Arc<App>,
-    /// Its table.
+    /// The table, for tests that look into it or write behind the handler's back.
     pub store: Arc<MemoryStore>,
-    /// Its time.
+    /// The clock of the driver, which tests may move on.
     pub clock: Arc<TestClock>,
     /// What answers in AWS's place, and remembers what it was asked.
     pub aws: Aws,
@@ -86,7 +86,7 @@ impl World {
         gateway::deliver(Some(CALLER), &self.app, path, headers, body).await
     }
 
-    /// Calls an operation.
+    /// Calls an operation by its raw JSON input, through the gateway, in this protocol.
     pub async fn call(&self, protocol: Protocol, operation: Operation, input: &Value) -> Answer {
         let (path, headers) = protocol::address(protocol, operation.name());
         let body = protocol::body(protocol, operation, input);
