@@ -30,6 +30,14 @@ def failure(kind, message):
     return json.dumps({"errorType": kind, "errorMessage": message}).encode()
 
 
+def readable(pipe, milliseconds):
+    """Whether there is something to read, or the pipe's end, by then; None waits for it. Unlike select(), poll() takes
+    descriptors of any number: LocalStack has many open."""
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    return bool(poll.poll(milliseconds))
+
+
 class RuntimeApi(http.server.ThreadingHTTPServer):
     """The Lambda Runtime API (version 2018-06-01) of one environment, on a port of its own."""
 
@@ -192,7 +200,7 @@ class ProcessExecutor(RuntimeExecutor):
         self.result.set_result(InvocationResult(self.request_id, body, failed, self.get_logs()))
 
     def follow(self, process, ready):
-        while select.select([process.stdout], [], []) and self.read_output(process):
+        while readable(process.stdout, None) and self.read_output(process):
             pass
         process.wait()
         ready.set()  # nobody need wait for it any longer
@@ -202,7 +210,7 @@ class ProcessExecutor(RuntimeExecutor):
     def read_output(self, process):
         """Keeps all that the process has printed by now; false when it has closed its output."""
         with self.reading:  # so that what one thread has taken from the pipe is kept before another finds it empty
-            while select.select([process.stdout], [], [], 0)[0]:
+            while readable(process.stdout, 0):
                 read = os.read(process.stdout.fileno(), 65536)
                 if not read:
                     return False
