@@ -1,12 +1,15 @@
 //! What a worker does with a message. From top to bottom: the message is for one action, which the worker claims or
 //! polls ([`Driver::work`]); then comes its loop ([`Worker::go_on`]), in which it starts the actions that it has claimed
 //! ([`Worker::take`]), notes how the calls of their providers end ([`Worker::note`]) and writes that down
-//! ([`Worker::write`]), by which it may come to own the next.
+//! ([`Worker::write`]), by which it may come to own the next. When there is nothing left to do, it stays for a moment for
+//! the results of functions ([`Worker::wait_for_functions`]).
 //!
 //! Actions that start together are all claimed by the worker that finished the one before them, in the same write, and
 //! their providers work side by side. Ends that come while a write goes on are written together in the next one. Workers
 //! of their own would all want to write the one item of the stage at the same moment, and most of them would lose, again
 //! and again; and no event is quicker than none.
+
+mod functions;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -81,6 +84,8 @@ struct Worker<'a> {
     in_flight: FuturesUnordered<BoxFuture<'a, Done>>,
     /// What is to be written down: how calls of providers ended.
     ended: VecDeque<Command>,
+    /// What was started here and goes on elsewhere.
+    running: Vec<ActionId>,
     actions: u32,
     failed: Option<DriveError>,
 }
@@ -104,6 +109,7 @@ impl<'a> Worker<'a> {
             latest: None,
             in_flight: FuturesUnordered::new(),
             ended: VecDeque::new(),
+            running: Vec::new(),
             actions: 0,
             failed: None,
         }
@@ -156,15 +162,19 @@ impl<'a> Worker<'a> {
 
     /// Performs the actions that this worker owns after a step, and all that follow them.
     async fn go_on(mut self, applied: Applied) -> Result<Worked, DriveError> {
-        self.take(applied);
-        while let Some(done) = self.in_flight.next().await {
-            self.note(done);
-            while !self.ended.is_empty() {
-                while let Some(Some(done)) = self.in_flight.next().now_or_never() {
-                    self.note(done);
+        let mut next = Some(applied);
+        while let Some(applied) = next {
+            self.take(applied);
+            while let Some(done) = self.in_flight.next().await {
+                self.note(done);
+                while !self.ended.is_empty() {
+                    while let Some(Some(done)) = self.in_flight.next().now_or_never() {
+                        self.note(done);
+                    }
+                    self.write().await;
                 }
-                self.write().await;
             }
+            next = self.wait_for_functions().await;
         }
         self.failed.map_or(Ok(Worked::Actions(self.actions)), Err)
     }
@@ -199,7 +209,12 @@ impl<'a> Worker<'a> {
             latest.finished.extend(read);
         }
         match start {
-            Ok(Some(Ok(outcome))) => self.ended.push_back(self.end(action, outcome)),
+            Ok(Some(Ok(outcome))) => {
+                if matches!(outcome, Outcome::Running { .. }) {
+                    self.running.push(action);
+                }
+                self.ended.push_back(self.end(action, outcome));
+            }
             // The claim runs out and the sweeper has it tried again; until then people can see why it waits.
             Ok(Some(Err(error))) => {
                 let summary = Some(format!("To be tried again: {error}"));

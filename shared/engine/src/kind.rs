@@ -16,3 +16,8 @@ pub fn is_job(action: &Action) -> bool {
         [("Invoke", "Lambda"), ("Rule", "LambdaInvoke")].contains(&(id.category.as_str(), id.provider.as_str()));
     matches!(owner, Some("Custom" | "ThirdParty")) || lambda
 }
+
+/// Whether an action (or a rule) is a job that is handed to a function, which puts its result by itself.
+pub fn is_function_job(action: &Action) -> bool {
+    is_job(action) && !action.is_polled()
+}

@@ -45,7 +45,7 @@ pub use approval::asked;
 pub use command::{Command, Context, Decision, Effect, End, Progress, Refusal, State, Success};
 pub use id::{ActionId, ApprovalToken, ExecutionId, Incarnation, JobNonce, UnknownId, WorkerId};
 pub use job::{check_client, offered_with};
-pub use kind::{is_approval, is_job};
+pub use kind::{is_approval, is_function_job, is_job};
 pub use overrides::{InvalidOverride, PUT_REVISION, Reported, check_overrides, report_revision};
 pub use queue::{Job, JobChange, Queue};
 pub use rollback::{Rollback, give_up_rollback, rollback};

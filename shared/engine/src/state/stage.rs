@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{ActionId, ExecutionId};
 use crate::state::action::{ActionRun, ActionStatus};
-use crate::time::Timestamp;
+use crate::time::{Policy, Timestamp};
 
 /// Status of a stage attempt. Source: CodePipeline API, `StageExecutionStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,6 +181,14 @@ impl StageRun {
     /// The id of the attempt at the action of this index.
     pub fn action_id(&self, action: usize) -> ActionId {
         self.id_at(action as u8)
+    }
+
+    /// The actions and rules that a worker may take up: requested, by nobody claimed, and not for later as the next job of a
+    /// function that is called again.
+    pub fn requested(&self, policy: &Policy, now: Timestamp) -> Vec<ActionId> {
+        let due = |run: &ActionRun| run.check.is_some_and(|check| check.plus(-policy.grace) <= now);
+        let runs = self.runs().filter(|(_, run)| run.status == ActionStatus::Requested && due(run));
+        runs.map(|(place, _)| self.id_at(place)).collect()
     }
 
     /// When the sweeper must look at this item: the earliest check or deadline of what runs in it.

@@ -71,6 +71,9 @@ fn a_function_that_a_type_names_is_called_again_after_thirty_seconds() {
     assert_eq!(env.effects, [Effect::Run { action: job.next_turn(), delay: 30_000 }]);
     let swept = env.run(id, "J0").check.unwrap();
     assert_eq!(swept, env.now.plus(30_000 + env.policy.grace), "and not before it was to begin");
+    let requested = |env: &TestEnvironment, after| env.stage(id, "Build").requested(&env.policy, env.now.plus(after));
+    assert_eq!(requested(&env, 29_999), [], "nor does a worker that looks at the table take it up before");
+    assert_eq!(requested(&env, 30_000), [job.next_turn()]);
 }
 
 fn nonce(n: u128) -> JobNonce {
