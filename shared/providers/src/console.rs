@@ -56,6 +56,12 @@ pub(crate) fn cloudformation_stack(region: &str, id: &str) -> String {
     format!("{}/cloudformation/home?region={region}#/stacks/events?stackId={stack}", host(region))
 }
 
+/// The deployments of an ECS service.
+pub(crate) fn ecs_service(region: &str, cluster: &str, service: &str) -> String {
+    let (cluster, service) = (utf8_percent_encode(cluster, QUERY), utf8_percent_encode(service, QUERY));
+    format!("{}/ecs/v2/clusters/{cluster}/services/{service}/deployments?region={region}", host(region))
+}
+
 /// A build of CodeBuild, or a batch of builds, by its ARN.
 pub(crate) fn codebuild(region: &str, arn: &str) -> String {
     let account = arn.split(':').nth(4).unwrap_or_default();

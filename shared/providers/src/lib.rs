@@ -12,6 +12,7 @@
 //! | Build/CodeBuild, Test/CodeBuild | `codebuild` | by event or poll |
 //! | Deploy/S3 | `s3_deploy` | at once |
 //! | Deploy/CloudFormation | `cloudformation` | by event or poll |
+//! | Deploy/ECS | `ecs` | by event or poll |
 //! | Approval/Manual | `approval` | when a person answers |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
 //! | owner Custom, ThirdParty | `job_worker` | when a job worker reports |
@@ -45,6 +46,7 @@ mod configuration;
 mod console;
 mod context;
 mod ecr;
+mod ecs;
 mod error;
 mod function_report;
 mod input_zip;

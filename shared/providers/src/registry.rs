@@ -17,7 +17,7 @@ use crate::error::{CONFIGURATION_ERROR, ProviderError};
 use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
-    approval, cloudformation, codebuild, ecr, job_worker, lambda_executor, lambda_invoke, s3_deploy, s3_source,
+    approval, cloudformation, codebuild, ecr, ecs, job_worker, lambda_executor, lambda_invoke, s3_deploy, s3_source,
     step_functions,
 };
 
@@ -29,6 +29,7 @@ const PROVIDERS: &[Descriptor] = &[
     codebuild::PROVIDER,
     deployment_window::PROVIDER,
     ecr::PROVIDER,
+    ecs::PROVIDER,
     lambda_invoke::PROVIDER,
     s3_deploy::PROVIDER,
     s3_source::PROVIDER,

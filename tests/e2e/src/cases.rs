@@ -21,6 +21,7 @@ mod release;
 mod retry;
 mod rollback;
 mod rules;
+mod services;
 mod stacks;
 mod stop;
 mod third_party;
@@ -61,6 +62,7 @@ cases! {
     conflicts::mode_changed_while_it_runs;
     stacks::stacks_by_change_set;
     stacks::stacks_that_fail;
+    services::images_deployed;
     stop::stopped_when_its_action_ends;
     stop::stopped_and_abandoned;
     retry::retried_by_hand;

@@ -387,7 +387,6 @@ pub(super) static TYPES: &[ActionType] = &[
             optional("FileName"),
             optional("DeploymentTimeout"),
         ],
-        other_keys: true,
         ..AWS
     },
     ActionType {

@@ -6,6 +6,7 @@ mod approval;
 mod cloudformation;
 mod codebuild;
 mod ecr;
+mod ecs;
 mod job_worker;
 mod lambda_executor;
 mod lambda_invoke;

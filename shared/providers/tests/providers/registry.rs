@@ -9,11 +9,11 @@ use crate::{failed, input, registry, task};
 #[tokio::test]
 async fn a_type_that_is_not_built_says_so_and_asks_nobody() {
     let aws = Aws::default();
-    let mut ecs = task("Deploy", "ECS", &[]);
-    ecs.inputs = vec![input("App")];
-    let error = failed(&registry(&aws), &ecs).await;
+    let mut unbuilt = task("Deploy", "ServiceCatalog", &[]);
+    unbuilt.inputs = vec![input("App")];
+    let error = failed(&registry(&aws), &unbuilt).await;
     assert_eq!(error.code, "ConfigurationError");
-    assert_eq!(error.message, "Millrace does not run Deploy/ECS actions yet (owner AWS, version 1)");
+    assert_eq!(error.message, "Millrace does not run Deploy/ServiceCatalog actions yet (owner AWS, version 1)");
     let mut foreign = task("Invoke", "Lambda", &[]);
     foreign.action.type_id.owner = Some("ThirdParty".into());
     assert!(failed(&registry(&aws), &foreign).await.message.contains("owner ThirdParty"));

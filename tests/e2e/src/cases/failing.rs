@@ -87,10 +87,10 @@ pub async fn failing_actions(case: &Arc<Case>) -> Result<()> {
         ("job", Action::check("Act", "missing.html"), "JobFailed", vec!["the artifact has no missing.html"]),
         ("topic", Action::approval("Act").set("NotificationArn", &no_topic), "ConfigurationError", vec![&nowhere]),
         (
-            "ecs",
-            Action::new("Act", "Deploy", "ECS").set("ClusterName", "c").set("ServiceName", "s").input("App"),
+            "unbuilt",
+            Action::new("Act", "Deploy", "ServiceCatalog").set("ProductId", "p").input("App"),
             "ConfigurationError",
-            vec!["Deploy/ECS"],
+            vec!["Deploy/ServiceCatalog"],
         ),
         (
             "role",
