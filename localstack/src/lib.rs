@@ -23,6 +23,7 @@
 //! This crate may touch the emulator, `target/`, and processes that it started. It knows none of the other crates.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod build_host;
 mod deploy;
 mod emulator;
 mod environment;
@@ -46,4 +47,4 @@ pub use package::{FUNCTIONS, PROFILE};
 pub use sdk::{ACCOUNT, AWAY, HOME, REGIONS};
 pub use shell::report;
 pub use stack::{Stack, down};
-pub use trouble::trouble;
+pub use trouble::{dead_build_host, trouble};

@@ -87,7 +87,9 @@ async fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Status => match Stack::attach(emulator, None).await {
             Ok(stack) => {
                 outln!("up: {} at {}, CodePipeline at {}", emulator.name(), stack.endpoint, stack.api_url)?;
-                Ok(ExitCode::SUCCESS)
+                let Some(death) = local::dead_build_host(emulator) else { return Ok(ExitCode::SUCCESS) };
+                outln!("{death}")?;
+                Ok(ExitCode::FAILURE)
             }
             Err(error) => {
                 outln!("down: {error:#}")?;
