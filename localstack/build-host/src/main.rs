@@ -61,7 +61,14 @@ async fn main() -> Result<()> {
 /// Waits until there is no such process; for ever if none is named.
 async fn end_of(process: Option<Pid>) {
     let Some(process) = process else { return std::future::pending().await };
-    while test_kill_process(process).is_ok() {
+    while test_kill_process(process).is_ok() && !is_zombie(process) {
         tokio::time::sleep(TICK).await;
     }
+}
+
+/// Whether the process has ended and nobody has asked how, which in a container may stay so. Only Linux tells here; its
+/// format: `PID (NAME) STATE ...`, where the name may have anything in it.
+fn is_zombie(process: Pid) -> bool {
+    let told = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+    told.is_ok_and(|told| told.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')))
 }

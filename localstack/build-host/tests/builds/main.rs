@@ -285,8 +285,8 @@ fn the_command_ends_with_its_emulator() {
     let line = log.next().unwrap().unwrap();
     assert!(line.contains("the build host answers"), "{line}");
     emulator.kill().unwrap();
-    emulator.wait().unwrap();
     assert!(host.wait().unwrap().success());
+    emulator.wait().unwrap();
     let rest: Vec<_> = log.map(Result::unwrap).collect();
     assert!(rest.iter().any(|line| line.contains("the emulator has ended")), "{rest:?}");
 }
