@@ -37,7 +37,7 @@ enum Command {
     Down,
     /// Tell whether it is up; the exit status is 0 only if it is.
     Status,
-    /// Run a release: from an object in S3 to a deployment in the other region.
+    /// Run a release: from an object in S3, through a build, to a deployment in the other region.
     Demo {
         /// Use the approver's link without waiting for anybody: open the page, send the form.
         #[arg(long)]
