@@ -2,8 +2,8 @@
 //! it.
 //!
 //! Everything is made under `target/local`: virtual environments with the emulators (`venv-*`), one folder for each
-//! running emulator with its log, and `env`, a file that any client's shell can source. What is deployed is
-//! `infra/home.yaml` and `infra/region.yaml`, as on AWS; only parameters differ.
+//! running emulator and the build host beside it with their logs, and `env`, a file that any client's shell can source.
+//! What is deployed is `infra/home.yaml` and `infra/region.yaml`, as on AWS; only parameters differ.
 //!
 //! The command is `cargo run -p local -- up | down | status | demo | logs | why`. Tests use the library, with an
 //! emulator of their own that ends with them:
