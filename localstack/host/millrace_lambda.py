@@ -124,6 +124,9 @@ class ProcessExecutor(RuntimeExecutor):
             "LAMBDA_TASK_ROOT": folder,
             "PATH": os.environ["PATH"],
         }
+        # LocalStack has no CodeBuild: whoever started it may have told where one is.
+        if codebuild := os.environ.get("AWS_ENDPOINT_URL_CODEBUILD"):
+            environment.setdefault("AWS_ENDPOINT_URL_CODEBUILD", codebuild)
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -1,5 +1,5 @@
-//! A whole release: an object is put into a bucket, and nothing else is done; the rest happens by itself, up to a person's
-//! approval and on to two deployments, one of them in the other region.
+//! A whole release: an object is put into a bucket, and nothing else is done; the rest happens by itself, through a build and
+//! tests up to a person's approval and on to two deployments, one of them in the other region.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -35,15 +35,15 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(180);
 /// # Errors
 /// When something that is not the release itself goes wrong.
 pub async fn run(stack: &Stack, yes: bool) -> Result<bool> {
-    outln!("preparing buckets, functions, state machines and the pipeline `{}`", setup::PIPELINE)?;
+    outln!("preparing buckets, a build project, functions, state machines and the pipeline `{}`", setup::PIPELINE)?;
     let demo = setup::prepare(stack).await?;
     let client = setup::client(stack);
     let mailbox = Mailbox::open(stack, &demo.mailbox).await?;
     let before = executions(&client).await?;
 
-    let site = site::zipped()?;
+    let sources = site::sources()?;
     let since = SystemTime::now();
-    let version = demo.put_source(&stack.s3(HOME), site.clone()).await?;
+    let version = demo.put_source(&stack.s3(HOME), sources.clone()).await?;
     let put = Instant::now();
     outln!(
         "put s3://{}/{} (version {version}); now the release starts by itself\n",
@@ -54,6 +54,7 @@ pub async fn run(stack: &Stack, yes: bool) -> Result<bool> {
     outln!("release {execution} started after {:.1} s", put.elapsed().as_secs_f64())?;
 
     let succeeded = follow(stack, &client, &execution, &mailbox, since, yes).await?;
+    let site = site::built(&sources, &version)?;
     report::print(stack, &client, &demo, &execution, &site, succeeded, put.elapsed()).await?;
     Ok(succeeded)
 }

@@ -21,9 +21,11 @@ const FROM_HOME: &[(&str, &str)] = &[
     ("MILLRACE_REPLICATOR_ROLE", "ReplicatorRoleArn"),
 ];
 
-/// Variables for the stack at `endpoint`: `home`, the outputs of home.yaml's stack; `regions`, those of each region.yaml's.
+/// Variables for the stack at `endpoint`, with CodeBuild at `codebuild`: `home`, the outputs of home.yaml's stack;
+/// `regions`, those of each region.yaml's.
 pub(crate) fn variables(
     endpoint: &str,
+    codebuild: &str,
     home: &BTreeMap<String, String>,
     regions: &BTreeMap<String, BTreeMap<String, String>>,
     pipeline_role: &str,
@@ -31,6 +33,7 @@ pub(crate) fn variables(
     let mut variables = BTreeMap::from(
         [
             ("AWS_ENDPOINT_URL", endpoint),
+            ("AWS_ENDPOINT_URL_CODEBUILD", codebuild),
             ("AWS_REGION", HOME),
             ("AWS_DEFAULT_REGION", HOME),
             ("AWS_ACCESS_KEY_ID", KEY),
@@ -82,24 +85,24 @@ mod tests {
     fn a_shell_reads_what_was_written() {
         let home = outputs(&FROM_HOME.iter().map(|(_, output)| *output).collect::<Vec<_>>());
         let regions = BTreeMap::from([("us-west-2".to_owned(), outputs(&["ArtifactBucket", "ArtifactKeyArn"]))]);
-        let variables = variables("http://127.0.0.1:1", &home, &regions, "role").unwrap();
+        let variables = variables("http://127.0.0.1:1", "http://127.0.0.1:2", &home, &regions, "role").unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("env");
         write(&variables, &file).unwrap();
         let script = format!(
-            ". {} && printf %s \"$MILLRACE_ARTIFACTS_US_WEST_2|$AWS_ENDPOINT_URL|$MILLRACE_TABLE\"",
+            ". {} && printf %s \"$MILLRACE_ARTIFACTS_US_WEST_2|$AWS_ENDPOINT_URL|$AWS_ENDPOINT_URL_CODEBUILD|$MILLRACE_TABLE\"",
             file.display()
         );
         let output = Command::new("sh").args(["-c", &script]).output().unwrap();
         assert_eq!(
             String::from_utf8(output.stdout).unwrap(),
-            "the ArtifactBucket's|http://127.0.0.1:1|the TableName's"
+            "the ArtifactBucket's|http://127.0.0.1:1|http://127.0.0.1:2|the TableName's"
         );
     }
 
     #[test]
     fn a_missing_output_is_named() {
-        let error = variables("", &BTreeMap::new(), &BTreeMap::new(), "").unwrap_err();
+        let error = variables("", "", &BTreeMap::new(), &BTreeMap::new(), "").unwrap_err();
         assert!(error.to_string().contains("ApiUrl"), "{error}");
     }
 }

@@ -26,6 +26,7 @@ pub const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else
 pub(crate) async fn deploy(
     paths: &Paths,
     endpoint: &str,
+    codebuild: &str,
     programs: &BTreeMap<String, PathBuf>,
     options: &Options,
 ) -> Result<(BTreeMap<String, String>, String)> {
@@ -57,7 +58,7 @@ pub(crate) async fn deploy(
     let (outcome, _) =
         target.apply(HOME, &Deployment { name: ROLE_STACK, template: &role_template, parameters }).await?;
     said.push(format!("{ROLE_STACK} {outcome}"));
-    Ok((read_env(endpoint).await?, said.join(", ")))
+    Ok((read_env(endpoint, codebuild).await?, said.join(", ")))
 }
 
 fn template(file: &Path) -> Result<String> {
@@ -144,8 +145,8 @@ async fn make_bucket(s3: &aws_sdk_s3::Client, bucket: &str, region: &str) -> Res
     Ok(())
 }
 
-/// The environment, from the stacks' outputs.
-pub(crate) async fn read_env(endpoint: &str) -> Result<BTreeMap<String, String>> {
+/// The environment, from the stacks' outputs; CodeBuild answers at an endpoint of its own.
+pub(crate) async fn read_env(endpoint: &str, codebuild: &str) -> Result<BTreeMap<String, String>> {
     let home = standing(endpoint, HOME, STACK).await?;
     let mut regions = BTreeMap::new();
     for region in REGIONS {
@@ -154,6 +155,7 @@ pub(crate) async fn read_env(endpoint: &str) -> Result<BTreeMap<String, String>>
     let role = standing(endpoint, HOME, ROLE_STACK).await?;
     environment::variables(
         endpoint,
+        codebuild,
         &home,
         &regions,
         role.get("PipelineRoleArn").context("the role's stack has no role")?,

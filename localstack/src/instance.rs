@@ -1,5 +1,6 @@
-//! One emulator process: its folder, its port, its life.
+//! One emulator process: its folder, its port, its life. The build host beside it lives by the same means.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
@@ -19,10 +20,10 @@ use crate::{Lifetime, http};
 /// The port that LocalStack and its like listen on by default.
 const USUAL_PORT: u16 = 4566;
 
-/// How long an emulator may take to end by itself.
+/// How long a process may take to end by itself.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// What is remembered about a running emulator between two commands.
+/// What is remembered about a running process between two commands.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Running {
     pub pid: i32,
@@ -31,8 +32,13 @@ pub(crate) struct Running {
 
 impl Running {
     pub fn endpoint(self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        endpoint(self.port)
     }
+}
+
+/// The URL of a port of this machine.
+pub(crate) fn endpoint(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }
 
 /// A folder under `target/local` in which one emulator runs, or may run.
@@ -40,11 +46,12 @@ impl Running {
 pub(crate) struct Instance {
     pub emulator: Emulator,
     pub folder: PathBuf,
-    usual_port: bool,
+    /// Whether to take the usual ports when they are free.
+    pub usual_port: bool,
 }
 
 impl Instance {
-    /// `usual_port`: whether to take 4566 when it is free; other instances leave it to the user's own.
+    /// `usual_port`: whether to take 4566 and 4580 when they are free; other instances leave them to the user's own.
     pub const fn new(emulator: Emulator, folder: PathBuf, usual_port: bool) -> Self {
         Self { emulator, folder, usual_port }
     }
@@ -78,42 +85,29 @@ impl Instance {
     }
 
     fn noted(&self) -> Option<Running> {
-        serde_json::from_str(&fs::read_to_string(self.note()).ok()?).ok()
+        noted(&self.note())
     }
 
-    /// Starts the emulator; it is not ready yet when this returns.
-    pub fn start(&self, program: &Program, lifetime: Lifetime) -> Result<Starting> {
+    /// Starts the emulator; it is not ready yet when this returns. `codebuild` is where the functions find CodeBuild: as
+    /// they run in the emulator's environment, it is told only there, and no template has to know it.
+    pub fn start(&self, program: &Program, lifetime: Lifetime, codebuild: &str) -> Result<Starting> {
         let scratch = self.folder.join("tmp");
         if scratch.exists() {
             fs::remove_dir_all(&scratch).with_context(|| format!("cannot empty {}", scratch.display()))?;
         }
         fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
-        let port = free_port(self.usual_port)?;
+        let port = port_of(&reserve(self.usual_port.then_some(USUAL_PORT))?)?;
         let log = File::create(self.log()).with_context(|| format!("cannot write {}", self.log().display()))?;
-        let mut command = match lifetime {
-            Lifetime::Detached => {
-                let mut command = Command::new(&program.command[0]);
-                command.args(&program.command[1..]).stdin(Stdio::null());
-                command
-            }
-            Lifetime::UntilExit => {
-                // The pipe's end is this process's end, however it comes about; then the emulator is ended too.
-                let mut command = Command::new("sh");
-                command.args(["-c", GUARD, "guard"]).args(&program.command).stdin(Stdio::piped());
-                command
-            }
-        };
-        let mut child = command
+        let mut child = command(&program.command, lifetime)
             .current_dir(&self.folder)
             .envs(program.environment.iter().map(|(name, value)| (name, value)))
             .envs((program.per_instance)(port, &self.folder))
             // A shell that was told about one emulator must not lead another one's functions there.
             .env_remove("AWS_ENDPOINT_URL")
             .env_remove("AWS_ENDPOINT_URL_CODEPIPELINE")
+            .env("AWS_ENDPOINT_URL_CODEBUILD", codebuild)
             .stdout(log.try_clone()?)
             .stderr(log)
-            // Not this command's group: a Ctrl-C here is not meant for the emulator.
-            .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {}", self.emulator.name()))?;
         let running = Running { pid: i32::try_from(child.id())?, port };
@@ -143,30 +137,72 @@ impl Instance {
 
     /// The end of the emulator's log, for an error.
     pub fn last_words(&self) -> String {
-        let log = fs::read(self.log()).map_or_else(|_| String::new(), |log| tail(&String::from_utf8_lossy(&log)));
-        format!("The end of its log, {}:\n{log}", self.log().display())
+        last_words(&self.log())
     }
 
     /// Ends the emulator and its functions. Returns whether there was one.
     pub async fn stop(&self) -> Result<bool> {
         let Some(running) = self.noted() else { return Ok(false) };
-        let was_alive = is_ours(running.pid, &self.folder);
-        if was_alive && let Some(pid) = Pid::from_raw(running.pid) {
-            // Itself first, so that it can end what it started; then whatever is left of its group.
-            let _ = kill_process(pid, Signal::TERM);
-            let began = Instant::now();
-            while is_alive(running.pid) && began.elapsed() < STOP_LIMIT {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
-        match fs::remove_file(self.note()) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).context("cannot forget the emulator's process")
-            }
-            _ => Ok(was_alive),
-        }
+        let venvs = self.folder.parent().unwrap_or(&self.folder).join("venv-");
+        let was_alive = end(running.pid, &venvs).await;
+        forget(&self.note())?;
+        Ok(was_alive)
     }
+}
+
+/// The process that a note tells of.
+pub(crate) fn noted(note: &Path) -> Option<Running> {
+    serde_json::from_str(&fs::read_to_string(note).ok()?).ok()
+}
+
+/// Removes a note, if it is there.
+pub(crate) fn forget(note: &Path) -> Result<()> {
+    match fs::remove_file(note) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", note.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The end of a log, for an error.
+pub(crate) fn last_words(log: &Path) -> String {
+    let text = fs::read(log).map_or_else(|_| String::new(), |text| tail(&String::from_utf8_lossy(&text)));
+    format!("The end of its log, {}:\n{text}", log.display())
+}
+
+/// A program to start, in a group of its own: a Ctrl-C here is not meant for it.
+pub(crate) fn command(program: &[OsString], lifetime: Lifetime) -> Command {
+    let mut command = match lifetime {
+        Lifetime::Detached => {
+            let mut command = Command::new(&program[0]);
+            command.args(&program[1..]).stdin(Stdio::null());
+            command
+        }
+        Lifetime::UntilExit => {
+            // The pipe's end is this process's end, however it comes about; then the program is ended too.
+            let mut command = Command::new("sh");
+            command.args(["-c", GUARD, "guard"]).args(program).stdin(Stdio::piped());
+            command
+        }
+    };
+    command.process_group(0);
+    command
+}
+
+/// Ends a process and its group, if `part` is in its command line. Returns whether it is.
+pub(crate) async fn end(pid: i32, part: &Path) -> bool {
+    let is_it = is_ours(pid, part);
+    if is_it && let Some(id) = Pid::from_raw(pid) {
+        // Itself first, so that it can end what it started; then whatever is left of its group.
+        let _ = kill_process(id, Signal::TERM);
+        let began = Instant::now();
+        while is_alive(pid) && began.elapsed() < STOP_LIMIT {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let _ = kill_process_group(id, Signal::KILL);
+    }
+    is_it
 }
 
 /// A started emulator that may not answer yet.
@@ -180,17 +216,17 @@ pub(crate) struct Starting {
 
 /// Runs its arguments, and ends them when its own input ends: LocalStack now and then hangs as it stops, so after ten seconds
 /// by force.
-const GUARD: &str = r#"exec 3<&0; "$@" </dev/null & emulator=$!; stop() { kill $emulator; (sleep 10; kill -9 $emulator) >/dev/null 2>&1 & }; trap stop TERM; (read -r _ <&3; stop) & wait $emulator; wait $emulator"#;
+const GUARD: &str = r#"exec 3<&0; "$@" </dev/null & program=$!; stop() { kill $program; (sleep 10; kill -9 $program) >/dev/null 2>&1 & }; trap stop TERM; (read -r _ <&3; stop) & wait $program; wait $program"#;
 
 /// Whether there is such a process, and it is not just waiting to be reaped.
 pub(crate) fn is_alive(pid: i32) -> bool {
     Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid).is_ok()) && !command_of(pid).is_empty()
 }
 
-/// Whether the process that was noted is still the emulator of this folder: process ids come around again.
-fn is_ours(pid: i32, folder: &Path) -> bool {
-    let venvs = folder.parent().unwrap_or(folder).join("venv-");
-    is_alive(pid) && command_of(pid).contains(&*venvs.to_string_lossy())
+/// Whether the process that was noted is still the one that was started, with `part` in its command line: process ids
+/// come around again.
+fn is_ours(pid: i32, part: &Path) -> bool {
+    is_alive(pid) && command_of(pid).contains(&*part.to_string_lossy())
 }
 
 /// The command line of a process; empty when there is none, or it has ended and nobody has asked how.
@@ -204,13 +240,19 @@ async fn answers(running: Running) -> bool {
     http::get(&format!("{}/_localstack/health", running.endpoint())).await.is_ok_and(|answer| answer.status == 200)
 }
 
-/// The usual port if it is wanted and free, else any.
-fn free_port(usual: bool) -> Result<u16> {
-    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|listener| listener.local_addr());
-    if usual && let Ok(address) = bind(USUAL_PORT) {
-        return Ok(address.port());
+/// Keeps a port from others until it is dropped: the usual one if one is wanted and it is free, else any.
+pub(crate) fn reserve(usual: Option<u16>) -> Result<TcpListener> {
+    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    if let Some(usual) = usual
+        && let Ok(listener) = bind(usual)
+    {
+        return Ok(listener);
     }
-    Ok(bind(0).context("this machine has no free port")?.port())
+    bind(0).context("this machine has no free port")
+}
+
+pub(crate) fn port_of(listener: &TcpListener) -> Result<u16> {
+    Ok(listener.local_addr().context("a port has no number")?.port())
 }
 
 #[cfg(test)]
@@ -219,8 +261,11 @@ mod tests {
 
     #[test]
     fn a_taken_usual_port_is_left_alone() {
-        let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, USUAL_PORT));
-        assert_ne!(free_port(true).unwrap(), USUAL_PORT);
+        let taken = reserve(None).unwrap();
+        let usual = port_of(&taken).unwrap();
+        assert_ne!(port_of(&reserve(Some(usual)).unwrap()).unwrap(), usual);
+        drop(taken);
+        assert_eq!(port_of(&reserve(Some(usual)).unwrap()).unwrap(), usual);
     }
 
     #[test]
@@ -234,6 +279,6 @@ mod tests {
 
     #[test]
     fn somebody_elses_process_is_not_ours() {
-        assert!(!is_ours(i32::try_from(std::process::id()).unwrap(), Path::new("/nowhere/local/ministack")));
+        assert!(!is_ours(i32::try_from(std::process::id()).unwrap(), Path::new("/nowhere/local/venv-")));
     }
 }

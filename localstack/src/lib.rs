@@ -2,8 +2,8 @@
 //! it.
 //!
 //! Everything is made under `target/local`: virtual environments with the emulators (`venv-*`), one folder for each
-//! running emulator with its log, and `env`, a file that any client's shell can source. What is deployed is
-//! `infra/home.yaml` and `infra/region.yaml`, as on AWS; only parameters differ.
+//! running emulator and the build host beside it with their logs, and `env`, a file that any client's shell can source.
+//! What is deployed is `infra/home.yaml` and `infra/region.yaml`, as on AWS; only parameters differ.
 //!
 //! The command is `cargo run -p local -- up | down | status | demo | logs | why`. Tests use the library, with an
 //! emulator of their own that ends with them:
@@ -23,6 +23,7 @@
 //! This crate may touch the emulator, `target/`, and processes that it started. It knows none of the other crates.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod build_host;
 mod deploy;
 mod emulator;
 mod environment;
@@ -46,4 +47,4 @@ pub use package::{FUNCTIONS, PROFILE};
 pub use sdk::{ACCOUNT, AWAY, HOME, REGIONS};
 pub use shell::report;
 pub use stack::{Stack, down};
-pub use trouble::trouble;
+pub use trouble::{dead_build_host, trouble};

@@ -37,7 +37,7 @@ enum Command {
     Down,
     /// Tell whether it is up; the exit status is 0 only if it is.
     Status,
-    /// Run a release: from an object in S3 to a deployment in the other region.
+    /// Run a release: from an object in S3, through a build, to a deployment in the other region.
     Demo {
         /// Use the approver's link without waiting for anybody: open the page, send the form.
         #[arg(long)]
@@ -87,7 +87,9 @@ async fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Status => match Stack::attach(emulator, None).await {
             Ok(stack) => {
                 outln!("up: {} at {}, CodePipeline at {}", emulator.name(), stack.endpoint, stack.api_url)?;
-                Ok(ExitCode::SUCCESS)
+                let Some(death) = local::dead_build_host(emulator) else { return Ok(ExitCode::SUCCESS) };
+                outln!("{death}")?;
+                Ok(ExitCode::FAILURE)
             }
             Err(error) => {
                 outln!("down: {error:#}")?;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+use crate::build_host;
 use crate::hash::hash;
 
 /// The installation's functions, by package name.
@@ -23,9 +24,10 @@ const SAMPLES: &[&str] = &["sample-test"];
 /// The profile of the functions that are built: the one in which this program was built.
 pub const PROFILE: &str = if cfg!(debug_assertions) { "dev" } else { "release" };
 
-/// Builds the functions; returns where each one is.
+/// Builds the functions and the build host; returns where each one is.
 pub(crate) fn build(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
-    let packages = FUNCTIONS.iter().chain(SAMPLES).flat_map(|package| ["--package", package]);
+    let packages =
+        FUNCTIONS.iter().chain(SAMPLES).chain([&build_host::PACKAGE]).flat_map(|package| ["--package", package]);
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // Under `cargo run` and `cargo test` these tell about another package. Build scripts that look at them (ring's)
     // would run again, and all that depends on them be built anew, whenever such a run follows a plain build.

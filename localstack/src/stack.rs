@@ -8,10 +8,11 @@ use std::process::ChildStdin;
 use anyhow::{Context, Result, bail};
 use aws_config::SdkConfig;
 
+use crate::build_host::{BuildHost, Place};
 use crate::deploy::Deployment;
 use crate::emulator::Emulator;
 use crate::installation::{self, Target};
-use crate::instance::{Instance, Running};
+use crate::instance::{Instance, Running, endpoint, port_of};
 use crate::options::Options;
 use crate::paths::Paths;
 use crate::sdk::{self, HOME};
@@ -32,11 +33,12 @@ pub struct Stack {
     pub folder: PathBuf,
     pid: i32,
     programs: BTreeMap<String, PathBuf>,
-    _guard: Option<ChildStdin>,
+    _guards: Vec<ChildStdin>,
 }
 
 impl Stack {
-    /// Brings the stack up: installs and starts the emulator, builds the functions, deploys what changed, writes `env`.
+    /// Brings the stack up: installs and starts the emulator and the build host, builds the functions, deploys what changed,
+    /// writes `env`.
     ///
     /// # Errors
     /// When any of that fails; the message says what and, where it can, what to do.
@@ -44,19 +46,23 @@ impl Stack {
         let paths = Paths::new();
         let say = options.say;
         let instance = instance(&paths, emulator, options.name.as_deref());
+        let build_host = BuildHost::of(&instance);
         let _lock = instance.lock()?;
 
         let mut starting = None;
-        let running = match instance.running().await {
-            Some(running) => running,
-            None => {
+        let (running, place) = match (instance.running().await, build_host.noted()) {
+            (Some(running), Some(noted)) => (running, Place::Started(noted)),
+            // The functions of an emulator that was started without a build host would not find one.
+            _ => {
                 instance.stop().await?;
+                build_host.stop().await?;
                 let program = emulator.install(&paths, say)?;
-                let started = instance.start(&program, options.lifetime)?;
+                let port = build_host.reserve()?;
+                let started = instance.start(&program, options.lifetime, &endpoint(port_of(&port)?))?;
                 let running = started.running;
                 say(&format!("starting {} on port {}", emulator.name(), running.port));
                 starting = Some(started);
-                running
+                (running, Place::Reserved(port))
             }
         };
         // The emulator starts while cargo builds.
@@ -66,7 +72,10 @@ impl Stack {
             instance.wait_until_ready(starting).await?;
         }
         let programs = programs?;
-        let deployed = installation::deploy(&paths, &running.endpoint(), &programs, &options).await;
+        let (builds, build_guard) = build_host.run(place, &programs, running, options.lifetime, say).await?;
+        let builds = builds.endpoint();
+        say(&format!("CodeBuild answers at {builds}: builds run on this machine, with your rights"));
+        let deployed = installation::deploy(&paths, &running.endpoint(), &builds, &programs, &options).await;
         let (env, said) = match deployed {
             Ok(deployed) => deployed,
             Err(error) if instance.running().await.is_none() => {
@@ -82,7 +91,7 @@ impl Stack {
         let guard = starting.and_then(|starting| starting.guard);
         let mut stack = Self::new(emulator, running, env, instance.folder)?;
         stack.programs = programs;
-        stack._guard = guard;
+        stack._guards = guard.into_iter().chain(build_guard).collect();
         Ok(stack)
     }
 
@@ -93,14 +102,14 @@ impl Stack {
     pub async fn attach(emulator: Emulator, name: Option<&str>) -> Result<Self> {
         let paths = Paths::new();
         let instance = instance(&paths, emulator, name);
-        let Some(running) = instance.running().await else {
+        let (Some(running), Some(builds)) = (instance.running().await, BuildHost::of(&instance).noted()) else {
             bail!(
                 "{} is not running; start it with: cargo run -p local -- up --on {}",
                 emulator.name(),
                 emulator.name()
             );
         };
-        let env = installation::read_env(&running.endpoint()).await?;
+        let env = installation::read_env(&running.endpoint(), &builds.endpoint()).await?;
         Self::new(emulator, running, env, instance.folder)
     }
 
@@ -115,7 +124,7 @@ impl Stack {
             folder,
             pid: running.pid,
             programs: BTreeMap::new(),
-            _guard: None,
+            _guards: Vec::new(),
         })
     }
 
@@ -210,6 +219,7 @@ pub async fn down(emulator: Emulator, name: Option<&str>) -> Result<bool> {
     let paths = Paths::new();
     let instance = instance(&paths, emulator, name);
     let _lock = instance.lock()?;
+    BuildHost::of(&instance).stop().await?;
     let stopped = instance.stop().await?;
     let env = instance.folder.join("env");
     let everybodys = paths.state.join("env");

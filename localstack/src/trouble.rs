@@ -3,21 +3,21 @@
 use std::path::Path;
 
 use crate::Emulator;
+use crate::build_host::BuildHost;
 use crate::instance::Instance;
 use crate::paths::Paths;
 
 /// Less than a running emulator needs, in bytes: it unpacks functions.
 const NEEDED: u64 = 64 << 20;
 
-/// What is wrong with this machine, or with the user's own `emulator`, that may have caused `error`, and what to do.
+/// What is wrong with this machine, with the user's own `emulator` or with the build host beside it, that may have caused
+/// `error`, and what to do.
 #[must_use]
 pub fn trouble(emulator: Emulator, error: &str) -> Vec<String> {
     let paths = Paths::new();
     let instance = Instance::new(emulator, paths.instance(emulator.name()), true);
-    [full_disk(error, free(&instance.folder).or_else(|| free(&paths.root))), forbidden(error), dead(&instance, error)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let full_disk = full_disk(error, free(&instance.folder).or_else(|| free(&paths.root)));
+    [full_disk, forbidden(error), dead(&instance, error), dead_builds(&instance)].into_iter().flatten().collect()
 }
 
 fn full_disk(error: &str, free: Option<u64>) -> Option<String> {
@@ -47,6 +47,21 @@ fn dead(instance: &Instance, error: &str) -> Option<String> {
     ))
 }
 
+/// What to do if the build host beside the user's own `emulator` has died, and the emulator has not.
+#[must_use]
+pub fn dead_build_host(emulator: Emulator) -> Option<String> {
+    dead_builds(&Instance::new(emulator, Paths::new().instance(emulator.name()), true))
+}
+
+/// A build host ends with its emulator: then that is told.
+fn dead_builds(instance: &Instance) -> Option<String> {
+    if instance.has_died() {
+        return None;
+    }
+    let death = BuildHost::of(instance).death()?;
+    Some(format!("{death}\nStart it again with: cargo run -p local -- up --on {}", instance.emulator.name()))
+}
+
 /// Bytes that may still be written to the folder's file system.
 fn free(folder: &Path) -> Option<u64> {
     let found = rustix::fs::statvfs(folder).ok()?;
@@ -66,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn an_emulator_that_is_gone_is_told_once() {
+    fn an_emulator_or_build_host_that_is_gone_is_told_once() {
         let folder = tempfile::tempdir().unwrap();
         let instance = Instance::new(Emulator::Ministack, folder.path().to_owned(), true);
         assert_eq!(dead(&instance, "connection refused"), None, "it was never there");
@@ -75,5 +90,11 @@ mod tests {
         let words = dead(&instance, "connection refused").unwrap();
         assert!(words.contains("up --on ministack") && words.contains("out of memory"), "{words}");
         assert_eq!(dead(&instance, "ministack died while it started"), None);
+
+        std::fs::write(folder.path().join("build-host.json"), r#"{"pid": 2147483647, "port": 2}"#).unwrap();
+        assert_eq!(dead_builds(&instance), None, "it ended with the emulator");
+        std::fs::remove_file(folder.path().join("instance.json")).unwrap();
+        let words = dead_builds(&instance).unwrap();
+        assert!(words.contains("the build host has died") && words.contains("up --on ministack"), "{words}");
     }
 }

@@ -1,4 +1,4 @@
-//! An emulator's life with the stack on it, from the first `up` to its death.
+//! An emulator's life with the stack on it and the build host beside it, from the first `up` to its death.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::Mutex;
@@ -30,7 +30,11 @@ async fn a_stack_comes_up_once_and_says_so_when_its_emulator_is_gone() {
     assert!(Stack::attach(emulator, name).await.unwrap_err().to_string().contains("up --on ministack"));
 
     let stack = Stack::up(emulator, options()).await.unwrap();
-    assert!(said().contains("millrace created"));
+    let told = said();
+    assert!(
+        told.contains("millrace created") && told.contains("builds run on this machine, with your rights"),
+        "{told}"
+    );
     assert_ne!(stack.endpoint, "http://127.0.0.1:4566", "the usual port is the user's own");
     for region in [HOME, AWAY] {
         let bucket = stack.artifacts(region).unwrap();
@@ -41,11 +45,25 @@ async fn a_stack_comes_up_once_and_says_so_when_its_emulator_is_gone() {
     let unsigned = http::get(&stack.api_url).await.unwrap();
     assert!(unsigned.status == 403 || unsigned.status == 405, "a call without a signature: {unsigned:?}");
 
+    let builds = stack.value("AWS_ENDPOINT_URL_CODEBUILD").unwrap();
+    assert_eq!(http::get(builds).await.unwrap().status, 403, "a call of CodeBuild without a signature");
+
     let again = Stack::up(emulator, options()).await.unwrap();
     assert_eq!(again.env, stack.env);
     let said = said();
     assert!(said.contains("millrace unchanged") && !said.contains("starting"), "{said}");
+    assert_eq!(http::get(builds).await.unwrap().status, 403, "the build host goes on");
     assert_eq!(Stack::attach(emulator, name).await.unwrap().api_url, stack.api_url);
+
+    let note = std::fs::read_to_string(stack.folder.join("build-host.json")).unwrap();
+    let pid = serde_json::from_str::<serde_json::Value>(&note).unwrap()["pid"].as_i64().unwrap();
+    kill_process_group(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
+    let _ = self::said();
+    let again = Stack::up(emulator, options()).await.unwrap();
+    let said = self::said();
+    assert!(said.contains("the build host has died") && !said.contains("starting ministack"), "{said}");
+    assert_eq!(again.env, stack.env);
+    assert_eq!(http::get(builds).await.unwrap().status, 403, "at the port that functions know");
 
     // As if it had died, with everything that it had started. By the system call, as `kill` of procps 4.0.2 takes a
     // group's number for "everybody".
@@ -58,4 +76,5 @@ async fn a_stack_comes_up_once_and_says_so_when_its_emulator_is_gone() {
     }
     assert!(!local::down(emulator, name).await.unwrap(), "nothing was left to stop");
     assert!(!stack.folder.join("env").exists());
+    assert!(http::get(builds).await.is_err(), "the build host has ended");
 }

@@ -18,7 +18,8 @@
 //! name (a web page could otherwise reach it by DNS rebinding) and none without an AWS `Authorization` header.
 //! Signatures are not checked, as the emulators do not.
 //!
-//! The command is `build-host --root FOLDER [--port PORT]` with `AWS_ENDPOINT_URL` in its environment.
+//! The command is `build-host --root FOLDER [--port PORT]` with `AWS_ENDPOINT_URL` in its environment. The crate `local`
+//! starts it beside either emulator.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod api;

@@ -1,10 +1,13 @@
-//! `build-host --root FOLDER [--port PORT] [--parallel BUILDS]`: the build host as a command, until it is interrupted.
+//! `build-host --root FOLDER [--port PORT] [--parallel BUILDS] [--emulator PID]`: the build host as a command, until it is
+//! interrupted or its emulator has ended.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use build_host::{Server, Settings};
 use clap::Parser;
+use rustix::process::{Pid, test_kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs the builds of pipelines on this machine, behind CodeBuild's API. It runs what buildspecs say with your rights.
@@ -23,7 +26,13 @@ struct Arguments {
     /// The account in ARNs.
     #[arg(long, default_value = "000000000000")]
     account: String,
+    /// The process id of the emulator, with which the build host ends.
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    emulator: Option<i32>,
 }
+
+/// How often it is looked whether the emulator is still there.
+const TICK: Duration = Duration::from_millis(500);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -44,6 +53,22 @@ async fn main() -> Result<()> {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminated.recv() => {}
+        () = end_of(arguments.emulator.and_then(Pid::from_raw)) => tracing::info!("the emulator has ended"),
     }
     Ok(())
+}
+
+/// Waits until there is no such process; for ever if none is named.
+async fn end_of(process: Option<Pid>) {
+    let Some(process) = process else { return std::future::pending().await };
+    while test_kill_process(process).is_ok() && !is_zombie(process) {
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+/// Whether the process has ended and nobody has asked how, which in a container may stay so. Only Linux tells here; its
+/// format: `PID (NAME) STATE ...`, where the name may have anything in it.
+fn is_zombie(process: Pid) -> bool {
+    let told = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+    told.is_ok_and(|told| told.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')))
 }

@@ -34,19 +34,11 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     )))
 }
 
-/// Identifiers of secondary sources and artifacts become parts of names of variables and folders: letters, digits and
-/// underscores, fewer than 128, each once. Source: CodeBuild API, `ProjectSource.sourceIdentifier`.
+/// Each secondary source and artifact has an identifier of its own.
 fn check_identifiers<'a>(what: &str, identifiers: impl Iterator<Item = Option<&'a str>>) -> Result<(), ApiError> {
     let mut seen = Vec::new();
     for identifier in identifiers {
         let identifier = required(identifier, &format!("The identifier of a secondary {what}"))?;
-        let good = (1..128).contains(&identifier.len())
-            && identifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if !good {
-            return Err(invalid(format!(
-                "{what} identifier {identifier:?} is invalid: letters, digits and '_', fewer than 128"
-            )));
-        }
         if seen.contains(&identifier) {
             return Err(invalid(format!("{what} identifier {identifier:?} is there twice")));
         }
@@ -55,10 +47,22 @@ fn check_identifiers<'a>(what: &str, identifiers: impl Iterator<Item = Option<&'
     Ok(())
 }
 
+/// Identifiers of secondary sources become parts of names of variables and folders: letters, digits and underscores, fewer
+/// than 128. Source: CodeBuild API, `ProjectSource.sourceIdentifier`.
 pub(crate) fn check_sources(secondary: &[ProjectSource]) -> Result<(), ApiError> {
+    for identifier in secondary.iter().filter_map(ProjectSource::source_identifier) {
+        let good = (1..128).contains(&identifier.len())
+            && identifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !good {
+            return Err(invalid(format!(
+                "source identifier {identifier:?} is invalid: letters, digits and '_', fewer than 128"
+            )));
+        }
+    }
     check_identifiers("source", secondary.iter().map(ProjectSource::source_identifier))
 }
 
+/// Artifacts' identifiers are only compared with those in a buildspec, and the API gives no pattern for them.
 pub(crate) fn check_artifacts(secondary: &[ProjectArtifacts]) -> Result<(), ApiError> {
     check_identifiers("artifact", secondary.iter().map(ProjectArtifacts::artifact_identifier))
 }
@@ -161,10 +165,18 @@ mod tests {
         for name in ["", "a", "-ab", "a b", "a/b", &"a".repeat(151)] {
             assert_eq!(check_name(name).unwrap_err().exception, Exception::InvalidInputException, "{name}");
         }
-        assert!(check_identifiers("source", [Some("a_1"), Some("b")].into_iter()).is_ok());
-        for bad in [vec![None], vec![Some("../x")], vec![Some("a-b")], vec![Some("a"), Some("a")], vec![Some("")]] {
-            assert!(check_identifiers("source", bad.clone().into_iter()).is_err(), "{bad:?}");
+        let sources = |identifiers: &[Option<&str>]| {
+            let source = |identifier: &Option<&str>| {
+                let source = ProjectSource::builder().r#type(aws_sdk_codebuild::types::SourceType::S3);
+                source.set_source_identifier(identifier.map(str::to_owned)).build().unwrap()
+            };
+            check_sources(&identifiers.iter().map(source).collect::<Vec<_>>())
+        };
+        assert!(sources(&[Some("a_1"), Some("b")]).is_ok());
+        for bad in [&[None][..], &[Some("../x")], &[Some("a-b")], &[Some("a"), Some("a")], &[Some("")]] {
+            assert!(sources(bad).is_err(), "{bad:?}");
         }
+        assert!(check_identifiers("artifact", [Some("a-b"), Some("b")].into_iter()).is_ok());
         assert!(check_timeout(Some(4)).is_err() && check_timeout(Some(5)).is_ok() && check_timeout(None).is_ok());
     }
 }

@@ -14,13 +14,13 @@ use super::site;
 use crate::output::outln;
 
 /// Prints how long each part took and, after a success, what lies where; a success that left something else behind than
-/// what was put in is an error.
+/// what the build had to make is an error.
 pub(super) async fn print(
     stack: &Stack,
     client: &Client,
     demo: &Demo,
     execution: &str,
-    archive: &[u8],
+    site: &BTreeMap<String, Vec<u8>>,
     succeeded: bool,
     total: Duration,
 ) -> Result<()> {
@@ -40,16 +40,18 @@ pub(super) async fn print(
         return Ok(());
     }
     outln!("\ndeployed")?;
-    let site: BTreeMap<_, _> = site::files(archive)?.into_iter().collect();
-    for (key, content) in &site {
-        check(&stack.s3(AWAY), AWAY, &demo.site_bucket, key, content).await?;
+    for (key, content) in site {
+        let found = read(&stack.s3(AWAY), AWAY, &demo.site_bucket, key).await?;
+        ensure!(found == *content, "s3://{}/{key} is not what was built", demo.site_bucket);
     }
     let key = format!("site-{execution}.zip");
-    check(&stack.s3(HOME), HOME, &demo.releases_bucket, &key, archive).await
+    let archive = read(&stack.s3(HOME), HOME, &demo.releases_bucket, &key).await?;
+    ensure!(site::files(&archive)? == *site, "s3://{}/{key} does not hold what was built", demo.releases_bucket);
+    Ok(())
 }
 
-/// Reads an object back and compares it.
-async fn check(s3: &aws_sdk_s3::Client, region: &str, bucket: &str, key: &str, wanted: &[u8]) -> Result<()> {
+/// Reads an object back, and prints where it lies.
+async fn read(s3: &aws_sdk_s3::Client, region: &str, bucket: &str, key: &str) -> Result<Vec<u8>> {
     let object = s3
         .get_object()
         .bucket(bucket)
@@ -58,10 +60,9 @@ async fn check(s3: &aws_sdk_s3::Client, region: &str, bucket: &str, key: &str, w
         .await
         .with_context(|| format!("the release succeeded, but s3://{bucket}/{key} cannot be read"))?;
     let kind = object.content_type().unwrap_or_default().to_owned();
-    let found = object.body.collect().await?.into_bytes();
-    ensure!(found == wanted, "s3://{bucket}/{key} is not what was released");
-    outln!("  {region}  s3://{bucket}/{key}  {} bytes, {kind}", wanted.len())?;
-    Ok(())
+    let found = object.body.collect().await?.to_vec();
+    outln!("  {region}  s3://{bucket}/{key}  {} bytes, {kind}", found.len())?;
+    Ok(found)
 }
 
 /// The release's actions, in the order in which they began.

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use aws_sdk_codebuild::types::{
+    ArtifactsType, ComputeType, EnvironmentType, ProjectArtifacts, ProjectEnvironment, ProjectSource, SourceType,
+};
 use aws_sdk_codepipeline::config::retry::RetryConfig;
 use aws_sdk_codepipeline::error::ProvideErrorMetadata;
 use aws_sdk_codepipeline::types::{PipelineDeclaration, PipelineExecutionStatus};
@@ -16,6 +19,8 @@ use crate::output::outln;
 
 /// The name of the demo's pipeline.
 pub(super) const PIPELINE: &str = "demo";
+/// The name of the project that builds the site.
+const PROJECT: &str = "millrace-demo";
 /// The object whose change starts it.
 pub(super) const SOURCE_KEY: &str = "site.zip";
 
@@ -71,8 +76,10 @@ pub(super) async fn prepare(stack: &Stack) -> Result<Demo> {
     ] {
         values.insert(name.to_owned(), stack.value(variable)?.to_owned());
     }
+    values.insert("BuildProject".to_owned(), PROJECT.to_owned());
     let value =
         |name: &str| values.get(name).cloned().with_context(|| format!("the demo's stacks have no output {name}"));
+    make_project(stack).await?;
     let source_bucket = value("SourceBucket")?;
     put_pipeline(stack, &source_bucket, declaration(&values)?).await?;
     Ok(Demo {
@@ -81,6 +88,29 @@ pub(super) async fn prepare(stack: &Stack) -> Result<Demo> {
         releases_bucket: value("ReleasesBucket")?,
         mailbox: value("MailboxUrl")?,
     })
+}
+
+/// Makes the project unless it is there: not by a template, since no emulator's CloudFormation knows of the build host.
+async fn make_project(stack: &Stack) -> Result<()> {
+    let config = aws_sdk_codebuild::config::Builder::from(&stack.sdk(HOME));
+    let config = config.endpoint_url(stack.value("AWS_ENDPOINT_URL_CODEBUILD")?).build();
+    let environment = ProjectEnvironment::builder().r#type(EnvironmentType::LinuxContainer);
+    let environment = environment.image("aws/codebuild/standard:7.0").compute_type(ComputeType::BuildGeneral1Small);
+    let created = aws_sdk_codebuild::Client::from_conf(config)
+        .create_project()
+        .name(PROJECT)
+        .source(ProjectSource::builder().r#type(SourceType::Codepipeline).build()?)
+        .artifacts(ProjectArtifacts::builder().r#type(ArtifactsType::Codepipeline).build()?)
+        .environment(environment.build()?)
+        .service_role(stack.value("MILLRACE_PIPELINE_ROLE")?)
+        .send()
+        .await;
+    match created {
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_already_exists_exception()) => {
+            Ok(())
+        }
+        created => created.map(drop).context("cannot create the build project"),
+    }
 }
 
 /// The sample's declaration, with `{Name}` replaced by its value.
@@ -148,6 +178,7 @@ mod tests {
             "ArtifactKeyHome",
             "ArtifactKeyAway",
             "SourceBucket",
+            "BuildProject",
             "UnitTestFunction",
             "IntegrationTestArn",
             "LoadTestArn",
@@ -157,7 +188,7 @@ mod tests {
         ];
         let values = names.map(|name| (name.to_owned(), format!("the {name}"))).into();
         let declaration = declaration(&values).unwrap();
-        assert_eq!(declaration.stages().len(), 5);
+        assert_eq!(declaration.stages().len(), 6);
         let configured = declaration
             .stages()
             .iter()

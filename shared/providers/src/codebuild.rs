@@ -3,7 +3,7 @@
 //!
 //! Only CodePipeline itself can hand a build its artifacts as the source type `CODEPIPELINE`. Here the build's sources and
 //! artifacts are overridden with the very objects in S3: each input with its version, the primary one as the project's
-//! source and the others under their names (`CODEBUILD_SRC_DIR_name`); one output as the project's artifact, several as
+//! source and the others under their names ([`source_identifier`]); one output as the project's artifact, several as
 //! secondary artifacts of their names. The project, with whatever type of source, stays as it is.
 //!
 //! CodeBuild knows an idempotency token for five minutes. Each build therefore has the attempt's id among its variables
@@ -44,7 +44,11 @@ use crate::provider::{Correlation, Descriptor, EntityPage, Events, Implements, P
 /// The variable of a build that holds the attempt's id.
 const ATTEMPT: &str = "MILLRACE_ACTION_EXECUTION_ID";
 /// Lines of a failed build's log in its message.
-const LOG_LINES: i32 = 10;
+const LOG_LINES: usize = 10;
+/// Lines of the log that are looked at for them: CodeBuild itself writes many after a command that failed.
+const LOG_LINES_READ: i32 = 100;
+/// How CodeBuild's own lines begin. They say of each phase how it ended, which the message says already.
+const OWN_LINE: &str = "[Container] ";
 /// Milliseconds by which CodeBuild's clock and ours may differ.
 const CLOCKS_APART: i64 = 300_000;
 
@@ -272,6 +276,18 @@ fn location(input: &TaskInput) -> String {
     format!("{}/{}", input.bucket, input.artifact.key)
 }
 
+/// How a build names a further input, as in `CODEBUILD_SRC_DIR_identifier`: by the artifact's name, with `_` in place of `-`.
+/// CodeBuild refuses that character, since it takes letters, digits and `_` (API, `ProjectSource.sourceIdentifier`).
+///
+/// What CodePipeline does with such a name is not documented. By the build log in issue 15753 of aws/aws-cdk, it hands the
+/// name on as it is, past the check that StartBuild makes for everybody else, and the build gets a variable that no shell
+/// can read: `$CODEBUILD_SRC_DIR_my-src` is `$CODEBUILD_SRC_DIR_my` and then `-src`. With the underscore such a build runs
+/// here too, and can read its variable. Identifiers of artifacts are the outputs' names as they are, since a buildspec
+/// repeats them and no limit is documented for them.
+fn source_identifier(artifact: &str) -> String {
+    artifact.replace('-', "_")
+}
+
 /// A ZIP in S3 under exactly the key of an output artifact.
 fn to_s3(artifact: &Artifact, identifier: Option<&str>) -> Result<ProjectArtifacts, ProviderError> {
     let (path, name) = artifact.key.rsplit_once('/').unwrap_or(("", &artifact.key));
@@ -296,10 +312,19 @@ impl Overrides {
         let mut secondary = Vec::new();
         for input in task.inputs.iter().filter(|input| input.artifact.name != primary.artifact.name) {
             let name = input.artifact.name.as_str();
+            let identifier = source_identifier(name);
+            let taken = |(other, _): &(ProjectSource, _)| other.source_identifier() == Some(identifier.as_str());
+            if secondary.iter().any(taken) {
+                return Err(ProviderError::configuration(format!(
+                    "{} has two input artifacts that are both {identifier} in a build: rename {name}",
+                    title(task)
+                )));
+            }
             let source = ProjectSource::builder().r#type(SourceType::S3).location(location(input));
-            let source = source.source_identifier(name).build().map_err(invalid)?;
+            let source = source.source_identifier(&identifier).build().map_err(invalid)?;
             let version = input.pin.version.as_ref().map(|version| {
-                ProjectSourceVersion::builder().source_identifier(name).source_version(version).build().map_err(invalid)
+                let version = ProjectSourceVersion::builder().source_identifier(&identifier).source_version(version);
+                version.build().map_err(invalid)
             });
             secondary.push((source, version.transpose()?));
         }
@@ -475,12 +500,12 @@ fn failed(task: &Task, run: &Run, lines: &[String]) -> ProviderError {
         message = format!("{message}; {failure}");
     }
     if !lines.is_empty() {
-        message = format!("{message}. The last lines of its log:\n{}", lines.join("\n"));
+        message = format!("{message}. The last lines that its commands printed:\n{}", lines.join("\n"));
     }
     ProviderError::Failed { code: JOB_FAILED, message, report: report(task, run) }
 }
 
-/// The end of a build's log; nothing where it has none or may not be read.
+/// The last lines that a build's commands printed; nothing where it has no log or it may not be read.
 async fn last_lines(session: &Session, run: &Run) -> Vec<String> {
     let Some((group, stream)) =
         run.logs.as_ref().and_then(|it| Some((it.group_name.as_ref()?, it.stream_name.as_ref()?)))
@@ -488,9 +513,15 @@ async fn last_lines(session: &Session, run: &Run) -> Vec<String> {
         return Vec::new();
     };
     let client = aws_sdk_cloudwatchlogs::Client::new(session.config());
-    let read = client.get_log_events().log_group_name(group).log_stream_name(stream).limit(LOG_LINES);
+    let read = client.get_log_events().log_group_name(group).log_stream_name(stream).limit(LOG_LINES_READ);
     match read.start_from_head(false).send().await {
-        Ok(found) => found.events.unwrap_or_default().into_iter().filter_map(|it| it.message).collect(),
+        Ok(found) => {
+            let messages = found.events.unwrap_or_default().into_iter().filter_map(|it| it.message);
+            let mut lines: Vec<_> = messages.map(|it| it.trim_end().to_owned()).collect();
+            lines.retain(|line| !line.is_empty() && !line.starts_with(OWN_LINE));
+            lines.drain(..lines.len().saturating_sub(LOG_LINES));
+            lines
+        }
         Err(error) => {
             tracing::info!(%error, group, "the log of a failed build cannot be read");
             Vec::new()

@@ -5,6 +5,7 @@ pub use under_fire::asked as asked_executions;
 
 mod api;
 mod approval;
+mod builds;
 mod changes;
 mod clients;
 mod conditions;
@@ -48,6 +49,8 @@ cases! {
     approval::rejection_by_link;
     approval::link_forged_or_expired;
     approval::link_of_what_is_gone;
+    builds::builds_deployed;
+    builds::builds_that_fail;
     failing::failing_sources;
     failing::failing_zips;
     failing::failing_actions;

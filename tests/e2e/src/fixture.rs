@@ -45,6 +45,9 @@ pub struct Fixture {
     pub kms: aws_sdk_kms::Client,
     pub sfn: aws_sdk_sfn::Client,
     pub cloudwatch: aws_sdk_cloudwatch::Client,
+    pub parameters: aws_sdk_ssm::Client,
+    /// CodeBuild, which the build host speaks.
+    pub codebuild: aws_sdk_codebuild::Client,
     dynamodb: aws_sdk_dynamodb::Client,
     machines: BTreeMap<(&'static str, &'static str), String>,
 }
@@ -58,6 +61,8 @@ impl Fixture {
 
     pub async fn new(stack: Stack, forward: &Path) -> Result<Self> {
         let home = stack.sdk(HOME);
+        let codebuild = aws_sdk_codebuild::config::Builder::from(&home);
+        let codebuild = codebuild.endpoint_url(stack.value("AWS_ENDPOINT_URL_CODEBUILD")?).build();
         let mut fixture = Self {
             pipelines: stack.codepipeline(),
             s3: BTreeMap::from([(HOME, stack.s3(HOME)), (AWAY, stack.s3(AWAY))]),
@@ -68,6 +73,8 @@ impl Fixture {
             kms: aws_sdk_kms::Client::new(&home),
             sfn: aws_sdk_sfn::Client::new(&home),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&home),
+            parameters: aws_sdk_ssm::Client::new(&home),
+            codebuild: aws_sdk_codebuild::Client::from_conf(codebuild),
             dynamodb: aws_sdk_dynamodb::Client::new(&home),
             machines: BTreeMap::new(),
             stack,

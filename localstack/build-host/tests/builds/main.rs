@@ -5,7 +5,8 @@
 mod api;
 mod world;
 
-use std::io::{Cursor, Write};
+use std::io::{BufRead, BufReader, Cursor, Write};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use aws_sdk_codebuild::types::{
@@ -267,4 +268,25 @@ async fn a_bad_buildspec_and_a_bad_zip_fail_while_sources_are_fetched() {
         0,
         "nothing is left, within a build's folder or beside it"
     );
+}
+
+#[test]
+fn the_command_ends_with_its_emulator() {
+    let root = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut emulator = Command::new("sleep").arg("60").spawn().unwrap();
+    let mut host = Command::new(env!("CARGO_BIN_EXE_build-host"))
+        .args(["--port", "0", "--emulator", &emulator.id().to_string(), "--root"])
+        .arg(root.path())
+        .env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(host.stderr.take().unwrap()).lines();
+    let line = log.next().unwrap().unwrap();
+    assert!(line.contains("the build host answers"), "{line}");
+    emulator.kill().unwrap();
+    assert!(host.wait().unwrap().success());
+    emulator.wait().unwrap();
+    let rest: Vec<_> = log.map(Result::unwrap).collect();
+    assert!(rest.iter().any(|line| line.contains("the emulator has ended")), "{rest:?}");
 }

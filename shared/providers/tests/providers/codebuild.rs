@@ -116,6 +116,28 @@ async fn further_inputs_and_several_outputs_have_their_names() {
 }
 
 #[tokio::test]
+async fn a_further_input_is_known_by_letters_digits_and_underscores() {
+    let aws = Aws::default();
+    starts(&aws);
+    let mut task = build(&[("PrimarySource", "main-src")]);
+    task.inputs = vec![input("main-src"), input("my-src"), input("Lib")];
+    task.inputs[1].pin.version = Some("v1".into());
+    task.outputs = vec![artifact("web-site"), artifact("report")];
+    external(&aws, &task).await;
+    let sent = aws.calls("StartBuild")[0].json();
+    let sources = sent["secondarySourcesOverride"].as_array().unwrap();
+    let names: Vec<_> = sources.iter().map(|it| it["sourceIdentifier"].as_str().unwrap()).collect();
+    assert_eq!(names, ["my_src", "Lib"]);
+    assert_eq!(sent["secondarySourcesVersionOverride"], json!([{"sourceIdentifier": "my_src", "sourceVersion": "v1"}]));
+    assert_eq!(sent["secondaryArtifactsOverride"][0]["artifactIdentifier"], "web-site", "as the buildspec has it");
+
+    task.inputs.push(input("my_src"));
+    let error = failed(&registry(&aws), &task).await;
+    assert!(error.message.contains("rename my_src"), "{}", error.message);
+    assert_eq!(aws.calls("StartBuild").len(), 1);
+}
+
+#[tokio::test]
 async fn a_batch_is_started_as_one() {
     let aws = Aws::default();
     let id = "site:99999999-2222-3333-4444-555555555555";
@@ -169,7 +191,11 @@ async fn a_failure_says_phase_command_and_the_end_of_the_log() {
              "contexts": [{"statusCode": "COMMAND_EXECUTION_ERROR", "message": words}]},
         ], "logs": {"groupName": "/aws/codebuild/site", "streamName": "1"}}),
     );
-    aws.on("GetLogEvents", 200, json!({"events": [{"message": "1 of 7 failed", "timestamp": 1}]}).to_string());
+    let own = (0..40).map(|number| format!("[Container] 2026/11/25 23:51:00 Entering phase {number}\n"));
+    let printed = (0..11).map(|number| format!("line {number}\n"));
+    let lines: Vec<_> = printed.chain(["1 of 7 failed\n".to_owned()]).chain(own).collect();
+    let events: Vec<_> = lines.iter().map(|line| json!({"message": line, "timestamp": 1})).collect();
+    aws.on("GetLogEvents", 200, json!({"events": events}).to_string());
     let Outcome::Failed { error, report } = registry(&aws).poll(&task).await.unwrap() else { panic!() };
     assert_eq!(error.code, "JobFailed");
     for part in [
@@ -181,6 +207,9 @@ async fn a_failure_says_phase_command_and_the_end_of_the_log() {
         assert!(error.message.contains(part), "{}", error.message);
     }
     assert!(!error.message.contains("INSTALL"), "{}", error.message);
+    let (_, log) = error.message.split_once("commands printed:\n").unwrap();
+    assert_eq!(log.lines().collect::<Vec<_>>().len(), 10, "{log}");
+    assert!(log.starts_with("line 2\n") && log.ends_with("\n1 of 7 failed"), "{log}");
     assert_eq!(report.external.unwrap().id, ID);
     aws.fail("GetLogEvents", 400, "AccessDeniedException", "no");
     let Outcome::Failed { error, .. } = registry(&aws).poll(&task).await.unwrap() else { panic!() };
