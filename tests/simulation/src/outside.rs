@@ -22,6 +22,8 @@ pub enum Manner {
     Whole,
     /// Runs by itself under an idempotency token, and is polled.
     Token,
+    /// The same, and its events name what it runs by an id that it chooses itself.
+    Named,
     /// The same without a token: what was started can only be looked up.
     Tagged,
     /// Gives out a job, whose worker reports.
@@ -42,6 +44,7 @@ pub fn manner(id: &TypeId) -> Manner {
         ("Approval", _) => Manner::Person,
         (_, "S3" | "VariableCheck") => Manner::Whole,
         (_, "Lambda" | "LambdaInvoke") => Manner::Job,
+        (_, "CodeBuild") => Manner::Named,
         (_, "CodeDeploy") => Manner::Tagged,
         _ => Manner::Token,
     }
@@ -109,7 +112,7 @@ impl ActionExecutor for SimPerform {
         match manner(&task.action.type_id) {
             Manner::Whole | Manner::Function => self.whole(task).await,
             Manner::Tagged => self.tagged(task).await,
-            Manner::Token | Manner::Job | Manner::Person | Manner::Polled => self.by_token(task).await,
+            Manner::Token | Manner::Named | Manner::Job | Manner::Person | Manner::Polled => self.by_token(task).await,
         }
     }
 
@@ -177,9 +180,10 @@ impl SimPerform {
         {
             let mut world = self.0.world();
             let known = world.outside.runs.contains_key(&task.id);
-            begin(&mut world, task);
+            let run = begin(&mut world, task);
             if !known {
                 match manner(&task.action.type_id) {
+                    Manner::Named => announce(&mut world, task, &run),
                     Manner::Person => ask(&mut world, task),
                     Manner::Job => hand_out(&mut world, task),
                     _ => {}
@@ -219,19 +223,20 @@ impl SimPerform {
 
 fn running(task: &Task) -> Outcome {
     let manner = manner(&task.action.type_id);
-    let id = if manner == Manner::Tagged { service_id(task.id) } else { format!("external/{}", task.id) };
-    let poll = matches!(manner, Manner::Token | Manner::Tagged);
-    let event_source = (manner == Manner::Tagged).then(|| EVENT_SOURCE.to_owned());
+    let named = matches!(manner, Manner::Named | Manner::Tagged);
+    let id = if named { service_id(task.id) } else { format!("external/{}", task.id) };
+    let poll = named || manner == Manner::Token;
+    let event_source = named.then(|| EVENT_SOURCE.to_owned());
     let external = Some(External { id, url: None });
     Outcome::Running { report: Progress { external, ..Progress::default() }, poll, event_source }
 }
 
 /// The source of events that name actions by the service's own ids.
-pub const EVENT_SOURCE: &str = "sim.tagged";
-/// With this begin the ids of that service.
+pub const EVENT_SOURCE: &str = "sim.named";
+/// With this begin the ids that services choose.
 pub const SERVICE_ID: &str = "service/";
 
-/// The id that a service without tokens chooses for an attempt.
+/// The id that a service chooses for an attempt.
 pub fn service_id(id: ActionId) -> String {
     format!("{SERVICE_ID}{id}")
 }
@@ -256,7 +261,7 @@ fn begin(world: &mut World, task: &Task) -> Run {
         1..9 => world.rng.random_range(0..30_000),
         _ => world.rng.random_range(0..300_000),
     };
-    if matches!(manner(&task.action.type_id), Manner::Token | Manner::Tagged) {
+    if matches!(manner(&task.action.type_id), Manner::Token | Manner::Named | Manner::Tagged) {
         world.outside.polled.insert(task.id);
     }
     let fresh = Run { ends: (!endless).then_some(now + time), fails: world.rng.random_bool(failing), starts: 0 };
