@@ -62,6 +62,13 @@ pub(crate) fn ecs_service(region: &str, cluster: &str, service: &str) -> String 
     format!("{}/ecs/v2/clusters/{cluster}/services/{service}/deployments?region={region}", host(region))
 }
 
+/// An environment of Elastic Beanstalk.
+pub(crate) fn beanstalk_environment(region: &str, application: &str, environment: &str) -> String {
+    let (application, environment) = (utf8_percent_encode(application, QUERY), utf8_percent_encode(environment, QUERY));
+    let page = format!("applicationName={application}&environmentName={environment}");
+    format!("{}/elasticbeanstalk/home?region={region}#/environment/dashboard?{page}", host(region))
+}
+
 /// A build of CodeBuild, or a batch of builds, by its ARN.
 pub(crate) fn codebuild(region: &str, arn: &str) -> String {
     let account = arn.split(':').nth(4).unwrap_or_default();

@@ -13,6 +13,7 @@
 //! | Deploy/S3 | `s3_deploy` | at once |
 //! | Deploy/CloudFormation | `cloudformation` | by event or poll |
 //! | Deploy/ECS | `ecs` | by event or poll |
+//! | Deploy/ElasticBeanstalk | `elastic_beanstalk` | by event or poll |
 //! | Approval/Manual | `approval` | when a person answers |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
 //! | owner Custom, ThirdParty | `job_worker` | when a job worker reports |
@@ -47,6 +48,7 @@ mod console;
 mod context;
 mod ecr;
 mod ecs;
+mod elastic_beanstalk;
 mod error;
 mod function_report;
 mod input_zip;

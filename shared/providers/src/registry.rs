@@ -17,8 +17,8 @@ use crate::error::{CONFIGURATION_ERROR, ProviderError};
 use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
-    approval, cloudformation, codebuild, ecr, ecs, job_worker, lambda_executor, lambda_invoke, s3_deploy, s3_source,
-    step_functions,
+    approval, cloudformation, codebuild, ecr, ecs, elastic_beanstalk, job_worker, lambda_executor, lambda_invoke,
+    s3_deploy, s3_source, step_functions,
 };
 
 /// The providers of CodePipeline's own action and rule types; job workers and Lambda executors are for all others.
@@ -30,6 +30,7 @@ const PROVIDERS: &[Descriptor] = &[
     deployment_window::PROVIDER,
     ecr::PROVIDER,
     ecs::PROVIDER,
+    elastic_beanstalk::PROVIDER,
     lambda_invoke::PROVIDER,
     s3_deploy::PROVIDER,
     s3_source::PROVIDER,

@@ -413,7 +413,6 @@ pub(super) static TYPES: &[ActionType] = &[
         provider: "ElasticBeanstalk",
         inputs: 1..=1,
         configuration: &[required("ApplicationName"), required("EnvironmentName")],
-        other_keys: true,
         ..AWS
     },
     ActionType {

@@ -7,6 +7,7 @@ mod cloudformation;
 mod codebuild;
 mod ecr;
 mod ecs;
+mod elastic_beanstalk;
 mod job_worker;
 mod lambda_executor;
 mod lambda_invoke;
