@@ -45,11 +45,11 @@ use crate::provider::{Correlation, Descriptor, EntityPage, Events, Implements, P
 const LONGEST_BODY: usize = 51_200;
 const LONGEST_TEMPLATE: u64 = 1_048_576;
 /// Longest `TemplateConfiguration`, and file for `Fn::GetParam`.
-const LONGEST_FILE: u64 = 1_048_576;
+pub(crate) const LONGEST_FILE: u64 = 1_048_576;
 /// Longest `ParameterOverrides`. Source: CodePipeline user guide, 'AWS CloudFormation deploy action reference'.
 const LONGEST_OVERRIDES: usize = 1_024;
 /// Client tokens begin with a letter, an attempt's id may not.
-const TOKEN_PREFIX: &str = "Millrace-";
+pub(crate) const TOKEN_PREFIX: &str = "Millrace-";
 /// Behind the token of a request that deletes a failed stack, before another creates it anew.
 const DELETE_SUFFIX: &str = "-delete";
 /// What the next start is told after a failed stack was deleted; it goes by the stack's own state.
@@ -73,7 +73,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
 };
 
 #[allow(clippy::unnecessary_wraps, reason = "other tokens can be refused")]
-fn client_token(task: &Task) -> Result<String, ProviderError> {
+pub(crate) fn client_token(task: &Task) -> Result<String, ProviderError> {
     Ok(format!("{TOKEN_PREFIX}{}", task.id.first_turn()))
 }
 
@@ -115,10 +115,11 @@ impl Configuration<'_> {
     fn change_set(&self, task: &Task) -> Result<&str, ProviderError> {
         self.change_set_name.ok_or_else(|| ProviderError::configuration(missing(task, "ChangeSetName")))
     }
+}
 
-    fn capabilities(&self) -> Option<Vec<Capability>> {
-        self.capabilities.map(|all| all.split(',').map(|one| Capability::from(one.trim())).collect())
-    }
+/// The value of `Capabilities`: names with commas between them.
+pub(crate) fn capabilities(names: Option<&str>) -> Option<Vec<Capability>> {
+    names.map(|all| all.split(',').map(|one| Capability::from(one.trim())).collect())
 }
 
 struct CloudFormation;
@@ -163,7 +164,7 @@ macro_rules! deploying {
             .set_template_url($deployment.url)
             .set_parameters(Some($deployment.parameters))
             .set_tags(non_empty($deployment.tags))
-            .set_capabilities($configuration.capabilities())
+            .set_capabilities(capabilities($configuration.capabilities))
             .set_role_arn($configuration.role_arn.map(str::to_owned))
     };
 }
@@ -466,16 +467,10 @@ impl<'a> Action<'a> {
     async fn deployment(&self) -> Result<Deployment, ProviderError> {
         let path = self.configuration.template_path;
         let path = path.ok_or_else(|| ProviderError::configuration(missing(self.task, "TemplatePath")))?;
-        let (artifact, file) = located(self.task, "TemplatePath", path)?;
-        let template = text(self.context, artifact, file, LONGEST_TEMPLATE).await?;
+        let Template { body, url } = template(self.context, path).await?;
         let settings = self.template_configuration().await?;
         let mut parameters = settings.parameters;
         parameters.extend(self.overrides().await?);
-        let (body, url) = if template.len() <= LONGEST_BODY {
-            (Some(template), None)
-        } else {
-            (None, Some(self.stored(&artifact.artifact.key, template).await?))
-        };
         let parameter = |(key, value): (String, Value)| {
             Parameter::builder().parameter_key(key).parameter_value(plain(value)).build()
         };
@@ -557,14 +552,26 @@ impl<'a> Action<'a> {
             ProviderError::configuration(format!("{artifact}::{file} has no key {key:?}, which Fn::GetParam asks for"))
         })
     }
+}
 
-    /// Puts a template that is too long for a request beside its artifact, and answers where CloudFormation finds it.
-    async fn stored(&self, artifact: &str, template: String) -> Result<String, ProviderError> {
-        let (bucket, encryption) = store(self.task)?;
-        let key = format!("{artifact}.{}.template", self.task.id.first_turn());
-        self.context.artifact_store(bucket).await?.put_artifact(&key, Bytes::from(template), &encryption).await?;
-        Ok(url(&self.task.region, bucket, &key))
+/// A template as a request takes it: itself, or where it is.
+pub(crate) struct Template {
+    pub(crate) body: Option<String>,
+    pub(crate) url: Option<String>,
+}
+
+/// The template that `TemplatePath` names. One that is too long for a request is put beside its artifact.
+pub(crate) async fn template(context: ActionContext<'_>, path: &str) -> Result<Template, ProviderError> {
+    let task = context.task;
+    let (artifact, file) = located(task, "TemplatePath", path)?;
+    let template = text(context, artifact, file, LONGEST_TEMPLATE).await?;
+    if template.len() <= LONGEST_BODY {
+        return Ok(Template { body: Some(template), url: None });
     }
+    let (bucket, encryption) = store(task)?;
+    let key = format!("{}.{}.template", artifact.artifact.key, task.id.first_turn());
+    context.artifact_store(bucket).await?.put_artifact(&key, Bytes::from(template), &encryption).await?;
+    Ok(Template { body: None, url: Some(url(&task.region, bucket, &key)) })
 }
 
 fn url(region: &str, bucket: &str, key: &str) -> String {

@@ -62,6 +62,12 @@ pub(crate) fn ecs_service(region: &str, cluster: &str, service: &str) -> String 
     format!("{}/ecs/v2/clusters/{cluster}/services/{service}/deployments?region={region}", host(region))
 }
 
+/// An operation of a stack set.
+pub(crate) fn stack_set_operation(region: &str, stack_set: &str, operation: &str) -> String {
+    let (stack_set, operation) = (utf8_percent_encode(stack_set, QUERY), utf8_percent_encode(operation, QUERY));
+    format!("{}/cloudformation/home?region={region}#/stacksets/{stack_set}/operations/{operation}", host(region))
+}
+
 /// An environment of Elastic Beanstalk.
 pub(crate) fn beanstalk_environment(region: &str, application: &str, environment: &str) -> String {
     let (application, environment) = (utf8_percent_encode(application, QUERY), utf8_percent_encode(environment, QUERY));

@@ -12,6 +12,7 @@
 //! | Build/CodeBuild, Test/CodeBuild | `codebuild` | by event or poll |
 //! | Deploy/S3 | `s3_deploy` | at once |
 //! | Deploy/CloudFormation | `cloudformation` | by event or poll |
+//! | Deploy/CloudFormationStackSet, Deploy/CloudFormationStackInstances | `stack_sets` | by event or poll |
 //! | Deploy/ECS | `ecs` | by event or poll |
 //! | Deploy/ElasticBeanstalk | `elastic_beanstalk` | by event or poll |
 //! | Approval/Manual | `approval` | when a person answers |
@@ -61,6 +62,7 @@ mod registry;
 mod rules;
 mod s3_deploy;
 mod s3_source;
+mod stack_sets;
 mod step_functions;
 
 pub use console::entity_page;

@@ -18,7 +18,7 @@ use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source}
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
     approval, cloudformation, codebuild, ecr, ecs, elastic_beanstalk, job_worker, lambda_executor, lambda_invoke,
-    s3_deploy, s3_source, step_functions,
+    s3_deploy, s3_source, stack_sets, step_functions,
 };
 
 /// The providers of CodePipeline's own action and rule types; job workers and Lambda executors are for all others.
@@ -34,6 +34,7 @@ const PROVIDERS: &[Descriptor] = &[
     lambda_invoke::PROVIDER,
     s3_deploy::PROVIDER,
     s3_source::PROVIDER,
+    stack_sets::PROVIDER,
     step_functions::PROVIDER,
     variable_check::PROVIDER,
 ];

@@ -301,7 +301,6 @@ pub(super) static TYPES: &[ActionType] = &[
             optional("FailureTolerancePercentage"),
             optional("MaxConcurrentPercentage"),
         ],
-        other_keys: true,
         variables: Fixed(&["OperationId", "StackSetId"]),
         default_timeout_minutes: 3 * DAY,
         ..AWS
@@ -318,7 +317,6 @@ pub(super) static TYPES: &[ActionType] = &[
             optional("FailureTolerancePercentage"),
             optional("MaxConcurrentPercentage"),
         ],
-        other_keys: true,
         variables: Fixed(&["OperationId", "StackSetId"]),
         default_timeout_minutes: 3 * DAY,
         ..AWS

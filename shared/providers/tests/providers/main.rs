@@ -16,6 +16,7 @@ mod registry;
 mod rules;
 mod s3_deploy;
 mod s3_source;
+mod stack_sets;
 mod step_functions;
 
 use std::collections::BTreeMap;
