@@ -56,6 +56,11 @@ pub(crate) fn cloudformation_stack(region: &str, id: &str) -> String {
     format!("{}/cloudformation/home?region={region}#/stacks/events?stackId={stack}", host(region))
 }
 
+/// A commit of a CodeCommit repository.
+pub(crate) fn codecommit(region: &str, repository: &str, commit: &str) -> String {
+    format!("{}/codesuite/codecommit/repositories/{repository}/commit/{commit}?region={region}", host(region))
+}
+
 /// A build of CodeBuild, or a batch of builds, by its ARN.
 pub(crate) fn codebuild(region: &str, arn: &str) -> String {
     let account = arn.split(':').nth(4).unwrap_or_default();

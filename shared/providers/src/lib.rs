@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | Source/S3 | `s3_source` | at once |
 //! | Source/ECR | `ecr` | at once |
+//! | Source/CodeCommit | `codecommit` | at once |
 //! | Build/CodeBuild, Test/CodeBuild | `codebuild` | by event or poll |
 //! | Deploy/S3 | `s3_deploy` | at once |
 //! | Deploy/CloudFormation | `cloudformation` | by event or poll |
@@ -41,6 +42,7 @@ mod approval_links;
 mod artifact_files;
 mod cloudformation;
 mod codebuild;
+mod codecommit;
 mod configuration;
 mod console;
 mod context;
@@ -54,6 +56,7 @@ mod lambda_executor;
 mod lambda_invoke;
 mod provider;
 mod registry;
+mod repository;
 mod rules;
 mod s3_deploy;
 mod s3_source;
