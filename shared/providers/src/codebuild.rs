@@ -28,7 +28,8 @@ use aws_sdk_codebuild::primitives::DateTime;
 use aws_sdk_codebuild::types::{
     ArtifactNamespace, ArtifactPackaging, ArtifactsType, Build, BuildBatch, EnvironmentVariable,
     EnvironmentVariableType, ExportedEnvironmentVariable, LogsLocation, PhaseContext, ProjectArtifacts,
-    ProjectBuildBatchConfig, ProjectSource, ProjectSourceVersion, SortOrderType, SourceType, StatusType,
+    ProjectBuildBatchConfig, ProjectSource, ProjectSourceVersion, SortOrderType, SourceAuth, SourceAuthType,
+    SourceType, StatusType,
 };
 use driver::{Outcome, Task, TaskInput};
 use engine::{Artifact, External, Progress, Success, Timestamp};
@@ -273,6 +274,8 @@ struct BuildSource {
     kind: SourceType,
     location: String,
     version: Option<String>,
+    /// How the build signs in there, where it does not with its project's role.
+    auth: Option<SourceAuth>,
 }
 
 impl BuildSource {
@@ -284,14 +287,20 @@ impl BuildSource {
                 kind: SourceType::from(reference.source_type.as_str()),
                 location: reference.source_location,
                 version: Some(reference.source_version),
+                auth: reference.connection_arn.map(by_connection).transpose()?,
             },
             None => Self {
                 kind: SourceType::S3,
                 location: format!("{}/{}", input.bucket, input.artifact.key),
                 version: input.pin.version.clone(),
+                auth: None,
             },
         })
     }
+}
+
+fn by_connection(arn: String) -> Result<SourceAuth, ProviderError> {
+    SourceAuth::builder().r#type(SourceAuthType::Codeconnections).resource(arn).build().map_err(invalid)
 }
 
 /// A ZIP in S3 under exactly the key of an output artifact.
@@ -320,8 +329,8 @@ impl Overrides {
         let mut secondary = Vec::new();
         for input in task.inputs.iter().filter(|input| input.artifact.name != primary.artifact.name) {
             let name = input.artifact.name.as_str();
-            let BuildSource { kind, location, version } = BuildSource::of(context, input).await?;
-            let source = ProjectSource::builder().r#type(kind).location(location);
+            let BuildSource { kind, location, version, auth } = BuildSource::of(context, input).await?;
+            let source = ProjectSource::builder().r#type(kind).location(location).set_auth(auth);
             let source = source.source_identifier(name).build().map_err(invalid)?;
             let version = version.map(|version| {
                 ProjectSourceVersion::builder().source_identifier(name).source_version(version).build().map_err(invalid)
@@ -399,7 +408,7 @@ impl Builds<'_> {
     async fn start(&self, token: &str, overrides: Overrides) -> Result<Run, ProviderError> {
         let (sources, versions): (Vec<_>, Vec<_>) = overrides.secondary.into_iter().unzip();
         let versions: Vec<ProjectSourceVersion> = versions.into_iter().flatten().collect();
-        let BuildSource { kind, location, version } = overrides.source;
+        let BuildSource { kind, location, version, auth } = overrides.source;
         let nothing_started =
             || ProviderError::Retryable(format!("CodeBuild did not say what it started of {}", self.project));
         // StartBuild and StartBuildBatch take the same, and their builders have no trait in common.
@@ -411,6 +420,7 @@ impl Builds<'_> {
                     .source_type_override(kind)
                     .source_location_override(location)
                     .set_source_version(version)
+                    .set_source_auth_override(auth)
                     .set_secondary_sources_override(non_empty(sources))
                     .set_secondary_sources_version_override(non_empty(versions))
                     .artifacts_override(overrides.artifacts)

@@ -31,7 +31,8 @@ use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError, REVISION_UNAVAILABLE};
 use crate::input_zip::half_of_storage;
 use crate::provider::{
-    Descriptor, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, attempt_id, unchanged,
+    Descriptor, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents, attempt_id,
+    unchanged,
 };
 use crate::repository::{
     COMMIT, CloneReference, Commit, LARGEST, OutputFormat, output, prescribed, store_output, takes_revision,
@@ -45,9 +46,11 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 Some(watched(region, value("RepositoryName")?, value("BranchName")?))
             },
             takes_revision,
-            event_source: "aws.codecommit",
-            detail_type: "CodeCommit Repository State Change",
-            change,
+            events: Some(SourceEvents {
+                source: "aws.codecommit",
+                detail_type: "CodeCommit Repository State Change",
+                change,
+            }),
         }),
         entity: Some(EntityPage {
             key: "RepositoryName",
@@ -306,6 +309,7 @@ impl Repository<'_> {
             source_type: "CODECOMMIT".to_owned(),
             source_location: format!("https://git-codecommit.{region}.{domain}/v1/repos/{}", self.name()),
             source_version: commit.to_owned(),
+            connection_arn: None,
         }
     }
 

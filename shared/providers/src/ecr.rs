@@ -25,7 +25,8 @@ use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError, REVISION_UNAVAILABLE};
 use crate::provider::{
-    Descriptor, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, attempt_id, unchanged,
+    Descriptor, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents, attempt_id,
+    unchanged,
 };
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
@@ -37,9 +38,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 Some(watched(region, repository, tag.map_or(latest(), String::as_str)))
             },
             takes_revision,
-            event_source: "aws.ecr",
-            detail_type: "ECR Image Action",
-            change,
+            events: Some(SourceEvents { source: "aws.ecr", detail_type: "ECR Image Action", change }),
         }),
         entity: Some(EntityPage { key: "RepositoryName", path: "ecr/repositories/{}/?region={region}" }),
         ..ProviderInfo::of(&[Implements::aws("Source", "ECR")])

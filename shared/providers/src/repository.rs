@@ -71,6 +71,9 @@ pub(crate) struct CloneReference {
     pub(crate) source_location: String,
     /// The id of the commit.
     pub(crate) source_version: String,
+    /// The connection by which a build reaches it, where it takes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) connection_arn: Option<String>,
 }
 
 impl CloneReference {

@@ -291,7 +291,7 @@ async fn a_build_clones_by_itself_what_a_source_made_a_reference_of() {
     aws.plain_object("store-eu/shop/App/abcdefghijklmnop", reference.to_string().as_bytes());
     external(&aws, &build(&[])).await;
     let asked = aws.calls("StartBuild")[0].json();
-    assert_eq!(asked["sourceTypeOverride"], "CODECOMMIT");
+    assert_eq!((&asked["sourceTypeOverride"], &asked["sourceAuthOverride"]), (&json!("CODECOMMIT"), &Value::Null));
     assert_eq!((&asked["sourceLocationOverride"], &asked["sourceVersion"]), (&json!(location), &json!("c0ffee")));
 
     let mut task = build(&[("PrimarySource", "Lib")]);
@@ -303,6 +303,16 @@ async fn a_build_clones_by_itself_what_a_source_made_a_reference_of() {
     assert_eq!(asked["secondarySourcesOverride"], source);
     let version = json!([{"sourceIdentifier": "App", "sourceVersion": "c0ffee"}]);
     assert_eq!(asked["secondarySourcesVersionOverride"], version);
+
+    let connection = "arn:aws:codestar-connections:eu-west-1:111122223333:connection/0a1b";
+    let mut reference = reference;
+    reference["connectionArn"] = json!(connection);
+    aws.plain_object("store-eu/shop/App/abcdefghijklmnop", reference.to_string().as_bytes());
+    external(&aws, &build(&[])).await;
+    external(&aws, &task).await;
+    let auth = json!({"type": "CODECONNECTIONS", "resource": connection});
+    assert_eq!(aws.calls("StartBuild")[2].json()["sourceAuthOverride"], auth);
+    assert_eq!(aws.calls("StartBuild")[3].json()["secondarySourcesOverride"][0]["auth"], auth);
 }
 
 #[tokio::test]

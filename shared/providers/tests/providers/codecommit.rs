@@ -70,7 +70,7 @@ fn repository() -> Aws {
 }
 
 /// Name, content and mode of each file.
-fn unpacked(bytes: &[u8]) -> Vec<(String, String, u32)> {
+pub fn unpacked(bytes: &[u8]) -> Vec<(String, String, u32)> {
     let mut zip = ZipArchive::new(Cursor::new(bytes)).unwrap();
     let entries = 0..zip.len();
     let read = |at| {
@@ -284,7 +284,7 @@ fn a_new_commit_of_the_branch_starts_who_watches_it_with_that_commit() {
             token: "codecommit#01234567".into(),
             detail: "arn:aws:codecommit:eu-west-1:444455556666:shop".into(),
         };
-        assert_eq!((provider().change)(&event(changed)).unwrap(), change);
+        assert_eq!((provider().events.unwrap().change)(&event(changed)).unwrap(), change);
         assert_eq!((provider().watched)(&source(&[]).action, "eu-west-1"), Some(change.watched));
     }
     let takes = |kind: &str| (provider().takes_revision)(&BTreeMap::new(), kind);
@@ -296,6 +296,6 @@ fn tags_and_branches_that_are_deleted_start_nobody() {
     for (kind, reference) in [("referenceDeleted", "branch"), ("referenceCreated", "tag")] {
         let other = json!({"event": kind, "repositoryName": "shop", "referenceType": reference,
             "referenceName": "main", "commitId": COMMIT});
-        assert!((provider().change)(&event(other)).is_err(), "{kind} {reference}");
+        assert!((provider().events.unwrap().change)(&event(other)).is_err(), "{kind} {reference}");
     }
 }
