@@ -112,8 +112,8 @@ fn what_providers_want_to_hear_reaches_them_from_every_region() {
                 forwarded.insert((events.source, *kind));
             }
         }
-        if let Some(source) = provider.source {
-            let (from, kind) = (source.event_source, source.detail_type);
+        if let Some(events) = provider.source.and_then(|source| source.events) {
+            let (from, kind) = (events.source, events.detail_type);
             assert_eq!(rules_for(&home, from, kind, "TriggerQueue").len(), 1, "{kind}");
             forwarded.insert((from, kind));
         }

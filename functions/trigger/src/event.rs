@@ -91,12 +91,11 @@ struct SourceRevision {
 pub fn read(body: &str) -> Result<StartSignal, NotUnderstood> {
     let event: Value = serde_json::from_str(body).map_err(|error| NotUnderstood(error.to_string()))?;
     let text = |name: &str| event.get(name).and_then(Value::as_str);
-    let mut sources = providers::all().iter().filter_map(|provider| provider.source);
-    let source =
-        sources.find(|it| text("source") == Some(it.event_source) && text("detail-type") == Some(it.detail_type));
-    if let Some(source) = source {
-        let change = EventBridgeEvent::deserialize(&event).and_then(|event| (source.change)(&event));
-        let change = change.map_err(|error| NotUnderstood(format!("{}: {error}", source.detail_type)))?;
+    let mut sources = providers::all().iter().filter_map(|provider| provider.source?.events);
+    let events = sources.find(|it| text("source") == Some(it.source) && text("detail-type") == Some(it.detail_type));
+    if let Some(events) = events {
+        let change = EventBridgeEvent::deserialize(&event).and_then(|event| (events.change)(&event));
+        let change = change.map_err(|error| NotUnderstood(format!("{}: {error}", events.detail_type)))?;
         return Ok(StartSignal::Changed(change));
     }
     let (signal, source) = match text("detail-type") {

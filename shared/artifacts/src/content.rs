@@ -3,10 +3,13 @@
 use std::io;
 use std::path::Path;
 
+use aws_smithy_types::byte_stream::ByteStream;
 use bytes::Bytes;
 use tempfile::TempPath;
+use tokio::io::AsyncWriteExt;
 
 use crate::Error;
+use crate::error::chain;
 
 /// A file in temporary storage (`/tmp` in Lambda, 512 MB unless the function asks for more), gone when this is dropped.
 #[derive(Debug)]
@@ -23,6 +26,31 @@ impl TempFile {
             .tempfile()
             .map_err(|source| Error::storage("make a temporary file", source))?;
         Ok(file.into_parts())
+    }
+
+    /// Stores what comes from elsewhere than S3, up to `limit` bytes of it. `label` is how messages call it. `expected`: how
+    /// many bytes its sender promised.
+    ///
+    /// # Errors
+    /// [`Error::BrokenOff`] also when it ends too early; [`Error::TooLarge`], [`Error::StorageFull`].
+    pub async fn receive(mut body: ByteStream, label: &str, expected: Option<u64>, limit: u64) -> Result<Self, Error> {
+        let broken = |reason| Error::BrokenOff { object: label.to_owned(), reason };
+        let full = |source| Error::storage(format!("store {label}"), source);
+        let (file, path) = Self::create()?;
+        let mut file = tokio::fs::File::from_std(file);
+        let mut size = 0;
+        while let Some(bytes) = body.try_next().await.map_err(|error| broken(chain(&error)))? {
+            size += bytes.len() as u64;
+            if size > limit {
+                return Err(Error::TooLarge { object: label.to_owned(), size, limit });
+            }
+            file.write_all(&bytes).await.map_err(full)?;
+        }
+        file.flush().await.map_err(full)?;
+        match expected {
+            Some(expected) if size != expected => Err(broken(format!("{size} bytes came of {expected}"))),
+            _ => Ok(Self { path, size }),
+        }
     }
 
     pub(crate) fn finished(path: TempPath, size: u64) -> Self {

@@ -14,7 +14,8 @@
 //! | deploy an artifact as it is | [`Bucket::find`], then [`Bucket::copy`] |
 //! | bring an artifact to another region's store | [`replicate`] |
 //! | read the files of an artifact that is a zip, even a hostile one | [`Zip`] |
-//! | make one | [`write_zip`] |
+//! | make one | [`write_zip`]; [`ZipBuilder`] in temporary storage |
+//! | make one of a code host's archive | [`without_top_folder`] |
 //!
 //! Everything may be repeated: the same attempt writes the same key with the same content, and a copy that exists
 //! already is found and not made again. An artifact is identified by its [`engine::Pin`]: whoever reads it gets that
@@ -51,4 +52,6 @@ pub use encryption::{Encryption, Settings};
 pub use error::{Error, S3Failure, chain, is_transient_code};
 pub use multipart::Parts;
 pub use pipeline::artifact_key;
-pub use zips::{ContentStream, Contents, Entry, InvalidZip, Unpacked, Zip, ZipLimits, write_zip};
+pub use zips::{
+    ContentStream, Contents, Entry, InvalidZip, Unpacked, Zip, ZipBuilder, ZipLimits, without_top_folder, write_zip,
+};

@@ -4,11 +4,12 @@
 //! S3 computes itself, is for everything else: copies in other regions, buckets without versions, and people who compare.
 
 use aws_smithy_types::base64;
-use bytes::Bytes;
 use engine::Pin;
 use sha2::{Digest, Sha256};
+use tokio::io::AsyncReadExt;
 
 use crate::bucket::{Bucket, Object};
+use crate::content::Content;
 use crate::encryption::{Encryption, Settings, with_settings};
 use crate::error::Error;
 
@@ -24,13 +25,20 @@ impl Object {
 }
 
 impl Bucket {
-    /// Writes an artifact that is in memory, at once, with its SHA-256, by which S3 checks what it receives.
+    /// Writes an artifact at once, with its SHA-256, by which S3 checks what it receives. S3 takes up to 5 GiB so.
     ///
     /// # Errors
-    /// [`Error::S3`].
-    pub async fn put_artifact(&self, key: &str, bytes: Bytes, encryption: &Encryption) -> Result<Pin, Error> {
-        let sha256 = base64::encode(Sha256::digest(&bytes));
-        let put = self.client().put_object().bucket(self.name()).key(key).body(bytes.into());
+    /// [`Error::S3`], or [`Error::Storage`] when the file cannot be read.
+    pub async fn put_artifact(
+        &self,
+        key: &str,
+        content: impl Into<Content>,
+        encryption: &Encryption,
+    ) -> Result<Pin, Error> {
+        let content = content.into();
+        let sha256 = base64::encode(self.digest(key, &content).await?);
+        let body = self.body(key, &content, None).await?;
+        let put = self.client().put_object().bucket(self.name()).key(key).body(body);
         let put = with_settings!(put, &Settings::encrypted(encryption.clone()));
         let done = put
             .set_expected_bucket_owner(self.owner())
@@ -39,6 +47,26 @@ impl Bucket {
             .await
             .map_err(|error| Error::s3("PutObject", self.describe(key), error))?;
         Ok(Pin { version: done.version_id, sha256: Some(sha256) })
+    }
+
+    /// The SHA-256 of what is to be written.
+    async fn digest(&self, key: &str, content: &Content) -> Result<impl AsRef<[u8]> + use<>, Error> {
+        let mut sha256 = Sha256::new();
+        match content {
+            Content::Memory(bytes) => sha256.update(bytes),
+            Content::File(file) => {
+                let unreadable = |source| Error::storage(format!("read the content of {}", self.describe(key)), source);
+                let mut file = tokio::fs::File::open(file.path()).await.map_err(unreadable)?;
+                let mut buffer = vec![0; 256 << 10];
+                loop {
+                    match file.read(&mut buffer).await.map_err(unreadable)? {
+                        0 => break,
+                        read => sha256.update(&buffer[..read]),
+                    }
+                }
+            }
+        }
+        Ok(sha256.finalize())
     }
 
     /// Looks for the object that was recorded.

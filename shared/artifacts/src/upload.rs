@@ -119,7 +119,7 @@ impl Bucket {
             .build())
     }
 
-    async fn body(&self, key: &str, content: &Content, part: Option<Part>) -> Result<ByteStream, Error> {
+    pub(crate) async fn body(&self, key: &str, content: &Content, part: Option<Part>) -> Result<ByteStream, Error> {
         match content {
             Content::Memory(bytes) => {
                 let slice = match part {

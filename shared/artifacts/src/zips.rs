@@ -11,7 +11,7 @@ mod write;
 pub use archive::Entry;
 pub use contents::{ContentStream, Contents, Unpacked, Zip};
 pub use error::{InvalidZip, ZipLimits};
-pub use write::write_zip;
+pub use write::{ZipBuilder, without_top_folder, write_zip};
 
 #[cfg(test)]
 mod tests;

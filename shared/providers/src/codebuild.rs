@@ -4,7 +4,8 @@
 //! Only CodePipeline itself can hand a build its artifacts as the source type `CODEPIPELINE`. Here the build's sources and
 //! artifacts are overridden with the very objects in S3: each input with its version, the primary one as the project's
 //! source and the others under their names ([`source_identifier`]); one output as the project's artifact, several as
-//! secondary artifacts of their names. The project, with whatever type of source, stays as it is.
+//! secondary artifacts of their names. The project, with whatever type of source, stays as it is. An input that a source made
+//! with `OutputArtifactFormat` `CODEBUILD_CLONE_REF` is a reference, from which the build clones the repository itself.
 //!
 //! CodeBuild knows an idempotency token for five minutes. Each build therefore has the attempt's id among its variables
 //! ([`ATTEMPT`]), by which a build is found that a lost worker started.
@@ -27,7 +28,8 @@ use aws_sdk_codebuild::primitives::DateTime;
 use aws_sdk_codebuild::types::{
     ArtifactNamespace, ArtifactPackaging, ArtifactsType, Build, BuildBatch, EnvironmentVariable,
     EnvironmentVariableType, ExportedEnvironmentVariable, LogsLocation, PhaseContext, ProjectArtifacts,
-    ProjectBuildBatchConfig, ProjectSource, ProjectSourceVersion, SortOrderType, SourceType, StatusType,
+    ProjectBuildBatchConfig, ProjectSource, ProjectSourceVersion, SortOrderType, SourceAuth, SourceAuthType,
+    SourceType, StatusType,
 };
 use driver::{Outcome, Task, TaskInput};
 use engine::{Artifact, External, Progress, Success, Timestamp};
@@ -40,6 +42,7 @@ use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
 use crate::provider::{Correlation, Descriptor, EntityPage, Events, Implements, Provider, ProviderInfo, attempt_id};
+use crate::repository::CloneReference;
 
 /// The variable of a build that holds the attempt's id.
 const ATTEMPT: &str = "MILLRACE_ACTION_EXECUTION_ID";
@@ -119,7 +122,6 @@ impl Provider for CodeBuild {
     async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
         let task = context.task;
         let configuration: Configuration<'_> = read(task)?;
-        let overrides = Overrides::new(context, &configuration)?;
         let client = Client::new(context.session().await?.config());
         let builds =
             Builds { client: &client, project: configuration.project_name, batch: configuration.batch_enabled };
@@ -129,7 +131,7 @@ impl Provider for CodeBuild {
         };
         let started = match known {
             Some(run) => run,
-            None => builds.start(context.token, overrides).await?,
+            None => builds.start(context.token, Overrides::new(context, &configuration).await?).await?,
         };
         Ok(running(task, &started))
     }
@@ -259,8 +261,7 @@ impl Run {
 /// What of a project is different in the build of an action.
 struct Overrides {
     buildspec: Option<String>,
-    /// Where the primary input is, and which version of it.
-    source: (String, Option<String>),
+    source: BuildSource,
     secondary: Vec<(ProjectSource, Option<ProjectSourceVersion>)>,
     artifacts: ProjectArtifacts,
     secondary_artifacts: Vec<ProjectArtifacts>,
@@ -272,8 +273,38 @@ fn invalid(error: impl std::fmt::Display) -> ProviderError {
     ProviderError::configuration(error.to_string())
 }
 
-fn location(input: &TaskInput) -> String {
-    format!("{}/{}", input.bucket, input.artifact.key)
+/// Where a build finds an input.
+struct BuildSource {
+    kind: SourceType,
+    location: String,
+    version: Option<String>,
+    /// How the build signs in there, where it does not with its project's role.
+    auth: Option<SourceAuth>,
+}
+
+impl BuildSource {
+    /// The object of the artifact, or the repository to which it refers.
+    async fn of(context: ActionContext<'_>, input: &TaskInput) -> Result<Self, ProviderError> {
+        let store = context.artifact_store(&input.bucket).await?;
+        Ok(match CloneReference::read(&store, input).await? {
+            Some(reference) => Self {
+                kind: SourceType::from(reference.source_type.as_str()),
+                location: reference.source_location,
+                version: Some(reference.source_version),
+                auth: reference.connection_arn.map(by_connection).transpose()?,
+            },
+            None => Self {
+                kind: SourceType::S3,
+                location: format!("{}/{}", input.bucket, input.artifact.key),
+                version: input.pin.version.clone(),
+                auth: None,
+            },
+        })
+    }
+}
+
+fn by_connection(arn: String) -> Result<SourceAuth, ProviderError> {
+    SourceAuth::builder().r#type(SourceAuthType::Codeconnections).resource(arn).build().map_err(invalid)
 }
 
 /// How a build names a further input, as in `CODEBUILD_SRC_DIR_identifier`: by the artifact's name, with `_` in place of `-`.
@@ -306,9 +337,11 @@ fn to_s3(artifact: &Artifact, identifier: Option<&str>) -> Result<ProjectArtifac
 }
 
 impl Overrides {
-    fn new(context: ActionContext<'_>, configuration: &Configuration<'_>) -> Result<Self, ProviderError> {
+    async fn new(context: ActionContext<'_>, configuration: &Configuration<'_>) -> Result<Self, ProviderError> {
         let task = context.task;
         let primary = primary(task, configuration.primary_source)?;
+        let mut variables = variables(task, configuration.environment_variables)?;
+        variables.push(EnvironmentVariable::builder().name(ATTEMPT).value(context.token).build().map_err(invalid)?);
         let mut secondary = Vec::new();
         for input in task.inputs.iter().filter(|input| input.artifact.name != primary.artifact.name) {
             let name = input.artifact.name.as_str();
@@ -320,9 +353,10 @@ impl Overrides {
                     title(task)
                 )));
             }
-            let source = ProjectSource::builder().r#type(SourceType::S3).location(location(input));
+            let BuildSource { kind, location, version, auth } = BuildSource::of(context, input).await?;
+            let source = ProjectSource::builder().r#type(kind).location(location).set_auth(auth);
             let source = source.source_identifier(&identifier).build().map_err(invalid)?;
-            let version = input.pin.version.as_ref().map(|version| {
+            let version = version.map(|version| {
                 let version = ProjectSourceVersion::builder().source_identifier(&identifier).source_version(version);
                 version.build().map_err(invalid)
             });
@@ -339,11 +373,9 @@ impl Overrides {
                 several.iter().map(|it| to_s3(it, Some(it.name.as_str()))).collect::<Result<_, _>>()?,
             ),
         };
-        let mut variables = variables(task, configuration.environment_variables)?;
-        variables.push(EnvironmentVariable::builder().name(ATTEMPT).value(context.token).build().map_err(invalid)?);
         Ok(Self {
             buildspec: configuration.buildspec_override.map(str::to_owned),
-            source: (location(primary), primary.pin.version.clone()),
+            source: BuildSource::of(context, primary).await?,
             secondary,
             artifacts,
             secondary_artifacts,
@@ -401,7 +433,7 @@ impl Builds<'_> {
     async fn start(&self, token: &str, overrides: Overrides) -> Result<Run, ProviderError> {
         let (sources, versions): (Vec<_>, Vec<_>) = overrides.secondary.into_iter().unzip();
         let versions: Vec<ProjectSourceVersion> = versions.into_iter().flatten().collect();
-        let (location, version) = overrides.source;
+        let BuildSource { kind, location, version, auth } = overrides.source;
         let nothing_started =
             || ProviderError::Retryable(format!("CodeBuild did not say what it started of {}", self.project));
         // StartBuild and StartBuildBatch take the same, and their builders have no trait in common.
@@ -410,9 +442,10 @@ impl Builds<'_> {
                 $request
                     .project_name(self.project)
                     .idempotency_token(token)
-                    .source_type_override(SourceType::S3)
+                    .source_type_override(kind)
                     .source_location_override(location)
                     .set_source_version(version)
+                    .set_source_auth_override(auth)
                     .set_secondary_sources_override(non_empty(sources))
                     .set_secondary_sources_version_override(non_empty(versions))
                     .artifacts_override(overrides.artifacts)

@@ -75,6 +75,11 @@ pub(crate) fn beanstalk_environment(region: &str, application: &str, environment
     format!("{}/elasticbeanstalk/home?region={region}#/environment/dashboard?{page}", host(region))
 }
 
+/// A commit of a CodeCommit repository.
+pub(crate) fn codecommit(region: &str, repository: &str, commit: &str) -> String {
+    format!("{}/codesuite/codecommit/repositories/{repository}/commit/{commit}?region={region}", host(region))
+}
+
 /// A build of CodeBuild, or a batch of builds, by its ARN.
 pub(crate) fn codebuild(region: &str, arn: &str) -> String {
     let account = arn.split(':').nth(4).unwrap_or_default();

@@ -4,7 +4,7 @@ use artifacts::{Bucket, ZipLimits};
 use driver::Task;
 use engine::Timestamp;
 use pipeline::Region;
-use runtime::{Identity, JobIdError, JobIds, RoleError, Roles, Session};
+use runtime::{Clients, Identity, JobIdError, JobIds, RoleError, Roles, Session};
 
 use crate::approval_links::ApprovalLinks;
 use crate::error::{PERMISSION_ERROR, ProviderError};
@@ -20,6 +20,10 @@ pub(crate) struct ActionContext<'a> {
     pub(crate) now: Timestamp,
     pub(crate) approval_links: &'a ApprovalLinks,
     pub(crate) zip_limits: ZipLimits,
+    /// How the names of the secrets begin that stand for connections.
+    pub(crate) connection_secrets: &'a str,
+    /// For what is not AWS; everything else is done with a [`Session`].
+    pub(crate) clients: &'a Clients,
 }
 
 impl ActionContext<'_> {

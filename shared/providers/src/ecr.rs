@@ -25,7 +25,8 @@ use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError, REVISION_UNAVAILABLE};
 use crate::provider::{
-    Descriptor, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, attempt_id, unchanged,
+    Descriptor, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents, attempt_id,
+    unchanged,
 };
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
@@ -37,9 +38,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 Some(watched(region, repository, tag.map_or(latest(), String::as_str)))
             },
             takes_revision,
-            event_source: "aws.ecr",
-            detail_type: "ECR Image Action",
-            change,
+            events: Some(SourceEvents { source: "aws.ecr", detail_type: "ECR Image Action", change }),
         }),
         entity: Some(EntityPage { key: "RepositoryName", path: "ecr/repositories/{}/?region={region}" }),
         ..ProviderInfo::of(&[Implements::aws("Source", "ECR")])
@@ -186,7 +185,7 @@ impl Provider for Ecr {
         let content = serde_json::to_string_pretty(&image)
             .map_err(|error| ProviderError::failed(JOB_FAILED, format!("{FILE} cannot be written: {error}")))?;
         let zip = write_zip([(FILE, content.as_str())])?;
-        let pin = context.bucket(bucket).await?.put_artifact(&output.key, zip, &encryption).await?;
+        let pin = context.artifact_store(bucket).await?.put_artifact(&output.key, zip, &encryption).await?;
         let created = found.image_pushed_at().and_then(|time| time.to_millis().ok()).map(Timestamp);
         Ok(Outcome::Succeeded(success(task, &configuration, image, created, Artifact { pin, ..output.clone() })))
     }

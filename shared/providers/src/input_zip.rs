@@ -1,4 +1,4 @@
-//! Input artifacts that are looked into: in temporary storage, for which actions take their turn.
+//! Input artifacts that are looked into, and zips that are made: in temporary storage, for which actions take their turn.
 
 use artifacts::{Bucket, Zip};
 use driver::TaskInput;
@@ -12,6 +12,12 @@ static STORAGE: Semaphore = Semaphore::const_new(2);
 
 /// An artifact of at most so many bytes takes half of it, with what is unpacked of it; a larger one takes all.
 const HALF: u64 = 4 << 30;
+
+/// A place for a zip that is made, of at most half the storage.
+pub(crate) async fn half_of_storage() -> Option<SemaphorePermit<'static>> {
+    // It is never closed; without a permit the storage would only be fuller.
+    STORAGE.acquire().await.ok()
+}
 
 /// An input artifact that is a zip, and its place in temporary storage.
 pub(crate) struct InputZip {

@@ -9,6 +9,9 @@
 //! |---|---|---|
 //! | Source/S3 | `s3_source` | at once |
 //! | Source/ECR | `ecr` | at once |
+//! | Source/CodeCommit | `codecommit` | at once |
+//! | Source/CodeStarSourceConnection | `connection_source` | at once |
+//! | Source/GitHub, owner ThirdParty | `github_source` | at once |
 //! | Build/CodeBuild, Test/CodeBuild | `codebuild` | by event or poll |
 //! | Deploy/S3 | `s3_deploy` | at once |
 //! | Deploy/CloudFormation | `cloudformation` | by event or poll |
@@ -43,8 +46,11 @@ mod approval;
 mod approval_links;
 mod artifact_files;
 mod cloudformation;
+mod code_host;
 mod codebuild;
+mod codecommit;
 mod configuration;
+mod connection_source;
 mod console;
 mod context;
 mod ecr;
@@ -52,6 +58,7 @@ mod ecs;
 mod elastic_beanstalk;
 mod error;
 mod function_report;
+mod github_source;
 mod input_zip;
 mod job;
 mod job_worker;
@@ -59,12 +66,16 @@ mod lambda_executor;
 mod lambda_invoke;
 mod provider;
 mod registry;
+mod repository;
 mod rules;
 mod s3_deploy;
 mod s3_source;
 mod stack_sets;
 mod step_functions;
+mod web;
 
 pub use console::entity_page;
-pub use provider::{Correlation, DeployTarget, EntityPage, Events, Implements, ProviderInfo, Source, SourceChange};
+pub use provider::{
+    Correlation, DeployTarget, EntityPage, Events, Implements, ProviderInfo, Source, SourceChange, SourceEvents,
+};
 pub use registry::{Registry, SOURCES, all, find};

@@ -132,9 +132,16 @@ pub struct Source {
     /// Whether an execution can be started with a revision of a `SourceRevisionType` for an action of this configuration;
     /// otherwise why not.
     pub takes_revision: fn(&BTreeMap<String, String>, revision_type: &str) -> Result<(), &'static str>,
-    /// EventBridge's `source` of the events that tell of changes, for example `aws.s3`.
-    pub event_source: &'static str,
-    /// EventBridge's `detail-type` of those events, for example `Object Created`.
+    /// The events that tell of changes; none where EventBridge hears of none.
+    pub events: Option<SourceEvents>,
+}
+
+/// Events of a service that tell of changes of what sources watch.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceEvents {
+    /// EventBridge's `source`, for example `aws.s3`.
+    pub source: &'static str,
+    /// EventBridge's `detail-type`, for example `Object Created`.
     pub detail_type: &'static str,
     /// The change that an event tells of; the error says what the event lacks.
     pub change: fn(&EventBridgeEvent<Value>) -> serde_json::Result<SourceChange>,

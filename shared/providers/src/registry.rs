@@ -17,8 +17,8 @@ use crate::error::{CONFIGURATION_ERROR, ProviderError};
 use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
-    approval, cloudformation, codebuild, ecr, ecs, elastic_beanstalk, job_worker, lambda_executor, lambda_invoke,
-    s3_deploy, s3_source, stack_sets, step_functions,
+    approval, cloudformation, codebuild, codecommit, connection_source, ecr, ecs, elastic_beanstalk, github_source,
+    job_worker, lambda_executor, lambda_invoke, s3_deploy, s3_source, stack_sets, step_functions,
 };
 
 /// The providers of CodePipeline's own action and rule types; job workers and Lambda executors are for all others.
@@ -27,10 +27,13 @@ const PROVIDERS: &[Descriptor] = &[
     cloudformation::PROVIDER,
     cloudwatch_alarm::PROVIDER,
     codebuild::PROVIDER,
+    codecommit::PROVIDER,
+    connection_source::PROVIDER,
     deployment_window::PROVIDER,
     ecr::PROVIDER,
     ecs::PROVIDER,
     elastic_beanstalk::PROVIDER,
+    github_source::PROVIDER,
     lambda_invoke::PROVIDER,
     s3_deploy::PROVIDER,
     s3_source::PROVIDER,
@@ -89,6 +92,8 @@ pub struct Registry {
     job_ids: JobIds,
     approval_links: ApprovalLinks,
     zip_limits: ZipLimits,
+    connection_secrets: String,
+    clients: Clients,
     clock: Arc<dyn Clock>,
 }
 
@@ -103,7 +108,15 @@ impl Registry {
         let approval_links = ApprovalLinks::new(settings, clients)?;
         let roles = Roles::of(settings, clients)?;
         let job_ids = JobIds::new(settings, clients)?;
-        Ok(Self { roles, job_ids, approval_links, zip_limits: settings.zip_limits()?, clock: Arc::new(SystemClock) })
+        Ok(Self {
+            roles,
+            job_ids,
+            approval_links,
+            zip_limits: settings.zip_limits()?,
+            connection_secrets: settings.connection_secrets(),
+            clients: clients.clone(),
+            clock: Arc::new(SystemClock),
+        })
     }
 
     /// The same with another clock than the machine's.
@@ -121,6 +134,8 @@ impl Registry {
             now: self.clock.now(),
             approval_links: &self.approval_links,
             zip_limits: self.zip_limits,
+            connection_secrets: &self.connection_secrets,
+            clients: &self.clients,
         }
     }
 

@@ -19,7 +19,8 @@ use crate::console;
 use crate::context::ActionContext;
 use crate::error::{CONFIGURATION_ERROR, ProviderError, REVISION_UNAVAILABLE};
 use crate::provider::{
-    Descriptor, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, attempt_id, unchanged,
+    Descriptor, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents, attempt_id,
+    unchanged,
 };
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
@@ -30,9 +31,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 Some(watched(value("S3Bucket")?, value("S3ObjectKey")?))
             },
             takes_revision,
-            event_source: "aws.s3",
-            detail_type: "Object Created",
-            change,
+            events: Some(SourceEvents { source: "aws.s3", detail_type: "Object Created", change }),
         }),
         entity: Some(EntityPage { key: "S3Bucket", path: "s3/buckets/{}?region={region}" }),
         ..ProviderInfo::of(&[Implements::aws("Source", "S3")])

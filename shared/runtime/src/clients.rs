@@ -8,6 +8,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use crate::settings::Settings;
 
@@ -28,6 +29,9 @@ pub struct Clients {
 #[derive(Debug)]
 struct Inner {
     config: SdkConfig,
+    /// Whether the configuration's HTTP client reaches an emulator only.
+    plain: bool,
+    web: OnceLock<SharedHttpClient>,
     dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
     eventbridge: OnceLock<aws_sdk_eventbridge::Client>,
     iam: OnceLock<aws_sdk_iam::Client>,
@@ -38,13 +42,9 @@ struct Inner {
 impl Clients {
     /// Clients for the settings' region. Makes no connection.
     pub async fn new(settings: &Settings) -> Self {
-        let http = aws_smithy_http_client::Builder::new();
-        let http = if settings.endpoint_url().is_some_and(|url| url.starts_with("http://")) {
-            // An emulator: reading the system's certificates would take longer than all else of a function's start.
-            http.build_http()
-        } else {
-            http.tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https()
-        };
+        // An emulator: reading the system's certificates would take longer than all else of a function's start.
+        let plain = settings.endpoint_url().is_some_and(|url| url.starts_with("http://"));
+        let http = if plain { aws_smithy_http_client::Builder::new().build_http() } else { https() };
         let config = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http)
             .region(Region::new(settings.region().to_owned()))
@@ -53,13 +53,19 @@ impl Clients {
             .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(OPERATION).build())
             .load()
             .await;
-        Self::from_config(config)
+        Self::over(config, plain)
     }
 
     /// Clients over a configuration made elsewhere, for tools and tests.
     pub fn from_config(config: SdkConfig) -> Self {
+        Self::over(config, false)
+    }
+
+    fn over(config: SdkConfig, plain: bool) -> Self {
         let inner = Inner {
             config,
+            plain,
+            web: OnceLock::new(),
             dynamodb: OnceLock::new(),
             eventbridge: OnceLock::new(),
             iam: OnceLock::new(),
@@ -72,6 +78,12 @@ impl Clients {
     /// What the clients are made from: region, credentials, HTTPS client, time-outs.
     pub fn config(&self) -> &SdkConfig {
         &self.inner.config
+    }
+
+    /// An HTTPS client for what is not AWS: a host of code. On AWS it is the one of all other clients.
+    pub fn web(&self) -> SharedHttpClient {
+        let make = || self.inner.config.http_client().filter(|_| !self.inner.plain).unwrap_or_else(https);
+        self.inner.web.get_or_init(make).clone()
     }
 
     /// A DynamoDB client under the function's own role.
@@ -98,4 +110,8 @@ impl Clients {
     pub fn sqs(&self) -> &aws_sdk_sqs::Client {
         self.inner.sqs.get_or_init(|| aws_sdk_sqs::Client::new(&self.inner.config))
     }
+}
+
+fn https() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https()
 }

@@ -257,6 +257,12 @@ impl Settings {
         })
     }
 
+    /// `MILLRACE_CONNECTION_SECRETS`: how the names of the secrets begin, in AWS Secrets Manager, that hold the tokens of
+    /// connections to hosts of code; a name ends with the connection's id, the last part of its ARN.
+    pub fn connection_secrets(&self) -> String {
+        self.text("MILLRACE_CONNECTION_SECRETS").unwrap_or_else(|| "millrace/connections/".to_owned())
+    }
+
     /// The engine's periods: the lease is `MILLRACE_LEASE_SECONDS`, work that nobody took up is dispatched again after
     /// a third of it; the first poll is after `MILLRACE_POLL_SECONDS`, later ones after at most twelve times that.
     ///

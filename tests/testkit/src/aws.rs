@@ -1,4 +1,4 @@
-//! AWS as actions see it: S3 in memory, and answers that a test prepares, under the SDK's real clients.
+//! AWS as actions see it, and other hosts: S3 in memory, and answers that a test prepares, under the SDK's real clients.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -15,7 +15,8 @@ use crate::http::{body, decode, sha256};
 /// A request as AWS saw it.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The name of the operation, for example `PutObject`.
+    /// The name of the operation, for example `PutObject`; of a request to another host than AWS's, its method and
+    /// address, for example `GET https://api.example.com/v1`.
     pub operation: String,
     /// For which it was signed.
     pub region: String,
@@ -265,6 +266,12 @@ impl HttpConnector for Aws {
         HttpConnectorFuture::new(async move {
             let headers: BTreeMap<String, String> =
                 request.headers().iter().map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+            if let Some(address) = Some(request.uri()).filter(|uri| !uri.starts_with("http://aws.test")) {
+                let operation = format!("{} {address}", request.method());
+                let (region, role, path) = (String::new(), String::new(), String::new());
+                let call = Call { operation, region, role, path, headers, body: Vec::new() };
+                return Ok(response(aws.0.lock().unwrap().answer(call, "", "")));
+            }
             // AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, ...
             let scope = headers["authorization"].split("Credential=").nth(1).unwrap().split(',').next().unwrap();
             let [role, _, region, service, _] = scope.split('/').collect::<Vec<_>>()[..] else { panic!("{scope}") };
@@ -280,12 +287,15 @@ impl HttpConnector for Aws {
                 headers: headers.clone(),
                 body,
             };
-            let (status, headers, body) = aws.0.lock().unwrap().answer(call, service, query);
-            let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
-            for (name, value) in headers {
-                response.headers_mut().insert(name, value);
-            }
-            Ok(response)
+            Ok(response(aws.0.lock().unwrap().answer(call, service, query)))
         })
     }
+}
+
+fn response((status, headers, body): Reply) -> HttpResponse {
+    let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+    for (name, value) in headers {
+        response.headers_mut().insert(name, value);
+    }
+    response
 }

@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use zip::CompressionMethod;
 use zip::read::ZipArchive;
 use zip::result::ZipError;
+use zip::write::ZipWriter;
 
 use super::error::{InvalidZip, ZipLimits};
 use super::names::{quote, safe};
 use super::recognize::{FIRST, recognize};
+use super::write::of_entry;
 
 /// A file in a zip.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,15 @@ pub struct Entry {
     pub(crate) size: u64,
     /// The entry's index in the zip's central directory, from 0.
     pub(crate) index: usize,
+}
+
+/// What becomes of symbolic links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// A zip that has one is refused.
+    Refused,
+    /// They are not among the files.
+    LeftOut,
 }
 
 /// Why reading stopped: the zip, or the place that its bytes went to.
@@ -52,7 +63,7 @@ pub(crate) struct Archive<R> {
 
 impl<R: Read + Seek> Archive<R> {
     /// Reads the list of entries and refuses the zip if one of them is not acceptable.
-    pub fn open(mut reader: R, limits: ZipLimits) -> Result<Self, InvalidZip> {
+    pub fn open(mut reader: R, limits: ZipLimits, links: Links) -> Result<Self, InvalidZip> {
         let unreadable = |error: io::Error| InvalidZip::NotAZip(error.to_string());
         let size = reader.seek(SeekFrom::End(0)).map_err(unreadable)?;
         let mut first = Vec::new();
@@ -78,11 +89,11 @@ impl<R: Read + Seek> Archive<R> {
             return Err(InvalidZip::Duplicate { entry: quote(&name) });
         }
         let mut archive = Self { zip, size, limits, files: Vec::new(), total: 0 };
-        archive.check_entries()?;
+        archive.check_entries(links)?;
         Ok(archive)
     }
 
-    fn check_entries(&mut self) -> Result<(), InvalidZip> {
+    fn check_entries(&mut self, links: Links) -> Result<(), InvalidZip> {
         let mut seen = HashSet::new();
         for index in 0..self.zip.len() {
             let data = self.zip.by_index_data(index).map_err(|error| InvalidZip::NotAZip(error.to_string()))?;
@@ -102,6 +113,7 @@ impl<R: Read + Seek> Archive<R> {
             let kind = match (data.external_attributes() >> 16) & 0o170_000 {
                 0 | 0o100_000 => None,
                 0o040_000 => continue,
+                0o120_000 if links == Links::LeftOut => continue,
                 0o120_000 => Some("symbolic link"),
                 0o020_000 | 0o060_000 => Some("device"),
                 0o010_000 => Some("named pipe"),
@@ -141,6 +153,17 @@ impl<R: Read + Seek> Archive<R> {
             .and_then(|path| self.files.iter().find(|entry| entry.name == path))
             .cloned()
             .ok_or_else(|| InvalidZip::NoEntry { entry: quote(name) })
+    }
+
+    /// Copies one file as it is packed, its checksum unchecked, to another zip.
+    pub fn copy_packed<W: Write + Seek>(
+        &mut self,
+        entry: &Entry,
+        to: &mut ZipWriter<W>,
+        name: &str,
+    ) -> Result<(), Stop> {
+        let file = self.zip.by_index_raw(entry.index).map_err(|error| of_entry(&entry.name, error))?;
+        to.raw_copy_file_rename(file, name).map_err(|error| of_entry(&entry.name, error))
     }
 
     /// Unpacks one file into `sink`, and counts. Returns its size in bytes, which is not above `limit` and not above what

@@ -9,7 +9,7 @@ use tempfile::TempPath;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::archive::{Archive, Entry, Stop};
+use super::archive::{Archive, Entry, Links, Stop};
 use super::error::{InvalidZip, ZipLimits};
 use crate::content::{Content, TempFile};
 use crate::error::Error;
@@ -71,11 +71,11 @@ impl Shared {
 
 fn open(file: &TempFile, label: &str, limits: ZipLimits) -> Result<Archive<File>, Error> {
     let reader = file.open().map_err(|source| Error::storage(format!("open {label}"), source))?;
-    Archive::open(reader, limits).map_err(|error| Error::Zip { archive: label.to_owned(), error })
+    Archive::open(reader, limits, Links::Refused).map_err(|error| Error::Zip { archive: label.to_owned(), error })
 }
 
 /// Runs what blocks where it may.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     label: String,
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {

@@ -4,7 +4,7 @@ use std::io::{Cursor, Write};
 
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-use super::archive::{Archive, Stop};
+use super::archive::{Archive, Links, Stop};
 use super::*;
 use crate::content::{Content, TempFile};
 use crate::error::Error;
@@ -81,12 +81,12 @@ fn deflated(files: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 fn open(bytes: Vec<u8>) -> Result<Archive<Cursor<Vec<u8>>>, InvalidZip> {
-    Archive::open(Cursor::new(bytes), ZipLimits::default())
+    Archive::open(Cursor::new(bytes), ZipLimits::default(), Links::Refused)
 }
 
 /// Opens and unpacks all of it.
 fn unpack_all(bytes: Vec<u8>, limits: ZipLimits) -> Result<Vec<(String, Vec<u8>)>, InvalidZip> {
-    let mut archive = Archive::open(Cursor::new(bytes), limits)?;
+    let mut archive = Archive::open(Cursor::new(bytes), limits, Links::Refused)?;
     let mut all = Vec::new();
     for entry in archive.files().to_vec() {
         let mut data = Vec::new();
@@ -279,6 +279,79 @@ fn what_is_written_is_the_same_each_time_and_can_be_read() {
     }
 }
 
+/// The same files as [`write_zip`] gets, through temporary storage.
+async fn built(files: &[(&str, bool, &[u8])], limit: u64) -> Result<Vec<u8>, Error> {
+    let mut zip = ZipBuilder::new("the tree", limit)?;
+    for (name, executable, content) in files {
+        zip = zip.file((*name).to_owned(), *executable, content.to_vec().into()).await?;
+    }
+    let file = zip.finish().await?;
+    let bytes = std::fs::read(file.path()).unwrap();
+    assert_eq!(file.size(), bytes.len() as u64);
+    Ok(bytes)
+}
+
+#[tokio::test]
+async fn a_zip_that_grows_in_temporary_storage_is_the_one_that_is_written_at_once() {
+    let files: [(&str, bool, &[u8]); 2] = [("a/b.txt", false, b"text"), ("empty", false, b"")];
+    let bytes = built(&files, 1 << 20).await.unwrap();
+    assert_eq!(bytes, write_zip(files.map(|(name, _, content)| (name, content))).unwrap());
+    let bytes = built(&[("run", true, b"#!"), ("read", false, b"")], 1 << 20).await.unwrap();
+    let executable: Vec<_> = open(bytes).unwrap().files().iter().map(|it| (it.name.clone(), it.executable)).collect();
+    assert_eq!(executable, [("run".to_owned(), true), ("read".to_owned(), false)]);
+}
+
+#[tokio::test]
+async fn a_zip_that_grows_too_large_is_refused_while_it_grows() {
+    let noise: Vec<u8> = (0..100_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let files: Vec<(String, bool, &[u8])> = (0..100).map(|n| (n.to_string(), false, noise.as_slice())).collect();
+    let files: Vec<_> = files.iter().map(|(name, mode, content)| (name.as_str(), *mode, *content)).collect();
+    let Err(Error::TooLarge { object, size, limit }) = built(&files, 1000).await else { panic!("accepted") };
+    assert_eq!((object.as_str(), limit), ("the tree", 1000));
+    assert!(size < 300_000, "it grew to {size} bytes before somebody looked");
+    for bad in [vec!["../x"], vec!["a", "a"], vec![""]] {
+        let files: Vec<(&str, bool, &[u8])> = bad.iter().map(|name| (*name, false, &b""[..])).collect();
+        assert!(matches!(built(&files, 1000).await, Err(Error::Zip { .. })), "{bad:?}");
+    }
+}
+
+async fn unwrapped(archive: &[u8]) -> Result<Vec<u8>, Error> {
+    let file = without_top_folder(stored(archive), "the archive", ZipLimits::default(), 1 << 20).await?;
+    Ok(std::fs::read(file.path()).unwrap())
+}
+
+#[tokio::test]
+async fn the_folder_around_a_code_host_s_archive_is_taken_away_and_links_are_left_out() {
+    let link = Raw { mode: 0o120_777, ..raw(b"top/link", b"a/run") };
+    let run = Raw { mode: 0o100_755, ..raw(b"top/a/run", b"#!") };
+    let folder = Raw { mode: 0o040_755, ..raw(b"top/", b"") };
+    let made = unwrapped(&make(&[folder, run, link, raw(b"top/read", b"me")], false)).await.unwrap();
+    let files = unpack_all(made.clone(), ZipLimits::default()).unwrap();
+    assert_eq!(files, [("a/run".to_owned(), b"#!".to_vec()), ("read".to_owned(), b"me".to_vec())]);
+    let executable: Vec<_> = open(made).unwrap().files().iter().map(|entry| entry.executable).collect();
+    assert_eq!(executable, [true, false]);
+    // What was deflated is copied as it is.
+    let text = b"ab".repeat(10_000);
+    let made = unwrapped(&deflated(&[("top/text", &text)])).await.unwrap();
+    assert!(made.len() < 1000, "{}", made.len());
+    assert_eq!(unpack_all(made, ZipLimits::default()).unwrap(), [("text".to_owned(), text)]);
+}
+
+#[tokio::test]
+async fn an_archive_that_is_not_one_folder_is_refused_and_so_is_half_of_one() {
+    for entries in [&[("top/a", &b""[..]), ("other/b", b"")][..], &[("a", b"")]] {
+        let Err(Error::Zip { error: InvalidZip::UnsafeName { why, .. }, .. }) = unwrapped(&deflated(entries)).await
+        else {
+            panic!("{entries:?} was accepted")
+        };
+        assert_eq!(why, "it is not in the archive's one folder");
+    }
+    let whole = deflated(&[("top/a", b"text"), ("top/b", b"text")]);
+    assert!(matches!(unwrapped(&whole[..whole.len() / 2]).await, Err(Error::Zip { .. })));
+    let large = without_top_folder(stored(&whole), "the archive", ZipLimits::default(), 10).await;
+    assert!(matches!(large, Err(Error::TooLarge { limit: 10, .. })));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_not_blamed_on_the_zip() {
@@ -418,6 +491,6 @@ fn a_zip_may_have_more_entries_than_a_plain_one_can() {
     let bytes = zip.finish().unwrap().into_inner();
     assert_eq!(open(bytes.clone()).unwrap().files().len(), 70_000);
     let limits = ZipLimits { entries: 65_535, ..ZipLimits::default() };
-    let refused = Archive::open(Cursor::new(bytes), limits).unwrap_err();
+    let refused = Archive::open(Cursor::new(bytes), limits, Links::Refused).unwrap_err();
     assert_eq!(refused, InvalidZip::TooManyEntries { count: 70_000, limit: 65_535 });
 }

@@ -1,6 +1,7 @@
 //! Artifacts are what they were, whatever is stored under their keys later.
 
-use artifacts::{Bucket, CopyOutcome, Encryption, Error, Settings, replicate};
+use artifacts::{Bucket, CopyOutcome, Encryption, Error, Settings, ZipBuilder, replicate};
+use bytes::Bytes;
 use engine::Pin;
 use testkit::sha256;
 
@@ -17,7 +18,7 @@ fn stores(versioned: bool) -> (Fake, Bucket, Bucket) {
 }
 
 async fn artifact(home: &Bucket) -> Pin {
-    home.put_artifact(KEY, "good".into(), &Encryption::default()).await.unwrap()
+    home.put_artifact(KEY, Bytes::from("good"), &Encryption::default()).await.unwrap()
 }
 
 #[tokio::test]
@@ -28,6 +29,19 @@ async fn an_artifact_is_recorded_with_its_version_and_the_sha256_that_s3_checks(
     let put = fake.with(|state| state.of("PutObject").pop().unwrap());
     assert_eq!(put.header("x-amz-checksum-sha256"), sha256(b"good"));
     assert_eq!(put.header("x-amz-server-side-encryption"), "aws:kms");
+}
+
+#[tokio::test]
+async fn an_artifact_in_temporary_storage_is_recorded_and_checked_in_the_same_way() {
+    let (fake, home, _) = stores(true);
+    let zip = ZipBuilder::new("the tree", 1 << 20).unwrap();
+    let file = zip.file("a".into(), false, Bytes::from("text")).await.unwrap().finish().await.unwrap();
+    let content = std::fs::read(file.path()).unwrap();
+    let pin = home.put_artifact(KEY, file, &Encryption::default()).await.unwrap();
+    assert_eq!(pin, Pin { version: Some("version-1".into()), sha256: Some(sha256(&content)) });
+    let put = fake.with(|state| state.of("PutObject").pop().unwrap());
+    assert_eq!(put.header("x-amz-checksum-sha256"), sha256(&content));
+    fake.with(|state| assert_eq!(state.objects["home/p/a/1"].data, content));
 }
 
 #[tokio::test]

@@ -111,7 +111,6 @@ pub(super) static TYPES: &[ActionType] = &[
             optional("OutputArtifactFormat").of(OUTPUT_FORMAT),
             flag("DetectChanges"),
         ],
-        other_keys: true,
         variables: Fixed(&[
             "AuthorDate",
             "AuthorDisplayName",

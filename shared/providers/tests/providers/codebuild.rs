@@ -25,6 +25,17 @@ fn described(what: Value) -> Value {
     all
 }
 
+/// AWS with the artifacts of [`build`].
+fn stored() -> Aws {
+    let aws = Aws::default();
+    for (name, version) in
+        [("App", "v1"), ("App", "v7"), ("Lib", "v1"), ("main-src", "v1"), ("my-src", "v1"), ("my_src", "v1")]
+    {
+        aws.object(&format!("store-eu/shop/{name}/abcdefghijklmnop"), version, b"a zip, for all that is asked of it");
+    }
+    aws
+}
+
 fn starts(aws: &Aws) {
     aws.on("StartBuild", 200, json!({"build": described(json!({"currentPhase": "QUEUED"}))}).to_string());
 }
@@ -53,7 +64,7 @@ async fn external(aws: &Aws, task: &Task) -> External {
 
 #[tokio::test]
 async fn a_build_reads_the_pinned_input_and_writes_the_output_artifact() {
-    let aws = Aws::default();
+    let aws = stored();
     starts(&aws);
     let mut task = build(&[
         (
@@ -95,7 +106,7 @@ async fn a_build_reads_the_pinned_input_and_writes_the_output_artifact() {
 
 #[tokio::test]
 async fn further_inputs_and_several_outputs_have_their_names() {
-    let aws = Aws::default();
+    let aws = stored();
     starts(&aws);
     let mut task = build(&[("PrimarySource", "Lib")]);
     task.inputs = vec![input("App"), input("Lib")];
@@ -117,7 +128,7 @@ async fn further_inputs_and_several_outputs_have_their_names() {
 
 #[tokio::test]
 async fn a_further_input_is_known_by_letters_digits_and_underscores() {
-    let aws = Aws::default();
+    let aws = stored();
     starts(&aws);
     let mut task = build(&[("PrimarySource", "main-src")]);
     task.inputs = vec![input("main-src"), input("my-src"), input("Lib")];
@@ -139,7 +150,7 @@ async fn a_further_input_is_known_by_letters_digits_and_underscores() {
 
 #[tokio::test]
 async fn a_batch_is_started_as_one() {
-    let aws = Aws::default();
+    let aws = stored();
     let id = "site:99999999-2222-3333-4444-555555555555";
     let arn = format!("arn:aws:codebuild:eu-west-1:111122223333:build-batch/{id}");
     let batch = json!({"id": id, "arn": arn, "buildBatchStatus": "IN_PROGRESS"});
@@ -165,7 +176,7 @@ async fn a_batch_is_started_as_one() {
 
 #[tokio::test]
 async fn exported_variables_and_the_artifact_come_of_a_build_that_succeeded() {
-    let aws = Aws::default();
+    let aws = stored();
     let mut task = started(build(&[]));
     gets(&aws, json!({}));
     let Outcome::Running { report, .. } = registry(&aws).poll(&task).await.unwrap() else { panic!() };
@@ -180,7 +191,7 @@ async fn exported_variables_and_the_artifact_come_of_a_build_that_succeeded() {
 
 #[tokio::test]
 async fn a_failure_says_phase_command_and_the_end_of_the_log() {
-    let aws = Aws::default();
+    let aws = stored();
     let task = started(build(&[]));
     let words = "Error while executing command: make test. Reason: exit status 2";
     gets(
@@ -218,7 +229,7 @@ async fn a_failure_says_phase_command_and_the_end_of_the_log() {
 
 #[tokio::test]
 async fn what_a_lost_worker_started_is_found_by_its_variable_and_not_started_again() {
-    let aws = Aws::default();
+    let aws = stored();
     let task = Task { reclaimed: true, ..build(&[]) };
     aws.on("ListBuildsForProject", 200, json!({"ids": [ID]}).to_string());
     let variable = json!({"name": "MILLRACE_ACTION_EXECUTION_ID", "value": task.id.to_string()});
@@ -235,7 +246,7 @@ async fn what_a_lost_worker_started_is_found_by_its_variable_and_not_started_aga
 
 #[tokio::test]
 async fn a_lost_build_is_looked_for_in_all_pages_that_are_not_older_than_the_attempt() {
-    let aws = Aws::default();
+    let aws = stored();
     let task = Task { reclaimed: true, ..build(&[]) };
     let requested = 1_795_475_109 - 3_600;
     // Each page is older than the one before it.
@@ -265,7 +276,7 @@ async fn a_lost_build_is_looked_for_in_all_pages_that_are_not_older_than_the_att
 
 #[tokio::test]
 async fn what_is_wrong_is_told_in_the_words_of_codebuild_and_what_passes_is_tried_again() {
-    let aws = Aws::default();
+    let aws = stored();
     aws.fail("StartBuild", 400, "ResourceNotFoundException", "Project cannot be found: site");
     let error = failed(&registry(&aws), &build(&[])).await;
     assert_eq!(error.code, "ConfigurationError");
@@ -280,7 +291,7 @@ async fn what_is_wrong_is_told_in_the_words_of_codebuild_and_what_passes_is_trie
 
 #[tokio::test]
 async fn what_is_wrong_with_the_configuration_is_said_before_anything_is_asked() {
-    let aws = Aws::default();
+    let aws = stored();
     let mut two = build(&[]);
     two.inputs.push(input("Lib"));
     let mut other = build(&[("PrimarySource", "Other")]);
@@ -299,5 +310,52 @@ async fn what_is_wrong_with_the_configuration_is_said_before_anything_is_asked()
         assert_eq!(error.code, "ConfigurationError");
         assert!(error.message.contains(expected), "{}", error.message);
     }
+    assert!(aws.calls("StartBuild").is_empty());
+}
+
+#[tokio::test]
+async fn a_build_clones_by_itself_what_a_source_made_a_reference_of() {
+    let aws = stored();
+    starts(&aws);
+    let location = "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/shop";
+    let reference = json!({"sourceType": "CODECOMMIT", "sourceLocation": location, "sourceVersion": "c0ffee"});
+    aws.plain_object("store-eu/shop/App/abcdefghijklmnop", reference.to_string().as_bytes());
+    external(&aws, &build(&[])).await;
+    let asked = aws.calls("StartBuild")[0].json();
+    assert_eq!((&asked["sourceTypeOverride"], &asked["sourceAuthOverride"]), (&json!("CODECOMMIT"), &Value::Null));
+    assert_eq!((&asked["sourceLocationOverride"], &asked["sourceVersion"]), (&json!(location), &json!("c0ffee")));
+
+    let mut task = build(&[("PrimarySource", "Lib")]);
+    task.inputs.push(input("Lib"));
+    external(&aws, &task).await;
+    let asked = aws.calls("StartBuild")[1].json();
+    assert_eq!(asked["sourceTypeOverride"], "S3");
+    let source = json!([{"type": "CODECOMMIT", "location": location, "sourceIdentifier": "App"}]);
+    assert_eq!(asked["secondarySourcesOverride"], source);
+    let version = json!([{"sourceIdentifier": "App", "sourceVersion": "c0ffee"}]);
+    assert_eq!(asked["secondarySourcesVersionOverride"], version);
+
+    let connection = "arn:aws:codestar-connections:eu-west-1:111122223333:connection/0a1b";
+    let mut reference = reference;
+    reference["connectionArn"] = json!(connection);
+    aws.plain_object("store-eu/shop/App/abcdefghijklmnop", reference.to_string().as_bytes());
+    external(&aws, &build(&[])).await;
+    external(&aws, &task).await;
+    let auth = json!({"type": "CODECONNECTIONS", "resource": connection});
+    assert_eq!(aws.calls("StartBuild")[2].json()["sourceAuthOverride"], auth);
+    assert_eq!(aws.calls("StartBuild")[3].json()["secondarySourcesOverride"][0]["auth"], auth);
+}
+
+#[tokio::test]
+async fn an_input_that_is_gone_or_another_starts_no_build() {
+    let aws = stored();
+    starts(&aws);
+    let mut task = build(&[]);
+    task.inputs = vec![input("Gone")];
+    let error = failed(&registry(&aws), &task).await;
+    assert!(error.message.contains("shop/Gone/abcdefghijklmnop"), "{}", error.message);
+    task.inputs = vec![crate::recorded("App", b"what was recorded")];
+    let error = failed(&registry(&aws), &task).await;
+    assert!(error.message.contains("is not the artifact that was recorded"), "{}", error.message);
     assert!(aws.calls("StartBuild").is_empty());
 }

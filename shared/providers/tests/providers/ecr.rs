@@ -162,7 +162,7 @@ fn a_push_of_the_tag_starts_who_watches_it_with_the_digest_that_was_pushed() {
         token: "ecr#13cde686".into(),
         detail: format!("{URI}:v7"),
     };
-    assert_eq!((provider().change)(&event(push)).unwrap(), change);
+    assert_eq!((provider().events.unwrap().change)(&event(push)).unwrap(), change);
     let action = task("Source", "ECR", &[("RepositoryName", "team/shop"), ("ImageTag", "v7")]).action;
     assert_eq!((provider().watched)(&action, "eu-west-1"), Some(change.watched));
 }
@@ -170,10 +170,10 @@ fn a_push_of_the_tag_starts_who_watches_it_with_the_digest_that_was_pushed() {
 #[test]
 fn what_is_no_push_of_a_tag_starts_nobody() {
     let untagged = json!({"result": "SUCCESS", "repository-name": "r", "image-digest": DIGEST, "action-type": "PUSH"});
-    assert_eq!((provider().change)(&event(untagged)).unwrap().watched, "ecr/eu-west-1/r:");
+    assert_eq!((provider().events.unwrap().change)(&event(untagged)).unwrap().watched, "ecr/eu-west-1/r:");
     for (result, action) in [("SUCCESS", "DELETE"), ("FAILURE", "PUSH")] {
         let other = json!({"result": result, "repository-name": "r", "image-digest": DIGEST, "action-type": action,
             "image-tag": "latest"});
-        assert!((provider().change)(&event(other)).is_err(), "{result} {action}");
+        assert!((provider().events.unwrap().change)(&event(other)).is_err(), "{result} {action}");
     }
 }

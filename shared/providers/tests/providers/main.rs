@@ -5,9 +5,12 @@
 mod approval;
 mod cloudformation;
 mod codebuild;
+mod codecommit;
+mod connection_source;
 mod ecr;
 mod ecs;
 mod elastic_beanstalk;
+mod github_source;
 mod job_worker;
 mod lambda_executor;
 mod lambda_invoke;

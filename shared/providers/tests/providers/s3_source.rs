@@ -137,7 +137,7 @@ fn changed(object: Value) -> SourceChange {
     let detail = json!({"bucket": {"name": "b"}, "object": object});
     let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": detail});
     let event = EventBridgeEvent::deserialize(event).unwrap();
-    (provider().change)(&event).unwrap()
+    (provider().events.unwrap().change)(&event).unwrap()
 }
 
 fn provider() -> Source {

@@ -1,0 +1,80 @@
+//! Source/GitHub, of the owner ThirdParty: takes the files of a commit at github.com into the artifact store, with a token
+//! of the action's own. Source: CodePipeline user guide, 'GitHub (via OAuth app) source action reference'.
+//!
+//! GitHub sends no events, so nothing starts by itself: `PollForSourceChanges` means nothing here yet.
+
+use async_trait::async_trait;
+use driver::Outcome;
+use serde::Deserialize;
+use url::Url;
+
+use crate::code_host::{HostCommit, HostType, HostedRepository, Reference};
+use crate::configuration::read;
+use crate::context::ActionContext;
+use crate::error::ProviderError;
+use crate::provider::{Descriptor, Implements, Provider, ProviderInfo, Source, attempt_id, unchanged};
+use crate::repository::{Commit, output, prescribed, store_output, takes_revision};
+use crate::web::Web;
+
+pub(crate) const PROVIDER: Descriptor = Descriptor {
+    info: ProviderInfo {
+        source: Some(Source { watched: |_, _| None, takes_revision, events: None }),
+        ..ProviderInfo::of(&[Implements { category: "Source", owner: "ThirdParty", provider: "GitHub", version: "1" }])
+    },
+    provider: &GitHubSource,
+    token: attempt_id,
+};
+
+#[derive(Deserialize)]
+struct Configuration<'a> {
+    #[serde(rename = "Owner")]
+    owner: &'a str,
+    #[serde(rename = "Repo")]
+    repository: &'a str,
+    #[serde(rename = "Branch")]
+    branch: &'a str,
+    #[serde(rename = "OAuthToken")]
+    token: &'a str,
+}
+
+struct GitHubSource;
+
+#[async_trait]
+impl Provider for GitHubSource {
+    async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        let task = context.task;
+        let configuration: Configuration<'_> = read(task)?;
+        output(task)?;
+        let wanted = prescribed(task)?.map_or(Reference::Branch(configuration.branch), Reference::Commit);
+        let api = HostType::GitHub.api().unwrap_or_default();
+        let api = Url::parse(api).map_err(|error| ProviderError::configuration(format!("{api}: {error}")))?;
+        let web = Web::new(context.clients.web(), api, configuration.token)?;
+        let name = format!("{}/{}", configuration.owner, configuration.repository);
+        let token = "it is the action's OAuthToken".to_owned();
+        let repository = HostedRepository::new(HostType::GitHub, web, &name, token)?;
+        let commit = repository.commit(wanted).await?;
+        let content = repository.zip(context, &commit.id).await?;
+        let variables = variables(&configuration, &commit);
+        let committed = commit.committed();
+        let HostCommit { id, message, url, .. } = commit;
+        store_output(context, content, Commit { id, message, committed, url }, variables).await
+    }
+
+    async fn poll(&self, _: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        unchanged()
+    }
+}
+
+/// Source: CodePipeline user guide, 'Variables reference', GitHub; AWS CDK, `GitHubSourceVariables`, which says that
+/// `CommitUrl` is the address in GitHub's API.
+fn variables(configuration: &Configuration<'_>, commit: &HostCommit) -> Vec<(&'static str, String)> {
+    vec![
+        ("AuthorDate", commit.author_date.clone()),
+        ("BranchName", configuration.branch.to_owned()),
+        ("CommitId", commit.id.clone()),
+        ("CommitMessage", commit.message.clone()),
+        ("CommitUrl", commit.api_url.clone()),
+        ("CommitterDate", commit.committer_date.clone()),
+        ("RepositoryName", configuration.repository.to_owned()),
+    ]
+}
