@@ -45,8 +45,6 @@ use crate::provider::{Correlation, Descriptor, EntityPage, Events, Implements, P
 const ATTEMPT: &str = "MILLRACE_ACTION_EXECUTION_ID";
 /// Lines of a failed build's log in its message.
 const LOG_LINES: i32 = 10;
-/// Milliseconds by which CodeBuild's clock and ours may differ.
-const CLOCKS_APART: i64 = 300_000;
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
@@ -427,7 +425,7 @@ impl Builds<'_> {
 
     /// The build that was started for this attempt, which no build from before its request is.
     async fn find(&self, context: ActionContext<'_>) -> Result<Option<Run>, ProviderError> {
-        let since = context.requested().plus(-CLOCKS_APART);
+        let since = context.earliest_start();
         let mut next = None;
         loop {
             let (ids, after) = self.newest(next).await?;

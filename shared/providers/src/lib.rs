@@ -12,6 +12,7 @@
 //! | Build/CodeBuild, Test/CodeBuild | `codebuild` | by event or poll |
 //! | Deploy/S3 | `s3_deploy` | at once |
 //! | Deploy/CloudFormation | `cloudformation` | by event or poll |
+//! | Deploy/CodeDeploy | `codedeploy` | by event or poll |
 //! | Approval/Manual | `approval` | when a person answers |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
 //! | owner Custom, ThirdParty | `job_worker` | when a job worker reports |
@@ -41,6 +42,8 @@ mod approval_links;
 mod artifact_files;
 mod cloudformation;
 mod codebuild;
+mod codedeploy;
+mod codedeploy_deployments;
 mod configuration;
 mod console;
 mod context;

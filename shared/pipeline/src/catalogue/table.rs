@@ -328,7 +328,6 @@ pub(super) static TYPES: &[ActionType] = &[
         provider: "CodeDeploy",
         inputs: 1..=1,
         configuration: &[required("ApplicationName"), required("DeploymentGroupName")],
-        other_keys: true,
         variables: Fixed(&["DeploymentId"]),
         default_timeout_minutes: 5 * DAY,
         ..AWS

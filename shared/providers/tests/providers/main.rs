@@ -5,6 +5,7 @@
 mod approval;
 mod cloudformation;
 mod codebuild;
+mod codedeploy;
 mod ecr;
 mod job_worker;
 mod lambda_executor;
