@@ -12,7 +12,7 @@
 //! | Build/CodeBuild, Test/CodeBuild | `codebuild` | by event or poll |
 //! | Deploy/S3 | `s3_deploy` | at once |
 //! | Deploy/CloudFormation | `cloudformation` | by event or poll |
-//! | Deploy/CodeDeploy | `codedeploy` | by event or poll |
+//! | Deploy/CodeDeploy, Deploy/CodeDeployToECS | `codedeploy`, `codedeploy_to_ecs` | by event or poll |
 //! | Approval/Manual | `approval` | when a person answers |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
 //! | owner Custom, ThirdParty | `job_worker` | when a job worker reports |
@@ -44,10 +44,12 @@ mod cloudformation;
 mod codebuild;
 mod codedeploy;
 mod codedeploy_deployments;
+mod codedeploy_to_ecs;
 mod configuration;
 mod console;
 mod context;
 mod ecr;
+mod ecs_task_definition;
 mod error;
 mod function_report;
 mod input_zip;

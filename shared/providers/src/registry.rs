@@ -17,8 +17,8 @@ use crate::error::{CONFIGURATION_ERROR, ProviderError};
 use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
-    approval, cloudformation, codebuild, codedeploy, ecr, job_worker, lambda_executor, lambda_invoke, s3_deploy,
-    s3_source, step_functions,
+    approval, cloudformation, codebuild, codedeploy, codedeploy_to_ecs, ecr, job_worker, lambda_executor,
+    lambda_invoke, s3_deploy, s3_source, step_functions,
 };
 
 /// The providers of CodePipeline's own action and rule types; job workers and Lambda executors are for all others.
@@ -28,6 +28,7 @@ const PROVIDERS: &[Descriptor] = &[
     cloudwatch_alarm::PROVIDER,
     codebuild::PROVIDER,
     codedeploy::PROVIDER,
+    codedeploy_to_ecs::PROVIDER,
     deployment_window::PROVIDER,
     ecr::PROVIDER,
     lambda_invoke::PROVIDER,

@@ -352,7 +352,6 @@ pub(super) static TYPES: &[ActionType] = &[
             optional("Image4ArtifactName"),
             optional("Image4ContainerName"),
         ],
-        other_keys: true,
         default_timeout_minutes: 5 * DAY,
         ..AWS
     },

@@ -6,6 +6,7 @@ mod approval;
 mod cloudformation;
 mod codebuild;
 mod codedeploy;
+mod codedeploy_to_ecs;
 mod ecr;
 mod job_worker;
 mod lambda_executor;
