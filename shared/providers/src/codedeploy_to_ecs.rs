@@ -30,8 +30,8 @@ use crate::error::{ClassifyError, ErrorClass, ProviderError};
 use crate::input_zip::label;
 use crate::provider::{Descriptor, Implements, Provider, ProviderInfo, attempt_id};
 
-/// Longest task definition and AppSpec file that is read. On AWS the whole artifact may have so many bytes. Source: CodePipeline
-/// user guide, 'Troubleshooting CodePipeline'.
+/// Longest task definition and AppSpec file that is read. On AWS the whole artifact may have so many bytes. Source:
+/// CodePipeline user guide, 'Troubleshooting CodePipeline'.
 const LONGEST_FILE: u64 = 3 << 20;
 /// Longest image definitions file. Source: CodePipeline user guide, 'Quotas'.
 const LONGEST_IMAGE_DETAIL: u64 = 100 << 10;
