@@ -52,8 +52,6 @@ const LOG_LINES: usize = 10;
 const LOG_LINES_READ: i32 = 100;
 /// How CodeBuild's own lines begin. They say of each phase how it ended, which the message says already.
 const OWN_LINE: &str = "[Container] ";
-/// Milliseconds by which CodeBuild's clock and ours may differ.
-const CLOCKS_APART: i64 = 300_000;
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
@@ -485,7 +483,7 @@ impl Builds<'_> {
 
     /// The build that was started for this attempt, which no build from before its request is.
     async fn find(&self, context: ActionContext<'_>) -> Result<Option<Run>, ProviderError> {
-        let since = context.requested().plus(-CLOCKS_APART);
+        let since = context.earliest_start();
         let mut next = None;
         loop {
             let (ids, after) = self.newest(next).await?;

@@ -92,6 +92,11 @@ pub(crate) fn codebuild(region: &str, arn: &str) -> String {
     format!("{}/codesuite/codebuild/{account}/projects/{project}/{kind}/{id}/?region={region}", host(region))
 }
 
+/// A deployment of CodeDeploy, by its id.
+pub(crate) fn codedeploy(region: &str, id: &str) -> String {
+    format!("{}/codesuite/codedeploy/deployments/{}?region={region}", host(region), utf8_percent_encode(id, QUERY))
+}
+
 /// An alarm of CloudWatch, by its name.
 pub(crate) fn cloudwatch_alarm(region: &str, name: &str) -> String {
     let name = utf8_percent_encode(name, QUERY);

@@ -9,6 +9,9 @@ use runtime::{Clients, Identity, JobIdError, JobIds, RoleError, Roles, Session};
 use crate::approval_links::ApprovalLinks;
 use crate::error::{PERMISSION_ERROR, ProviderError};
 
+/// Milliseconds by which a service's clock and ours may differ.
+const CLOCKS_APART: i64 = 300_000;
+
 /// A task, the roles under which it is done, and the time. Functions have no provider context of their own.
 #[derive(Clone, Copy)]
 pub(crate) struct ActionContext<'a> {
@@ -32,6 +35,11 @@ impl ActionContext<'_> {
         let action = &self.task.action;
         let minutes = action.silence_timeout_minutes().unwrap_or_else(|| action.timeout_minutes());
         self.task.deadline.map_or(self.now, |deadline| deadline.plus(-60_000 * i64::from(minutes)))
+    }
+
+    /// Nothing that a service dates from before was started for this attempt.
+    pub(crate) fn earliest_start(&self) -> Timestamp {
+        self.requested().plus(-CLOCKS_APART)
     }
 
     /// The pipeline's role. Its sessions are named after the pipeline, so that its actions share them.

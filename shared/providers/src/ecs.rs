@@ -442,7 +442,7 @@ classify! {
     DescribeTaskDefinitionError:;
     DescribeTasksError: ClusterNotFoundException;
     ListTasksError: ClusterNotFoundException ServiceNotFoundException;
-    RegisterTaskDefinitionError:;
+    RegisterTaskDefinitionError: LimitExceededException;
     UpdateServiceError: ClusterNotFoundException ServiceNotActiveException ServiceNotFoundException
         NamespaceNotFoundException PlatformTaskDefinitionIncompatibilityException PlatformUnknownException
         UnsupportedFeatureException;

@@ -18,6 +18,7 @@
 //! | Deploy/CloudFormationStackSet, Deploy/CloudFormationStackInstances | `stack_sets` | by event or poll |
 //! | Deploy/ECS | `ecs` | by event or poll |
 //! | Deploy/ElasticBeanstalk | `elastic_beanstalk` | by event or poll |
+//! | Deploy/CodeDeploy, Deploy/CodeDeployToECS | `codedeploy`, `codedeploy_to_ecs` | by event or poll |
 //! | Approval/Manual | `approval` | when a person answers |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
 //! | owner Custom, ThirdParty | `job_worker` | when a job worker reports |
@@ -49,12 +50,16 @@ mod cloudformation;
 mod code_host;
 mod codebuild;
 mod codecommit;
+mod codedeploy;
+mod codedeploy_deployments;
+mod codedeploy_to_ecs;
 mod configuration;
 mod connection_source;
 mod console;
 mod context;
 mod ecr;
 mod ecs;
+mod ecs_task_definition;
 mod elastic_beanstalk;
 mod error;
 mod function_report;

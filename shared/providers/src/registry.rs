@@ -17,8 +17,9 @@ use crate::error::{CONFIGURATION_ERROR, ProviderError};
 use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
-    approval, cloudformation, codebuild, codecommit, connection_source, ecr, ecs, elastic_beanstalk, github_source,
-    job_worker, lambda_executor, lambda_invoke, s3_deploy, s3_source, stack_sets, step_functions,
+    approval, cloudformation, codebuild, codecommit, codedeploy, codedeploy_to_ecs, connection_source, ecr, ecs,
+    elastic_beanstalk, github_source, job_worker, lambda_executor, lambda_invoke, s3_deploy, s3_source, stack_sets,
+    step_functions,
 };
 
 /// The providers of CodePipeline's own action and rule types; job workers and Lambda executors are for all others.
@@ -29,6 +30,8 @@ const PROVIDERS: &[Descriptor] = &[
     codebuild::PROVIDER,
     codecommit::PROVIDER,
     connection_source::PROVIDER,
+    codedeploy::PROVIDER,
+    codedeploy_to_ecs::PROVIDER,
     deployment_window::PROVIDER,
     ecr::PROVIDER,
     ecs::PROVIDER,

@@ -8,7 +8,7 @@ use aws_sdk_codepipeline::types::{
     TargetFilter, TargetFilterName, TriggerType,
 };
 use conformance::world::{CALLER, World};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{client, in_both, refused, release};
 
@@ -208,8 +208,8 @@ async fn rule_types_are_the_catalogue_s() {
 }
 
 /// A release that has gone to its end. Gives the id of an action execution by the action's name.
-async fn released(world: &World, client: &Client, action: &str) -> String {
-    client.create_pipeline().pipeline(release("release", &[])).send().await.unwrap();
+async fn released(world: &World, client: &Client, action: &str, changes: &[(&str, Value)]) -> String {
+    client.create_pipeline().pipeline(release("release", changes)).send().await.unwrap();
     world.work().await;
     let state = client.get_pipeline_state().name("release").send().await.unwrap();
     let waiting = state.stage_states()[1].action_states()[0].latest_execution().unwrap().clone();
@@ -228,9 +228,24 @@ async fn released(world: &World, client: &Client, action: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_deployment_by_codedeploy_has_its_group_as_its_target() {
+    in_both(|world, client| async move {
+        let changes = [
+            ("/stages/3/actions/0/actionTypeId/provider", json!("CodeDeploy")),
+            ("/stages/3/actions/0/configuration", json!({"ApplicationName": "shop", "DeploymentGroupName": "prod"})),
+        ];
+        let id = released(&world, &client, "Publish", &changes).await;
+        let found = client.list_deploy_action_execution_targets().action_execution_id(&id).send().await.unwrap();
+        let [target] = found.targets() else { panic!("{found:?}") };
+        assert_eq!((target.target_id(), target.target_type()), (Some("prod"), Some("CodeDeployDeploymentGroup")));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_deployment_to_s3_has_its_bucket_as_its_target() {
     in_both(|world, client| async move {
-        let id = released(&world, &client, "Publish").await;
+        let id = released(&world, &client, "Publish", &[]).await;
         let list = || client.list_deploy_action_execution_targets().action_execution_id(&id);
         let found = list().pipeline_name("release").send().await.unwrap();
         let [target] = found.targets() else { panic!("{found:?}") };
@@ -256,7 +271,7 @@ async fn a_deployment_to_s3_has_its_bucket_as_its_target() {
 #[tokio::test]
 async fn what_is_no_deployment_has_no_targets() {
     in_both(|world, client| async move {
-        let id = released(&world, &client, "Fetch").await;
+        let id = released(&world, &client, "Fetch", &[]).await;
         let list = |id: &str| client.list_deploy_action_execution_targets().action_execution_id(id);
         let (code, message) = refused!(list(&id));
         assert_eq!(code, "ValidationException");

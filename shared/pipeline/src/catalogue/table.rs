@@ -325,7 +325,6 @@ pub(super) static TYPES: &[ActionType] = &[
         provider: "CodeDeploy",
         inputs: 1..=1,
         configuration: &[required("ApplicationName"), required("DeploymentGroupName")],
-        other_keys: true,
         variables: Fixed(&["DeploymentId"]),
         default_timeout_minutes: 5 * DAY,
         ..AWS
@@ -350,7 +349,6 @@ pub(super) static TYPES: &[ActionType] = &[
             optional("Image4ArtifactName"),
             optional("Image4ContainerName"),
         ],
-        other_keys: true,
         default_timeout_minutes: 5 * DAY,
         ..AWS
     },

@@ -6,6 +6,8 @@ mod approval;
 mod cloudformation;
 mod codebuild;
 mod codecommit;
+mod codedeploy;
+mod codedeploy_to_ecs;
 mod connection_source;
 mod ecr;
 mod ecs;

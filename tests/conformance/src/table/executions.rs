@@ -233,7 +233,7 @@ fn runs() -> Vec<Row> {
             ],
             never: &[],
             differences: &[
-                "the target of an S3 deployment is its bucket (targetType S3Bucket), with the action's own status and times and no events; other deployments have no targets yet",
+                "the target of an S3 deployment is its bucket (targetType S3Bucket), that of a CodeDeploy deployment its group (CodeDeployDeploymentGroup), with the action's own status and times and no events; other deployments have no targets yet",
                 "an action that is no deployment is a ValidationException",
             ],
         },
