@@ -90,9 +90,10 @@ impl Tree {
         changed
     }
 
-    /// Whether an approval is open.
-    pub fn waits_for_approval(&self) -> bool {
-        self.stages.iter().any(|stage| stage.name == "Release" && stage.actions.iter().any(Action::is_running))
+    /// Whether the action of this stage and this name is running.
+    pub fn is_running(&self, (stage, action): (&str, &str)) -> bool {
+        let stages = self.stages.iter().filter(|it| it.name == stage);
+        stages.flat_map(|it| &it.actions).any(|it| it.name == action && it.is_running())
     }
 
     /// Redraws all stages on a terminal; elsewhere, prints what has changed since the last call.
@@ -211,9 +212,9 @@ mod tests {
     fn only_this_release_counts() {
         let mut tree = Tree::new(false, SystemTime::now());
         assert!(!tree.update(&state("before", ActionExecutionStatus::InProgress), "now"));
-        assert!(!tree.waits_for_approval());
+        assert!(!tree.is_running(("Release", "Approve")));
         assert!(tree.update(&state("now", ActionExecutionStatus::InProgress), "now"));
-        assert!(tree.waits_for_approval());
+        assert!(tree.is_running(("Release", "Approve")));
     }
 
     #[test]

@@ -1,0 +1,267 @@
+//! What the definition names, made on the local stack; and taken away again.
+
+use anyhow::{Context, Result};
+use aws_sdk_codebuild::types::{
+    ArtifactsType, ComputeType, EnvironmentType, ProjectArtifacts, ProjectEnvironment, ProjectSource, SourceType,
+};
+use aws_sdk_codepipeline::types::{ActionCategory, ActionConfigurationProperty, ArtifactDetails};
+use aws_sdk_s3::types::{BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration};
+use aws_sdk_sqs::types::QueueAttributeName;
+use local::{HOME, REGIONS, Stack, report};
+use pipeline::TypeId;
+use pipeline::declaration::ActionDeclaration;
+
+use super::here::{Found, Here, NewProject, Place, place, region, value};
+use super::localize;
+use super::plan::Plan;
+use super::source::Source;
+
+/// Most artifacts that an action of a custom type reads, and makes.
+const MOST_ARTIFACTS: i32 = 5;
+
+/// Something that was not there before.
+#[derive(Debug)]
+enum Made {
+    Bucket(Place),
+    Project(Place),
+    /// A stack that a CloudFormation action makes.
+    Stack(Place),
+    /// A region and an ARN.
+    Topic(Place),
+    /// Its URL.
+    Queue(String),
+    ActionType(TypeId),
+    /// Its name.
+    Pipeline(String),
+}
+
+/// What this run has made so far.
+#[derive(Debug)]
+pub(super) struct Resources<'a> {
+    stack: &'a Stack,
+    made: Vec<Made>,
+}
+
+/// A CodeBuild client for the build host.
+pub(super) fn codebuild(stack: &Stack, region: &str) -> Result<aws_sdk_codebuild::Client> {
+    let config = aws_sdk_codebuild::config::Builder::from(&stack.sdk(region));
+    let config = config.endpoint_url(stack.value("AWS_ENDPOINT_URL_CODEBUILD")?).build();
+    Ok(aws_sdk_codebuild::Client::from_conf(config))
+}
+
+/// Whether a value is known before the pipeline runs.
+fn is_known(value: &str) -> bool {
+    !value.is_empty() && !value.contains("#{")
+}
+
+impl<'a> Resources<'a> {
+    pub(super) const fn new(stack: &'a Stack) -> Self {
+        Self { stack, made: Vec::new() }
+    }
+
+    /// Makes everything but the pipeline.
+    pub(super) async fn make(&mut self, plan: &Plan, here: &Here, source: &Source) -> Result<()> {
+        for region in localize::regions(&plan.declaration) {
+            if !REGIONS.contains(&region) {
+                self.bucket(region, &localize::store(self.stack, region)?.location).await?;
+            }
+        }
+        for action in plan.declaration.stages.iter().flat_map(|stage| &stage.actions) {
+            self.make_for(action, here, source).await?;
+        }
+        for (id, keys) in &plan.types {
+            self.action_type(id, keys).await?;
+        }
+        Ok(())
+    }
+
+    async fn make_for(&mut self, action: &ActionDeclaration, here: &Here, source: &Source) -> Result<()> {
+        let id = &action.action_type_id;
+        if id.owner.as_deref() == Some("Custom") {
+            return Ok(());
+        }
+        let region = region(action);
+        match (id.category.as_str(), id.provider.as_str()) {
+            ("Source", "S3") => {
+                let (bucket, key) = (value(action, "S3Bucket"), value(action, "S3ObjectKey"));
+                self.bucket(region, bucket).await?;
+                let put = self.stack.s3(region).put_object().bucket(bucket).key(key).body(source.zip.clone().into());
+                put.send().await.with_context(|| format!("cannot put the source into s3://{bucket}/{key}"))?;
+            }
+            ("Deploy", "S3") if is_known(value(action, "BucketName")) => {
+                self.bucket(region, value(action, "BucketName")).await?;
+            }
+            (_, "CodeBuild") => {
+                let place = place(Some(region), value(action, "ProjectName"));
+                if let Some(Found::Makable(project)) = here.projects.get(&place) {
+                    self.project(place, project).await?;
+                }
+            }
+            ("Deploy", "CloudFormation") if is_known(value(action, "StackName")) => {
+                let stack = value(action, "StackName");
+                let client = aws_sdk_cloudformation::Client::new(&self.stack.sdk(region));
+                if client.describe_stacks().stack_name(stack).send().await.is_err() {
+                    self.made.push(Made::Stack((region.to_owned(), stack.to_owned())));
+                }
+            }
+            ("Approval", _) if is_known(value(action, "NotificationArn")) => {
+                self.topic(region, value(action, "NotificationArn")).await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A bucket with versions, unless it is there.
+    async fn bucket(&mut self, region: &str, name: &str) -> Result<()> {
+        let s3 = self.stack.s3(region);
+        if s3.head_bucket().bucket(name).send().await.is_ok() {
+            return Ok(());
+        }
+        let constraint = CreateBucketConfiguration::builder().location_constraint(region.into()).build();
+        let mut create = s3.create_bucket().bucket(name);
+        if region != "us-east-1" {
+            create = create.create_bucket_configuration(constraint);
+        }
+        create.send().await.with_context(|| format!("cannot make the bucket {name} in {region}"))?;
+        self.made.push(Made::Bucket((region.to_owned(), name.to_owned())));
+        let versions = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+        let versioning = s3.put_bucket_versioning().bucket(name).versioning_configuration(versions).send().await;
+        versioning.with_context(|| format!("cannot turn on versions in the bucket {name}")).map(drop)
+    }
+
+    /// A project, unless an earlier action has had it made.
+    async fn project(&mut self, place: Place, project: &NewProject) -> Result<()> {
+        if self.made.iter().any(|made| matches!(made, Made::Project(there) if *there == place)) {
+            return Ok(());
+        }
+        let environment = ProjectEnvironment::builder().r#type(EnvironmentType::LinuxContainer);
+        let environment = environment.image("aws/codebuild/standard:7.0").compute_type(ComputeType::BuildGeneral1Small);
+        let source = ProjectSource::builder().r#type(SourceType::Codepipeline);
+        let created = codebuild(self.stack, &place.0)?
+            .create_project()
+            .name(&place.1)
+            .source(source.set_buildspec(project.buildspec.clone()).build()?)
+            .artifacts(ProjectArtifacts::builder().r#type(ArtifactsType::Codepipeline).build()?)
+            .environment(environment.build()?)
+            .service_role(self.stack.value("MILLRACE_PIPELINE_ROLE")?)
+            .send()
+            .await;
+        created.with_context(|| format!("cannot create the build project {}", place.1))?;
+        self.made.push(Made::Project(place));
+        Ok(())
+    }
+
+    /// A topic; one that is there stays as it is, and is not taken away.
+    pub(super) async fn topic(&mut self, region: &str, arn: &str) -> Result<()> {
+        let client = aws_sdk_sns::Client::new(&self.stack.sdk(region));
+        if client.get_topic_attributes().topic_arn(arn).send().await.is_ok() {
+            return Ok(());
+        }
+        let name = arn.rsplit(':').next().unwrap_or(arn);
+        client.create_topic().name(name).send().await.with_context(|| format!("cannot make the topic {name}"))?;
+        self.made.push(Made::Topic((region.to_owned(), arn.to_owned())));
+        Ok(())
+    }
+
+    /// A queue that gets what the topics publish; answers its URL.
+    pub(super) async fn mailbox(&mut self, name: &str, topics: &[Place]) -> Result<String> {
+        let sqs = aws_sdk_sqs::Client::new(&self.stack.sdk(HOME));
+        let made = sqs.create_queue().queue_name(name).send().await.context("cannot make the approver's mailbox")?;
+        let url = made.queue_url.context("a queue without a URL")?;
+        self.made.push(Made::Queue(url.clone()));
+        let asked = sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn);
+        let found = asked.send().await.context("cannot look at the approver's mailbox")?;
+        let queue = found.attributes().and_then(|found| found.get(&QueueAttributeName::QueueArn)).cloned();
+        let queue = queue.context("a queue without an ARN")?;
+        for (region, topic) in topics {
+            let sns = aws_sdk_sns::Client::new(&self.stack.sdk(region));
+            let subscribed = sns.subscribe().topic_arn(topic).protocol("sqs").endpoint(&queue).send().await;
+            subscribed.with_context(|| format!("cannot subscribe to the topic {topic}"))?;
+        }
+        Ok(url)
+    }
+
+    async fn action_type(&mut self, id: &TypeId, keys: &[String]) -> Result<()> {
+        let property = |key: &String| {
+            ActionConfigurationProperty::builder().name(key).required(false).key(false).secret(false).build()
+        };
+        let artifacts = || ArtifactDetails::builder().minimum_count(0).maximum_count(MOST_ARTIFACTS).build();
+        let created = self
+            .stack
+            .codepipeline()
+            .create_custom_action_type()
+            .category(ActionCategory::from(id.category.as_str()))
+            .provider(&id.provider)
+            .version(id.version.clone().unwrap_or_default())
+            .set_configuration_properties(Some(keys.iter().map(property).collect::<Result<_, _>>()?))
+            .input_artifact_details(artifacts())
+            .output_artifact_details(artifacts())
+            .send()
+            .await;
+        created.with_context(|| format!("cannot make the action type of the stand-in for {}", id.provider))?;
+        self.made.push(Made::ActionType(id.clone()));
+        Ok(())
+    }
+
+    /// Remembers that the pipeline is this run's.
+    pub(super) fn has_pipeline(&mut self, name: &str) {
+        self.made.push(Made::Pipeline(name.to_owned()));
+    }
+
+    /// Deletes all of it, the newest first. What cannot be deleted is said, and stays.
+    pub(super) async fn delete(self) {
+        for made in self.made.iter().rev() {
+            if let Err(error) = self.delete_one(made).await {
+                report(&format!("not deleted: {made:?}: {error:#}"));
+            }
+        }
+    }
+
+    async fn delete_one(&self, made: &Made) -> Result<()> {
+        match made {
+            Made::Bucket((region, name)) => self.delete_bucket(region, name).await?,
+            Made::Project((region, name)) => {
+                codebuild(self.stack, region)?.delete_project().name(name).send().await?;
+            }
+            Made::Stack((region, name)) => {
+                let client = aws_sdk_cloudformation::Client::new(&self.stack.sdk(region));
+                client.delete_stack().stack_name(name).send().await?;
+            }
+            Made::Topic((region, arn)) => {
+                aws_sdk_sns::Client::new(&self.stack.sdk(region)).delete_topic().topic_arn(arn).send().await?;
+            }
+            Made::Queue(url) => {
+                aws_sdk_sqs::Client::new(&self.stack.sdk(HOME)).delete_queue().queue_url(url).send().await?;
+            }
+            Made::ActionType(id) => {
+                let delete = self.stack.codepipeline().delete_custom_action_type().provider(&id.provider);
+                let delete = delete.category(ActionCategory::from(id.category.as_str()));
+                delete.version(id.version.clone().unwrap_or_default()).send().await?;
+            }
+            Made::Pipeline(name) => {
+                self.stack.codepipeline().delete_pipeline().name(name).send().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_bucket(&self, region: &str, name: &str) -> Result<()> {
+        let s3 = self.stack.s3(region);
+        loop {
+            let listed = s3.list_object_versions().bucket(name).send().await?;
+            let versions = listed.versions().iter().map(|it| (it.key(), it.version_id()));
+            let markers = listed.delete_markers().iter().map(|it| (it.key(), it.version_id()));
+            let all: Vec<_> = versions.chain(markers).collect();
+            if all.is_empty() {
+                break;
+            }
+            for (key, version) in all {
+                let delete = s3.delete_object().bucket(name).key(key.unwrap_or_default());
+                delete.set_version_id(version.map(str::to_owned)).send().await?;
+            }
+        }
+        s3.delete_bucket().bucket(name).send().await?;
+        Ok(())
+    }
+}
