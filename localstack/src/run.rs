@@ -19,14 +19,18 @@ use pipeline::declaration::ArtifactStore;
 use pipeline::{Declaration, Pipeline};
 
 mod approvals;
+mod cdk;
 mod definition;
 mod here;
+mod intrinsics;
 mod localize;
+mod names;
 mod plan;
 mod resources;
 mod source;
 mod stand_ins;
 mod table;
+mod template;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -52,7 +56,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// What to run, and how.
 #[derive(clap::Args, Debug)]
 pub struct Wanted {
-    /// GetPipeline's or CreatePipeline's JSON.
+    /// GetPipeline's or CreatePipeline's JSON, a CloudFormation template, or the folder that `cdk synth` writes.
     file: PathBuf,
     /// The folder that is the content of the pipeline's sources.
     #[arg(long, value_name = "DIR")]
@@ -113,7 +117,7 @@ pub async fn run(stack: &Stack, wanted: &Wanted, input: Input) -> Result<Report>
     let role = stack.value("MILLRACE_PIPELINE_ROLE")?;
     localize::localize(&mut declaration, &regions, role, |region| localize::store(stack, region))?;
 
-    let here = Here::look(stack, &declaration).await?;
+    let here = Here::look(stack, &declaration, definition.template.as_ref()).await?;
     let id = uuid::Uuid::new_v4().simple().to_string();
     let mut plan = Plan::new(&declaration, &here, &source, &id[..6]);
     let say = |line: &str| {
@@ -123,7 +127,7 @@ pub async fn run(stack: &Stack, wanted: &Wanted, input: Input) -> Result<Report>
             let _ = outln!("{line}");
         }
     };
-    for left_out in &plan.left_out {
+    for left_out in definition.left_out.iter().chain(&plan.left_out) {
         say(&format!("left out: {left_out}"));
     }
     let mut resources = Resources::new(stack);

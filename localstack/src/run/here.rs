@@ -9,6 +9,7 @@ use pipeline::declaration::{ActionDeclaration, RuleDeclaration, StageDeclaration
 use pipeline::{Declaration, TypeId};
 
 use super::resources;
+use super::template::Template;
 
 /// A region and a name in it.
 pub(super) type Place = (String, String);
@@ -29,14 +30,42 @@ pub(super) enum Found<T> {
 pub(super) struct NewProject {
     /// As the project has it: the text, a file of the source, or nothing for `buildspec.yml`.
     pub buildspec: Option<String>,
+    /// Its environment.
+    pub variables: Vec<Variable>,
+    /// What of it is known only on AWS, in words.
+    pub left_out: Vec<String>,
+}
+
+/// An environment variable of a CodeBuild project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Variable {
+    pub name: String,
+    pub value: String,
+    /// `PLAINTEXT`, `PARAMETER_STORE` or `SECRETS_MANAGER`.
+    pub kind: String,
+}
+
+/// A Lambda function.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct NewFunction {
+    pub runtime: String,
+    pub handler: String,
+    /// Seconds.
+    pub timeout: Option<i32>,
+    /// Its package, a zip.
+    pub code: Vec<u8>,
+    pub variables: BTreeMap<String, String>,
+    /// What of it is known only on AWS, in words.
+    pub left_out: Vec<String>,
 }
 
 /// What was found, by region and name.
 #[derive(Debug, Default)]
 pub(super) struct Here {
     pub projects: BTreeMap<Place, Found<NewProject>>,
-    pub functions: BTreeMap<Place, Found<()>>,
-    pub machines: BTreeMap<Place, Found<()>>,
+    pub functions: BTreeMap<Place, Found<NewFunction>>,
+    /// To be made of their definitions, in Amazon States Language.
+    pub machines: BTreeMap<Place, Found<String>>,
     /// ECS services that are there, as `cluster/service`.
     pub services: BTreeSet<Place>,
     /// The account's own action types.
@@ -80,21 +109,25 @@ pub(super) fn rules(stage: &StageDeclaration) -> impl Iterator<Item = &RuleDecla
 }
 
 impl Here {
-    /// Looks for everything that the pipeline's actions and rules name.
-    pub(super) async fn look(stack: &Stack, declaration: &Declaration) -> Result<Self> {
+    /// Looks for everything that the pipeline's actions and rules name, on the stack and in the template.
+    pub(super) async fn look(stack: &Stack, declaration: &Declaration, template: Option<&Template>) -> Result<Self> {
         let mut here = Self { action_types: action_types(stack).await?, ..Self::default() };
         for rule in declaration.stages.iter().flat_map(rules) {
             let name = rule.configuration.as_ref().and_then(|it| it.get("FunctionName"));
             if let (Some(name), "LambdaInvoke") = (name, rule.rule_type_id.provider.as_str()) {
-                here.function(stack, place(rule.region.as_deref(), name)).await;
+                here.function(stack, place(rule.region.as_deref(), name), template).await;
             }
         }
         for action in declaration.stages.iter().flat_map(|stage| &stage.actions) {
             let region = action.region.as_deref();
             match (action.action_type_id.provider.as_str(), action.action_type_id.category.as_str()) {
-                ("CodeBuild", _) => here.project(stack, place(region, value(action, "ProjectName"))).await?,
-                ("Lambda", "Invoke") => here.function(stack, place(region, value(action, "FunctionName"))).await,
-                ("StepFunctions", _) => here.machine(stack, place(region, value(action, "StateMachineArn"))).await,
+                ("CodeBuild", _) => here.project(stack, place(region, value(action, "ProjectName")), template).await?,
+                ("Lambda", "Invoke") => {
+                    here.function(stack, place(region, value(action, "FunctionName")), template).await;
+                }
+                ("StepFunctions", _) => {
+                    here.machine(stack, place(region, value(action, "StateMachineArn")), template).await;
+                }
                 ("ECS", _) => {
                     let (cluster, service) = (value(action, "ClusterName"), value(action, "ServiceName"));
                     let client = aws_sdk_ecs::Client::new(&stack.sdk(self::region(action)));
@@ -110,27 +143,44 @@ impl Here {
         Ok(here)
     }
 
-    async fn project(&mut self, stack: &Stack, place: Place) -> Result<()> {
+    async fn project(&mut self, stack: &Stack, place: Place, template: Option<&Template>) -> Result<()> {
         let client = resources::codebuild(stack, &place.0)?;
         let found = client.batch_get_projects().names(&place.1).send().await;
         let there = !found.context("the build host does not answer")?.projects().is_empty();
-        let found = if there { Found::There } else { Found::Makable(NewProject::default()) };
+        let found = match template.and_then(|it| it.project(&place.1)) {
+            _ if there => Found::There,
+            Some(Ok(project)) => Found::Makable(project),
+            Some(Err(why)) => Found::Missing(format!("{why:#}")),
+            // The definition may name a project without having it: then its buildspec is expected where CodeBuild looks first.
+            None => Found::Makable(NewProject::default()),
+        };
         self.projects.insert(place, found);
         Ok(())
     }
 
-    async fn function(&mut self, stack: &Stack, place: Place) {
+    async fn function(&mut self, stack: &Stack, place: Place, template: Option<&Template>) {
         let client = aws_sdk_lambda::Client::new(&stack.sdk(&place.0));
         let there = client.get_function_configuration().function_name(&place.1).send().await.is_ok();
-        let missing = || Found::Missing(format!("there is no code here for the function {}", place.1));
-        self.functions.insert(place.clone(), if there { Found::There } else { missing() });
+        let missing = || format!("there is no code here for the function {}", place.1);
+        let found = found(there, template.and_then(|it| it.function(&place.1)), missing);
+        self.functions.insert(place, found);
     }
 
-    async fn machine(&mut self, stack: &Stack, place: Place) {
+    async fn machine(&mut self, stack: &Stack, place: Place, template: Option<&Template>) {
         let client = aws_sdk_sfn::Client::new(&stack.sdk(&place.0));
         let there = client.describe_state_machine().state_machine_arn(machine_arn(&place)).send().await.is_ok();
-        let missing = || Found::Missing(format!("there is no definition here of the state machine {}", place.1));
-        self.machines.insert(place.clone(), if there { Found::There } else { missing() });
+        let missing = || format!("there is no definition here of the state machine {}", place.1);
+        let found = found(there, template.and_then(|it| it.machine(&place.1)), missing);
+        self.machines.insert(place, found);
+    }
+}
+
+fn found<T>(there: bool, in_template: Option<Result<T>>, missing: impl FnOnce() -> String) -> Found<T> {
+    match in_template {
+        _ if there => Found::There,
+        Some(Ok(it)) => Found::Makable(it),
+        Some(Err(why)) => Found::Missing(format!("{why:#}")),
+        None => Found::Missing(missing()),
     }
 }
 

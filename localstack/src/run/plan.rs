@@ -93,11 +93,26 @@ impl Plan {
                 plan.stand_ins.insert((stage.name.clone(), action.name.clone()), stand_in);
             }
         }
+        plan.leave_out_what_is_unknown(here);
         plan.leave_out_rules(here);
         if plan.declaration.triggers.take().is_some() {
             plan.left_out.push("the triggers: a stand-in has no events of a repository".to_owned());
         }
         plan
+    }
+
+    /// What of the projects and functions is known only on AWS.
+    fn leave_out_what_is_unknown(&mut self, here: &Here) {
+        for found in here.projects.values() {
+            if let Found::Makable(project) = found {
+                self.left_out.extend(project.left_out.iter().cloned());
+            }
+        }
+        for found in here.functions.values() {
+            if let Found::Makable(function) = found {
+                self.left_out.extend(function.left_out.iter().cloned());
+            }
+        }
     }
 
     fn leave_out_rules(&mut self, here: &Here) {
@@ -259,7 +274,7 @@ mod tests {
             let plan = Plan::new(&sample(change), &here, &sample_source(), "abcdef");
             (plan.rows[1].why.clone(), plan.true_artifacts.contains("Pages"))
         };
-        let project = |text: &str| NewProject { buildspec: Some(text.to_owned()) };
+        let project = |text: &str| NewProject { buildspec: Some(text.to_owned()), ..NewProject::default() };
         assert_eq!(why(project("ci/build.yml"), |_| {}), (Some("--source has no ci/build.yml".to_owned()), false));
         assert_eq!(why(project("version: 0.2\nphases: {}"), |_| {}), (None, true));
         let overridden = |pipeline: &mut Value| {

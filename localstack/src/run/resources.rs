@@ -2,16 +2,19 @@
 
 use anyhow::{Context, Result};
 use aws_sdk_codebuild::types::{
-    ArtifactsType, ComputeType, EnvironmentType, ProjectArtifacts, ProjectEnvironment, ProjectSource, SourceType,
+    ArtifactsType, ComputeType, EnvironmentType, EnvironmentVariable, EnvironmentVariableType, ProjectArtifacts,
+    ProjectEnvironment, ProjectSource, SourceType,
 };
 use aws_sdk_codepipeline::types::{ActionCategory, ActionConfigurationProperty, ArtifactDetails};
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime};
 use aws_sdk_s3::types::{BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration};
 use aws_sdk_sqs::types::QueueAttributeName;
 use local::{HOME, REGIONS, Stack, report};
 use pipeline::TypeId;
 use pipeline::declaration::ActionDeclaration;
 
-use super::here::{Found, Here, NewProject, Place, place, region, value};
+use super::here::{Found, Here, NewFunction, NewProject, Place, machine_arn, place, region, rules, value};
 use super::localize;
 use super::plan::Plan;
 use super::source::Source;
@@ -24,6 +27,8 @@ const MOST_ARTIFACTS: i32 = 5;
 enum Made {
     Bucket(Place),
     Project(Place),
+    Function(Place),
+    Machine(Place),
     /// A stack that a CloudFormation action makes.
     Stack(Place),
     /// A region and an ARN.
@@ -69,6 +74,12 @@ impl<'a> Resources<'a> {
         for action in plan.declaration.stages.iter().flat_map(|stage| &stage.actions) {
             self.make_for(action, here, source).await?;
         }
+        for rule in plan.declaration.stages.iter().flat_map(rules) {
+            let name = rule.configuration.as_ref().and_then(|it| it.get("FunctionName"));
+            if let Some(name) = name {
+                self.function(place(rule.region.as_deref(), name), here).await?;
+            }
+        }
         for (id, keys) in &plan.types {
             self.action_type(id, keys).await?;
         }
@@ -97,6 +108,8 @@ impl<'a> Resources<'a> {
                     self.project(place, project).await?;
                 }
             }
+            (_, "Lambda") => self.function(place(Some(region), value(action, "FunctionName")), here).await?,
+            (_, "StepFunctions") => self.machine(place(Some(region), value(action, "StateMachineArn")), here).await?,
             ("Deploy", "CloudFormation") if is_known(value(action, "StackName")) => {
                 let stack = value(action, "StackName");
                 let client = aws_sdk_cloudformation::Client::new(&self.stack.sdk(region));
@@ -136,7 +149,13 @@ impl<'a> Resources<'a> {
             return Ok(());
         }
         let environment = ProjectEnvironment::builder().r#type(EnvironmentType::LinuxContainer);
-        let environment = environment.image("aws/codebuild/standard:7.0").compute_type(ComputeType::BuildGeneral1Small);
+        let mut environment =
+            environment.image("aws/codebuild/standard:7.0").compute_type(ComputeType::BuildGeneral1Small);
+        for variable in &project.variables {
+            let kind = EnvironmentVariableType::from(variable.kind.as_str());
+            let variable = EnvironmentVariable::builder().name(&variable.name).value(&variable.value).r#type(kind);
+            environment = environment.environment_variables(variable.build()?);
+        }
         let source = ProjectSource::builder().r#type(SourceType::Codepipeline);
         let created = codebuild(self.stack, &place.0)?
             .create_project()
@@ -149,6 +168,46 @@ impl<'a> Resources<'a> {
             .await;
         created.with_context(|| format!("cannot create the build project {}", place.1))?;
         self.made.push(Made::Project(place));
+        Ok(())
+    }
+
+    /// A function of the template, unless it is there.
+    async fn function(&mut self, place: Place, here: &Here) -> Result<()> {
+        let is_made = self.made.iter().any(|made| matches!(made, Made::Function(there) if *there == place));
+        let Some(Found::Makable(function)) = here.functions.get(&place).filter(|_| !is_made) else { return Ok(()) };
+        let (region, name) = &place;
+        let NewFunction { runtime, handler, timeout, code, variables, .. } = function;
+        let environment = Environment::builder()
+            .set_variables(Some(variables.clone().into_iter().collect()))
+            // Where it finds AWS, and reports the result of its job.
+            .variables("AWS_ENDPOINT_URL", &self.stack.endpoint)
+            .variables("AWS_ENDPOINT_URL_CODEPIPELINE", &self.stack.api_url);
+        let client = aws_sdk_lambda::Client::new(&self.stack.sdk(region));
+        let created = client
+            .create_function()
+            .function_name(name)
+            .runtime(Runtime::from(runtime.as_str()))
+            .handler(handler)
+            .set_timeout(*timeout)
+            .role(self.stack.value("MILLRACE_PIPELINE_ROLE")?)
+            .environment(environment.build())
+            .code(FunctionCode::builder().zip_file(Blob::new(code.clone())).build())
+            .send()
+            .await;
+        created.with_context(|| format!("cannot create the function {name}"))?;
+        self.made.push(Made::Function(place));
+        Ok(())
+    }
+
+    /// A state machine of the template, unless it is there.
+    async fn machine(&mut self, place: Place, here: &Here) -> Result<()> {
+        let is_made = self.made.iter().any(|made| matches!(made, Made::Machine(there) if *there == place));
+        let Some(Found::Makable(definition)) = here.machines.get(&place).filter(|_| !is_made) else { return Ok(()) };
+        let client = aws_sdk_sfn::Client::new(&self.stack.sdk(&place.0));
+        let create = client.create_state_machine().name(&place.1).definition(definition);
+        let created = create.role_arn(self.stack.value("MILLRACE_PIPELINE_ROLE")?).send().await;
+        created.with_context(|| format!("cannot create the state machine {}", place.1))?;
+        self.made.push(Made::Machine(place));
         Ok(())
     }
 
@@ -223,6 +282,14 @@ impl<'a> Resources<'a> {
             Made::Bucket((region, name)) => self.delete_bucket(region, name).await?,
             Made::Project((region, name)) => {
                 codebuild(self.stack, region)?.delete_project().name(name).send().await?;
+            }
+            Made::Function((region, name)) => {
+                let client = aws_sdk_lambda::Client::new(&self.stack.sdk(region));
+                client.delete_function().function_name(name).send().await?;
+            }
+            Made::Machine(place) => {
+                let client = aws_sdk_sfn::Client::new(&self.stack.sdk(&place.0));
+                client.delete_state_machine().state_machine_arn(machine_arn(place)).send().await?;
             }
             Made::Stack((region, name)) => {
                 let client = aws_sdk_cloudformation::Client::new(&self.stack.sdk(region));

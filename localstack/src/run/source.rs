@@ -22,32 +22,7 @@ impl Source {
     /// Reads the folder.
     pub(super) fn read(folder: &Path) -> Result<Self> {
         ensure!(folder.is_dir(), "--source {}: there is no such folder", folder.display());
-        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-        let walk = WalkBuilder::new(folder)
-            .hidden(false)
-            .git_global(false)
-            .ignore(false)
-            .require_git(false)
-            .filter_entry(|entry| entry.file_name() != ".git")
-            .sort_by_file_name(std::cmp::Ord::cmp)
-            .build();
-        for entry in walk {
-            let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
-            let path = entry.path();
-            let failed = || format!("cannot read {}", path.display());
-            let name =
-                path.strip_prefix(folder)?.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
-            let kind = entry.file_type().with_context(failed)?;
-            if kind.is_symlink() {
-                let target = fs::read_link(path).with_context(failed)?;
-                zip.add_symlink(name, target.to_string_lossy(), SimpleFileOptions::default())?;
-            } else if kind.is_file() {
-                let content = fs::read(path).with_context(failed)?;
-                zip.start_file(name, options(path).with_context(failed)?)?;
-                zip.write_all(&content)?;
-            }
-        }
-        Ok(Self { folder: folder.to_owned(), zip: zip.finish()?.into_inner() })
+        Ok(Self { folder: folder.to_owned(), zip: zipped(folder)? })
     }
 
     /// Whether the folder has this file.
@@ -59,6 +34,43 @@ impl Source {
     pub(super) fn commit(&self) -> String {
         Sha256::digest(&self.zip).iter().take(20).map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// A folder as a zip, without what a repository would not have.
+pub(super) fn zipped(folder: &Path) -> Result<Vec<u8>> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let walk = WalkBuilder::new(folder)
+        .hidden(false)
+        .git_global(false)
+        .ignore(false)
+        .require_git(false)
+        .filter_entry(|entry| entry.file_name() != ".git")
+        .sort_by_file_name(std::cmp::Ord::cmp)
+        .build();
+    for entry in walk {
+        let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
+        let path = entry.path();
+        let failed = || format!("cannot read {}", path.display());
+        let name = path.strip_prefix(folder)?.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
+        let kind = entry.file_type().with_context(failed)?;
+        if kind.is_symlink() {
+            let target = fs::read_link(path).with_context(failed)?;
+            zip.add_symlink(name, target.to_string_lossy(), SimpleFileOptions::default())?;
+        } else if kind.is_file() {
+            let content = fs::read(path).with_context(failed)?;
+            zip.start_file(name, options(path).with_context(failed)?)?;
+            zip.write_all(&content)?;
+        }
+    }
+    Ok(zip.finish()?.into_inner())
+}
+
+/// A zip with one file.
+pub(super) fn zip_of(name: &str, content: &str) -> Result<Vec<u8>> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file(name, SimpleFileOptions::default())?;
+    zip.write_all(content.as_bytes())?;
+    Ok(zip.finish()?.into_inner())
 }
 
 fn options(path: &Path) -> std::io::Result<SimpleFileOptions> {

@@ -1,4 +1,4 @@
-//! The sample of `samples/run` on an emulator, from its file to the report.
+//! The samples of `samples/run` on an emulator, from their files to the reports.
 
 use std::path::PathBuf;
 
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 
 pub(super) const SAMPLE: &str = include_str!("../../samples/run/pipeline.json");
+pub(super) const TEMPLATE: &str = include_str!("../../samples/run/template.yaml");
 
 fn samples() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("samples/run")
@@ -36,7 +37,7 @@ fn rows(report: &Value) -> Vec<[&str; 4]> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sample_runs_to_its_end() {
+async fn the_samples_run_to_their_end() {
     let options = Options { name: Some("run-ministack".into()), lifetime: Lifetime::UntilExit, ..Options::default() };
     let stack = Stack::up(Emulator::Ministack, options).await.unwrap();
 
@@ -64,4 +65,44 @@ async fn a_sample_runs_to_its_end() {
     let again = run(&stack, &kept, kept.read().unwrap()).await.unwrap_err().to_string();
     assert!(again.contains("there is a pipeline shop on the local stack already"), "{again}");
     stack.codepipeline().delete_pipeline().name("shop").send().await.unwrap();
+
+    let before = left(&stack).await;
+    let template = wanted("template.yaml", false);
+    let report = run(&stack, &template, template.read().unwrap()).await.unwrap();
+    assert!(report.has_succeeded(), "{report:?}");
+    let report = serde_json::to_value(&report).unwrap();
+    assert_eq!(
+        rows(&report),
+        [
+            ["Source", "Code", "stand-in", "Succeeded"],
+            ["Build", "Pages", "real", "Succeeded"],
+            ["Build", "Check", "real", "Succeeded"],
+            ["Build", "Load", "real", "Succeeded"],
+            ["Release", "Approve", "real", "Succeeded"],
+            ["Deploy", "Site", "real", "Succeeded"],
+        ]
+    );
+    assert_eq!(left(&stack).await, before, "everything that was made is deleted");
+}
+
+/// What is on the stack that a run could have made.
+async fn left(stack: &Stack) -> Vec<String> {
+    let config = stack.sdk(HOME);
+    let buckets = stack.s3(HOME).list_buckets().send().await.unwrap();
+    let functions = aws_sdk_lambda::Client::new(&config).list_functions().send().await.unwrap();
+    let machines = aws_sdk_sfn::Client::new(&config).list_state_machines().send().await.unwrap();
+    let topics = aws_sdk_sns::Client::new(&config).list_topics().send().await.unwrap();
+    let projects = resources::codebuild(stack, HOME).unwrap().list_projects().send().await.unwrap();
+    let pipelines = stack.codepipeline().list_pipelines().send().await.unwrap();
+    let types = stack.codepipeline().list_action_types();
+    let types = types.action_owner_filter(aws_sdk_codepipeline::types::ActionOwner::Custom).send().await.unwrap();
+    let mut names: Vec<_> = buckets.buckets().iter().filter_map(|it| it.name().map(str::to_owned)).collect();
+    names.extend(functions.functions().iter().filter_map(|it| it.function_name().map(str::to_owned)));
+    names.extend(machines.state_machines().iter().map(|it| it.name().to_owned()));
+    names.extend(topics.topics().iter().filter_map(|it| it.topic_arn().map(str::to_owned)));
+    names.extend(projects.projects().iter().cloned());
+    names.extend(pipelines.pipelines().iter().filter_map(|it| it.name().map(str::to_owned)));
+    names.extend(types.action_types().iter().map(|it| format!("{:?}", it.id())));
+    names.sort();
+    names
 }

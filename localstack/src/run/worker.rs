@@ -17,7 +17,7 @@ use zip::{ZipArchive, ZipWriter};
 
 use super::here::value;
 use super::plan::{Plan, StandIn};
-use super::source::Source;
+use super::source::{Source, zip_of};
 
 /// What stands where only the provider knows the value.
 const UNKNOWN: &str = "stand-in";
@@ -240,10 +240,7 @@ fn image_detail(action: &ActionDeclaration, source: &Source) -> Result<Vec<u8>> 
         "ImageURI": image(action, source),
         "ImageTags": [tag(action)],
     });
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    zip.start_file("imageDetail.json", zip::write::SimpleFileOptions::default())?;
-    serde_json::to_writer(&mut zip, &detail)?;
-    Ok(zip.finish()?.into_inner())
+    zip_of("imageDetail.json", &detail.to_string())
 }
 
 #[cfg(test)]
