@@ -46,6 +46,7 @@ use plan::{Plan, topic_arn};
 use resources::Resources;
 use source::Source;
 use table::Report;
+use template::Template;
 use worker::Worker;
 
 /// How often the pipeline's state is looked at.
@@ -120,27 +121,35 @@ pub async fn run(stack: &Stack, wanted: &Wanted, input: Input) -> Result<Report>
     let here = Here::look(stack, &declaration, definition.template.as_ref()).await?;
     let id = uuid::Uuid::new_v4().simple().to_string();
     let mut plan = Plan::new(&declaration, &here, &source, &id[..6]);
-    let say = |line: &str| {
-        if wanted.json {
-            report(line)
-        } else {
-            let _ = outln!("{line}");
-        }
-    };
     for left_out in definition.left_out.iter().chain(&plan.left_out) {
-        say(&format!("left out: {left_out}"));
+        say(wanted, &format!("left out: {left_out}"))?;
     }
     let mut resources = Resources::new(stack);
+    let bootstrap = definition.template.as_ref().and_then(Template::bootstrap_version);
+    let around = Around { here, source, definition: declaration, bootstrap };
     let result = tokio::select! {
-        result = released(stack, wanted, &mut resources, &mut plan, &here, &source, &declaration) => result,
+        result = released(stack, wanted, &mut resources, &mut plan, &around) => result,
         interrupted = tokio::signal::ctrl_c() => Err(interrupted.map_or_else(Into::into, |()| anyhow!("interrupted"))),
     };
     if !wanted.keep {
         resources.delete().await;
-    } else if result.is_ok() && !plan.stand_ins.is_empty() {
-        say("the pipeline stays; its stand-ins are answered only while `local run` runs");
+        return result;
     }
-    result
+    let result = result?;
+    resources::watch_sources(stack, &plan).await?;
+    if !plan.stand_ins.is_empty() {
+        say(wanted, "the pipeline stays; its stand-ins are answered only while `local run` runs")?;
+    }
+    Ok(result)
+}
+
+/// Tells people; standard output belongs to machines if they are to read it.
+fn say(wanted: &Wanted, line: &str) -> Result<()> {
+    if wanted.json {
+        report(line);
+        return Ok(());
+    }
+    outln!("{line}")
 }
 
 /// Stands for the role that only a running stack has.
@@ -158,15 +167,23 @@ fn check(declaration: &Declaration) -> Result<()> {
     Ok(())
 }
 
+/// What a release begins with.
+struct Around<'a> {
+    here: Here,
+    source: Source,
+    /// As its author has it, with the stack's names.
+    definition: Declaration,
+    /// See [`Template::bootstrap_version`].
+    bootstrap: Option<&'a str>,
+}
+
 /// Makes what is needed, creates the pipeline, follows its first release.
 async fn released(
     stack: &Stack,
     wanted: &Wanted,
     resources: &mut Resources<'_>,
     plan: &mut Plan,
-    here: &Here,
-    source: &Source,
-    definition: &Declaration,
+    Around { here, source, definition, bootstrap }: &Around<'_>,
 ) -> Result<Report> {
     let client = stack.codepipeline();
     let name = definition.name.clone();
@@ -174,6 +191,9 @@ async fn released(
         bail!(
             "there is a pipeline {name} on the local stack already; delete it first: aws codepipeline delete-pipeline --name {name}"
         );
+    }
+    if let Some(parameter) = bootstrap {
+        resources.bootstrap(parameter).await?;
     }
     resources.make(plan, here, source).await?;
     let mut approver = approver(stack, wanted.yes, resources, plan).await?;

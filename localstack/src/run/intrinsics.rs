@@ -166,12 +166,22 @@ impl Template {
         let default = parameter.get("Default").filter(|_| !stored).map(text);
         let value = self.parameters.get(name).cloned().or(default).with_context(|| {
             let why = if stored { "is read from Parameter Store" } else { "has no default" };
-            format!("{at}: the parameter {name} {why}; say it: --parameter {name}=VALUE")
+            let others: Vec<_> = self.without_value().into_iter().filter(|other| other != name).collect();
+            let others =
+                if others.is_empty() { String::new() } else { format!(" (no value either: {})", others.join(", ")) };
+            format!("{at}: the parameter {name} {why}; say it: --parameter {name}=VALUE{others}")
         })?;
         if kind == "CommaDelimitedList" || kind.contains("List<") {
             return Ok(value.split(',').map(str::trim).collect());
         }
         Ok(value.into())
+    }
+
+    /// The parameters that were not given and have no default, so that they can all be given at once.
+    fn without_value(&self) -> Vec<String> {
+        let declared = self.document.get("Parameters").and_then(Value::as_object).into_iter().flatten();
+        let missing = declared.filter(|(name, it)| it.get("Default").is_none() && !self.parameters.contains_key(*name));
+        missing.map(|(name, _)| name.clone()).collect()
     }
 
     fn sub(&self, argument: &Value, at: &At) -> Result<String> {
@@ -324,7 +334,7 @@ Resources:
             error("a: [!Ref Token]"),
             "Place.a.0: the parameter Token has no default; say it: --parameter Token=VALUE"
         );
-        assert!(error("!Ref Image").contains("Image is read from Parameter Store"));
+        assert!(error("!Ref Image").ends_with("--parameter Image=VALUE (no value either: Token)"));
         assert!(error("!Ref Nothing").contains("Place: there is no resource Nothing"));
         assert!(error("!GetAtt Balancer.DNSName").contains("Place: Fn::GetAtt Balancer.DNSName is known only"));
         assert!(error("!ImportValue other").contains("--parameter other=VALUE"));

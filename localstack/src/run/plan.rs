@@ -277,6 +277,8 @@ mod tests {
         let project = |text: &str| NewProject { buildspec: Some(text.to_owned()), ..NewProject::default() };
         assert_eq!(why(project("ci/build.yml"), |_| {}), (Some("--source has no ci/build.yml".to_owned()), false));
         assert_eq!(why(project("version: 0.2\nphases: {}"), |_| {}), (None, true));
+        let itself = why(project(r#"{"phases": {"build": {"commands": ["cdk -a . deploy Shop"]}}}"#), |_| {});
+        assert_eq!(itself.0.unwrap(), "it would deploy the pipeline's own stack, which is not here");
         let overridden = |pipeline: &mut Value| {
             pipeline["stages"][1]["actions"][0]["configuration"]["BuildspecOverride"] = json!("buildspec.yml");
         };

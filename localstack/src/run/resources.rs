@@ -8,8 +8,12 @@ use aws_sdk_codebuild::types::{
 use aws_sdk_codepipeline::types::{ActionCategory, ActionConfigurationProperty, ArtifactDetails};
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime};
-use aws_sdk_s3::types::{BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration};
+use aws_sdk_s3::types::{
+    BucketVersioningStatus, CreateBucketConfiguration, EventBridgeConfiguration, NotificationConfiguration,
+    VersioningConfiguration,
+};
 use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_ssm::types::ParameterType;
 use local::{HOME, REGIONS, Stack, report};
 use pipeline::TypeId;
 use pipeline::declaration::ActionDeclaration;
@@ -22,6 +26,9 @@ use super::source::Source;
 /// Most artifacts that an action of a custom type reads, and makes.
 const MOST_ARTIFACTS: i32 = 5;
 
+/// Newer than any that templates ask for, which is 6.
+const BOOTSTRAP_VERSION: &str = "30";
+
 /// Something that was not there before.
 #[derive(Debug)]
 enum Made {
@@ -33,6 +40,8 @@ enum Made {
     Stack(Place),
     /// A region and an ARN.
     Topic(Place),
+    /// A parameter in Parameter Store, by its name.
+    Parameter(String),
     /// Its URL.
     Queue(String),
     ActionType(TypeId),
@@ -57,6 +66,24 @@ pub(super) fn codebuild(stack: &Stack, region: &str) -> Result<aws_sdk_codebuild
 /// Whether a value is known before the pipeline runs.
 fn is_known(value: &str) -> bool {
     !value.is_empty() && !value.contains("#{")
+}
+
+/// Has the buckets of S3 sources tell of changes. Only a pipeline that stays needs it: before, the object that its first release
+/// reads would start a second one.
+pub(super) async fn watch_sources(stack: &Stack, plan: &Plan) -> Result<()> {
+    for action in plan.declaration.stages.iter().flat_map(|stage| &stage.actions) {
+        let id = &action.action_type_id;
+        if (id.category.as_str(), id.owner.as_deref(), id.provider.as_str()) != ("Source", Some("AWS"), "S3") {
+            continue;
+        }
+        let events = EventBridgeConfiguration::builder().build();
+        let configuration = NotificationConfiguration::builder().event_bridge_configuration(events).build();
+        let bucket = value(action, "S3Bucket");
+        let put = stack.s3(region(action)).put_bucket_notification_configuration().bucket(bucket);
+        let put = put.notification_configuration(configuration).send().await;
+        put.with_context(|| format!("cannot turn on events of the bucket {bucket}"))?;
+    }
+    Ok(())
 }
 
 impl<'a> Resources<'a> {
@@ -122,6 +149,18 @@ impl<'a> Resources<'a> {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// What the templates of the CDK look for: that somebody has bootstrapped the account.
+    pub(super) async fn bootstrap(&mut self, parameter: &str) -> Result<()> {
+        let client = aws_sdk_ssm::Client::new(&self.stack.sdk(HOME));
+        if client.get_parameter().name(parameter).send().await.is_ok() {
+            return Ok(());
+        }
+        let put = client.put_parameter().name(parameter).value(BOOTSTRAP_VERSION).r#type(ParameterType::String);
+        put.send().await.with_context(|| format!("cannot make the parameter {parameter}"))?;
+        self.made.push(Made::Parameter(parameter.to_owned()));
         Ok(())
     }
 
@@ -297,6 +336,9 @@ impl<'a> Resources<'a> {
             }
             Made::Topic((region, arn)) => {
                 aws_sdk_sns::Client::new(&self.stack.sdk(region)).delete_topic().topic_arn(arn).send().await?;
+            }
+            Made::Parameter(name) => {
+                aws_sdk_ssm::Client::new(&self.stack.sdk(HOME)).delete_parameter().name(name).send().await?;
             }
             Made::Queue(url) => {
                 aws_sdk_sqs::Client::new(&self.stack.sdk(HOME)).delete_queue().queue_url(url).send().await?;

@@ -68,6 +68,9 @@ fn no_build(
     }
     let overridden = Some(value(action, "BuildspecOverride")).filter(|it| !it.is_empty());
     let buildspec = overridden.or(project.buildspec.as_deref()).unwrap_or("buildspec.yml");
+    if buildspec.contains("cdk -a") && buildspec.contains(" deploy ") {
+        return Some("it would deploy the pipeline's own stack, which is not here".to_owned());
+    }
     if buildspec.contains('\n') || buildspec.trim_start().starts_with('{') || buildspec.starts_with("arn:") {
         return None;
     }

@@ -158,6 +158,13 @@ impl Template {
         self.condition(&json!({"Condition": condition}), &At::new("Condition")).unwrap_or(true)
     }
 
+    /// The name of the parameter in Parameter Store by which the CDK's templates know that their account was bootstrapped.
+    pub(super) fn bootstrap_version(&self) -> Option<&str> {
+        let parameters = self.document.get("Parameters").and_then(Value::as_object).into_iter().flatten();
+        let mut defaults = parameters.filter_map(|(_, parameter)| parameter.get("Default")?.as_str());
+        defaults.find(|name| name.starts_with("/cdk-bootstrap/"))
+    }
+
     /// Refuses parameters that the template does not have.
     pub(super) fn check_parameters(&self) -> Result<()> {
         let declared = self.document.get("Parameters").and_then(Value::as_object);
@@ -400,6 +407,13 @@ mod tests {
         let machine = template.machine("shop-Load").unwrap().unwrap();
         assert!(machine.contains("\"Result\": \"prod\"") || machine.contains("\"Result\":\"prod\""), "{machine}");
         assert!(template.project("other").is_none());
+    }
+
+    #[test]
+    fn a_template_of_the_cdk_asks_for_a_bootstrapped_account() {
+        let text = "Parameters: {BootstrapVersion: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /cdk-bootstrap/x/version}}";
+        assert_eq!(template(text, &[]).bootstrap_version(), Some("/cdk-bootstrap/x/version"));
+        assert_eq!(template(TEMPLATE, &[]).bootstrap_version(), None);
     }
 
     #[test]

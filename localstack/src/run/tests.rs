@@ -83,6 +83,47 @@ async fn the_samples_run_to_their_end() {
         ]
     );
     assert_eq!(left(&stack).await, before, "everything that was made is deleted");
+
+    a_kept_pipeline_starts_by_its_source(&stack).await;
+}
+
+/// A pipeline that stays is started by a new object, as any other.
+async fn a_kept_pipeline_starts_by_its_source(stack: &Stack) {
+    let stage = |name: &str, action: Value| json!({"name": name, "actions": [action]});
+    let action = |category: &str, configuration: Value| {
+        let id = json!({"category": category, "owner": "AWS", "provider": "S3", "version": "1"});
+        json!({"name": category, "actionTypeId": id, "configuration": configuration})
+    };
+    let mut source = action("Source", json!({"S3Bucket": "kept-source", "S3ObjectKey": "app.zip"}));
+    source["outputArtifacts"] = json!([{"name": "App"}]);
+    let mut deploy = action("Deploy", json!({"BucketName": "kept-site", "Extract": "true"}));
+    deploy["inputArtifacts"] = json!([{"name": "App"}]);
+    let document = json!({"pipeline": {"name": "kept", "roleArn": "any", "artifactStore": {"type": "S3", "location": "any"},
+        "stages": [stage("Source", source), stage("Deploy", deploy)]}});
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kept.json");
+    std::fs::write(&file, document.to_string()).unwrap();
+    let kept = Wanted { file, ..wanted("kept.json", true) };
+    let report = run(stack, &kept, kept.read().unwrap()).await.unwrap();
+    assert!(report.has_succeeded(), "{report:?}");
+
+    let client = stack.codepipeline();
+    let body = sample_source().zip;
+    stack.s3(HOME).put_object().bucket("kept-source").key("app.zip").body(body.into()).send().await.unwrap();
+    let began = Instant::now();
+    while client
+        .list_pipeline_executions()
+        .pipeline_name("kept")
+        .send()
+        .await
+        .unwrap()
+        .pipeline_execution_summaries()
+        .len()
+        < 2
+    {
+        assert!(began.elapsed() < Duration::from_secs(60), "the new object has started nothing");
+        tokio::time::sleep(TICK).await;
+    }
 }
 
 /// What is on the stack that a run could have made.
