@@ -10,16 +10,14 @@ use aws_sdk_codepipeline::types::PipelineExecutionStatus;
 use local::{HOME, Stack};
 
 mod form;
-mod mail;
 mod page;
-mod progress;
 mod report;
 mod setup;
 mod site;
 
+use crate::mail::Mailbox;
 use crate::output::outln;
-use mail::Mailbox;
-use progress::Tree;
+use crate::progress::Tree;
 use setup::Demo;
 
 /// How often the pipeline's state is looked at.
@@ -111,7 +109,7 @@ async fn follow(
             last_change = Instant::now();
         }
         tree.draw()?;
-        let waits = tree.waits_for_approval();
+        let waits = tree.is_running(setup::APPROVAL);
         if waits {
             approver.attend(stack, mailbox, &mut tree, yes).await?;
         }

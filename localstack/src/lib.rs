@@ -5,7 +5,7 @@
 //! running emulator and the build host beside it with their logs, and `env`, a file that any client's shell can source.
 //! What is deployed is `infra/home.yaml` and `infra/region.yaml`, as on AWS; only parameters differ.
 //!
-//! The command is `cargo run -p local -- up | down | status | demo | logs | why`. Tests use the library, with an
+//! The command is `cargo run -p local -- up | down | status | demo | run | logs | why`. Tests use the library, with an
 //! emulator of their own that ends with them:
 //!
 //! ```no_run
@@ -20,7 +20,8 @@
 //! # }
 //! ```
 //!
-//! This crate may touch the emulator, `target/`, and processes that it started. It knows none of the other crates.
+//! This crate may touch the emulator, `target/`, and processes that it started. It knows none of the other crates; only the
+//! command's `run` asks `pipeline` what a valid declaration is, and `providers` which action types are built.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod build_host;

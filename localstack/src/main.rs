@@ -1,5 +1,5 @@
-//! `cargo run -p local -- up | down | status | demo [--yes] | logs [PIPELINE] | why PIPELINE`, each with `--on ministack` or
-//! `--on localstack`.
+//! `cargo run -p local -- up | down | status | demo [--yes] | run FILE --source DIR | logs [PIPELINE] | why PIPELINE`, each
+//! with `--on ministack` or `--on localstack`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 use std::process::ExitCode;
@@ -10,7 +10,10 @@ use local::{Emulator, Options, Stack};
 
 mod demo;
 mod logs;
+mod mail;
 mod output;
+mod progress;
+mod run;
 mod why;
 
 use output::{Closed, outln};
@@ -43,6 +46,8 @@ enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Run a pipeline of your own: make what its definition names, create it, and show its first release.
+    Run(run::Wanted),
     /// Print what the functions have logged: Millrace's own, and every other Lambda function of the emulator.
     Logs(logs::Wanted),
     /// Explain what the executions of a pipeline are waiting for.
@@ -55,7 +60,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments).await {
+    match execute(&arguments).await {
         Ok(code) => code,
         Err(error) if error.is::<Closed>() => ExitCode::from(CLOSED_PIPE),
         Err(error) => {
@@ -69,7 +74,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: &Arguments) -> Result<ExitCode> {
+async fn execute(arguments: &Arguments) -> Result<ExitCode> {
     let emulator = arguments.on;
     match &arguments.command {
         Command::Up => {
@@ -100,6 +105,13 @@ async fn run(arguments: &Arguments) -> Result<ExitCode> {
             let stack = Stack::up(emulator, Options::default()).await?;
             Ok(if demo::run(&stack, *yes).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Run(wanted) => {
+            let input = wanted.read()?;
+            let stack = Stack::up(emulator, Options::default()).await?;
+            let report = run::run(&stack, wanted, input).await?;
+            report.print(wanted.json)?;
+            Ok(if report.has_succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
         Command::Why { pipeline } => {
             let stack = Stack::attach(emulator, None).await?;
             why::print(&stack, pipeline).await.map(|()| ExitCode::SUCCESS)
@@ -122,6 +134,11 @@ mod tests {
         assert_eq!(Arguments::parse_from(["local", "status"]).on, Emulator::Ministack);
         let demo = Arguments::parse_from(["local", "demo", "--yes", "--on", "localstack"]);
         assert!(matches!(demo.command, Command::Demo { yes: true }));
+        let words = "run pipeline.json --source . --parameter Branch=a=b --pipeline Release --yes --json --keep";
+        let run = Arguments::parse_from(["local"].into_iter().chain(words.split(' ')));
+        assert!(matches!(run.command, Command::Run(_)));
+        let refused = Arguments::try_parse_from(["local", "run", "x", "--source", ".", "--parameter", "Branch"]).err();
+        assert!(refused.unwrap().to_string().contains("KEY=VALUE"));
         let why = Arguments::parse_from(["local", "why", "release"]);
         assert!(matches!(why.command, Command::Why { pipeline } if pipeline == "release"));
         assert!(matches!(Arguments::parse_from(["local", "logs"]).command, Command::Logs(_)));

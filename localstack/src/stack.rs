@@ -190,6 +190,14 @@ impl Stack {
         self.value(&format!("MILLRACE_ARTIFACTS_{}", region.to_uppercase().replace('-', "_")))
     }
 
+    /// The ARN of the key of `region`'s artifact bucket.
+    ///
+    /// # Errors
+    /// When `region` is not in [`crate::REGIONS`].
+    pub fn artifact_key(&self, region: &str) -> Result<&str> {
+        self.value(&format!("MILLRACE_ARTIFACT_KEY_{}", region.to_uppercase().replace('-', "_")))
+    }
+
     /// The name under which a function of the installation is deployed ("worker" is `millrace-worker`).
     #[must_use]
     pub fn function_name(&self, function: &str) -> String {

@@ -76,9 +76,9 @@ pub(crate) struct Steps {
     pub run_as: Option<Text>,
     pub on_failure: Option<OnFailure>,
     pub runtime_versions: Option<Value>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_or_many")]
     pub commands: Vec<Text>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_or_many")]
     pub finally: Vec<Text>,
 }
 
@@ -94,7 +94,7 @@ pub(crate) enum OnFailure {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct PrimaryArtifacts {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_or_many")]
     pub files: Vec<Text>,
     pub name: Option<Text>,
     #[serde(default)]
@@ -112,7 +112,7 @@ pub(crate) struct PrimaryArtifacts {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Artifacts {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_or_many")]
     pub files: Vec<Text>,
     pub name: Option<Text>,
     #[serde(default)]
@@ -169,6 +169,7 @@ impl<'de> Deserialize<'de> for Flag {
     }
 }
 
+/// A list, of which CodeBuild also takes the only element alone.
 fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Text>, D::Error> {
     match Value::deserialize(from)? {
         Value::Sequence(items) => {

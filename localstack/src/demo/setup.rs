@@ -21,6 +21,8 @@ use crate::output::outln;
 pub(super) const PIPELINE: &str = "demo";
 /// The name of the project that builds the site.
 const PROJECT: &str = "millrace-demo";
+/// The action that waits for a person: its stage and its name.
+pub(super) const APPROVAL: (&str, &str) = ("Release", "Approve");
 /// The object whose change starts it.
 pub(super) const SOURCE_KEY: &str = "site.zip";
 
@@ -189,6 +191,8 @@ mod tests {
         let values = names.map(|name| (name.to_owned(), format!("the {name}"))).into();
         let declaration = declaration(&values).unwrap();
         assert_eq!(declaration.stages().len(), 6);
+        let approval = declaration.stages().iter().find(|stage| stage.name() == APPROVAL.0).unwrap();
+        assert_eq!(approval.actions()[0].name(), APPROVAL.1);
         let configured = declaration
             .stages()
             .iter()

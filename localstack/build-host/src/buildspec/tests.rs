@@ -90,3 +90,14 @@ fn a_path_is_not_a_document() {
     assert!(!is_inline("ci/buildspec.yml") && !is_inline("arn:aws:s3:::bucket/buildspec.yml"));
     assert!(is_inline("version: 0.2\nphases: {}"));
 }
+
+#[test]
+fn a_list_of_one_may_be_written_without_the_list() {
+    let spec = "version: 0.2\nphases: {build: {commands: make, finally: ls}}\nartifacts: {files: '**/*', secondary-artifacts: {docs: {files: docs/*}}}";
+    let spec = Buildspec::parse(spec).unwrap();
+    let build = spec.phases.build.unwrap();
+    assert_eq!((build.commands, build.finally), (vec![Text("make".into())], vec![Text("ls".into())]));
+    let artifacts = spec.artifacts.unwrap();
+    assert_eq!(artifacts.files, [Text("**/*".into())]);
+    assert_eq!(artifacts.secondary_artifacts["docs"].files, [Text("docs/*".into())]);
+}

@@ -19,6 +19,8 @@ pub(super) struct Tree {
     /// When the object was put, in seconds since 1970.
     since: f64,
     stages: Vec<Stage>,
+    /// Of the longest name of an action.
+    width: usize,
     news: Vec<String>,
 }
 
@@ -41,7 +43,7 @@ impl Action {
         self.status == Some(ActionExecutionStatus::InProgress)
     }
 
-    fn line(&self) -> String {
+    fn line(&self, width: usize) -> String {
         let (mark, seconds) = match &self.status {
             None => ("·", String::new()),
             Some(ActionExecutionStatus::InProgress) => ("…", format!("{:.1} s", self.since.elapsed().as_secs_f64())),
@@ -49,7 +51,7 @@ impl Action {
             Some(_) => ("✗", self.seconds()),
         };
         let status = self.status.as_ref().map_or("", ActionExecutionStatus::as_str);
-        format!("{mark} {:<12} {status:<11} {seconds:>7}  {}", self.name, self.note).trim_end().to_owned()
+        format!("{mark} {:<width$} {status:<11} {seconds:>7}  {}", self.name, self.note).trim_end().to_owned()
     }
 
     fn seconds(&self) -> String {
@@ -60,13 +62,15 @@ impl Action {
 impl Tree {
     pub fn new(live: bool, since: SystemTime) -> Self {
         let since = since.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-        Self { live, drawn: 0, began: Instant::now(), since, stages: Vec::new(), news: Vec::new() }
+        Self { live, drawn: 0, began: Instant::now(), since, stages: Vec::new(), width: 0, news: Vec::new() }
     }
 
     /// Takes in the pipeline's state, as far as it is about this execution. Returns whether anything changed.
     pub fn update(&mut self, state: &GetPipelineStateOutput, execution: &str) -> bool {
         if self.stages.is_empty() {
             self.stages = state.stage_states().iter().map(new_stage).collect();
+            let names = self.stages.iter().flat_map(|stage| &stage.actions).map(|action| action.name.chars().count());
+            self.width = names.max().unwrap_or_default();
         }
         let mut changed = false;
         for (stage, now) in self.stages.iter_mut().zip(state.stage_states()) {
@@ -82,7 +86,7 @@ impl Tree {
                         "{:>6.1} s  {} / {}",
                         self.began.elapsed().as_secs_f64(),
                         stage.name,
-                        action.line()
+                        action.line(self.width)
                     ));
                 }
             }
@@ -90,9 +94,10 @@ impl Tree {
         changed
     }
 
-    /// Whether an approval is open.
-    pub fn waits_for_approval(&self) -> bool {
-        self.stages.iter().any(|stage| stage.name == "Release" && stage.actions.iter().any(Action::is_running))
+    /// Whether the action of this stage and this name is running.
+    pub fn is_running(&self, (stage, action): (&str, &str)) -> bool {
+        let stages = self.stages.iter().filter(|it| it.name == stage);
+        stages.flat_map(|it| &it.actions).any(|it| it.name == action && it.is_running())
     }
 
     /// Redraws all stages on a terminal; elsewhere, prints what has changed since the last call.
@@ -110,7 +115,7 @@ impl Tree {
             lines.push(format!("{}  {}", stage.name, stage.status));
             for (index, action) in stage.actions.iter().enumerate() {
                 let branch = if index + 1 == stage.actions.len() { "└─" } else { "├─" };
-                lines.push(format!("{branch} {}", action.line()));
+                lines.push(format!("{branch} {}", action.line(self.width)));
             }
         }
         self.drawn = lines.len();
@@ -211,9 +216,9 @@ mod tests {
     fn only_this_release_counts() {
         let mut tree = Tree::new(false, SystemTime::now());
         assert!(!tree.update(&state("before", ActionExecutionStatus::InProgress), "now"));
-        assert!(!tree.waits_for_approval());
+        assert!(!tree.is_running(("Release", "Approve")));
         assert!(tree.update(&state("now", ActionExecutionStatus::InProgress), "now"));
-        assert!(tree.waits_for_approval());
+        assert!(tree.is_running(("Release", "Approve")));
     }
 
     #[test]

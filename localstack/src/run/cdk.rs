@@ -1,0 +1,78 @@
+//! What `cdk synth` writes: a folder with the templates of an app and lists of their assets.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use local::{ACCOUNT, HOME};
+use serde_json::Value;
+
+use super::template::{self, Template};
+
+const TEMPLATE: &str = ".template.json";
+
+/// The templates of the app's own stacks; those of the stages that it deploys are in folders of their own.
+pub(super) fn read(folder: &Path, parameters: &BTreeMap<String, String>) -> Result<Vec<Template>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).context("cannot read the folder")? {
+        files.push(entry.context("cannot read the folder")?.path());
+    }
+    files.sort();
+    let mut templates = Vec::new();
+    for file in files {
+        let Some(stack) = file.file_name().and_then(|it| it.to_str()).and_then(|it| it.strip_suffix(TEMPLATE)) else {
+            continue;
+        };
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        templates.push(Template {
+            document: template::parse(&text).with_context(|| file.display().to_string())?,
+            parameters: parameters.clone(),
+            stack: stack.to_owned(),
+            folder: folder.to_owned(),
+            assets: assets(folder, stack)?,
+        });
+    }
+    ensure!(!templates.is_empty(), "this folder has no templates: is it what `cdk synth` writes, cdk.out?");
+    Ok(templates)
+}
+
+/// The files and folders behind the keys under which the template of a stack finds them in S3.
+fn assets(folder: &Path, stack: &str) -> Result<BTreeMap<String, PathBuf>> {
+    let file = folder.join(format!("{stack}.assets.json"));
+    let Ok(text) = fs::read_to_string(&file) else { return Ok(BTreeMap::new()) };
+    let list: Value = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+    let files = list["files"].as_object().into_iter().flatten().map(|(_, asset)| asset);
+    let assets = files.filter_map(|asset| {
+        let path = folder.join(asset["source"]["path"].as_str()?);
+        let destinations = asset["destinations"].as_object()?.values();
+        let keys = destinations.filter_map(|it| it["objectKey"].as_str());
+        // An app that is bound to no account leaves these to whoever publishes.
+        let filled = keys.map(|key| key.replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Region}", HOME));
+        Some(filled.map(move |key| (key, path.clone())).collect::<Vec<_>>())
+    });
+    Ok(assets.flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_templates_and_their_assets_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &Value| fs::write(folder.path().join(name), content.to_string()).unwrap();
+        write("manifest.json", &json!({"version": "1"}));
+        assert!(read(folder.path(), &BTreeMap::new()).unwrap_err().to_string().contains("cdk.out"));
+        write("Shop.template.json", &json!({"Resources": {}}));
+        let destinations = json!({"current": {"objectKey": "a1.zip"}});
+        let asset = json!({"source": {"path": "asset.a1", "packaging": "zip"}, "destinations": destinations});
+        write("Shop.assets.json", &json!({"files": {"a1": asset}}));
+        let found = read(folder.path(), &BTreeMap::new()).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].stack, "Shop");
+        assert_eq!(found[0].assets["a1.zip"], folder.path().join("asset.a1"));
+    }
+}

@@ -1,0 +1,376 @@
+//! What the definition names, made on the local stack; and taken away again.
+
+use anyhow::{Context, Result};
+use aws_sdk_codebuild::types::{
+    ArtifactsType, ComputeType, EnvironmentType, EnvironmentVariable, EnvironmentVariableType, ProjectArtifacts,
+    ProjectEnvironment, ProjectSource, SourceType,
+};
+use aws_sdk_codepipeline::types::{ActionCategory, ActionConfigurationProperty, ArtifactDetails};
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime};
+use aws_sdk_s3::types::{
+    BucketVersioningStatus, CreateBucketConfiguration, EventBridgeConfiguration, NotificationConfiguration,
+    VersioningConfiguration,
+};
+use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_ssm::types::ParameterType;
+use local::{HOME, REGIONS, Stack, report};
+use pipeline::TypeId;
+use pipeline::declaration::ActionDeclaration;
+
+use super::here::{Found, Here, NewFunction, NewProject, Place, machine_arn, place, region, rules, value};
+use super::localize;
+use super::plan::Plan;
+use super::source::Source;
+
+/// Most artifacts that an action of a custom type reads, and makes.
+const MOST_ARTIFACTS: i32 = 5;
+
+/// Newer than any that templates ask for, which is 6.
+const BOOTSTRAP_VERSION: &str = "30";
+
+/// Something that was not there before.
+#[derive(Debug)]
+enum Made {
+    Bucket(Place),
+    Project(Place),
+    Function(Place),
+    Machine(Place),
+    /// A stack that a CloudFormation action makes.
+    Stack(Place),
+    /// A region and an ARN.
+    Topic(Place),
+    /// A parameter in Parameter Store, by its name.
+    Parameter(String),
+    /// Its URL.
+    Queue(String),
+    ActionType(TypeId),
+    /// Its name.
+    Pipeline(String),
+}
+
+/// What this run has made so far.
+#[derive(Debug)]
+pub(super) struct Resources<'a> {
+    stack: &'a Stack,
+    made: Vec<Made>,
+}
+
+/// A CodeBuild client for the build host.
+pub(super) fn codebuild(stack: &Stack, region: &str) -> Result<aws_sdk_codebuild::Client> {
+    let config = aws_sdk_codebuild::config::Builder::from(&stack.sdk(region));
+    let config = config.endpoint_url(stack.value("AWS_ENDPOINT_URL_CODEBUILD")?).build();
+    Ok(aws_sdk_codebuild::Client::from_conf(config))
+}
+
+/// Whether a value is known before the pipeline runs.
+fn is_known(value: &str) -> bool {
+    !value.is_empty() && !value.contains("#{")
+}
+
+/// Has the buckets of S3 sources tell of changes. Only a pipeline that stays needs it: before, the object that its first release
+/// reads would start a second one.
+pub(super) async fn watch_sources(stack: &Stack, plan: &Plan) -> Result<()> {
+    for action in plan.declaration.stages.iter().flat_map(|stage| &stage.actions) {
+        let id = &action.action_type_id;
+        if (id.category.as_str(), id.owner.as_deref(), id.provider.as_str()) != ("Source", Some("AWS"), "S3") {
+            continue;
+        }
+        let events = EventBridgeConfiguration::builder().build();
+        let configuration = NotificationConfiguration::builder().event_bridge_configuration(events).build();
+        let bucket = value(action, "S3Bucket");
+        let put = stack.s3(region(action)).put_bucket_notification_configuration().bucket(bucket);
+        let put = put.notification_configuration(configuration).send().await;
+        put.with_context(|| format!("cannot turn on events of the bucket {bucket}"))?;
+    }
+    Ok(())
+}
+
+impl<'a> Resources<'a> {
+    pub(super) const fn new(stack: &'a Stack) -> Self {
+        Self { stack, made: Vec::new() }
+    }
+
+    /// Makes everything but the pipeline.
+    pub(super) async fn make(&mut self, plan: &Plan, here: &Here, source: &Source) -> Result<()> {
+        for region in localize::regions(&plan.declaration) {
+            if !REGIONS.contains(&region) {
+                self.bucket(region, &localize::store(self.stack, region)?.location).await?;
+            }
+        }
+        for action in plan.declaration.stages.iter().flat_map(|stage| &stage.actions) {
+            self.make_for(action, here, source).await?;
+        }
+        for rule in plan.declaration.stages.iter().flat_map(rules) {
+            let name = rule.configuration.as_ref().and_then(|it| it.get("FunctionName"));
+            if let Some(name) = name {
+                self.function(place(rule.region.as_deref(), name), here).await?;
+            }
+        }
+        for (id, keys) in &plan.types {
+            self.action_type(id, keys).await?;
+        }
+        Ok(())
+    }
+
+    async fn make_for(&mut self, action: &ActionDeclaration, here: &Here, source: &Source) -> Result<()> {
+        let id = &action.action_type_id;
+        if id.owner.as_deref() == Some("Custom") {
+            return Ok(());
+        }
+        let region = region(action);
+        match (id.category.as_str(), id.provider.as_str()) {
+            ("Source", "S3") => {
+                let (bucket, key) = (value(action, "S3Bucket"), value(action, "S3ObjectKey"));
+                self.bucket(region, bucket).await?;
+                let put = self.stack.s3(region).put_object().bucket(bucket).key(key).body(source.zip.clone().into());
+                put.send().await.with_context(|| format!("cannot put the source into s3://{bucket}/{key}"))?;
+            }
+            ("Deploy", "S3") if is_known(value(action, "BucketName")) => {
+                self.bucket(region, value(action, "BucketName")).await?;
+            }
+            (_, "CodeBuild") => {
+                let place = place(Some(region), value(action, "ProjectName"));
+                if let Some(Found::Makable(project)) = here.projects.get(&place) {
+                    self.project(place, project).await?;
+                }
+            }
+            (_, "Lambda") => self.function(place(Some(region), value(action, "FunctionName")), here).await?,
+            (_, "StepFunctions") => self.machine(place(Some(region), value(action, "StateMachineArn")), here).await?,
+            ("Deploy", "CloudFormation") if is_known(value(action, "StackName")) => {
+                let stack = value(action, "StackName");
+                let client = aws_sdk_cloudformation::Client::new(&self.stack.sdk(region));
+                if client.describe_stacks().stack_name(stack).send().await.is_err() {
+                    self.made.push(Made::Stack((region.to_owned(), stack.to_owned())));
+                }
+            }
+            ("Approval", _) if is_known(value(action, "NotificationArn")) => {
+                self.topic(region, value(action, "NotificationArn")).await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What the templates of the CDK look for: that somebody has bootstrapped the account.
+    pub(super) async fn bootstrap(&mut self, parameter: &str) -> Result<()> {
+        let client = aws_sdk_ssm::Client::new(&self.stack.sdk(HOME));
+        if client.get_parameter().name(parameter).send().await.is_ok() {
+            return Ok(());
+        }
+        let put = client.put_parameter().name(parameter).value(BOOTSTRAP_VERSION).r#type(ParameterType::String);
+        put.send().await.with_context(|| format!("cannot make the parameter {parameter}"))?;
+        self.made.push(Made::Parameter(parameter.to_owned()));
+        Ok(())
+    }
+
+    /// A bucket with versions, unless it is there.
+    async fn bucket(&mut self, region: &str, name: &str) -> Result<()> {
+        let s3 = self.stack.s3(region);
+        if s3.head_bucket().bucket(name).send().await.is_ok() {
+            return Ok(());
+        }
+        let constraint = CreateBucketConfiguration::builder().location_constraint(region.into()).build();
+        let mut create = s3.create_bucket().bucket(name);
+        if region != "us-east-1" {
+            create = create.create_bucket_configuration(constraint);
+        }
+        create.send().await.with_context(|| format!("cannot make the bucket {name} in {region}"))?;
+        self.made.push(Made::Bucket((region.to_owned(), name.to_owned())));
+        let versions = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+        let versioning = s3.put_bucket_versioning().bucket(name).versioning_configuration(versions).send().await;
+        versioning.with_context(|| format!("cannot turn on versions in the bucket {name}")).map(drop)
+    }
+
+    /// A project, unless an earlier action has had it made.
+    async fn project(&mut self, place: Place, project: &NewProject) -> Result<()> {
+        if self.made.iter().any(|made| matches!(made, Made::Project(there) if *there == place)) {
+            return Ok(());
+        }
+        let environment = ProjectEnvironment::builder().r#type(EnvironmentType::LinuxContainer);
+        let mut environment =
+            environment.image("aws/codebuild/standard:7.0").compute_type(ComputeType::BuildGeneral1Small);
+        for variable in &project.variables {
+            let kind = EnvironmentVariableType::from(variable.kind.as_str());
+            let variable = EnvironmentVariable::builder().name(&variable.name).value(&variable.value).r#type(kind);
+            environment = environment.environment_variables(variable.build()?);
+        }
+        let source = ProjectSource::builder().r#type(SourceType::Codepipeline);
+        let created = codebuild(self.stack, &place.0)?
+            .create_project()
+            .name(&place.1)
+            .source(source.set_buildspec(project.buildspec.clone()).build()?)
+            .artifacts(ProjectArtifacts::builder().r#type(ArtifactsType::Codepipeline).build()?)
+            .environment(environment.build()?)
+            .service_role(self.stack.value("MILLRACE_PIPELINE_ROLE")?)
+            .send()
+            .await;
+        created.with_context(|| format!("cannot create the build project {}", place.1))?;
+        self.made.push(Made::Project(place));
+        Ok(())
+    }
+
+    /// A function of the template, unless it is there.
+    async fn function(&mut self, place: Place, here: &Here) -> Result<()> {
+        let is_made = self.made.iter().any(|made| matches!(made, Made::Function(there) if *there == place));
+        let Some(Found::Makable(function)) = here.functions.get(&place).filter(|_| !is_made) else { return Ok(()) };
+        let (region, name) = &place;
+        let NewFunction { runtime, handler, timeout, code, variables, .. } = function;
+        let environment = Environment::builder()
+            .set_variables(Some(variables.clone().into_iter().collect()))
+            // Where it finds AWS, and reports the result of its job.
+            .variables("AWS_ENDPOINT_URL", &self.stack.endpoint)
+            .variables("AWS_ENDPOINT_URL_CODEPIPELINE", &self.stack.api_url);
+        let client = aws_sdk_lambda::Client::new(&self.stack.sdk(region));
+        let created = client
+            .create_function()
+            .function_name(name)
+            .runtime(Runtime::from(runtime.as_str()))
+            .handler(handler)
+            .set_timeout(*timeout)
+            .role(self.stack.value("MILLRACE_PIPELINE_ROLE")?)
+            .environment(environment.build())
+            .code(FunctionCode::builder().zip_file(Blob::new(code.clone())).build())
+            .send()
+            .await;
+        created.with_context(|| format!("cannot create the function {name}"))?;
+        self.made.push(Made::Function(place));
+        Ok(())
+    }
+
+    /// A state machine of the template, unless it is there.
+    async fn machine(&mut self, place: Place, here: &Here) -> Result<()> {
+        let is_made = self.made.iter().any(|made| matches!(made, Made::Machine(there) if *there == place));
+        let Some(Found::Makable(definition)) = here.machines.get(&place).filter(|_| !is_made) else { return Ok(()) };
+        let client = aws_sdk_sfn::Client::new(&self.stack.sdk(&place.0));
+        let create = client.create_state_machine().name(&place.1).definition(definition);
+        let created = create.role_arn(self.stack.value("MILLRACE_PIPELINE_ROLE")?).send().await;
+        created.with_context(|| format!("cannot create the state machine {}", place.1))?;
+        self.made.push(Made::Machine(place));
+        Ok(())
+    }
+
+    /// A topic; one that is there stays as it is, and is not taken away.
+    pub(super) async fn topic(&mut self, region: &str, arn: &str) -> Result<()> {
+        let client = aws_sdk_sns::Client::new(&self.stack.sdk(region));
+        if client.get_topic_attributes().topic_arn(arn).send().await.is_ok() {
+            return Ok(());
+        }
+        let name = arn.rsplit(':').next().unwrap_or(arn);
+        client.create_topic().name(name).send().await.with_context(|| format!("cannot make the topic {name}"))?;
+        self.made.push(Made::Topic((region.to_owned(), arn.to_owned())));
+        Ok(())
+    }
+
+    /// A queue that gets what the topics publish; answers its URL.
+    pub(super) async fn mailbox(&mut self, name: &str, topics: &[Place]) -> Result<String> {
+        let sqs = aws_sdk_sqs::Client::new(&self.stack.sdk(HOME));
+        let made = sqs.create_queue().queue_name(name).send().await.context("cannot make the approver's mailbox")?;
+        let url = made.queue_url.context("a queue without a URL")?;
+        self.made.push(Made::Queue(url.clone()));
+        let asked = sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn);
+        let found = asked.send().await.context("cannot look at the approver's mailbox")?;
+        let queue = found.attributes().and_then(|found| found.get(&QueueAttributeName::QueueArn)).cloned();
+        let queue = queue.context("a queue without an ARN")?;
+        for (region, topic) in topics {
+            let sns = aws_sdk_sns::Client::new(&self.stack.sdk(region));
+            let subscribed = sns.subscribe().topic_arn(topic).protocol("sqs").endpoint(&queue).send().await;
+            subscribed.with_context(|| format!("cannot subscribe to the topic {topic}"))?;
+        }
+        Ok(url)
+    }
+
+    async fn action_type(&mut self, id: &TypeId, keys: &[String]) -> Result<()> {
+        let property = |key: &String| {
+            ActionConfigurationProperty::builder().name(key).required(false).key(false).secret(false).build()
+        };
+        let artifacts = || ArtifactDetails::builder().minimum_count(0).maximum_count(MOST_ARTIFACTS).build();
+        let created = self
+            .stack
+            .codepipeline()
+            .create_custom_action_type()
+            .category(ActionCategory::from(id.category.as_str()))
+            .provider(&id.provider)
+            .version(id.version.clone().unwrap_or_default())
+            .set_configuration_properties(Some(keys.iter().map(property).collect::<Result<_, _>>()?))
+            .input_artifact_details(artifacts())
+            .output_artifact_details(artifacts())
+            .send()
+            .await;
+        created.with_context(|| format!("cannot make the action type of the stand-in for {}", id.provider))?;
+        self.made.push(Made::ActionType(id.clone()));
+        Ok(())
+    }
+
+    /// Remembers that the pipeline is this run's.
+    pub(super) fn has_pipeline(&mut self, name: &str) {
+        self.made.push(Made::Pipeline(name.to_owned()));
+    }
+
+    /// Deletes all of it, the newest first. What cannot be deleted is said, and stays.
+    pub(super) async fn delete(self) {
+        for made in self.made.iter().rev() {
+            if let Err(error) = self.delete_one(made).await {
+                report(&format!("not deleted: {made:?}: {error:#}"));
+            }
+        }
+    }
+
+    async fn delete_one(&self, made: &Made) -> Result<()> {
+        match made {
+            Made::Bucket((region, name)) => self.delete_bucket(region, name).await?,
+            Made::Project((region, name)) => {
+                codebuild(self.stack, region)?.delete_project().name(name).send().await?;
+            }
+            Made::Function((region, name)) => {
+                let client = aws_sdk_lambda::Client::new(&self.stack.sdk(region));
+                client.delete_function().function_name(name).send().await?;
+            }
+            Made::Machine(place) => {
+                let client = aws_sdk_sfn::Client::new(&self.stack.sdk(&place.0));
+                client.delete_state_machine().state_machine_arn(machine_arn(place)).send().await?;
+            }
+            Made::Stack((region, name)) => {
+                let client = aws_sdk_cloudformation::Client::new(&self.stack.sdk(region));
+                client.delete_stack().stack_name(name).send().await?;
+            }
+            Made::Topic((region, arn)) => {
+                aws_sdk_sns::Client::new(&self.stack.sdk(region)).delete_topic().topic_arn(arn).send().await?;
+            }
+            Made::Parameter(name) => {
+                aws_sdk_ssm::Client::new(&self.stack.sdk(HOME)).delete_parameter().name(name).send().await?;
+            }
+            Made::Queue(url) => {
+                aws_sdk_sqs::Client::new(&self.stack.sdk(HOME)).delete_queue().queue_url(url).send().await?;
+            }
+            Made::ActionType(id) => {
+                let delete = self.stack.codepipeline().delete_custom_action_type().provider(&id.provider);
+                let delete = delete.category(ActionCategory::from(id.category.as_str()));
+                delete.version(id.version.clone().unwrap_or_default()).send().await?;
+            }
+            Made::Pipeline(name) => {
+                self.stack.codepipeline().delete_pipeline().name(name).send().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_bucket(&self, region: &str, name: &str) -> Result<()> {
+        let s3 = self.stack.s3(region);
+        loop {
+            let listed = s3.list_object_versions().bucket(name).send().await?;
+            let versions = listed.versions().iter().map(|it| (it.key(), it.version_id()));
+            let markers = listed.delete_markers().iter().map(|it| (it.key(), it.version_id()));
+            let all: Vec<_> = versions.chain(markers).collect();
+            if all.is_empty() {
+                break;
+            }
+            for (key, version) in all {
+                let delete = s3.delete_object().bucket(name).key(key.unwrap_or_default());
+                delete.set_version_id(version.map(str::to_owned)).send().await?;
+            }
+        }
+        s3.delete_bucket().bucket(name).send().await?;
+        Ok(())
+    }
+}

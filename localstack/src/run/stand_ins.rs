@@ -1,0 +1,88 @@
+//! Which actions a stand-in runs in place of their provider, and why.
+
+use pipeline::declaration::ActionDeclaration;
+use pipeline::{Declaration, TypeId};
+
+use super::here::{Found, Here, NewProject, place, region, value};
+use super::source::Source;
+
+/// Whether Millrace runs this type of action or rule.
+pub(super) fn is_built(id: &TypeId) -> bool {
+    providers::all().iter().any(|info| info.types.iter().any(|it| it.id() == *id))
+}
+
+/// Why the action cannot be run for real here; none: it can.
+pub(super) fn choose(
+    action: &ActionDeclaration,
+    declaration: &Declaration,
+    here: &Here,
+    source: &Source,
+) -> Option<String> {
+    let id = &action.action_type_id;
+    if id.owner.as_deref() == Some("Custom") {
+        let why = || format!("no job worker for {} is here", id.provider);
+        return (!here.action_types.contains(id)).then(why);
+    }
+    let because = |why: &str| Some(why.to_owned());
+    let region = action.region.as_deref();
+    match (id.category.as_str(), id.provider.as_str()) {
+        ("Source", "S3") => None,
+        ("Source", "ECR") => because("there is no image here to push"),
+        ("Source", "CodeStarSourceConnection" | "GitHub") => {
+            because("it needs a connection to the Git host; --source is its content")
+        }
+        ("Source", "CodeCommit") => because("there is no CodeCommit here; --source is its content"),
+        (_, "CodeDeploy" | "CodeDeployToECS" | "ElasticBeanstalk") => {
+            Some(format!("there is no {} here", id.provider.trim_end_matches("ToECS")))
+        }
+        (_, "CloudFormationStackSet" | "CloudFormationStackInstances") => because("there are no stack sets here"),
+        _ if !is_built(id) => Some(format!("{} actions are not built yet", id.provider)),
+        (_, "CodeBuild") => match here.projects.get(&place(region, value(action, "ProjectName"))) {
+            Some(Found::Makable(project)) => no_build(action, project, declaration, source),
+            Some(Found::Missing(why)) => Some(why.clone()),
+            _ => None,
+        },
+        (_, "Lambda") => reason(here.functions.get(&place(region, value(action, "FunctionName")))),
+        (_, "StepFunctions") => reason(here.machines.get(&place(region, value(action, "StateMachineArn")))),
+        (_, "ECS") => {
+            let service = format!("{}/{}", value(action, "ClusterName"), value(action, "ServiceName"));
+            let why = format!("there is no service {service} here");
+            (!here.services.contains(&(self::region(action).to_owned(), service))).then_some(why)
+        }
+        _ => None,
+    }
+}
+
+fn reason<T>(found: Option<&Found<T>>) -> Option<String> {
+    match found {
+        Some(Found::Missing(why)) => Some(why.clone()),
+        _ => None,
+    }
+}
+
+/// Why a project that is made here could not build the action's input.
+fn no_build(
+    action: &ActionDeclaration,
+    project: &NewProject,
+    declaration: &Declaration,
+    source: &Source,
+) -> Option<String> {
+    if value(action, "BatchEnabled").eq_ignore_ascii_case("true") {
+        return Some("the build host runs no batches".to_owned());
+    }
+    let overridden = Some(value(action, "BuildspecOverride")).filter(|it| !it.is_empty());
+    let buildspec = overridden.or(project.buildspec.as_deref()).unwrap_or("buildspec.yml");
+    if buildspec.contains("cdk -a") && buildspec.contains(" deploy ") {
+        return Some("it would deploy the pipeline's own stack, which is not here".to_owned());
+    }
+    if buildspec.contains('\n') || buildspec.trim_start().starts_with('{') || buildspec.starts_with("arn:") {
+        return None;
+    }
+    let first = action.input_artifacts.iter().flatten().next().map_or("", |it| it.name.as_str());
+    let primary = Some(value(action, "PrimarySource")).filter(|it| !it.is_empty()).unwrap_or(first);
+    let actions = declaration.stages.iter().flat_map(|stage| &stage.actions);
+    let mut sources = actions.filter(|it| it.action_type_id.category == "Source");
+    let is_content = sources.any(|it| it.output_artifacts.iter().flatten().any(|output| output.name == primary));
+    // What another action makes may have the file: then the build shows it.
+    (is_content && !source.has(buildspec)).then(|| format!("--source has no {buildspec}"))
+}

@@ -1,0 +1,149 @@
+//! The samples of `samples/run` on an emulator, from their files to the reports.
+
+use std::path::PathBuf;
+
+use local::{AWAY, Emulator, Lifetime, Options};
+use serde_json::{Value, json};
+
+use super::*;
+
+pub(super) const SAMPLE: &str = include_str!("../../samples/run/pipeline.json");
+pub(super) const TEMPLATE: &str = include_str!("../../samples/run/template.yaml");
+
+fn samples() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("samples/run")
+}
+
+pub(super) fn sample_source() -> Source {
+    Source::read(&samples().join("source")).unwrap()
+}
+
+fn wanted(file: &str, keep: bool) -> Wanted {
+    Wanted {
+        file: samples().join(file),
+        source: samples().join("source"),
+        parameters: Vec::new(),
+        pipeline: None,
+        yes: true,
+        json: true,
+        keep,
+    }
+}
+
+/// Stage, action, kind and status of each action.
+fn rows(report: &Value) -> Vec<[&str; 4]> {
+    let actions = report["actions"].as_array().unwrap().iter();
+    actions.map(|it| ["stage", "action", "kind", "status"].map(|key| it[key].as_str().unwrap_or_default())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_samples_run_to_their_end() {
+    let options = Options { name: Some("run-ministack".into()), lifetime: Lifetime::UntilExit, ..Options::default() };
+    let stack = Stack::up(Emulator::Ministack, options).await.unwrap();
+
+    let kept = wanted("pipeline.json", true);
+    let report = run(&stack, &kept, kept.read().unwrap()).await.unwrap();
+    assert!(report.has_succeeded(), "{report:?}");
+    let report = serde_json::to_value(&report).unwrap();
+    assert_eq!(
+        rows(&report),
+        [
+            ["Source", "Repository", "stand-in", "Succeeded"],
+            ["Build", "Pages", "real", "Succeeded"],
+            ["Build", "Audit", "stand-in", "Succeeded"],
+            ["Release", "Approve", "real", "Succeeded"],
+            ["Deploy", "Site", "real", "Succeeded"],
+            ["Deploy", "Servers", "stand-in", "Succeeded"],
+        ]
+    );
+    assert_eq!((&report["pipeline"], &report["status"]), (&json!("shop"), &json!("Succeeded")));
+    assert!(report["seconds"].as_f64().unwrap() > report["actions"][1]["seconds"].as_f64().unwrap(), "{report}");
+    let page = stack.s3(AWAY).get_object().bucket("shop-site").key("index.html").send().await.unwrap();
+    let page = String::from_utf8(page.body.collect().await.unwrap().to_vec()).unwrap();
+    assert!(page.contains(&sample_source().commit()), "the build has read the source's variable: {page}");
+
+    let again = run(&stack, &kept, kept.read().unwrap()).await.unwrap_err().to_string();
+    assert!(again.contains("there is a pipeline shop on the local stack already"), "{again}");
+    stack.codepipeline().delete_pipeline().name("shop").send().await.unwrap();
+
+    let before = left(&stack).await;
+    let template = wanted("template.yaml", false);
+    let report = run(&stack, &template, template.read().unwrap()).await.unwrap();
+    assert!(report.has_succeeded(), "{report:?}");
+    let report = serde_json::to_value(&report).unwrap();
+    assert_eq!(
+        rows(&report),
+        [
+            ["Source", "Code", "stand-in", "Succeeded"],
+            ["Build", "Pages", "real", "Succeeded"],
+            ["Build", "Check", "real", "Succeeded"],
+            ["Build", "Load", "real", "Succeeded"],
+            ["Release", "Approve", "real", "Succeeded"],
+            ["Deploy", "Site", "real", "Succeeded"],
+        ]
+    );
+    assert_eq!(left(&stack).await, before, "everything that was made is deleted");
+
+    a_kept_pipeline_starts_by_its_source(&stack).await;
+}
+
+/// A pipeline that stays is started by a new object, as any other.
+async fn a_kept_pipeline_starts_by_its_source(stack: &Stack) {
+    let stage = |name: &str, action: Value| json!({"name": name, "actions": [action]});
+    let action = |category: &str, configuration: Value| {
+        let id = json!({"category": category, "owner": "AWS", "provider": "S3", "version": "1"});
+        json!({"name": category, "actionTypeId": id, "configuration": configuration})
+    };
+    let mut source = action("Source", json!({"S3Bucket": "kept-source", "S3ObjectKey": "app.zip"}));
+    source["outputArtifacts"] = json!([{"name": "App"}]);
+    let mut deploy = action("Deploy", json!({"BucketName": "kept-site", "Extract": "true"}));
+    deploy["inputArtifacts"] = json!([{"name": "App"}]);
+    let document = json!({"pipeline": {"name": "kept", "roleArn": "any", "artifactStore": {"type": "S3", "location": "any"},
+        "stages": [stage("Source", source), stage("Deploy", deploy)]}});
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kept.json");
+    std::fs::write(&file, document.to_string()).unwrap();
+    let kept = Wanted { file, ..wanted("kept.json", true) };
+    let report = run(stack, &kept, kept.read().unwrap()).await.unwrap();
+    assert!(report.has_succeeded(), "{report:?}");
+
+    let client = stack.codepipeline();
+    let body = sample_source().zip;
+    stack.s3(HOME).put_object().bucket("kept-source").key("app.zip").body(body.into()).send().await.unwrap();
+    let began = Instant::now();
+    while client
+        .list_pipeline_executions()
+        .pipeline_name("kept")
+        .send()
+        .await
+        .unwrap()
+        .pipeline_execution_summaries()
+        .len()
+        < 2
+    {
+        assert!(began.elapsed() < Duration::from_secs(60), "the new object has started nothing");
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+/// What is on the stack that a run could have made.
+async fn left(stack: &Stack) -> Vec<String> {
+    let config = stack.sdk(HOME);
+    let buckets = stack.s3(HOME).list_buckets().send().await.unwrap();
+    let functions = aws_sdk_lambda::Client::new(&config).list_functions().send().await.unwrap();
+    let machines = aws_sdk_sfn::Client::new(&config).list_state_machines().send().await.unwrap();
+    let topics = aws_sdk_sns::Client::new(&config).list_topics().send().await.unwrap();
+    let projects = resources::codebuild(stack, HOME).unwrap().list_projects().send().await.unwrap();
+    let pipelines = stack.codepipeline().list_pipelines().send().await.unwrap();
+    let types = stack.codepipeline().list_action_types();
+    let types = types.action_owner_filter(aws_sdk_codepipeline::types::ActionOwner::Custom).send().await.unwrap();
+    let mut names: Vec<_> = buckets.buckets().iter().filter_map(|it| it.name().map(str::to_owned)).collect();
+    names.extend(functions.functions().iter().filter_map(|it| it.function_name().map(str::to_owned)));
+    names.extend(machines.state_machines().iter().map(|it| it.name().to_owned()));
+    names.extend(topics.topics().iter().filter_map(|it| it.topic_arn().map(str::to_owned)));
+    names.extend(projects.projects().iter().cloned());
+    names.extend(pipelines.pipelines().iter().filter_map(|it| it.name().map(str::to_owned)));
+    names.extend(types.action_types().iter().map(|it| format!("{:?}", it.id())));
+    names.sort();
+    names
+}
