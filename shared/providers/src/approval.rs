@@ -13,10 +13,18 @@ use crate::approval_links::ApprovalLinks;
 use crate::configuration::{read, title};
 use crate::context::ActionContext;
 use crate::error::{JOB_FAILED, PERMISSION_ERROR, ProviderError};
-use crate::provider::{Descriptor, Implements, Provider, ProviderInfo, attempt_id, unchanged};
+use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id, unchanged};
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
-    info: ProviderInfo::of(&[Implements::aws("Approval", "Manual")]),
+    info: ProviderInfo::of(
+        &[Implements::aws("Approval", "Manual")],
+        Documentation {
+            file: file!(),
+            ends: "when a person answers",
+            tried: Tried::Emulators,
+            differs: "The message has a link that answers without a console login, where the installation has links.",
+        },
+    ),
     provider: &Approval,
     token: attempt_id,
 };

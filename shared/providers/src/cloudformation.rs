@@ -39,7 +39,9 @@ use crate::configuration::{missing, non_empty, read, store, title};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
-use crate::provider::{Correlation, Descriptor, EntityPage, Events, Implements, Provider, ProviderInfo};
+use crate::provider::{
+    Correlation, Descriptor, Documentation, EntityPage, Events, Implements, Provider, ProviderInfo, Tried,
+};
 
 /// Longest template that CloudFormation takes in a request, and from S3. Source: CloudFormation quotas.
 const LONGEST_BODY: usize = 51_200;
@@ -66,7 +68,15 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
             key: "StackName",
             path: "cloudformation/home?region={region}#/stacks?filteringText={}",
         }),
-        ..ProviderInfo::of(&[Implements::aws("Deploy", "CloudFormation")])
+        ..ProviderInfo::of(
+            &[Implements::aws("Deploy", "CloudFormation")],
+            Documentation {
+                file: file!(),
+                ends: "by event or poll",
+                tried: Tried::Emulators,
+                differs: "A template of more than 51,200 bytes is put beside its artifact. A stack policy is set by CREATE_UPDATE and REPLACE_ON_FAILURE only.",
+            },
+        )
     },
     provider: &CloudFormation,
     token: client_token,

@@ -41,7 +41,9 @@ use crate::configuration::{non_empty, read, title};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
-use crate::provider::{Correlation, Descriptor, EntityPage, Events, Implements, Provider, ProviderInfo, attempt_id};
+use crate::provider::{
+    Correlation, Descriptor, Documentation, EntityPage, Events, Implements, Provider, ProviderInfo, Tried, attempt_id,
+};
 use crate::repository::CloneReference;
 
 /// The variable of a build that holds the attempt's id.
@@ -61,7 +63,15 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
             correlation: Correlation::ExternalId(ended_build),
         }),
         entity: Some(EntityPage { key: "ProjectName", path: "codesuite/codebuild/projects/{}?region={region}" }),
-        ..ProviderInfo::of(&[Implements::aws("Build", "CodeBuild"), Implements::aws("Test", "CodeBuild")])
+        ..ProviderInfo::of(
+            &[Implements::aws("Build", "CodeBuild"), Implements::aws("Test", "CodeBuild")],
+            Documentation {
+                file: file!(),
+                ends: "by event or poll",
+                tried: Tried::BuildHost,
+                differs: "Only AWS can use the source type CODEPIPELINE: the build has the artifacts as S3 objects, and one more variable. A hyphen in the name of a further input is an underscore in its variable.",
+            },
+        )
     },
     provider: &CodeBuild,
     token: attempt_id,

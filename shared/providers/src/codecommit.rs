@@ -31,8 +31,8 @@ use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError, REVISION_UNAVAILABLE};
 use crate::input_zip::half_of_storage;
 use crate::provider::{
-    Descriptor, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents, attempt_id,
-    unchanged,
+    Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents,
+    Tried, attempt_id, unchanged,
 };
 use crate::repository::{
     COMMIT, CloneReference, Commit, LARGEST, OutputFormat, output, prescribed, store_output, takes_revision,
@@ -56,7 +56,15 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
             key: "RepositoryName",
             path: "codesuite/codecommit/repositories/{}/browse?region={region}",
         }),
-        ..ProviderInfo::of(&[Implements::aws("Source", "CodeCommit")])
+        ..ProviderInfo::of(
+            &[Implements::aws("Source", "CodeCommit")],
+            Documentation {
+                file: file!(),
+                ends: "at once",
+                tried: Tried::OverTheWire,
+                differs: "The role needs GetFolder and GetBlob in place of UploadArchive. Symbolic links and submodules are left out.",
+            },
+        )
     },
     provider: &CodeCommit,
     token: attempt_id,

@@ -16,14 +16,22 @@ use crate::codedeploy_deployments::{DEPLOY_TARGET, Deployments, ENTITY, EVENTS};
 use crate::configuration::{read, title};
 use crate::context::ActionContext;
 use crate::error::ProviderError;
-use crate::provider::{Descriptor, Implements, Provider, ProviderInfo, attempt_id};
+use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
         events: Some(EVENTS),
         entity: Some(ENTITY),
         deploy_target: Some(DEPLOY_TARGET),
-        ..ProviderInfo::of(&[Implements::aws("Deploy", "CodeDeploy")])
+        ..ProviderInfo::of(
+            &[Implements::aws("Deploy", "CodeDeploy")],
+            Documentation {
+                file: file!(),
+                ends: "by event or poll",
+                tried: Tried::OverTheWire,
+                differs: "The deployment has a description, by which it is found again.",
+            },
+        )
     },
     provider: &CodeDeploy,
     token: attempt_id,

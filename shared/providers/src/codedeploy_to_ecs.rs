@@ -27,7 +27,7 @@ use crate::context::ActionContext;
 use crate::ecs_task_definition::{self, Replacement};
 use crate::error::ProviderError;
 use crate::input_zip::label;
-use crate::provider::{Descriptor, Implements, Provider, ProviderInfo, attempt_id};
+use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// Longest task definition and AppSpec file that is read. On AWS the whole artifact may have so many bytes. Source:
 /// CodePipeline user guide, 'Troubleshooting CodePipeline'.
@@ -44,7 +44,15 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         events: Some(EVENTS),
         entity: Some(ENTITY),
         deploy_target: Some(DEPLOY_TARGET),
-        ..ProviderInfo::of(&[Implements::aws("Deploy", "CodeDeployToECS")])
+        ..ProviderInfo::of(
+            &[Implements::aws("Deploy", "CodeDeployToECS")],
+            Documentation {
+                file: file!(),
+                ends: "by event or poll",
+                tried: Tried::OverTheWire,
+                differs: "Members of a task definition that ECS does not know are refused. Artifacts may have more than 3 MB.",
+            },
+        )
     },
     provider: &CodeDeployToEcs,
     token: attempt_id,

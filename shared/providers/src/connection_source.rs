@@ -27,14 +27,24 @@ use crate::code_host::{HostCommit, HostType, HostedRepository, Reference};
 use crate::configuration::read;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, ProviderError};
-use crate::provider::{Descriptor, Implements, Provider, ProviderInfo, Source, attempt_id, unchanged};
+use crate::provider::{
+    Descriptor, Documentation, Implements, Provider, ProviderInfo, Source, Tried, attempt_id, unchanged,
+};
 use crate::repository::{Commit, OutputFormat, output, prescribed, store_output, takes_revision};
 use crate::web::Web;
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
         source: Some(Source { watched: |_, _| None, takes_revision, events: None }),
-        ..ProviderInfo::of(&[Implements::aws("Source", "CodeStarSourceConnection")])
+        ..ProviderInfo::of(
+            &[Implements::aws("Source", "CodeStarSourceConnection")],
+            Documentation {
+                file: file!(),
+                ends: "at once",
+                tried: Tried::OverTheWire,
+                differs: "A secret stands for the connection. A push does not start the pipeline yet. Symbolic links and submodules are left out.",
+            },
+        )
     },
     provider: &ConnectionSource,
     token: attempt_id,

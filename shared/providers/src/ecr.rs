@@ -25,8 +25,8 @@ use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError, REVISION_UNAVAILABLE};
 use crate::provider::{
-    Descriptor, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents, attempt_id,
-    unchanged,
+    Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents,
+    Tried, attempt_id, unchanged,
 };
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
@@ -41,7 +41,15 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
             events: Some(SourceEvents { source: "aws.ecr", detail_type: "ECR Image Action", change }),
         }),
         entity: Some(EntityPage { key: "RepositoryName", path: "ecr/repositories/{}/?region={region}" }),
-        ..ProviderInfo::of(&[Implements::aws("Source", "ECR")])
+        ..ProviderInfo::of(
+            &[Implements::aws("Source", "ECR")],
+            Documentation {
+                file: file!(),
+                ends: "at once",
+                tried: Tried::MiniStack,
+                differs: "A push of the tag starts the pipeline without a rule of its own.",
+            },
+        )
     },
     provider: &Ecr,
     token: attempt_id,

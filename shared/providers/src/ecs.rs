@@ -37,7 +37,9 @@ use crate::configuration::{read, title};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
-use crate::provider::{Correlation, Descriptor, EntityPage, Events, Implements, Provider, ProviderInfo, attempt_id};
+use crate::provider::{
+    Correlation, Descriptor, Documentation, EntityPage, Events, Implements, Provider, ProviderInfo, Tried, attempt_id,
+};
 
 /// The tag of a task definition's revision that holds the id of the attempt that registered it.
 const ATTEMPT: &str = "millrace:action-execution-id";
@@ -57,7 +59,15 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
             correlation: Correlation::ExternalId(ended_deployment),
         }),
         entity: Some(EntityPage { key: "ClusterName", path: "ecs/v2/clusters/{}/services?region={region}" }),
-        ..ProviderInfo::of(&[Implements::aws("Deploy", "ECS")])
+        ..ProviderInfo::of(
+            &[Implements::aws("Deploy", "ECS")],
+            Documentation {
+                file: file!(),
+                ends: "by event or poll",
+                tried: Tried::MiniStack,
+                differs: "Each revision of the task definition has a tag, by which it is found again.",
+            },
+        )
     },
     provider: &Ecs,
     token: attempt_id,

@@ -36,7 +36,9 @@ use crate::configuration::{read, title};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
-use crate::provider::{Correlation, Descriptor, EntityPage, Events, Implements, Provider, ProviderInfo, attempt_id};
+use crate::provider::{
+    Correlation, Descriptor, Documentation, EntityPage, Events, Implements, Provider, ProviderInfo, Tried, attempt_id,
+};
 
 /// Events of an environment that a failure repeats.
 const MESSAGES: i32 = 3;
@@ -52,7 +54,15 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
             key: "ApplicationName",
             path: "elasticbeanstalk/home?region={region}#/application/overview?applicationName={}",
         }),
-        ..ProviderInfo::of(&[Implements::aws("Deploy", "ElasticBeanstalk")])
+        ..ProviderInfo::of(
+            &[Implements::aws("Deploy", "ElasticBeanstalk")],
+            Documentation {
+                file: file!(),
+                ends: "by event or poll",
+                tried: Tried::OverTheWire,
+                differs: "An environment that reports an error since the action began makes it fail, also if it is ready.",
+            },
+        )
     },
     provider: &ElasticBeanstalk,
     token: attempt_id,

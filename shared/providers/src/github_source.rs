@@ -12,14 +12,24 @@ use crate::code_host::{HostCommit, HostType, HostedRepository, Reference};
 use crate::configuration::read;
 use crate::context::ActionContext;
 use crate::error::ProviderError;
-use crate::provider::{Descriptor, Implements, Provider, ProviderInfo, Source, attempt_id, unchanged};
+use crate::provider::{
+    Descriptor, Documentation, Implements, Provider, ProviderInfo, Source, Tried, attempt_id, unchanged,
+};
 use crate::repository::{Commit, output, prescribed, store_output, takes_revision};
 use crate::web::Web;
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
         source: Some(Source { watched: |_, _| None, takes_revision, events: None }),
-        ..ProviderInfo::of(&[Implements { category: "Source", owner: "ThirdParty", provider: "GitHub", version: "1" }])
+        ..ProviderInfo::of(
+            &[Implements { category: "Source", owner: "ThirdParty", provider: "GitHub", version: "1" }],
+            Documentation {
+                file: file!(),
+                ends: "at once",
+                tried: Tried::OverTheWire,
+                differs: "A push does not start the pipeline yet. Symbolic links and submodules are left out.",
+            },
+        )
     },
     provider: &GitHubSource,
     token: attempt_id,

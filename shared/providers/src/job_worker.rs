@@ -11,11 +11,22 @@ use serde::de::IgnoredAny;
 use crate::configuration::read;
 use crate::context::ActionContext;
 use crate::error::ProviderError;
-use crate::provider::{Descriptor, Provider, ProviderInfo, attempt_id, unchanged};
+use crate::provider::{Descriptor, Documentation, Provider, ProviderInfo, Tried, attempt_id, unchanged};
 
 /// Of all types that job workers poll for; `registry` knows which those are.
-pub(crate) const PROVIDER: Descriptor =
-    Descriptor { info: ProviderInfo::of(&[]), provider: &JobWorker, token: attempt_id };
+pub(crate) const PROVIDER: Descriptor = Descriptor {
+    info: ProviderInfo::of(
+        &[],
+        Documentation {
+            file: file!(),
+            ends: "when a job worker reports",
+            tried: Tried::Emulators,
+            differs: "None known.",
+        },
+    ),
+    provider: &JobWorker,
+    token: attempt_id,
+};
 
 /// What a third party's action says of the client for whom its jobs are.
 #[derive(Deserialize)]

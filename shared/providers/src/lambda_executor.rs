@@ -21,14 +21,25 @@ use crate::configuration::title;
 use crate::context::ActionContext;
 use crate::error::{CONFIGURATION_ERROR, JOB_FAILED, PERMISSION_ERROR, ProviderError, REVISION_UNAVAILABLE};
 use crate::job::{account, credentials, data};
-use crate::provider::{Descriptor, Provider, ProviderInfo, attempt_id, unchanged};
+use crate::provider::{Descriptor, Documentation, Provider, ProviderInfo, Tried, attempt_id, unchanged};
 
 /// Most characters of what one job hands over to the next. Source: CodePipeline API, `ContinuationToken`.
 const LONGEST_STATE: usize = 2_048;
 
 /// Of all types that name a function; `registry` knows which those are.
-pub(crate) const PROVIDER: Descriptor =
-    Descriptor { info: ProviderInfo::of(&[]), provider: &LambdaExecutor, token: attempt_id };
+pub(crate) const PROVIDER: Descriptor = Descriptor {
+    info: ProviderInfo::of(
+        &[],
+        Documentation {
+            file: file!(),
+            ends: "when the function answers",
+            tried: Tried::Emulators,
+            differs: "None known.",
+        },
+    ),
+    provider: &LambdaExecutor,
+    token: attempt_id,
+};
 
 struct LambdaExecutor;
 

@@ -20,12 +20,20 @@ use crate::context::ActionContext;
 use crate::error::ProviderError;
 use crate::function_report::{function_report, name};
 use crate::job::{account, credentials, data};
-use crate::provider::{Descriptor, EntityPage, Implements, Provider, ProviderInfo, attempt_id};
+use crate::provider::{Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
         entity: Some(EntityPage { key: "FunctionName", path: "lambda/home?region={region}#/functions/{}" }),
-        ..ProviderInfo::of(&[Implements::aws("Invoke", "Lambda"), Implements::aws("Rule", "LambdaInvoke")])
+        ..ProviderInfo::of(
+            &[Implements::aws("Invoke", "Lambda"), Implements::aws("Rule", "LambdaInvoke")],
+            Documentation {
+                file: file!(),
+                ends: "when the function puts its job's result",
+                tried: Tried::Emulators,
+                differs: "A function may be invoked again with the same job if a worker is lost; one result counts.",
+            },
+        )
     },
     provider: &LambdaInvoke,
     token: attempt_id,

@@ -38,7 +38,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! To add a provider, write a file that exports a descriptor, and add a line to the list in `registry`, the entry of
+//! To add a provider, write a file that exports a descriptor (what it says of itself makes `PROVIDERS.md`), and add a line to the list in `registry`, the entry of
 //! its type to [`pipeline::catalogue`], and rules for its service's events to the templates in `infra`. Tests check
 //! that these agree.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -81,6 +81,7 @@ mod web;
 
 pub use console::entity_page;
 pub use provider::{
-    Correlation, DeployTarget, EntityPage, Events, Implements, ProviderInfo, Source, SourceChange, SourceEvents,
+    Correlation, DeployTarget, Documentation, EntityPage, Events, Implements, ProviderInfo, Source, SourceChange,
+    SourceEvents, Tried,
 };
 pub use registry::{Registry, SOURCES, all, find};

@@ -58,11 +58,39 @@ pub struct ProviderInfo {
     pub entity: Option<EntityPage>,
     /// What an action deploys to.
     pub deploy_target: Option<DeployTarget>,
+    /// What `PROVIDERS.md` says of it.
+    pub documentation: Documentation,
+}
+
+/// What users are told of a provider.
+#[derive(Clone, Copy, Debug)]
+pub struct Documentation {
+    /// Its file, from the project's top level.
+    pub file: &'static str,
+    /// When an action ends.
+    pub ends: &'static str,
+    /// Where its actions were tried.
+    pub tried: Tried,
+    /// What differs from AWS, in sentences.
+    pub differs: &'static str,
+}
+
+/// Where a provider's actions were tried, besides the tests of its requests and answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// End to end on MiniStack and on LocalStack.
+    Emulators,
+    /// End to end on MiniStack; LocalStack's open edition does not have the service.
+    MiniStack,
+    /// End to end on the build host, beside either emulator.
+    BuildHost,
+    /// Nowhere: neither emulator has the service.
+    OverTheWire,
 }
 
 impl ProviderInfo {
-    pub(crate) const fn of(types: &'static [Implements]) -> Self {
-        Self { types, events: None, source: None, entity: None, deploy_target: None }
+    pub(crate) const fn of(types: &'static [Implements], documentation: Documentation) -> Self {
+        Self { types, events: None, source: None, entity: None, deploy_target: None, documentation }
     }
 }
 

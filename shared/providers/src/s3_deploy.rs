@@ -23,7 +23,8 @@ use crate::context::ActionContext;
 use crate::error::ProviderError;
 use crate::input_zip::InputZip;
 use crate::provider::{
-    DeployTarget, Descriptor, EntityPage, Implements, Provider, ProviderInfo, attempt_id, unchanged,
+    DeployTarget, Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id,
+    unchanged,
 };
 use crate::s3_source;
 
@@ -34,7 +35,15 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
         entity: Some(EntityPage { key: "BucketName", path: "s3/buckets/{}?region={region}" }),
         deploy_target: Some(DeployTarget { key: "BucketName", kind: "S3Bucket" }),
-        ..ProviderInfo::of(&[Implements::aws("Deploy", "S3")])
+        ..ProviderInfo::of(
+            &[Implements::aws("Deploy", "S3")],
+            Documentation {
+                file: file!(),
+                ends: "at once",
+                tried: Tried::Emulators,
+                differs: "The summary warns if the action writes into the source of its own pipeline.",
+            },
+        )
     },
     provider: &S3Deploy,
     token: attempt_id,

@@ -19,8 +19,8 @@ use crate::console;
 use crate::context::ActionContext;
 use crate::error::{CONFIGURATION_ERROR, ProviderError, REVISION_UNAVAILABLE};
 use crate::provider::{
-    Descriptor, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents, attempt_id,
-    unchanged,
+    Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents,
+    Tried, attempt_id, unchanged,
 };
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
@@ -34,7 +34,15 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
             events: Some(SourceEvents { source: "aws.s3", detail_type: "Object Created", change }),
         }),
         entity: Some(EntityPage { key: "S3Bucket", path: "s3/buckets/{}?region={region}" }),
-        ..ProviderInfo::of(&[Implements::aws("Source", "S3")])
+        ..ProviderInfo::of(
+            &[Implements::aws("Source", "S3")],
+            Documentation {
+                file: file!(),
+                ends: "at once",
+                tried: Tried::Emulators,
+                differs: "The bucket's event starts the pipeline without a rule of its own; nothing is polled.",
+            },
+        )
     },
     provider: &S3Source,
     token: attempt_id,

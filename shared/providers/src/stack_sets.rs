@@ -39,7 +39,9 @@ use crate::configuration::{missing, read, shown};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
-use crate::provider::{Correlation, Descriptor, EntityPage, Events, Implements, Provider, ProviderInfo};
+use crate::provider::{
+    Correlation, Descriptor, Documentation, EntityPage, Events, Implements, Provider, ProviderInfo, Tried,
+};
 
 /// Behind the id of the operation that adds instances to a stack set before it is updated.
 const INSTANCES_SUFFIX: &str = "-instances";
@@ -59,10 +61,18 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
             key: "StackSetName",
             path: "cloudformation/home?region={region}#/stacksets/{}/info",
         }),
-        ..ProviderInfo::of(&[
-            Implements::aws("Deploy", "CloudFormationStackSet"),
-            Implements::aws("Deploy", "CloudFormationStackInstances"),
-        ])
+        ..ProviderInfo::of(
+            &[
+                Implements::aws("Deploy", "CloudFormationStackSet"),
+                Implements::aws("Deploy", "CloudFormationStackInstances"),
+            ],
+            Documentation {
+                file: file!(),
+                ends: "by event or poll",
+                tried: Tried::OverTheWire,
+                differs: "While the stack set does another operation, the action waits for its turn.",
+            },
+        )
     },
     provider: &StackSets,
     token: client_token,

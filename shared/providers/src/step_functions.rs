@@ -24,7 +24,9 @@ use crate::configuration::{missing, read, store, title};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
-use crate::provider::{Correlation, Descriptor, EntityPage, Events, Implements, Provider, ProviderInfo};
+use crate::provider::{
+    Correlation, Descriptor, Documentation, EntityPage, Events, Implements, Provider, ProviderInfo, Tried,
+};
 
 /// Longest name of an execution. Source: Step Functions API, `StartExecution`.
 const LONGEST_NAME: usize = 80;
@@ -41,7 +43,15 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
             correlation: Correlation::AttemptId(attempt_of),
         }),
         entity: Some(EntityPage { key: "StateMachineArn", path: "states/home?region={region}#/statemachines/view/{}" }),
-        ..ProviderInfo::of(&[Implements::aws("Invoke", "StepFunctions")])
+        ..ProviderInfo::of(
+            &[Implements::aws("Invoke", "StepFunctions")],
+            Documentation {
+                file: file!(),
+                ends: "by event or poll; express state machines at once",
+                tried: Tried::Emulators,
+                differs: "None known.",
+            },
+        )
     },
     provider: &StepFunctions,
     token: execution_name,

@@ -26,10 +26,18 @@ use crate::configuration::{read, requested};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
-use crate::provider::{Descriptor, Implements, Provider, ProviderInfo, attempt_id};
+use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
-    info: ProviderInfo::of(&[Implements::aws("Rule", "CloudWatchAlarm")]),
+    info: ProviderInfo::of(
+        &[Implements::aws("Rule", "CloudWatchAlarm")],
+        Documentation {
+            file: file!(),
+            ends: "at once or by poll",
+            tried: Tried::Emulators,
+            differs: "The alarm is looked at with each poll: what it does between two polls is not seen.",
+        },
+    ),
     provider: &CloudWatchAlarm,
     token: attempt_id,
 };

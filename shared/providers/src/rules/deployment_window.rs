@@ -15,13 +15,16 @@ use serde::{Deserialize, Deserializer};
 use crate::configuration::{read, requested};
 use crate::context::ActionContext;
 use crate::error::{JOB_FAILED, ProviderError};
-use crate::provider::{Descriptor, Implements, Provider, ProviderInfo, attempt_id};
+use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// How long an opening counts, in milliseconds: longer than the time between two polls.
 const LATE: i64 = 3 * 60_000;
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
-    info: ProviderInfo::of(&[Implements::aws("Rule", "DeploymentWindow")]),
+    info: ProviderInfo::of(
+        &[Implements::aws("Rule", "DeploymentWindow")],
+        Documentation { file: file!(), ends: "by poll", tried: Tried::Emulators, differs: "None known." },
+    ),
     provider: &DeploymentWindow,
     token: attempt_id,
 };

@@ -14,13 +14,16 @@ use serde::Deserialize;
 use crate::configuration::{read_with_empty, shown};
 use crate::context::ActionContext;
 use crate::error::{JOB_FAILED, ProviderError};
-use crate::provider::{Descriptor, Implements, Provider, ProviderInfo, attempt_id, unchanged};
+use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id, unchanged};
 
 /// Most bytes of a compiled pattern: with the longest configuration it bounds the time that matching takes, to seconds.
 const PATTERN_BYTES: usize = 32 * 1024;
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
-    info: ProviderInfo::of(&[Implements::aws("Rule", "VariableCheck")]),
+    info: ProviderInfo::of(
+        &[Implements::aws("Rule", "VariableCheck")],
+        Documentation { file: file!(), ends: "at once", tried: Tried::Emulators, differs: "None known." },
+    ),
     provider: &VariableCheck,
     token: attempt_id,
 };

@@ -9,6 +9,7 @@ mod codecommit;
 mod codedeploy;
 mod codedeploy_to_ecs;
 mod connection_source;
+mod documentation;
 mod ecr;
 mod ecs;
 mod elastic_beanstalk;

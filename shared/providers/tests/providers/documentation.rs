@@ -1,0 +1,82 @@
+//! `PROVIDERS.md` says what the descriptors and the catalogue say.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use pipeline::catalogue::{self, rules};
+use providers::{ProviderInfo, Tried};
+
+const HEAD: &str = "# Providers
+
+Which action types and rules run, with what they take. A key in bold is required. A test makes this page from the providers'
+descriptors and the catalogue, and fails when it differs.
+
+| action type or rule | configuration | ends | tried end to end | tests | what differs from AWS |
+|---|---|---|---|---|---|
+";
+
+fn types(info: &ProviderInfo) -> String {
+    let of = |owner: &str| if owner == "AWS" { String::new() } else { format!(" ({owner})") };
+    let types = info.types.iter().map(|it| format!("{}/{}{}", it.category, it.provider, of(it.owner)));
+    types.collect::<Vec<_>>().join(", ")
+}
+
+/// Of all types that a provider implements, each key once.
+fn keys(info: &ProviderInfo) -> String {
+    let mut keys: Vec<String> = Vec::new();
+    for it in info.types {
+        let id = it.id();
+        let of_action = catalogue::find(&id).map(|known| known.configuration);
+        let known = of_action.or_else(|| rules::find(&id).map(|known| known.configuration)).unwrap();
+        for key in known {
+            let [plain, required] = [key.name.to_owned(), format!("**{}**", key.name)];
+            if !keys.contains(&plain) && !keys.contains(&required) {
+                keys.push(if key.required { required } else { plain });
+            }
+        }
+    }
+    if keys.is_empty() { "none".to_owned() } else { keys.join(", ") }
+}
+
+fn tried(info: &ProviderInfo) -> &'static str {
+    match info.documentation.tried {
+        Tried::Emulators => "MiniStack, LocalStack",
+        Tried::MiniStack => "MiniStack",
+        Tried::BuildHost => "the build host, beside MiniStack and LocalStack",
+        Tried::OverTheWire => "no: neither emulator has the service",
+    }
+}
+
+fn tests(info: &ProviderInfo) -> String {
+    let file = Path::new(info.documentation.file);
+    let of_rules = file.parent().is_some_and(|folder| folder.ends_with("rules"));
+    let stem = if of_rules { "rules" } else { file.file_stem().unwrap().to_str().unwrap() };
+    let tests = format!("tests/providers/{stem}.rs");
+    assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(&tests).is_file(), "{tests}");
+    format!("[{stem}.rs]({tests})")
+}
+
+#[test]
+fn the_page_of_the_providers_is_what_their_descriptors_say() {
+    let mut page = HEAD.to_owned();
+    let mut all: Vec<_> = providers::all().iter().collect();
+    all.sort_by_key(|info| types(info));
+    for info in all {
+        let cells = [
+            types(info),
+            keys(info),
+            info.documentation.ends.to_owned(),
+            tried(info).to_owned(),
+            tests(info),
+            info.documentation.differs.to_owned(),
+        ];
+        assert!(cells.iter().all(|cell| !cell.is_empty() && !cell.contains('|')), "{cells:?}");
+        writeln!(page, "| {} |", cells.join(" | ")).unwrap();
+    }
+    let there = Path::new(env!("CARGO_MANIFEST_DIR")).join("PROVIDERS.md");
+    if std::fs::read_to_string(&there).unwrap_or_default() != page {
+        let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("PROVIDERS.md");
+        std::fs::write(&made, page).unwrap();
+        panic!("{} must be as {}", there.display(), made.display());
+    }
+}
