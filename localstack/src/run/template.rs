@@ -405,7 +405,7 @@ mod tests {
         assert!(project.buildspec.unwrap().contains("version: 0.2"));
         let variables: Vec<_> = project.variables.iter().map(|it| (it.name.as_str(), it.value.as_str())).collect();
         assert_eq!(variables, [("GREETING", "Good evening")]);
-        assert!(project.left_out[0].contains("Balancer.DNSName"), "{:?}", project.left_out);
+        assert!(project.left_out[0].contains("Api.ApiEndpoint"), "{:?}", project.left_out);
         let function = template.function("shop-check").unwrap().unwrap();
         assert_eq!((function.runtime.as_str(), function.timeout), ("python3.12", Some(10)));
         let machine = template.machine("shop-Load").unwrap().unwrap();
