@@ -4,7 +4,7 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::Result;
 use aws_sdk_codepipeline::operation::get_pipeline_state::GetPipelineStateOutput;
-use aws_sdk_codepipeline::types::{ActionExecutionStatus, ActionState};
+use aws_sdk_codepipeline::types::{ActionExecutionDetail, ActionExecutionStatus, ActionState};
 
 use crate::output::{outln, print};
 
@@ -82,16 +82,25 @@ impl Tree {
             for (action, now) in stage.actions.iter_mut().zip(now.action_states()) {
                 if action.take(now, self.since) {
                     changed = true;
-                    self.news.push(format!(
-                        "{:>6.1} s  {} / {}",
-                        self.began.elapsed().as_secs_f64(),
-                        stage.name,
-                        action.line(self.width)
-                    ));
+                    self.news.push(news(self.began, &stage.name, action, self.width));
                 }
             }
         }
         changed
+    }
+
+    /// Takes in the actions of one execution, the oldest first. The state of a pipeline in PARALLEL mode does not have them.
+    pub fn update_from_history(&mut self, executed: &[ActionExecutionDetail]) {
+        for past in executed {
+            let stages = self.stages.iter_mut().filter(|stage| past.stage_name() == Some(stage.name.as_str()));
+            for stage in stages {
+                for action in stage.actions.iter_mut().filter(|it| past.action_name() == Some(it.name.as_str())) {
+                    if action.take_past(past) {
+                        self.news.push(news(self.began, &stage.name, action, self.width));
+                    }
+                }
+            }
+        }
     }
 
     /// Whether the action of this stage and this name is running.
@@ -142,6 +151,10 @@ impl Tree {
     }
 }
 
+fn news(began: Instant, stage: &str, action: &Action, width: usize) -> String {
+    format!("{:>6.1} s  {stage} / {}", began.elapsed().as_secs_f64(), action.line(width))
+}
+
 fn new_stage(stage: &aws_sdk_codepipeline::types::StageState) -> Stage {
     let action = |action: &ActionState| Action {
         name: action.action_name().unwrap_or_default().to_owned(),
@@ -165,6 +178,19 @@ impl Action {
         if latest.last_status_change().is_some_and(|changed| changed.as_secs_f64() < since) {
             return false; // an earlier release's end: the action has not begun in this one
         }
+        let error = latest.error_details().and_then(|it| it.message());
+        self.set(status, error.or(latest.summary()))
+    }
+
+    /// The same from the pipeline's history.
+    fn take_past(&mut self, past: &ActionExecutionDetail) -> bool {
+        let Some(status) = past.status() else { return false };
+        let result = past.output().and_then(|it| it.execution_result());
+        let error = result.and_then(|it| it.error_details()).and_then(|it| it.message());
+        self.set(status, error.or(result.and_then(|it| it.external_execution_summary())))
+    }
+
+    fn set(&mut self, status: &ActionExecutionStatus, note: Option<&str>) -> bool {
         let first = self.status.is_none();
         if self.status.as_ref() == Some(status) {
             return false;
@@ -176,8 +202,7 @@ impl Action {
         if !first && *status != ActionExecutionStatus::InProgress {
             self.took = Some(self.since.elapsed().as_secs_f64());
         }
-        let error = latest.error_details().and_then(|it| it.message());
-        self.note = error.or(latest.summary()).unwrap_or_default().to_owned();
+        self.note = note.unwrap_or_default().to_owned();
         self.status = Some(status.clone());
         true
     }
@@ -237,5 +262,19 @@ mod tests {
         assert!(tree.update(&state("now", ActionExecutionStatus::Succeeded), "now"));
         assert_eq!(tree.news.len(), 2);
         assert!(tree.news[1].contains("✓ Approve") && tree.news[1].contains("so far"), "{:?}", tree.news);
+    }
+
+    #[test]
+    fn an_execution_that_the_state_does_not_have_is_told_from_history() {
+        let mut tree = Tree::new(false, SystemTime::now());
+        tree.update(&state("another", ActionExecutionStatus::Succeeded), "now");
+        let past = |status| {
+            ActionExecutionDetail::builder().stage_name("Release").action_name("Approve").status(status).build()
+        };
+        tree.update_from_history(&[past(ActionExecutionStatus::InProgress)]);
+        assert!(tree.is_running(("Release", "Approve")));
+        tree.update_from_history(&[past(ActionExecutionStatus::Succeeded)]);
+        assert_eq!(tree.news.len(), 2);
+        assert!(tree.news[1].contains("✓ Approve"), "{:?}", tree.news);
     }
 }

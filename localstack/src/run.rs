@@ -206,18 +206,22 @@ async fn released(
 
     let worker = Worker { stack, definition, plan, source };
     let mut tree = (!wanted.json).then(|| Tree::new(std::io::stdout().is_terminal(), since));
+    let is_parallel = definition.execution_mode.as_deref() == Some("PARALLEL");
     let status = loop {
         // Read first: what is shown afterwards is then at least as new.
         let status = status(&client, &name, &execution).await?;
+        let actions = actions(&client, &name, &execution).await?;
         if let Some(tree) = &mut tree {
             let state = client.get_pipeline_state().name(&name).send().await.context("cannot read the state")?;
             tree.update(&state, &execution);
+            if is_parallel {
+                tree.update_from_history(&actions);
+            }
             tree.draw()?;
         }
         if !matches!(status, PipelineExecutionStatus::InProgress | PipelineExecutionStatus::Stopping) {
             break status;
         }
-        let actions = actions(&client, &name, &execution).await?;
         let running: Vec<_> =
             actions.iter().filter(|it| it.status() == Some(&ActionExecutionStatus::InProgress)).collect();
         for action in &running {

@@ -77,13 +77,15 @@ impl Definition {
             bail!("there are several pipelines in it; choose one with --pipeline: {all}");
         };
         let template = templates.into_iter().nth(*index).context("no such template")?;
-        template.check_parameters()?;
+        template.check_parameters(logical)?;
         let mut left_out = Vec::new();
         if template.disables_transitions(logical) {
             left_out
                 .push("DisableInboundStageTransitions: the release would wait for somebody to enable them".to_owned());
         }
-        Ok(Self { pipeline: template.pipeline(logical)?, home: HOME.to_owned(), template: Some(template), left_out })
+        let mut pipeline = template.pipeline(logical)?;
+        give(&mut pipeline, &template.parameters)?;
+        Ok(Self { pipeline, home: HOME.to_owned(), template: Some(template), left_out })
     }
 
     fn of_declaration(document: Value, parameters: &BTreeMap<String, String>, wanted: Option<&str>) -> Result<Self> {
@@ -92,14 +94,18 @@ impl Definition {
             "there is no pipeline in it: neither the member \"pipeline\" of CreatePipeline's and GetPipeline's JSON nor the \
              \"Resources\" of a CloudFormation template"
         );
-        if let Some(name) = parameters.keys().next() {
-            bail!("unknown parameter {name}: only CloudFormation templates have parameters");
-        }
         if let Some(wanted) = wanted {
             bail!("--pipeline {wanted} names a resource of a template, and this is no template");
         }
         let document: Document = serde_json::from_value(document)?;
-        let pipeline: Declaration = serde_json::from_value(document.pipeline).context("pipeline")?;
+        let mut pipeline: Declaration = serde_json::from_value(document.pipeline).context("pipeline")?;
+        let variables: Vec<_> = pipeline.variables.iter().flatten().map(|it| &it.name).collect();
+        if let Some(name) = parameters.keys().find(|name| !variables.contains(name)) {
+            bail!(
+                "unknown parameter {name}: the pipeline has no such variable, and this is no template with parameters"
+            );
+        }
+        give(&mut pipeline, parameters)?;
         let arn = document.metadata.and_then(|it| it.pipeline_arn);
         let home = match arn.as_deref().and_then(|arn| arn.split(':').nth(3)) {
             Some(region) => region.to_owned(),
@@ -107,6 +113,22 @@ impl Definition {
         };
         Ok(Self { pipeline, home, template: None, left_out: Vec::new() })
     }
+}
+
+/// Gives the pipeline's variables their values. The first execution begins with the pipeline's creation, where nobody can say
+/// them: so they become the defaults.
+fn give(pipeline: &mut Declaration, values: &BTreeMap<String, String>) -> Result<()> {
+    for variable in pipeline.variables.iter_mut().flatten() {
+        let name = &variable.name;
+        if let Some(value) = values.get(name) {
+            variable.default_value = Some(value.clone());
+        }
+        ensure!(
+            variable.default_value.is_some(),
+            "the pipeline's variable {name} has no default value; say it: --parameter {name}=VALUE"
+        );
+    }
+    Ok(())
 }
 
 /// A name that a stack may have: letters, digits and hyphens, a letter first.
@@ -171,6 +193,15 @@ mod tests {
         assert!(error(&json!({})).contains("there is no pipeline in it"));
         assert!(error(&json!({"pipeline": {"stages": 1}})).contains("pipeline: invalid type"));
         let given = BTreeMap::from([("Branch".to_owned(), "main".to_owned())]);
+        let variables =
+            json!({"pipeline": {"variables": [{"name": "Branch"}, {"name": "Other", "defaultValue": "x"}]}});
+        assert!(error(&variables).contains("variable Branch has no default value; say it: --parameter Branch=VALUE"));
+        let mut unknown = given.clone();
+        unknown.extend([("Other".to_owned(), "y".to_owned()), ("Third".to_owned(), "z".to_owned())]);
+        let refused = Definition::of_declaration(variables.clone(), &unknown, None).unwrap_err().to_string();
+        assert!(refused.contains("unknown parameter Third"), "{refused}");
+        let found = Definition::of_declaration(variables, &given, None).unwrap().pipeline.variables.unwrap();
+        assert_eq!([&found[0], &found[1]].map(|it| it.default_value.as_deref()), [Some("main"), Some("x")]);
         let refused = Definition::of_declaration(json!({"pipeline": {}}), &given, None).unwrap_err();
         assert!(refused.to_string().contains("unknown parameter Branch"), "{refused}");
         let refused =

@@ -216,6 +216,7 @@ fn replaced(action: &ActionDeclaration, type_id: &TypeId, keys: &[String]) -> Ac
 
 #[cfg(test)]
 mod tests {
+    use pipeline::Pipeline;
     use serde_json::{Value, json};
 
     use super::*;
@@ -264,6 +265,25 @@ mod tests {
             "a real action is unchanged"
         );
         assert!(plan.true_artifacts.contains("Code") && plan.true_artifacts.contains("Pages"));
+    }
+
+    #[test]
+    fn commands_have_a_stand_in_without_commands() {
+        let definition = sample(|pipeline| {
+            let id = json!({"category": "Compute", "owner": "AWS", "provider": "Commands", "version": "1"});
+            let outputs = json!([{"name": "Pages", "files": ["*"]}]);
+            pipeline["stages"][1]["actions"] = json!([{"name": "Run", "actionTypeId": id, "commands": ["make"],
+                "inputArtifacts": [{"name": "Code"}], "outputArtifacts": outputs, "outputVariables": ["X"]}]);
+        });
+        let plan = Plan::new(&definition, &here(), &sample_source(), "abcdef");
+        let action = &plan.declaration.stages[1].actions[0];
+        assert_eq!(
+            (action.action_type_id.category.as_str(), action.action_type_id.provider.as_str()),
+            ("Compute", "Commands")
+        );
+        assert!(action.commands.is_none() && action.output_variables.is_none());
+        assert!(action.output_artifacts.as_ref().unwrap()[0].files.is_none());
+        Pipeline::try_from(plan.declaration).unwrap();
     }
 
     #[test]

@@ -165,13 +165,15 @@ impl Template {
         defaults.find(|name| name.starts_with("/cdk-bootstrap/"))
     }
 
-    /// Refuses parameters that the template does not have.
-    pub(super) fn check_parameters(&self) -> Result<()> {
+    /// Refuses parameters that are neither the template's nor variables of its pipeline with this logical id.
+    pub(super) fn check_parameters(&self, logical: &str) -> Result<()> {
         let declared = self.document.get("Parameters").and_then(Value::as_object);
         let names: Vec<_> = declared.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
         let imports = self.imports(&self.document);
+        let variables = self.resource(logical).and_then(|it| it["Properties"]["Variables"].as_array());
+        let variables: Vec<_> = variables.into_iter().flatten().map(|it| text(&it["Name"])).collect();
         for (name, value) in &self.parameters {
-            if imports.contains(name) {
+            if imports.contains(name) || variables.contains(name) {
                 continue;
             }
             let Some(parameter) = declared.and_then(|it| it.get(name)) else {
@@ -386,8 +388,10 @@ mod tests {
 
     #[test]
     fn parameters_must_be_the_templates() {
-        let check = |parameters: &[(&str, &str)]| template(TEMPLATE, parameters).check_parameters();
+        let check = |parameters: &[(&str, &str)]| template(TEMPLATE, parameters).check_parameters("Pipeline");
         assert!(check(&[("Environment", "prod"), ("shared-Greeting", "hello")]).is_ok());
+        let pipeline = "Resources: {P: {Type: AWS::CodePipeline::Pipeline, Properties: {Variables: [{Name: Env}]}}}";
+        assert!(template(pipeline, &[("Env", "x")]).check_parameters("P").is_ok());
         let error = check(&[("Brunch", "main")]).unwrap_err().to_string();
         assert!(error.contains("unknown parameter Brunch") && error.contains("Branch"), "{error}");
         let error = check(&[("Environment", "moon")]).unwrap_err().to_string();
@@ -401,7 +405,7 @@ mod tests {
         assert!(project.buildspec.unwrap().contains("version: 0.2"));
         let variables: Vec<_> = project.variables.iter().map(|it| (it.name.as_str(), it.value.as_str())).collect();
         assert_eq!(variables, [("GREETING", "Good evening")]);
-        assert!(project.left_out[0].contains("Balancer.DNSName"), "{:?}", project.left_out);
+        assert!(project.left_out[0].contains("Api.ApiEndpoint"), "{:?}", project.left_out);
         let function = template.function("shop-check").unwrap().unwrap();
         assert_eq!((function.runtime.as_str(), function.timeout), ("python3.12", Some(10)));
         let machine = template.machine("shop-Load").unwrap().unwrap();

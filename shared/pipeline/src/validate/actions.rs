@@ -126,7 +126,7 @@ fn members(action: &ActionDeclaration, path: &str, found: &mut Findings) {
         let message = format!("timeoutInMinutes is for manual approvals, and action {name} is none");
         found.add(Kind::InvalidActionDeclaration, format_args!("{path}.timeoutInMinutes"), message);
     }
-    let commands = id.provider == "Commands";
+    let commands = id.provider == "Commands" && id.owner.as_deref() == Some("AWS");
     let mut only_for_commands = |member: &str, present: bool| {
         if present && !commands {
             let message = format!("{member} is for Commands actions, and action {name} is none");

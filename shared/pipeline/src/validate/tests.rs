@@ -683,6 +683,8 @@ fn commands_are_for_commands_actions() {
             "inputArtifacts": [{"name": "App"}], "outputArtifacts": [{"name": "Out", "files": ["*"]}], "outputVariables": ["A"]})
     };
     accepted(&[("/stages/1/actions/-", commands(json!(["ls"])))]);
+    let named_like_it = json!({"name": "Run", "actionTypeId": id("Build", "Custom", "Commands", "1")});
+    accepted(&[("/stages/1/actions/-", named_like_it)]);
     for category in ["Build", "Test"] {
         let mut other = commands(json!(["ls"]));
         other["actionTypeId"]["category"] = json!(category);
