@@ -73,14 +73,15 @@ assert created["pipeline"]["version"] == 1 and created["tags"] == [{"key": "team
 read = client.get_pipeline(name=name)
 arn = read["metadata"]["pipelineArn"]
 first = client.list_pipeline_executions(pipelineName=name)["pipelineExecutionSummaries"][0]["pipelineExecutionId"]
+# Before the update, which would end it.
+client.stop_pipeline_execution(pipelineName=name, pipelineExecutionId=first, abandon=True, reason="not that one")
+ends(first, "Stopped")
 changed = copy.deepcopy(read["pipeline"])
 changed["stages"][1]["actions"][0]["configuration"] = {"CustomData": "Look at the page first"}
 updated = client.update_pipeline(pipeline=changed)["pipeline"]
 assert updated["version"] == 2 and updated["stages"] == changed["stages"], updated
 assert client.get_pipeline(name=name, version=1)["pipeline"]["version"] == 1
 refused(errors.PipelineVersionNotFoundException, client.get_pipeline, name=name, version=9)
-client.stop_pipeline_execution(pipelineName=name, pipelineExecutionId=first, abandon=True, reason="an old version")
-ends(first, "Stopped")
 
 # Start, twice with one token; approve by the CLI.
 one = client.start_pipeline_execution(name=name, clientRequestToken="monday")["pipelineExecutionId"]
