@@ -173,7 +173,7 @@ struct Around<'a> {
     source: Source,
     /// As its author has it, with the stack's names.
     definition: Declaration,
-    /// See [`Template::bootstrap_version`].
+    /// The parameter that CDK's bootstrap stack would have, where the template checks for it.
     bootstrap: Option<&'a str>,
 }
 

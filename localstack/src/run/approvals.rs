@@ -8,7 +8,7 @@ use aws_sdk_codepipeline::types::{ActionExecutionDetail, ApprovalResult, Approva
 
 use crate::mail::Mailbox;
 
-/// See the module.
+/// Who answers the pipeline's manual approvals while its first release runs.
 pub(super) enum Approver {
     /// Approves each at once.
     Yes {

@@ -30,7 +30,7 @@ pub(super) enum Found<T> {
 pub(super) struct NewProject {
     /// As the project has it: the text, a file of the source, or nothing for `buildspec.yml`.
     pub buildspec: Option<String>,
-    /// Its environment.
+    /// Environment variables of all three types.
     pub variables: Vec<Variable>,
     /// What of it is known only on AWS, in words.
     pub left_out: Vec<String>,
@@ -50,7 +50,7 @@ pub(super) struct Variable {
 pub(super) struct NewFunction {
     pub runtime: String,
     pub handler: String,
-    /// Seconds.
+    /// Seconds after which it is ended; Lambda's own default where the template has none.
     pub timeout: Option<i32>,
     /// Its package, a zip.
     pub code: Vec<u8>,

@@ -33,7 +33,7 @@ pub(super) struct StandIn {
     pub type_id: TypeId,
 }
 
-/// See the module.
+/// What `local run` creates in place of the definition, and what it tells of each action.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub declaration: Declaration,

@@ -42,10 +42,10 @@ enum Made {
     Topic(Place),
     /// A parameter in Parameter Store, by its name.
     Parameter(String),
-    /// Its URL.
+    /// A queue of SQS, by its URL.
     Queue(String),
     ActionType(TypeId),
-    /// Its name.
+    /// A pipeline, by its name.
     Pipeline(String),
 }
 

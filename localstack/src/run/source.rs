@@ -19,7 +19,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Reads the folder.
+    /// Makes a zip of what a repository would have of the folder.
     pub(super) fn read(folder: &Path) -> Result<Self> {
         ensure!(folder.is_dir(), "--source {}: there is no such folder", folder.display());
         Ok(Self { folder: folder.to_owned(), zip: zipped(folder)? })

@@ -22,7 +22,7 @@ use super::source::{Source, zip_of};
 /// What stands where only the provider knows the value.
 const UNKNOWN: &str = "stand-in";
 
-/// See the module.
+/// The job worker that answers the jobs of a run's stand-ins.
 pub(super) struct Worker<'a> {
     pub stack: &'a Stack,
     pub definition: &'a Declaration,

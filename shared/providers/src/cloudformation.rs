@@ -432,11 +432,13 @@ impl<'a> Action<'a> {
         let outputs = stack.outputs().iter().filter_map(|it| Some((it.output_key.clone()?, it.output_value.clone()?)));
         let variables: BTreeMap<String, String> = outputs.collect();
         let mut artifacts = Vec::new();
-        if let (Some(artifact), Some(file)) = (self.task.outputs.first(), self.configuration.output_file_name) {
+        if let Some(artifact) = self.task.outputs.first() {
             let (bucket, encryption) = store(self.task)?;
             let content = serde_json::to_string(&variables)
-                .map_err(|error| ProviderError::failed(JOB_FAILED, format!("{file} cannot be written: {error}")))?;
-            let zip = write_zip([(file, content.as_str())])?;
+                .map_err(|error| ProviderError::failed(JOB_FAILED, format!("outputs cannot be written: {error}")))?;
+            // Without a name there is no file, but actions behind this one may still take the artifact.
+            let file = self.configuration.output_file_name.map(|file| (file, content.as_str()));
+            let zip = write_zip(file)?;
             let pin = self.context.artifact_store(bucket).await?.put_artifact(&artifact.key, zip, &encryption).await?;
             artifacts.push(Artifact { pin, ..artifact.clone() });
         }

@@ -163,6 +163,20 @@ async fn a_stack_that_is_there_is_updated_and_one_without_changes_succeeds() {
 }
 
 #[tokio::test]
+async fn an_output_artifact_is_there_also_where_no_file_is_named() {
+    let aws = Aws::default();
+    files(&aws);
+    describes(&aws, "UPDATE_COMPLETE", "");
+    refuses(&aws, "UpdateStack", "ValidationError", "No updates are to be performed.");
+    let mut task = deploy("CREATE_UPDATE", &[("TemplatePath", "App::stack.yml")]);
+    task.outputs = vec![artifact("Out")];
+    let done = succeeded(&registry(&aws), &task).await;
+    assert_eq!(done.outputs.len(), 1);
+    let nothing: [(&str, &str); 0] = [];
+    assert_eq!(aws.stored("store-eu/shop/Out/abcdefghijklmnop").data, write_zip(nothing).unwrap());
+}
+
+#[tokio::test]
 async fn what_a_lost_worker_asked_for_is_not_asked_for_again() {
     let aws = Aws::default();
     files(&aws);
