@@ -78,6 +78,12 @@ fn the_readme_says_what_the_code_does() {
         format!("| a Step Functions action runs | {} |", time(action("Invoke", "StepFunctions"))),
         format!("| an S3 action runs | {} |", time(action("Deploy", "S3"))),
         format!("| a source of another kind runs | {} |", time(action("Source", "CodeCommit"))),
+        format!(
+            "| an action on a stack set, or on its instances, runs | {} |",
+            time(action("Deploy", "CloudFormationStackSet"))
+        ),
+        format!("| an ECS action runs | {} |", time(action("Deploy", "ECS"))),
+        format!("| an Elastic Beanstalk action runs | {} |", time(action("Deploy", "ElasticBeanstalk"))),
         format!("| an action of a custom type runs | {} |", time(catalogue::CUSTOM_TIMEOUT_MINUTES)),
         format!(
             "CloudWatchAlarm rule watches | {}, {} |",
