@@ -214,11 +214,19 @@ fn not_built(task: &Task) -> Outcome {
         rules::CATEGORY => format!("{} rules", id.provider),
         category => format!("{category}/{} actions", id.provider),
     };
-    let message = format!(
-        "Millrace does not run {what} yet (owner {}, version {})",
-        id.owner.as_deref().unwrap_or("-"),
-        id.version.as_deref().unwrap_or("-"),
-    );
+    let owner = id.owner.as_deref().unwrap_or("-");
+    let message = match (owner, id.provider.as_str()) {
+        // Source: AWS OpsWorks user guide, 'AWS OpsWorks Stacks end of life FAQs'.
+        ("AWS", "OpsWorks") => "AWS ended OpsWorks Stacks on May 26, 2024: deploy with CodeDeploy instead".to_owned(),
+        ("ThirdParty", provider @ ("AlexaSkillsKit" | "Snyk")) => format!(
+            "Millrace does not run {what}, whose job workers serve AWS alone: call {provider} from a build, a Lambda \
+             function or a custom action instead"
+        ),
+        _ => {
+            let version = id.version.as_deref().unwrap_or("-");
+            format!("Millrace does not run {what} yet (owner {owner}, version {version})")
+        }
+    };
     let error = ActionError { code: CONFIGURATION_ERROR.to_owned(), message };
     Outcome::Failed { error, report: Progress::default() }
 }

@@ -14,6 +14,15 @@ async fn a_type_that_is_not_built_says_so_and_asks_nobody() {
     let error = failed(&registry(&aws), &unbuilt).await;
     assert_eq!(error.code, "ConfigurationError");
     assert_eq!(error.message, "Millrace does not run Deploy/ServiceCatalog actions yet (owner AWS, version 1)");
+    for (owner, category, provider, instead) in [
+        ("AWS", "Deploy", "OpsWorks", "ended OpsWorks Stacks on May 26, 2024: deploy with CodeDeploy instead"),
+        ("ThirdParty", "Deploy", "AlexaSkillsKit", "call AlexaSkillsKit from a build"),
+        ("ThirdParty", "Invoke", "Snyk", "call Snyk from a build"),
+    ] {
+        let mut it = task(category, provider, &[]);
+        it.action.type_id.owner = Some(owner.into());
+        assert!(failed(&registry(&aws), &it).await.message.contains(instead), "{provider}");
+    }
     let mut foreign = task("Invoke", "Lambda", &[]);
     foreign.action.type_id.owner = Some("ThirdParty".into());
     assert!(failed(&registry(&aws), &foreign).await.message.contains("owner ThirdParty"));
