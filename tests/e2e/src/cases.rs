@@ -18,6 +18,7 @@ mod job_workers;
 mod jobs;
 mod killed;
 mod modes;
+mod regions;
 mod release;
 mod retry;
 mod rollback;
@@ -45,6 +46,7 @@ macro_rules! cases {
 
 cases! {
     release::release_by_object;
+    regions::three_regions_and_two_accounts;
     approval::approval_by_link;
     approval::rejection_by_link;
     approval::link_forged_or_expired;

@@ -19,6 +19,17 @@ pub fn named<'a>(actions: &'a [ActionExecutionDetail], name: &str) -> Result<&'a
 /// Every artifact object of the pipeline in a region is encrypted with that store's key. Returns their keys.
 pub async fn encrypted(case: &Case, pipeline: &Pipeline, region: &str) -> Result<Vec<String>> {
     let (store, key) = case.store(region)?;
+    encrypted_in(case, pipeline, region, store, key).await
+}
+
+/// The same in a store that is not the installation's.
+pub async fn encrypted_in(
+    case: &Case,
+    pipeline: &Pipeline,
+    region: &str,
+    store: &str,
+    key: &str,
+) -> Result<Vec<String>> {
     let prefix: String = pipeline.name.chars().take(20).collect();
     let objects = case.keys(region, store, &format!("{prefix}/")).await?;
     for object in &objects {

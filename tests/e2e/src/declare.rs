@@ -122,6 +122,8 @@ pub struct Draft {
     mode: &'static str,
     /// Whether the artifact stores name their keys.
     store_keys: bool,
+    /// Artifact stores of further regions.
+    stores: Vec<(String, Value)>,
     /// The bucket that the source watches.
     bucket: String,
 }
@@ -137,6 +139,7 @@ impl Draft {
             role: None,
             mode: "SUPERSEDED",
             store_keys: true,
+            stores: Vec::new(),
             bucket: String::new(),
         }
     }
@@ -191,6 +194,14 @@ impl Draft {
         self
     }
 
+    /// With an artifact store in a region where the installation has none.
+    #[must_use]
+    pub fn store(mut self, region: &str, bucket: &str, key: &str) -> Self {
+        let store = json!({"type": "S3", "location": bucket, "encryptionKey": {"id": key, "type": "KMS"}});
+        self.stores.push((region.to_owned(), store));
+        self
+    }
+
     /// A variable with a default value.
     #[must_use]
     pub fn variable(mut self, name: &str, default: &str) -> Self {
@@ -217,10 +228,14 @@ impl Draft {
             }
             Ok(store)
         };
+        let mut stores = json!({HOME: store(HOME)?, AWAY: store(AWAY)?});
+        for (region, store) in &self.stores {
+            stores[region] = store.clone();
+        }
         Ok(json!({
             "name": self.name,
             "roleArn": self.role.as_deref().map_or_else(|| self.case.role(), Ok)?,
-            "artifactStores": {HOME: store(HOME)?, AWAY: store(AWAY)?},
+            "artifactStores": stores,
             "stages": self.stages,
             "variables": self.variables,
             "pipelineType": "V2",

@@ -13,6 +13,9 @@ use local::{ARCHITECTURE, AWAY, HOME, Stack};
 use crate::wait::until;
 use crate::zips;
 
+/// A region in which the installation has nothing: what a pipeline needs there is the user's.
+pub const FAR: &str = "ap-southeast-2";
+
 /// State machines, by the name under which cases know them.
 const MACHINES: &[(&str, &str)] = &[
     // Gives back what it is given.
@@ -65,7 +68,7 @@ impl Fixture {
         let codebuild = codebuild.endpoint_url(stack.value("AWS_ENDPOINT_URL_CODEBUILD")?).build();
         let mut fixture = Self {
             pipelines: stack.codepipeline(),
-            s3: BTreeMap::from([(HOME, stack.s3(HOME)), (AWAY, stack.s3(AWAY))]),
+            s3: [HOME, AWAY, FAR].map(|region| (region, stack.s3(region))).into(),
             sqs: aws_sdk_sqs::Client::new(&home),
             sns: aws_sdk_sns::Client::new(&home),
             events: aws_sdk_eventbridge::Client::new(&home),
@@ -123,7 +126,7 @@ impl Fixture {
         .await
     }
 
-    /// An S3 client of [`HOME`] or [`AWAY`].
+    /// An S3 client of [`HOME`], [`AWAY`] or [`FAR`].
     pub fn s3(&self, region: &str) -> &aws_sdk_s3::Client {
         self.s3.get(region).unwrap_or(&self.s3[HOME])
     }

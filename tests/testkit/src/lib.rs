@@ -9,6 +9,7 @@
 //! - [`Template`]: `infra/home.yaml` and `infra/region.yaml`, and what they give to each function.
 //! - [`kms`]: the key that signs approval links.
 //! - [`model`]: what the public model says of operations, and inputs that it allows.
+//! - [`zips`]: zips as nobody's tools make them.
 //!
 //! Cargo builds a crate a second time for its own unit tests, so these cannot use fakes from here that implement the
 //! crate's own traits; its tests in `tests/`, and all other crates, can.
@@ -28,6 +29,7 @@ pub mod samples;
 mod setup;
 mod stub;
 mod template;
+pub mod zips;
 
 pub use aws::{Aws, Call, Reply, Stored};
 pub use clock::TestClock;

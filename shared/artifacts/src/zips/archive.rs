@@ -53,12 +53,19 @@ impl From<InvalidZip> for Stop {
 /// A zip whose list of entries was checked; their bytes are checked as they are read.
 #[derive(Debug)]
 pub(crate) struct Archive<R> {
-    zip: ZipArchive<Capped<BufReader<R>>>,
+    zip: ZipArchive<Capped<R>>,
     size: u64,
     limits: ZipLimits,
-    files: Vec<Entry>,
+    files: Arc<[Entry]>,
     /// Bytes unpacked so far, of all entries together.
     total: u64,
+}
+
+impl<R: Clone + Read> Archive<R> {
+    /// The same zip for another reader, who counts from the beginning. The list of entries is not copied.
+    pub fn again(&self) -> Self {
+        Self { zip: self.zip.clone(), files: Arc::clone(&self.files), total: 0, ..*self }
+    }
 }
 
 impl<R: Read + Seek> Archive<R> {
@@ -88,15 +95,14 @@ impl<R: Read + Seek> Archive<R> {
             let name = repeated_name(zip.into_inner(), start).unwrap_or_default();
             return Err(InvalidZip::Duplicate { entry: quote(&name) });
         }
-        let mut archive = Self { zip, size, limits, files: Vec::new(), total: 0 };
-        archive.check_entries(links)?;
-        Ok(archive)
+        let files = Self::check_entries(&zip, links)?.into();
+        Ok(Self { zip, size, limits, files, total: 0 })
     }
 
-    fn check_entries(&mut self, links: Links) -> Result<(), InvalidZip> {
-        let mut seen = HashSet::new();
-        for index in 0..self.zip.len() {
-            let data = self.zip.by_index_data(index).map_err(|error| InvalidZip::NotAZip(error.to_string()))?;
+    fn check_entries(zip: &ZipArchive<Capped<R>>, links: Links) -> Result<Vec<Entry>, InvalidZip> {
+        let mut files = Vec::with_capacity(zip.len());
+        for index in 0..zip.len() {
+            let data = zip.by_index_data(index).map_err(|error| InvalidZip::NotAZip(error.to_string()))?;
             // Most tools write UTF-8 whether they say so or not; the rest is in the zip's own old code page.
             let name = match std::str::from_utf8(data.name_raw()) {
                 Ok(name) => name.to_owned(),
@@ -132,13 +138,14 @@ impl<R: Read + Seek> Archive<R> {
             if !matches!(data.compression(), CompressionMethod::Stored | CompressionMethod::Deflated) {
                 return Err(InvalidZip::Method { entry: quote(&name), method: data.compression().to_string() });
             }
-            if !seen.insert(path.clone()) {
-                return Err(InvalidZip::Duplicate { entry: quote(&path) });
-            }
             let executable = data.external_attributes() >> 16 & 0o100 != 0;
-            self.files.push(Entry { name: path, executable, size: data.size(), index });
+            files.push(Entry { name: path, executable, size: data.size(), index });
         }
-        Ok(())
+        let mut seen = HashSet::with_capacity(files.len());
+        match files.iter().find(|file: &&Entry| !seen.insert(file.name.as_str())) {
+            Some(twice) => Err(InvalidZip::Duplicate { entry: quote(&twice.name) }),
+            None => Ok(files),
+        }
     }
 
     /// The files, in the archive's order; directories are left out.
@@ -226,8 +233,14 @@ fn repeated_name(mut reader: impl Read + Seek, start: u64) -> io::Result<String>
 /// it is read.
 #[derive(Debug)]
 struct Capped<R> {
-    inner: R,
+    inner: BufReader<R>,
     left: Arc<AtomicU64>,
+}
+
+impl<R: Clone + Read> Clone for Capped<R> {
+    fn clone(&self) -> Self {
+        Self { inner: BufReader::new(self.inner.get_ref().clone()), left: Arc::clone(&self.left) }
+    }
 }
 
 impl<R: Read> Read for Capped<R> {

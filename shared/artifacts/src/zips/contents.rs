@@ -1,7 +1,8 @@
 //! A zip that lies in temporary storage, for async callers: its entries as a stream that is never all in memory.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -46,19 +47,15 @@ pub struct Zip {
 
 #[derive(Debug)]
 struct Shared {
-    file: TempFile,
+    /// Holds what the archive reads in temporary storage.
+    _file: TempFile,
     label: String,
-    limits: ZipLimits,
-    files: Vec<Entry>,
+    archive: Archive<FileReader>,
 }
 
 impl Shared {
     fn zip_error(&self, error: InvalidZip) -> Error {
         Error::Zip { archive: self.label.clone(), error }
-    }
-
-    fn archive(&self) -> Result<Archive<File>, Error> {
-        open(&self.file, &self.label, self.limits)
     }
 
     fn stopped(&self, stop: Stop, entry: &Entry) -> Error {
@@ -69,9 +66,32 @@ impl Shared {
     }
 }
 
-fn open(file: &TempFile, label: &str, limits: ZipLimits) -> Result<Archive<File>, Error> {
-    let reader = file.open().map_err(|source| Error::storage(format!("open {label}"), source))?;
-    Archive::open(reader, limits, Links::Refused).map_err(|error| Error::Zip { archive: label.to_owned(), error })
+/// A file that several readers share, each at its own place in it.
+#[derive(Clone, Debug)]
+struct FileReader {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for FileReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for FileReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let (from, by) = match to {
+            SeekFrom::Start(at) => (at, 0),
+            SeekFrom::End(by) => (self.file.metadata()?.len(), by),
+            SeekFrom::Current(by) => (self.at, by),
+        };
+        let before = || io::Error::new(io::ErrorKind::InvalidInput, "a place before the file's beginning");
+        self.at = from.checked_add_signed(by).ok_or_else(before)?;
+        Ok(self.at)
+    }
 }
 
 /// Runs what blocks where it may.
@@ -90,15 +110,19 @@ impl Zip {
     pub async fn open(file: TempFile, label: impl Into<String>, limits: ZipLimits) -> Result<Self, Error> {
         let label = label.into();
         blocking(label.clone(), move || {
-            let files = open(&file, &label, limits)?.files().to_vec();
-            Ok(Self { shared: Arc::new(Shared { file, label, limits, files }) })
+            let opened = file.open().map_err(|source| Error::storage(format!("open {label}"), source))?;
+            let opened = FileReader { file: Arc::new(opened), at: 0 };
+            match Archive::open(opened, limits, Links::Refused) {
+                Ok(archive) => Ok(Self { shared: Arc::new(Shared { _file: file, label, archive }) }),
+                Err(error) => Err(Error::Zip { archive: label, error }),
+            }
         })
         .await
     }
 
     /// Its files in the archive's order. Directories are left out.
     pub fn files(&self) -> &[Entry] {
-        &self.shared.files
+        self.shared.archive.files()
     }
 
     /// Unpacks everything into nothing: afterwards no checksum is wrong, no end is missing and no limit is passed.
@@ -108,8 +132,8 @@ impl Zip {
     pub async fn verify(&self) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         blocking(shared.label.clone(), move || {
-            let mut archive = shared.archive()?;
-            for entry in &shared.files {
+            let mut archive = shared.archive.again();
+            for entry in shared.archive.files() {
                 archive.unpack(entry, u64::MAX, &mut io::sink()).map_err(|stop| shared.stopped(stop, entry))?;
             }
             Ok(())
@@ -124,7 +148,7 @@ impl Zip {
     pub async fn read(&self, name: &str, limit: u64) -> Result<Bytes, Error> {
         let (shared, name) = (Arc::clone(&self.shared), name.to_owned());
         blocking(shared.label.clone(), move || {
-            let mut archive = shared.archive()?;
+            let mut archive = shared.archive.again();
             let entry = archive.find(&name).map_err(|error| shared.zip_error(error))?;
             let mut bytes = Vec::new();
             archive.unpack(&entry, limit, &mut bytes).map_err(|stop| shared.stopped(stop, &entry))?;
@@ -139,8 +163,8 @@ impl Zip {
         let label = shared.label.clone();
         let (sender, receiver) = mpsc::channel(AHEAD);
         let task = spawn_blocking(move || {
-            let mut archive = shared.archive()?;
-            for entry in &shared.files {
+            let mut archive = shared.archive.again();
+            for entry in shared.archive.files() {
                 let taken = if entry.size > STREAMED_FROM {
                     let (mut pieces, receiver) = mpsc::channel(PIECES_AHEAD);
                     let stream = ContentStream { receiver, ended: false, label: shared.label.clone() };
@@ -198,7 +222,7 @@ impl ContentStream {
 
 impl Shared {
     /// Unpacks a file into a stream. Whether that was taken to its end; an error goes to whoever reads the stream.
-    fn stream(&self, archive: &mut Archive<File>, entry: &Entry, pieces: &mut mpsc::Sender<Piece>) -> bool {
+    fn stream(&self, archive: &mut Archive<FileReader>, entry: &Entry, pieces: &mut mpsc::Sender<Piece>) -> bool {
         let end = match archive.unpack(entry, u64::MAX, &mut Pieces(pieces)) {
             Ok(_) => Ok(None),
             Err(stop) => Err(self.stopped(stop, entry)),

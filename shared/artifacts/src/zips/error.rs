@@ -17,10 +17,10 @@ impl ZipLimits {
     /// Where [`ZipLimits::ratio`] begins to count, in bytes.
     pub(crate) const RATIO_FROM: u64 = 16 << 20;
 
-    /// The most bytes that are read to find out what the archive holds. An entry of the central directory takes 46 bytes
-    /// and its name; the directory is read twice.
+    /// The most bytes that are read to find out what the archive holds. An entry of the central directory takes 46 bytes,
+    /// its name and its extra field. Until the reader has seen too much, all of that is in memory, up to twice.
     pub(crate) fn directory_bytes(&self) -> u64 {
-        (4 << 20) + (self.entries as u64).saturating_mul(512)
+        (4 << 20) + (self.entries as u64).saturating_mul(400)
     }
 }
 

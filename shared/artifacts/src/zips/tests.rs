@@ -2,74 +2,13 @@
 
 use std::io::{Cursor, Write};
 
+use testkit::zips::{Entry as Raw, make, stored as raw};
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::archive::{Archive, Links, Stop};
 use super::*;
 use crate::content::{Content, TempFile};
 use crate::error::Error;
-
-/// An entry written byte by byte, stored.
-struct Raw<'a> {
-    name: &'a [u8],
-    data: &'a [u8],
-    /// Upper half of the external attributes.
-    mode: u32,
-    /// `version made by`, upper byte: 3 is Unix, 0 is MS-DOS.
-    system: u8,
-    flags: u16,
-    method: u16,
-}
-
-fn raw<'a>(name: &'a [u8], data: &'a [u8]) -> Raw<'a> {
-    Raw { name, data, mode: 0o100_644, system: 3, flags: 0x800, method: 0 }
-}
-
-fn crc32(data: &[u8]) -> u32 {
-    !data.iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 })
-    })
-}
-
-/// A zip by APPNOTE.TXT. With `overlap`, all entries share the first one's data.
-fn make(entries: &[Raw<'_>], overlap: bool) -> Vec<u8> {
-    let (mut out, mut directory) = (Vec::new(), Vec::new());
-    for (index, entry) in entries.iter().enumerate() {
-        let start = if overlap { 0 } else { out.len() as u32 };
-        let mut common = Vec::new();
-        common.extend([20, 0]);
-        common.extend(entry.flags.to_le_bytes());
-        common.extend(entry.method.to_le_bytes());
-        common.extend([0, 0, 0x21, 0]);
-        common.extend(crc32(entry.data).to_le_bytes());
-        common.extend((entry.data.len() as u32).to_le_bytes());
-        common.extend((entry.data.len() as u32).to_le_bytes());
-        common.extend((entry.name.len() as u16).to_le_bytes());
-        common.extend([0, 0]);
-        if !overlap || index == 0 {
-            out.extend(b"PK\x03\x04");
-            out.extend(&common);
-            out.extend(entry.name);
-            out.extend(entry.data);
-        }
-        directory.extend(b"PK\x01\x02");
-        directory.extend([20, entry.system]);
-        directory.extend(&common);
-        directory.extend([0; 6]);
-        directory.extend((entry.mode << 16).to_le_bytes());
-        directory.extend(start.to_le_bytes());
-        directory.extend(entry.name);
-    }
-    let (start, count) = (out.len() as u32, (entries.len() as u16).to_le_bytes());
-    out.extend(&directory);
-    out.extend(b"PK\x05\x06\0\0\0\0");
-    out.extend(count);
-    out.extend(count);
-    out.extend((directory.len() as u32).to_le_bytes());
-    out.extend(start.to_le_bytes());
-    out.extend([0, 0]);
-    out
-}
 
 fn deflated(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
