@@ -190,12 +190,19 @@ fn output_variables(stand_in: &StandIn, definition: &Declaration, source: &Sourc
     let mut names: BTreeSet<String> = fixed.iter().map(|name| (*name).to_owned()).collect();
     names.extend(action.output_variables.iter().flatten().cloned());
     let actions = definition.stages.iter().flat_map(|stage| &stage.actions);
-    for used in actions.flat_map(|it| it.configuration.iter().flatten()).flat_map(|(_, it)| variables::references(it)) {
+    for used in actions.flat_map(texts).flat_map(|text| variables::references(text)) {
         if Some(&used.namespace) == action.namespace.as_ref() {
             names.insert(used.key);
         }
     }
     names.into_iter().map(|name| (name.clone(), variable(&name, action, source))).collect()
+}
+
+/// Every text in which variables are replaced by their values.
+fn texts(action: &ActionDeclaration) -> impl Iterator<Item = &String> {
+    let environment = action.environment_variables.iter().flatten().map(|variable| &variable.value);
+    let configuration = action.configuration.iter().flatten().map(|(_, value)| value);
+    configuration.chain(action.commands.iter().flatten()).chain(environment)
 }
 
 fn variable(name: &str, action: &ActionDeclaration, source: &Source) -> String {

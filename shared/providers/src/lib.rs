@@ -13,6 +13,7 @@
 //! | Source/CodeStarSourceConnection | `connection_source` | at once |
 //! | Source/GitHub, owner ThirdParty | `github_source` | at once |
 //! | Build/CodeBuild, Test/CodeBuild | `codebuild` | by event or poll |
+//! | Compute/Commands | `commands` | by event or poll |
 //! | Deploy/S3 | `s3_deploy` | at once |
 //! | Deploy/CloudFormation | `cloudformation` | by event or poll |
 //! | Deploy/CloudFormationStackSet, Deploy/CloudFormationStackInstances | `stack_sets` | by event or poll |
@@ -46,6 +47,8 @@
 mod approval;
 mod approval_links;
 mod artifact_files;
+mod build_artifacts;
+mod builds;
 mod cloudformation;
 mod code_host;
 mod codebuild;
@@ -53,6 +56,7 @@ mod codecommit;
 mod codedeploy;
 mod codedeploy_deployments;
 mod codedeploy_to_ecs;
+mod commands;
 mod configuration;
 mod connection_source;
 mod console;
@@ -69,6 +73,7 @@ mod job;
 mod job_worker;
 mod lambda_executor;
 mod lambda_invoke;
+mod managed_compute;
 mod provider;
 mod registry;
 mod repository;

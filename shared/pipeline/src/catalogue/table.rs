@@ -202,7 +202,17 @@ pub(super) static TYPES: &[ActionType] = &[
         provider: "Commands",
         inputs: 1..=10,
         outputs: 0..=1,
-        other_keys: true,
+        configuration: &[
+            optional("EnvironmentType").of(ValueKind::OneOf(&["LINUX_CONTAINER", "WINDOWS_SERVER_2022_CONTAINER"])),
+            optional("ComputeType").of(ValueKind::OneOf(&[
+                "BUILD_GENERAL1_SMALL",
+                "BUILD_GENERAL1_MEDIUM",
+                "BUILD_GENERAL1_LARGE",
+            ])),
+            optional("VpcId"),
+            optional("Subnets"),
+            optional("SecurityGroupIds"),
+        ],
         variables: Open,
         v2_only: true,
         ..AWS
