@@ -172,12 +172,16 @@ fn wanted(action: &ActionDeclaration, configuration: &Configuration) -> Vec<(Str
             (get("AppSpecTemplateArtifact"), get("AppSpecTemplatePath").or(Some("appspec.yaml"))),
         ],
         "ECS" => vec![(Some(first), get("FileName").or(Some("imagedefinitions.json")))],
+        // A value may be the folder of the file.
+        "ECRBuildAndPublish" if get("DockerFilePath").is_none() => vec![(Some(first), Some("Dockerfile"))],
+        "EKS" => get("ManifestFiles").unwrap_or_default().split(',').map(|it| (Some(first), Some(it.trim()))).collect(),
         "AppConfig" => vec![(Some(first), get("InputArtifactConfigurationPath"))],
         "ServiceCatalog" => vec![(Some(first), get("TemplateFilePath").or(get("ConfigurationFilePath")))],
         "CloudFormationStackSet" => vec![get("TemplatePath").and_then(|path| path.split_once("::")).unzip()],
         _ => Vec::new(),
     };
-    files.into_iter().filter_map(|(artifact, file)| Some((artifact?.to_owned(), file?.to_owned()))).collect()
+    let named = files.into_iter().filter_map(|(artifact, file)| Some((artifact?.to_owned(), file?.to_owned())));
+    named.filter(|(_, file)| !file.is_empty()).collect()
 }
 
 /// Each variable that the provider documents, or that another action uses.
@@ -297,6 +301,13 @@ mod tests {
         assert_eq!(wanted("CodeDeployToECS", named), [pair("App", "taskdef.json"), pair("Spec", "a.yaml")]);
         assert_eq!(wanted("CloudFormationStackSet", json!({"TemplatePath": "App::t.yaml"})), [pair("App", "t.yaml")]);
         assert_eq!(wanted("ECS", json!({})), [pair("App", "imagedefinitions.json")]);
+        assert_eq!(
+            wanted("EKS", json!({"ManifestFiles": "a.yaml, b.yaml"})),
+            [pair("App", "a.yaml"), pair("App", "b.yaml")]
+        );
+        assert_eq!(wanted("EKS", json!({"HelmReleaseName": "web"})), []);
+        assert_eq!(wanted("ECRBuildAndPublish", json!({})), [pair("App", "Dockerfile")]);
+        assert_eq!(wanted("ECRBuildAndPublish", json!({"DockerFilePath": "images/web"})), []);
         assert_eq!(wanted("ElasticBeanstalk", json!({})), []);
     }
 

@@ -74,7 +74,7 @@ enum Compute {
 
 impl Configuration<'_> {
     fn network(&self, task: &Task) -> Result<Option<Network>, ProviderError> {
-        Network::new(task, [self.vpc_id, self.subnets, self.security_group_ids])
+        Network::of_vpc(task, [self.vpc_id, self.subnets, self.security_group_ids])
     }
 
     fn machine(&self) -> Machine {

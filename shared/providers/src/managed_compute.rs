@@ -8,8 +8,8 @@
 //! `logs:PutLogEvents` for `/aws/codepipeline/PIPELINE`, and the artifacts.
 //!
 //! CodeBuild takes a VPC from a project and from nowhere else. Actions with a `VpcId` run in a project of their own,
-//! `NAME-VPCID` (`infra/compute-vpc.yaml`). It is not made by the action: a project must have a role, and whoever may start
-//! its builds would have that role's rights.
+//! `NAME-VPCID`, and EKS actions with `Subnets` in `NAME-CLUSTERNAME` (`infra/compute-vpc.yaml`). It is not made by the action:
+//! a project must have a role, and whoever may start its builds would have that role's rights.
 
 use std::collections::BTreeSet;
 
@@ -89,7 +89,7 @@ pub(crate) async fn poll(context: ActionContext<'_>, network: Option<&Network>) 
 
 fn project(context: ActionContext<'_>, network: Option<&Network>) -> String {
     let project = context.compute_project;
-    network.map_or_else(|| project.to_owned(), |network| format!("{project}-{}", network.vpc))
+    network.map_or_else(|| project.to_owned(), |network| format!("{project}-{}", network.suffix))
 }
 
 /// A build that failed uploads nothing: CodeBuild itself would go on with the artifacts after a phase `build` that failed.
@@ -124,35 +124,52 @@ fn log(task: &Task) -> Result<LogsConfig, ProviderError> {
     Ok(LogsConfig::builder().cloud_watch_logs(cloud_watch).build())
 }
 
-/// The VPC in which an action runs.
-#[derive(Debug, PartialEq)]
+/// The network in which an action runs.
 pub(crate) struct Network {
-    vpc: String,
+    /// What its project has behind the name of the usual one.
+    suffix: String,
+    /// None: that of the subnets.
+    vpc: Option<String>,
     subnets: BTreeSet<String>,
     security_groups: BTreeSet<String>,
 }
 
 impl Network {
-    /// The VPC of three configuration values, of which either all are there or none.
+    /// The network of three configuration values, of which either all are there or none.
     ///
     /// # Errors
     /// When only some are.
-    pub(crate) fn new(
+    pub(crate) fn of_vpc(
         task: &Task,
         [vpc, subnets, security_groups]: [Option<&str>; 3],
     ) -> Result<Option<Self>, ProviderError> {
-        if [vpc, subnets, security_groups].iter().all(Option::is_none) {
-            return Ok(None);
-        }
-        let needed = |key, value: Option<&str>| {
-            let why = || format!("{}: VpcId, Subnets and SecurityGroupIds go together", missing(task, key));
-            value.map(str::to_owned).ok_or_else(|| ProviderError::configuration(why()))
-        };
-        let list = |key, value| Ok::<_, ProviderError>(items(&needed(key, value)?).map(str::to_owned).collect());
+        let all = [("VpcId", vpc), ("Subnets", subnets), ("SecurityGroupIds", security_groups)];
+        let Some([vpc, subnets, security_groups]) = together(task, all)? else { return Ok(None) };
+        let vpc = vpc.trim().to_owned();
         Ok(Some(Self {
-            vpc: needed("VpcId", vpc)?.trim().to_owned(),
-            subnets: list("Subnets", subnets)?,
-            security_groups: list("SecurityGroupIds", security_groups)?,
+            suffix: vpc.clone(),
+            vpc: Some(vpc),
+            subnets: items(subnets).map(str::to_owned).collect(),
+            security_groups: items(security_groups).map(str::to_owned).collect(),
+        }))
+    }
+
+    /// The same for a cluster, whose actions name no VPC.
+    ///
+    /// # Errors
+    /// When only one of both is there.
+    pub(crate) fn of_cluster(
+        task: &Task,
+        cluster: &str,
+        [subnets, security_groups]: [Option<&str>; 2],
+    ) -> Result<Option<Self>, ProviderError> {
+        let all = [("Subnets", subnets), ("SecurityGroupIds", security_groups)];
+        let Some([subnets, security_groups]) = together(task, all)? else { return Ok(None) };
+        Ok(Some(Self {
+            suffix: cluster.to_owned(),
+            vpc: None,
+            subnets: items(subnets).map(str::to_owned).collect(),
+            security_groups: items(security_groups).map(str::to_owned).collect(),
         }))
     }
 
@@ -162,13 +179,16 @@ impl Network {
         let found = found.map_err(|error| ProviderError::aws("BatchGetProjects", project, &error))?;
         let Some(config) = found.projects().first().map(|it| it.vpc_config().cloned()) else {
             return Err(ProviderError::configuration(format!(
-                "CodeBuild takes a VPC from a project only, and {region} has no project {project} for VpcId {}: deploy \
-                 infra/compute-vpc.yaml with it",
-                self.vpc
+                "CodeBuild takes a VPC from a project only, and {region} has no project {project}: deploy \
+                 infra/compute-vpc.yaml with {self}"
             )));
         };
         let found = config.as_ref().map(Self::of);
-        if found.as_ref() == Some(self) {
+        let is_asked_for = |found: &Self| {
+            (self.vpc.is_none() || self.vpc == found.vpc)
+                && (&self.subnets, &self.security_groups) == (&found.subnets, &found.security_groups)
+        };
+        if found.as_ref().is_some_and(is_asked_for) {
             return Ok(());
         }
         let found = found.map_or_else(|| "no VPC".to_owned(), |found| found.to_string());
@@ -180,7 +200,8 @@ impl Network {
 
     fn of(config: &VpcConfig) -> Self {
         Self {
-            vpc: config.vpc_id().unwrap_or_default().to_owned(),
+            suffix: String::new(),
+            vpc: config.vpc_id().map(str::to_owned),
             subnets: config.subnets().iter().cloned().collect(),
             security_groups: config.security_group_ids().iter().cloned().collect(),
         }
@@ -190,14 +211,58 @@ impl Network {
 impl std::fmt::Display for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let list = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(",");
-        write!(
-            f,
-            "VpcId {}, Subnets {}, SecurityGroupIds {}",
-            self.vpc,
-            list(&self.subnets),
-            list(&self.security_groups)
-        )
+        if let Some(vpc) = &self.vpc {
+            write!(f, "VpcId {vpc}, ")?;
+        }
+        write!(f, "Subnets {}, SecurityGroupIds {}", list(&self.subnets), list(&self.security_groups))
     }
+}
+
+/// The values of keys that go together; none where no key has one.
+fn together<'a, const N: usize>(
+    task: &Task,
+    all: [(&str, Option<&'a str>); N],
+) -> Result<Option<[&'a str; N]>, ProviderError> {
+    if all.iter().all(|(_, value)| value.is_none()) {
+        return Ok(None);
+    }
+    if let Some((key, _)) = all.iter().find(|(_, value)| value.is_none()) {
+        let names = all.map(|(key, _)| key).join(", ");
+        return Err(ProviderError::configuration(format!("{}: {names} go together", missing(task, key))));
+    }
+    Ok(Some(all.map(|(_, value)| value.unwrap_or_default())))
+}
+
+/// A text as one word of a shell, whatever is in it.
+pub(crate) fn word(text: &str) -> Result<String, ProviderError> {
+    let quoted = shlex::try_quote(text).map_err(|error| ProviderError::configuration(format!("{text:?}: {error}")))?;
+    Ok(quoted.into_owned())
+}
+
+/// An environment variable of a build.
+pub(crate) fn variable(name: &str, value: impl Into<String>) -> Result<EnvironmentVariable, ProviderError> {
+    EnvironmentVariable::builder().name(name).value(value).build().map_err(invalid)
+}
+
+/// The registry of an account's private repositories in the action's region.
+pub(crate) fn registry(task: &Task) -> String {
+    let role = task.action_role.as_ref().unwrap_or(&task.pipeline_role);
+    let account = role.split(':').nth(4).unwrap_or_default();
+    format!("{account}.dkr.ecr.{}.{}", task.region, runtime::arn::service_domain(&task.region))
+}
+
+/// Signs in to that registry.
+pub(crate) fn sign_in(registry: &str) -> Result<String, ProviderError> {
+    let registry = word(registry)?;
+    Ok(format!("aws ecr get-login-password | docker login --username=AWS --password-stdin {registry}"))
+}
+
+/// Whether a text can be the tag of an image. Source: OCI Distribution Specification, 'Pulling manifests'.
+pub(crate) fn is_tag(text: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    (1..=128).contains(&text.len())
+        && text.bytes().next().is_some_and(word)
+        && text.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
 }
 
 /// The items of a value that is a list with commas.

@@ -18,8 +18,8 @@ use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source}
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
     approval, cloudformation, codebuild, codecommit, codedeploy, codedeploy_to_ecs, commands, connection_source, ecr,
-    ecs, elastic_beanstalk, github_source, job_worker, lambda_executor, lambda_invoke, s3_deploy, s3_source,
-    stack_sets, step_functions,
+    ecr_build_and_publish, ecs, eks, elastic_beanstalk, github_source, inspector_scan, job_worker, lambda_executor,
+    lambda_invoke, s3_deploy, s3_source, stack_sets, step_functions,
 };
 
 /// The providers of CodePipeline's own action and rule types; job workers and Lambda executors are for all others.
@@ -35,9 +35,12 @@ const PROVIDERS: &[Descriptor] = &[
     commands::PROVIDER,
     deployment_window::PROVIDER,
     ecr::PROVIDER,
+    ecr_build_and_publish::PROVIDER,
     ecs::PROVIDER,
+    eks::PROVIDER,
     elastic_beanstalk::PROVIDER,
     github_source::PROVIDER,
+    inspector_scan::PROVIDER,
     lambda_invoke::PROVIDER,
     s3_deploy::PROVIDER,
     s3_source::PROVIDER,

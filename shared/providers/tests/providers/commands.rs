@@ -5,9 +5,8 @@ use pipeline::declaration::EnvironmentVariable;
 use serde_json::{Value, json};
 use testkit::Aws;
 
+use crate::managed::{ID, aws, described, started};
 use crate::{artifact, failed, input, made, put_off, registry, task};
-
-const ID: &str = "millrace-compute:11111111-2222-3333-4444-555555555555";
 
 fn variable(name: &str, value: &str, kind: Option<&str>) -> EnvironmentVariable {
     EnvironmentVariable { name: name.into(), value: value.into(), kind: kind.map(Into::into) }
@@ -31,31 +30,8 @@ fn rule() -> Task {
     Task { inputs: vec![input("App")], compute, ..task("Rule", "Commands", &[]) }
 }
 
-fn described(what: Value) -> Value {
-    let arn = format!("arn:aws:codebuild:eu-west-1:111122223333:build/{ID}");
-    let mut all = json!({"id": ID, "arn": arn, "buildStatus": "IN_PROGRESS", "currentPhase": "BUILD"});
-    all.as_object_mut().unwrap().extend(what.as_object().unwrap().clone());
-    all
-}
-
 fn stored() -> Aws {
-    let aws = Aws::default();
-    for name in ["App", "my-lib"] {
-        aws.object(&format!("store-eu/shop/{name}/abcdefghijklmnop"), "v1", b"a zip, for all that is asked of it");
-    }
-    aws.on("StartBuild", 200, json!({"build": described(json!({"currentPhase": "QUEUED"}))}).to_string());
-    aws
-}
-
-async fn started(aws: &Aws, task: &Task) -> Value {
-    match registry(aws).start(task).await.unwrap() {
-        Outcome::Running { report, poll: true, event_source } => {
-            assert_eq!(event_source.as_deref(), Some("aws.codebuild"));
-            assert_eq!(report.external.unwrap().id, ID);
-        }
-        other => panic!("{other:?}"),
-    }
-    aws.calls("StartBuild").last().unwrap().json()
+    aws(&["App", "my-lib"])
 }
 
 fn buildspec(sent: &Value) -> Value {
@@ -173,7 +149,7 @@ async fn a_vpc_without_its_project_says_what_to_deploy() {
     aws.on("BatchGetProjects", 200, json!({"projects": [], "projectsNotFound": ["x"]}).to_string());
     let other = json!({"vpcId": "vpc-1", "subnets": ["subnet-a"], "securityGroupIds": ["sg-1"]});
     for (answer, part) in [
-        (json!({"projects": []}).to_string(), "eu-west-1 has no project millrace-compute-vpc-1 for VpcId vpc-1"),
+        (json!({"projects": []}).to_string(), "eu-west-1 has no project millrace-compute-vpc-1: deploy"),
         (project(other), "run in VpcId vpc-1, Subnets subnet-a, SecurityGroupIds sg-1, and the action"),
         (project(Value::Null), "run in no VPC, and the action is to run in VpcId vpc-1, Subnets subnet-a,subnet-b"),
     ] {
@@ -209,7 +185,7 @@ async fn exported_variables_and_the_artifact_are_those_of_the_build() {
     task.outputs = vec![artifact("Site")];
     aws.plain_object("store-eu/shop/Site/abcdefghijklmnop", b"zip");
     let exported = json!([{"name": "VERSION", "value": "1.2"}]);
-    let build = described(json!({"buildStatus": "SUCCEEDED", "exportedEnvironmentVariables": exported}));
+    let build = described(&json!({"buildStatus": "SUCCEEDED", "exportedEnvironmentVariables": exported}));
     aws.on("BatchGetBuilds", 200, json!({"builds": [build]}).to_string());
     let Outcome::Succeeded(done) = registry(&aws).poll(&task).await.unwrap() else { panic!() };
     assert_eq!(done.variables, [("VERSION".to_owned(), "1.2".to_owned())].into());
@@ -222,7 +198,7 @@ async fn a_failure_names_the_command_and_shows_the_end_of_its_log() {
     for mut task in [commands(&[]), rule()] {
         task.external = Some(External { id: ID.into(), url: None });
         let words = "Error while executing command: test -f index.html. Reason: exit status 1";
-        let build = described(json!({"buildStatus": "FAILED",
+        let build = described(&json!({"buildStatus": "FAILED",
             "phases": [{"phaseType": "BUILD", "phaseStatus": "FAILED",
                 "contexts": [{"statusCode": "COMMAND_EXECUTION_ERROR", "message": words}]}],
             "logs": {"groupName": "/aws/codepipeline/shop", "streamName": "the-stage/the-action/1"}}));
@@ -245,7 +221,7 @@ async fn what_a_lost_worker_started_is_found_and_not_started_again() {
     let variable = json!({"name": "MILLRACE_ACTION_EXECUTION_ID", "value": task.id.to_string()});
     let environment = json!({"type": "LINUX_CONTAINER", "image": "i", "computeType": "BUILD_GENERAL1_SMALL",
         "environmentVariables": [variable]});
-    let build = described(json!({"environment": environment}));
+    let build = described(&json!({"environment": environment}));
     aws.on("BatchGetBuilds", 200, json!({"builds": [build]}).to_string());
     assert!(matches!(registry(&aws).start(&task).await.unwrap(), Outcome::Running { .. }));
     assert!(aws.calls("StartBuild").is_empty());

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod approval;
+mod build_shell;
 mod cloudformation;
 mod codebuild;
 mod codecommit;
@@ -12,12 +13,16 @@ mod commands;
 mod connection_source;
 mod documentation;
 mod ecr;
+mod ecr_build_and_publish;
 mod ecs;
+mod eks;
 mod elastic_beanstalk;
 mod github_source;
+mod inspector_scan;
 mod job_worker;
 mod lambda_executor;
 mod lambda_invoke;
+mod managed;
 mod pins;
 mod registry;
 mod rules;
