@@ -114,7 +114,8 @@ pub async fn commands_that_fail(case: &Arc<Case>) -> Result<()> {
             ("beforeEntry", "Motto", succeeds("Motto", "echo nobody wrote it; test -s motto"), "nobody wrote it"),
             ("onSuccess", "Good", builds("Good", &project), "no good"),
         ] {
-            let draft = source(name).await?.stage("Build", [make(&["true"], &["App"])]).with(member, condition);
+            let draft =
+                source(&name.to_lowercase()).await?.stage("Build", [make(&["true"], &["App"])]).with(member, condition);
             let pipeline = draft.stage("Next", [Action::approval("Never")]).create().await?;
             let id = pipeline.first().await?;
             pipeline.ends(&id, "Failed").await?;
