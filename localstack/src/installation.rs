@@ -5,6 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use aws_sdk_codebuild::error::SdkError;
+use aws_sdk_codebuild::types::{
+    ArtifactsType, ComputeType, EnvironmentType, ProjectArtifacts, ProjectEnvironment, ProjectSource, SourceType,
+};
 
 use crate::deploy::{Deployment, Outcome, describe, is_good, outputs};
 use crate::options::Options;
@@ -16,6 +20,8 @@ use crate::{environment, package};
 pub(crate) const STACK: &str = "millrace";
 /// Name of region.yaml's stack in each region.
 const REGION_STACK: &str = "millrace-region";
+/// Name of the CodeBuild project in whose builds Commands actions run: home.yaml's default.
+pub const COMPUTE_PROJECT: &str = "millrace-compute";
 /// Name of the stack with a role for pipelines.
 const ROLE_STACK: &str = "millrace-pipeline-role";
 
@@ -49,15 +55,21 @@ pub(crate) async fn deploy(
     for region in REGIONS {
         let mut parameters = given(&["HomeBusArn"])?;
         parameters.insert("HomeRegion".into(), HOME.into());
+        // The emulators' CodeBuild runs nothing: the build host has the project.
+        parameters.insert("ComputeProject".into(), String::new());
         let deployment = Deployment { name: REGION_STACK, template: &region_template, parameters };
         let (outcome, _) = target.apply(region, &deployment).await?;
         said.push(format!("{REGION_STACK} in {region} {outcome}"));
     }
 
     let parameters = given(&["WorkerRoleArn", "ReplicatorRoleArn", "ApiRoleArn"])?;
-    let (outcome, _) =
+    let (outcome, role) =
         target.apply(HOME, &Deployment { name: ROLE_STACK, template: &role_template, parameters }).await?;
     said.push(format!("{ROLE_STACK} {outcome}"));
+    let role = role.get("PipelineRoleArn").context("the role's stack has no role")?;
+    for region in REGIONS {
+        compute_project(codebuild, region, role).await?;
+    }
     Ok((read_env(endpoint, codebuild).await?, said.join(", ")))
 }
 
@@ -143,6 +155,28 @@ async fn make_bucket(s3: &aws_sdk_s3::Client, bucket: &str, region: &str) -> Res
         .await
         .with_context(|| format!("cannot make the bucket {bucket}"))?;
     Ok(())
+}
+
+/// Makes the project in whose builds Commands actions run, unless the build host has it. It forgets projects when it ends.
+async fn compute_project(codebuild: &str, region: &str, role: &str) -> Result<()> {
+    let environment = ProjectEnvironment::builder().r#type(EnvironmentType::LinuxContainer);
+    let environment = environment.image("this machine").compute_type(ComputeType::BuildGeneral1Small).build()?;
+    let source = ProjectSource::builder().r#type(SourceType::NoSource).buildspec("version: 0.2\nphases: {}\n");
+    let created = aws_sdk_codebuild::Client::new(&sdk::config(codebuild, region))
+        .create_project()
+        .name(COMPUTE_PROJECT)
+        .source(source.build()?)
+        .artifacts(ProjectArtifacts::builder().r#type(ArtifactsType::NoArtifacts).build()?)
+        .environment(environment)
+        .service_role(role)
+        .send()
+        .await;
+    match created.map_err(SdkError::into_service_error) {
+        Err(error) if !error.is_resource_already_exists_exception() => {
+            Err(error).with_context(|| format!("cannot make the build project {COMPUTE_PROJECT} in {region}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The environment, from the stacks' outputs; CodeBuild answers at an endpoint of its own.

@@ -42,7 +42,7 @@ mod stack;
 mod trouble;
 
 pub use emulator::{Emulator, install_dynamodb_local, install_ministack};
-pub use installation::ARCHITECTURE;
+pub use installation::{ARCHITECTURE, COMPUTE_PROJECT};
 pub use options::{Lifetime, Options};
 pub use package::{FUNCTIONS, PROFILE};
 pub use sdk::{ACCOUNT, AWAY, HOME, REGIONS};

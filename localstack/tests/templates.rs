@@ -210,7 +210,7 @@ fn every_function_has_a_role_and_a_log_group_of_its_own() {
 fn no_role_may_do_everything_anywhere() {
     for template in [home(), region()] {
         for (role, properties) in template.of_type("IAM::Role") {
-            for policy in properties["Policies"].as_sequence().unwrap() {
+            for policy in properties["Policies"].as_sequence().into_iter().flatten() {
                 for statement in policy["PolicyDocument"]["Statement"].as_sequence().unwrap() {
                     let actions = serde_yaml_ng::to_string(&statement["Action"]).unwrap();
                     assert!(!actions.contains('*'), "{role} may do {actions}");
@@ -229,6 +229,17 @@ fn no_role_may_do_everything_anywhere() {
             }
         }
     }
+}
+
+#[test]
+fn the_role_of_the_compute_project_may_do_nothing() {
+    let region = region();
+    let (_, project) = region.of_type("CodeBuild::Project").next().unwrap();
+    let role = &region.resources[target(&project["ServiceRole"]).unwrap()]["Properties"];
+    assert!(role.get("Policies").is_none() && role.get("ManagedPolicyArns").is_none(), "{role:?}");
+    let name = |template: &Template| template.parameters["ComputeProject"]["Default"].clone();
+    assert_eq!(name(&region), name(&home()), "functions look for it under its name");
+    assert_eq!(name(&region), local::COMPUTE_PROJECT);
 }
 
 #[test]

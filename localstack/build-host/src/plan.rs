@@ -38,6 +38,7 @@ pub(crate) struct Plan {
     pub variables: Vec<EnvironmentVariable>,
     pub timeout_in_minutes: i32,
     pub encryption_key: Option<String>,
+    pub service_role: Option<String>,
     /// None where the project's log is switched off.
     pub log: Option<Place>,
 }
@@ -93,6 +94,7 @@ impl Plan {
             variables: merged(own, input.environment_variables_override),
             timeout_in_minutes: input.timeout_in_minutes_override.or(project.timeout_in_minutes).unwrap_or(TIMEOUT),
             encryption_key: input.encryption_key_override.or_else(|| project.encryption_key.clone()),
+            service_role: input.service_role_override.or_else(|| project.service_role.clone()),
             log,
             project: name,
             names,
@@ -139,7 +141,7 @@ impl Plan {
             .set_secondary_source_versions(Some(self.secondary_sources.iter().filter_map(version).collect()))
             .artifacts(BuildArtifacts::builder().build())
             .set_environment(environment)
-            .set_service_role(project.service_role.clone())
+            .set_service_role(self.service_role.clone())
             .set_logs(logs)
             .timeout_in_minutes(self.timeout_in_minutes)
             .set_queued_timeout_in_minutes(project.queued_timeout_in_minutes)

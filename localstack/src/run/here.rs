@@ -113,9 +113,12 @@ impl Here {
     pub(super) async fn look(stack: &Stack, declaration: &Declaration, template: Option<&Template>) -> Result<Self> {
         let mut here = Self { action_types: action_types(stack).await?, ..Self::default() };
         for rule in declaration.stages.iter().flat_map(rules) {
-            let name = rule.configuration.as_ref().and_then(|it| it.get("FunctionName"));
-            if let (Some(name), "LambdaInvoke") = (name, rule.rule_type_id.provider.as_str()) {
-                here.function(stack, place(rule.region.as_deref(), name), template).await;
+            let value = |key| rule.configuration.as_ref().and_then(|it| it.get(key));
+            let place = |name: &String| place(rule.region.as_deref(), name);
+            match (rule.rule_type_id.provider.as_str(), value("FunctionName"), value("ProjectName")) {
+                ("LambdaInvoke", Some(name), _) => here.function(stack, place(name), template).await,
+                ("CodeBuild", _, Some(name)) => here.project(stack, place(name), template).await?,
+                _ => {}
             }
         }
         for action in declaration.stages.iter().flat_map(|stage| &stage.actions) {

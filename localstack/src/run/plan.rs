@@ -76,7 +76,9 @@ impl Plan {
                     plan.true_artifacts.extend(outputs.map(|artifact| artifact.name.clone()));
                 }
                 if why.is_none() {
-                    localize(&mut plan.declaration.stages[s].actions[a], here);
+                    let action = &mut plan.declaration.stages[s].actions[a];
+                    localize(action, here);
+                    plan.left_out.extend(leave_out_network(action));
                     continue;
                 }
                 let keys = keys(action);
@@ -154,6 +156,13 @@ fn missing(rule: &RuleDeclaration, here: &Here) -> Option<String> {
     }
     match id.provider.as_str() {
         "CloudWatchAlarm" => Some("its alarm watches what is on AWS".to_owned()),
+        "CodeBuild" => {
+            let name = rule.configuration.as_ref().and_then(|it| it.get("ProjectName"))?;
+            match here.projects.get(&place(rule.region.as_deref(), name)) {
+                Some(Found::Missing(why)) => Some(why.clone()),
+                _ => None,
+            }
+        }
         "LambdaInvoke" => {
             let name = rule.configuration.as_ref().and_then(|it| it.get("FunctionName"))?;
             match here.functions.get(&place(rule.region.as_deref(), name)) {
@@ -182,6 +191,13 @@ fn localize(action: &mut ActionDeclaration, here: &Here) {
             _ => {}
         }
     }
+}
+
+/// Takes the VPC out of an action whose commands run on this machine. Says so.
+fn leave_out_network(action: &mut ActionDeclaration) -> Option<String> {
+    let configuration = action.configuration.as_mut().filter(|_| action.action_type_id.provider == "Commands")?;
+    let had = ["VpcId", "Subnets", "SecurityGroupIds"].map(|key| configuration.remove(key).is_some());
+    had.contains(&true).then(|| format!("the VPC of {}: its commands run on this machine", action.name))
 }
 
 /// The topic on the local stack that has the name of the author's.
@@ -268,21 +284,36 @@ mod tests {
     }
 
     #[test]
-    fn commands_have_a_stand_in_without_commands() {
+    fn commands_run_for_real_without_their_vpc() {
         let definition = sample(|pipeline| {
             let id = json!({"category": "Compute", "owner": "AWS", "provider": "Commands", "version": "1"});
             let outputs = json!([{"name": "Pages", "files": ["*"]}]);
+            let network =
+                json!({"VpcId": "v", "Subnets": "s", "SecurityGroupIds": "g", "ComputeType": "BUILD_GENERAL1_LARGE"});
             pipeline["stages"][1]["actions"] = json!([{"name": "Run", "actionTypeId": id, "commands": ["make"],
-                "inputArtifacts": [{"name": "Code"}], "outputArtifacts": outputs, "outputVariables": ["X"]}]);
+                "configuration": network, "inputArtifacts": [{"name": "Code"}], "outputArtifacts": outputs,
+                "outputVariables": ["X"]}]);
         });
         let plan = Plan::new(&definition, &here(), &sample_source(), "abcdef");
         let action = &plan.declaration.stages[1].actions[0];
-        assert_eq!(
-            (action.action_type_id.category.as_str(), action.action_type_id.provider.as_str()),
-            ("Compute", "Commands")
-        );
-        assert!(action.commands.is_none() && action.output_variables.is_none());
-        assert!(action.output_artifacts.as_ref().unwrap()[0].files.is_none());
+        assert_eq!(plan.rows[1].why, None);
+        assert_eq!(action.commands.as_deref(), Some(&["make".to_owned()][..]));
+        let keys: Vec<_> = action.configuration.iter().flatten().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["ComputeType"]);
+        assert_eq!(plan.left_out, ["the VPC of Run: its commands run on this machine"]);
+        Pipeline::try_from(plan.declaration).unwrap();
+    }
+
+    #[test]
+    fn managed_compute_that_needs_more_than_this_machine_has_a_stand_in_without_files() {
+        let definition = sample(|pipeline| {
+            let id = json!({"category": "Invoke", "owner": "AWS", "provider": "InspectorScan", "version": "1"});
+            pipeline["stages"][1]["actions"] = json!([{"name": "Scan", "actionTypeId": id,
+                "configuration": {"InspectorRunMode": "SourceCodeScan"},
+                "inputArtifacts": [{"name": "Code"}], "outputArtifacts": [{"name": "Pages"}]}]);
+        });
+        let plan = Plan::new(&definition, &here(), &sample_source(), "abcdef");
+        assert!(plan.rows[1].why.is_some());
         Pipeline::try_from(plan.declaration).unwrap();
     }
 
@@ -353,8 +384,8 @@ mod tests {
             let (window, alarm) = (rule("w", "DeploymentWindow"), rule("a", "CloudWatchAlarm"));
             pipeline["stages"][1]["beforeEntry"] =
                 json!({"conditions": [{"result": "FAIL", "rules": [window, alarm]}]});
-            let commands = json!([{"result": "ROLLBACK", "rules": [rule("c", "Commands")]}]);
-            pipeline["stages"][1]["onFailure"] = json!({"conditions": commands});
+            let late = json!([{"result": "ROLLBACK", "rules": [rule("c", "CloudWatchAlarm")]}]);
+            pipeline["stages"][1]["onFailure"] = json!({"conditions": late});
             pipeline["triggers"] = json!([{"providerType": "CodeStarSourceConnection", "gitConfiguration": {"sourceActionName": "Repository"}}]);
         });
         let plan = Plan::new(&definition, &here(), &sample_source(), "abcdef");
@@ -363,11 +394,7 @@ mod tests {
         assert_eq!(left, ["w"]);
         assert!(stage.on_failure.is_none() && plan.declaration.triggers.is_none());
         let said = plan.left_out.join("\n");
-        for part in [
-            "the rule a of stage Build: its alarm",
-            "the rule c of stage Build: Commands rules are not built",
-            "the triggers",
-        ] {
+        for part in ["the rule a of stage Build: its alarm", "the rule c of stage Build: its alarm", "the triggers"] {
             assert!(said.contains(part), "{said}");
         }
     }

@@ -14,7 +14,7 @@ use aws_sdk_s3::types::{
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_sdk_ssm::types::ParameterType;
-use local::{HOME, REGIONS, Stack, report};
+use local::{COMPUTE_PROJECT, HOME, REGIONS, Stack, report};
 use pipeline::TypeId;
 use pipeline::declaration::ActionDeclaration;
 
@@ -102,9 +102,13 @@ impl<'a> Resources<'a> {
             self.make_for(action, here, source).await?;
         }
         for rule in plan.declaration.stages.iter().flat_map(rules) {
-            let name = rule.configuration.as_ref().and_then(|it| it.get("FunctionName"));
-            if let Some(name) = name {
-                self.function(place(rule.region.as_deref(), name), here).await?;
+            let value = |key| rule.configuration.as_ref().and_then(|it| it.get(key));
+            let region = rule.region.as_deref();
+            match (rule.rule_type_id.provider.as_str(), value("FunctionName"), value("ProjectName")) {
+                ("LambdaInvoke", Some(name), _) => self.function(place(region, name), here).await?,
+                ("CodeBuild", _, Some(name)) => self.found_project(place(region, name), here).await?,
+                ("Commands", ..) => self.compute(region.unwrap_or(HOME)).await?,
+                _ => {}
             }
         }
         for (id, keys) in &plan.types {
@@ -130,11 +134,9 @@ impl<'a> Resources<'a> {
                 self.bucket(region, value(action, "BucketName")).await?;
             }
             (_, "CodeBuild") => {
-                let place = place(Some(region), value(action, "ProjectName"));
-                if let Some(Found::Makable(project)) = here.projects.get(&place) {
-                    self.project(place, project).await?;
-                }
+                self.found_project(place(Some(region), value(action, "ProjectName")), here).await?;
             }
+            (_, "Commands") => self.compute(region).await?,
             (_, "Lambda") => self.function(place(Some(region), value(action, "FunctionName")), here).await?,
             (_, "StepFunctions") => self.machine(place(Some(region), value(action, "StateMachineArn")), here).await?,
             ("Deploy", "CloudFormation") if is_known(value(action, "StackName")) => {
@@ -180,6 +182,22 @@ impl<'a> Resources<'a> {
         let versions = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
         let versioning = s3.put_bucket_versioning().bucket(name).versioning_configuration(versions).send().await;
         versioning.with_context(|| format!("cannot turn on versions in the bucket {name}")).map(drop)
+    }
+
+    /// A project of the template, unless it is there.
+    async fn found_project(&mut self, place: Place, here: &Here) -> Result<()> {
+        match here.projects.get(&place) {
+            Some(Found::Makable(project)) => self.project(place, project).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The project in whose builds commands run, in a region in which the installation has none.
+    async fn compute(&mut self, region: &str) -> Result<()> {
+        if REGIONS.contains(&region) {
+            return Ok(());
+        }
+        self.project((region.to_owned(), COMPUTE_PROJECT.to_owned()), &NewProject::default()).await
     }
 
     /// A project, unless an earlier action has had it made.

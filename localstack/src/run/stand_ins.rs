@@ -36,6 +36,9 @@ pub(super) fn choose(
             Some(format!("there is no {} here", id.provider.trim_end_matches("ToECS")))
         }
         (_, "CloudFormationStackSet" | "CloudFormationStackInstances") => because("there are no stack sets here"),
+        (_, "ECRBuildAndPublish") => because("there is no Docker in the builds here"),
+        (_, "EKS") => because("there is no cluster here"),
+        (_, "InspectorScan") => because("there is no Inspector here"),
         _ if !is_built(id) => Some(format!("{} actions are not built yet", id.provider)),
         (_, "CodeBuild") => match here.projects.get(&place(region, value(action, "ProjectName"))) {
             Some(Found::Makable(project)) => no_build(action, project, declaration, source),

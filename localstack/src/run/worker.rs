@@ -172,12 +172,16 @@ fn wanted(action: &ActionDeclaration, configuration: &Configuration) -> Vec<(Str
             (get("AppSpecTemplateArtifact"), get("AppSpecTemplatePath").or(Some("appspec.yaml"))),
         ],
         "ECS" => vec![(Some(first), get("FileName").or(Some("imagedefinitions.json")))],
+        // A value may be the folder of the file.
+        "ECRBuildAndPublish" if get("DockerFilePath").is_none() => vec![(Some(first), Some("Dockerfile"))],
+        "EKS" => get("ManifestFiles").unwrap_or_default().split(',').map(|it| (Some(first), Some(it.trim()))).collect(),
         "AppConfig" => vec![(Some(first), get("InputArtifactConfigurationPath"))],
         "ServiceCatalog" => vec![(Some(first), get("TemplateFilePath").or(get("ConfigurationFilePath")))],
         "CloudFormationStackSet" => vec![get("TemplatePath").and_then(|path| path.split_once("::")).unzip()],
         _ => Vec::new(),
     };
-    files.into_iter().filter_map(|(artifact, file)| Some((artifact?.to_owned(), file?.to_owned()))).collect()
+    let named = files.into_iter().filter_map(|(artifact, file)| Some((artifact?.to_owned(), file?.to_owned())));
+    named.filter(|(_, file)| !file.is_empty()).collect()
 }
 
 /// Each variable that the provider documents, or that another action uses.
@@ -190,12 +194,19 @@ fn output_variables(stand_in: &StandIn, definition: &Declaration, source: &Sourc
     let mut names: BTreeSet<String> = fixed.iter().map(|name| (*name).to_owned()).collect();
     names.extend(action.output_variables.iter().flatten().cloned());
     let actions = definition.stages.iter().flat_map(|stage| &stage.actions);
-    for used in actions.flat_map(|it| it.configuration.iter().flatten()).flat_map(|(_, it)| variables::references(it)) {
+    for used in actions.flat_map(texts).flat_map(|text| variables::references(text)) {
         if Some(&used.namespace) == action.namespace.as_ref() {
             names.insert(used.key);
         }
     }
     names.into_iter().map(|name| (name.clone(), variable(&name, action, source))).collect()
+}
+
+/// Every text in which variables are replaced by their values.
+fn texts(action: &ActionDeclaration) -> impl Iterator<Item = &String> {
+    let environment = action.environment_variables.iter().flatten().map(|variable| &variable.value);
+    let configuration = action.configuration.iter().flatten().map(|(_, value)| value);
+    configuration.chain(action.commands.iter().flatten()).chain(environment)
 }
 
 fn variable(name: &str, action: &ActionDeclaration, source: &Source) -> String {
@@ -290,6 +301,13 @@ mod tests {
         assert_eq!(wanted("CodeDeployToECS", named), [pair("App", "taskdef.json"), pair("Spec", "a.yaml")]);
         assert_eq!(wanted("CloudFormationStackSet", json!({"TemplatePath": "App::t.yaml"})), [pair("App", "t.yaml")]);
         assert_eq!(wanted("ECS", json!({})), [pair("App", "imagedefinitions.json")]);
+        assert_eq!(
+            wanted("EKS", json!({"ManifestFiles": "a.yaml, b.yaml"})),
+            [pair("App", "a.yaml"), pair("App", "b.yaml")]
+        );
+        assert_eq!(wanted("EKS", json!({"HelmReleaseName": "web"})), []);
+        assert_eq!(wanted("ECRBuildAndPublish", json!({})), [pair("App", "Dockerfile")]);
+        assert_eq!(wanted("ECRBuildAndPublish", json!({"DockerFilePath": "images/web"})), []);
         assert_eq!(wanted("ElasticBeanstalk", json!({})), []);
     }
 

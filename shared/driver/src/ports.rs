@@ -8,7 +8,7 @@ use engine::{
     ActionError, ActionId, ApprovalToken, Artifact, ExecutionId, External, Pin, Progress, Revision, RevisionOverride,
     Success, Timestamp,
 };
-use pipeline::{Action, ArtifactName, PipelineName, StageName};
+use pipeline::{Action, ArtifactName, Compute, PipelineName, StageName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -97,6 +97,8 @@ pub struct Task {
     pub action: Action,
     /// The configuration with variables resolved.
     pub configuration: BTreeMap<String, String>,
+    /// What it runs on managed compute, with variables resolved.
+    pub compute: Compute,
     /// The region in which it runs.
     pub region: String,
     /// The ARN of the pipeline's service role.

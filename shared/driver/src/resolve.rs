@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use engine::{ActionError, ActionId, ActionStatus, Artifact, Execution, Outputs, Pin, StageRun, StoredOutputs};
+use pipeline::declaration::EnvironmentVariable;
 use pipeline::variables::{self, Reference};
-use pipeline::{Action, ArtifactName, Pipeline};
+use pipeline::{Action, ArtifactName, Compute, Pipeline};
 use store::{Entity, Key};
 
 use crate::driver::Driver;
@@ -46,8 +47,10 @@ impl Driver {
         let run = loaded.state.stage.as_ref().and_then(|stage| stage.find(id));
         let run = run.ok_or_else(|| DriveError::no_action(id))?;
         let stages = loaded.stages();
-        let configuration = match self.configuration(pipeline, execution, action, &stages).await? {
-            Ok(configuration) => configuration,
+        let values = self.values(pipeline, execution, action, &stages).await?;
+        let resolved = values.configuration(action).and_then(|it| Ok((it, values.compute(action)?)));
+        let (configuration, compute) = match resolved {
+            Ok(resolved) => resolved,
             Err(error) => return Ok(Err(error)),
         };
         let region = action.region.as_ref().map_or(self.home.as_str(), |region| region.as_str());
@@ -85,6 +88,7 @@ impl Driver {
             stage: stage.name.clone(),
             action: action.clone(),
             configuration,
+            compute,
             region: region.to_owned(),
             pipeline_role: pipeline.role_arn().to_string(),
             action_role: action.role_arn.as_ref().map(ToString::to_string),
@@ -129,8 +133,19 @@ impl Driver {
         action: &Action,
         stages: &Stages,
     ) -> Result<Result<BTreeMap<String, String>, ActionError>, DriveError> {
+        Ok(self.values(pipeline, execution, action, stages).await?.configuration(action))
+    }
+
+    /// The values of all variables that an action's texts name.
+    async fn values<'a>(
+        &self,
+        pipeline: &Pipeline,
+        execution: &'a Execution,
+        action: &Action,
+        stages: &Stages,
+    ) -> Result<Values<'a>, DriveError> {
         let mut outputs: HashMap<String, BTreeMap<String, String>> = HashMap::new();
-        for reference in action.configuration.values().flat_map(|value| variables::references(value)) {
+        for reference in action.texts().flat_map(|text| variables::references(text)) {
             if outputs.contains_key(&reference.namespace) {
                 continue;
             }
@@ -141,25 +156,7 @@ impl Driver {
                 outputs.insert(reference.namespace, found);
             }
         }
-        let mut value = |reference: &Reference| match reference.namespace.as_str() {
-            variables::CODEPIPELINE => {
-                (reference.key == variables::PIPELINE_EXECUTION_ID).then(|| execution.id.to_string())
-            }
-            variables::VARIABLES => execution.variables.get(&reference.key).cloned(),
-            namespace => outputs.get(namespace)?.get(&reference.key).cloned(),
-        };
-        let resolved: Result<BTreeMap<String, String>, ActionError> = action
-            .configuration
-            .iter()
-            .map(|(key, text)| match variables::resolve(text, &mut value) {
-                Ok(text) => Ok((key.clone(), text)),
-                Err(error) => Err(misconfigured(format!("Configuration '{key}': {error}"))),
-            })
-            .collect();
-        Ok(resolved.and_then(|configuration| match variables::check_configuration(&configuration) {
-            Ok(()) => Ok(configuration),
-            Err(error) => Err(misconfigured(error.to_string())),
-        }))
+        Ok(Values { execution, outputs })
     }
 
     /// The output variables of a finished action.
@@ -183,9 +180,62 @@ impl Driver {
     }
 }
 
+/// What variables are replaced with in the texts of an action.
+struct Values<'a> {
+    execution: &'a Execution,
+    /// The output variables of the actions whose namespaces the texts name.
+    outputs: HashMap<String, BTreeMap<String, String>>,
+}
+
+impl Values<'_> {
+    /// `place`: where the text stands, for the message.
+    fn resolve(&self, text: &str, place: impl std::fmt::Display) -> Result<String, ActionError> {
+        let mut value = |reference: &Reference| match reference.namespace.as_str() {
+            variables::CODEPIPELINE => {
+                (reference.key == variables::PIPELINE_EXECUTION_ID).then(|| self.execution.id.to_string())
+            }
+            variables::VARIABLES => self.execution.variables.get(&reference.key).cloned(),
+            namespace => self.outputs.get(namespace)?.get(&reference.key).cloned(),
+        };
+        variables::resolve(text, &mut value).map_err(|error| misconfigured(format!("{place}: {error}")))
+    }
+
+    fn configuration(&self, action: &Action) -> Result<BTreeMap<String, String>, ActionError> {
+        let resolved = |(key, text): (&String, &String)| {
+            Ok((key.clone(), self.resolve(text, format_args!("Configuration '{key}'"))?))
+        };
+        let configuration = action.configuration.iter().map(resolved).collect::<Result<_, ActionError>>()?;
+        variables::check_configuration(&configuration).map_err(|error| misconfigured(error.to_string()))?;
+        Ok(configuration)
+    }
+
+    fn compute(&self, action: &Action) -> Result<Compute, ActionError> {
+        let command = |(place, text): (usize, &String)| self.resolve(text, format_args!("Command {}", place + 1));
+        let variable = |it: &EnvironmentVariable| {
+            let value = self.resolve(&it.value, format_args!("Environment variable '{}'", it.name))?;
+            Ok(EnvironmentVariable { value, ..it.clone() })
+        };
+        let compute = Compute {
+            commands: action.compute.commands.iter().enumerate().map(command).collect::<Result<_, _>>()?,
+            environment: action.compute.environment.iter().map(variable).collect::<Result<_, ActionError>>()?,
+            ..action.compute.clone()
+        };
+        let environment = compute.environment.iter().map(|it| it.name.len() + it.value.len());
+        let bytes: usize = compute.commands.iter().map(String::len).chain(environment).sum();
+        match bytes > variables::MAX_CONFIGURATION_BYTES {
+            true => Err(misconfigured(format!(
+                "the commands and environment variables with their variables resolved have {bytes} bytes, and {} are \
+                 allowed",
+                variables::MAX_CONFIGURATION_BYTES
+            ))),
+            false => Ok(compute),
+        }
+    }
+}
+
 /// The stages whose actions fill the variables and make the artifacts that an action uses.
 fn needed_stages(pipeline: &Pipeline, action: &Action) -> Vec<usize> {
-    let namespaces = action.configuration.values().flat_map(|value| variables::references(value));
+    let namespaces = action.texts().flat_map(|text| variables::references(text));
     let by_variable = namespaces.filter_map(|reference| pipeline.namespace_owner(&reference.namespace));
     let by_artifact = action.inputs.iter().filter_map(|artifact| pipeline.producer(artifact));
     by_variable.chain(by_artifact).map(|(stage, _)| stage).collect()

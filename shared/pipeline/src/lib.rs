@@ -43,6 +43,7 @@ pub use names::{
     ActionName, ArtifactName, InvalidName, Namespace, PipelineName, Region, RoleArn, StageName, WebhookName,
 };
 pub use pipeline::{
-    Action, Condition, ConditionKind, ExecutionMode, Failure, Pipeline, PipelineType, RetryMode, Stage, StageResult,
+    Action, Compute, Condition, ConditionKind, ExecutionMode, Failure, Pipeline, PipelineType, RetryMode, Stage,
+    StageResult,
 };
 pub use secrets::MASK;

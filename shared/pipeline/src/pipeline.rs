@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::catalogue::{self, ActionType, rules};
 use crate::custom::{Terms, Types};
-use crate::declaration::{ArtifactStore, Declaration, GitConfiguration, TriggerDeclaration, TypeId};
+use crate::declaration::{
+    ArtifactStore, Declaration, EnvironmentVariable, GitConfiguration, TriggerDeclaration, TypeId,
+};
 use crate::names::{ActionName, ArtifactName, Namespace, PipelineName, Region, RoleArn, StageName};
 
 /// The provider of source actions that read a repository through a connection.
@@ -146,6 +148,8 @@ pub struct Action {
     pub run_order: u32,
     /// Settings, variables not yet resolved.
     pub configuration: BTreeMap<String, String>,
+    /// What it runs on managed compute, variables not yet resolved.
+    pub compute: Compute,
     /// The artifacts that it reads, in the declaration's order.
     pub inputs: Vec<ArtifactName>,
     /// The artifacts that it makes, in the declaration's order.
@@ -160,6 +164,19 @@ pub struct Action {
     pub timeout_in_minutes: Option<u32>,
     /// What the account's definition of its type says; none for CodePipeline's own types.
     pub custom: Option<Arc<Terms>>,
+}
+
+/// What an action or a rule has beside its configuration for the builds that run it; empty for all types that run none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Compute {
+    /// Shell commands, one after another.
+    pub commands: Vec<String>,
+    /// Variables in their environment.
+    pub environment: Vec<EnvironmentVariable>,
+    /// The variables of the shell that become output variables.
+    pub output_variables: Vec<String>,
+    /// The files that the output artifact is made of, as patterns.
+    pub files: Vec<String>,
 }
 
 impl Pipeline {
@@ -292,6 +309,12 @@ impl Stage {
 }
 
 impl Action {
+    /// Every text in which variables are replaced by their values when it runs.
+    pub fn texts(&self) -> impl Iterator<Item = &String> {
+        let environment = self.compute.environment.iter().map(|variable| &variable.value);
+        self.configuration.values().chain(&self.compute.commands).chain(environment)
+    }
+
     /// What the catalogue says about its type; none for custom types.
     pub fn action_type(&self) -> Option<&'static ActionType> {
         catalogue::find(&self.type_id)

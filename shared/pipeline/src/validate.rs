@@ -9,7 +9,7 @@ use crate::declaration::{self, ActionDeclaration, Declaration, FailureConditions
 use crate::invalid::{Invalid, Kind, Violation};
 use crate::names::{ActionName, ArtifactName, InvalidName, Namespace, PipelineName, Region, RoleArn, StageName};
 use crate::pipeline::{
-    Action, Condition, ExecutionMode, Failure, Pipeline, PipelineType, RetryMode, Stage, StageResult,
+    Action, Compute, Condition, ExecutionMode, Failure, Pipeline, PipelineType, RetryMode, Stage, StageResult,
 };
 
 mod actions;
@@ -236,6 +236,7 @@ fn rule(declared: &RuleDeclaration) -> Result<Action, InvalidName> {
         type_id,
         run_order: 1,
         configuration: declared.configuration.clone().unwrap_or_default(),
+        compute: Compute { commands: declared.commands.clone().unwrap_or_default(), ..Compute::default() },
         inputs: inputs.collect::<Result<_, _>>()?,
         outputs: Vec::new(),
         role_arn: declared.role_arn.as_deref().map(RoleArn::new).transpose()?,
@@ -248,12 +249,19 @@ fn rule(declared: &RuleDeclaration) -> Result<Action, InvalidName> {
 
 fn action(declared: &ActionDeclaration, types: &Types) -> Result<Action, InvalidName> {
     let inputs = declared.input_artifacts.iter().flatten().map(|artifact| ArtifactName::new(artifact.name.as_str()));
-    let outputs = declared.output_artifacts.iter().flatten().map(|artifact| ArtifactName::new(artifact.name.as_str()));
+    let made = || declared.output_artifacts.iter().flatten();
+    let outputs = made().map(|artifact| ArtifactName::new(artifact.name.as_str()));
     Ok(Action {
         name: ActionName::new(declared.name.as_str())?,
         type_id: declared.action_type_id.clone(),
         run_order: run_order(declared),
         configuration: declared.configuration.clone().unwrap_or_default(),
+        compute: Compute {
+            commands: declared.commands.clone().unwrap_or_default(),
+            environment: declared.environment_variables.clone().unwrap_or_default(),
+            output_variables: declared.output_variables.clone().unwrap_or_default(),
+            files: made().filter_map(|artifact| artifact.files.as_ref()).flatten().cloned().collect(),
+        },
         inputs: inputs.collect::<Result<_, _>>()?,
         outputs: outputs.collect::<Result<_, _>>()?,
         role_arn: declared.role_arn.as_deref().map(RoleArn::new).transpose()?,

@@ -13,13 +13,17 @@
 //! | Source/CodeStarSourceConnection | `connection_source` | at once |
 //! | Source/GitHub, owner ThirdParty | `github_source` | at once |
 //! | Build/CodeBuild, Test/CodeBuild | `codebuild` | by event or poll |
+//! | Build/ECRBuildAndPublish | `ecr_build_and_publish` | by event or poll |
+//! | Compute/Commands | `commands` | by event or poll |
 //! | Deploy/S3 | `s3_deploy` | at once |
 //! | Deploy/CloudFormation | `cloudformation` | by event or poll |
 //! | Deploy/CloudFormationStackSet, Deploy/CloudFormationStackInstances | `stack_sets` | by event or poll |
 //! | Deploy/ECS | `ecs` | by event or poll |
+//! | Deploy/EKS | `eks` | by event or poll |
 //! | Deploy/ElasticBeanstalk | `elastic_beanstalk` | by event or poll |
 //! | Deploy/CodeDeploy, Deploy/CodeDeployToECS | `codedeploy`, `codedeploy_to_ecs` | by event or poll |
 //! | Approval/Manual | `approval` | when a person answers |
+//! | Invoke/InspectorScan | `inspector_scan` | by event or poll |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
 //! | owner Custom, ThirdParty | `job_worker` | when a job worker reports |
 //! | owner ThirdParty, by a function | `lambda_executor` | when the function answers, or asks to be called again |
@@ -46,6 +50,8 @@
 mod approval;
 mod approval_links;
 mod artifact_files;
+mod build_artifacts;
+mod builds;
 mod cloudformation;
 mod code_host;
 mod codebuild;
@@ -53,22 +59,27 @@ mod codecommit;
 mod codedeploy;
 mod codedeploy_deployments;
 mod codedeploy_to_ecs;
+mod commands;
 mod configuration;
 mod connection_source;
 mod console;
 mod context;
 mod ecr;
+mod ecr_build_and_publish;
 mod ecs;
 mod ecs_task_definition;
+mod eks;
 mod elastic_beanstalk;
 mod error;
 mod function_report;
 mod github_source;
 mod input_zip;
+mod inspector_scan;
 mod job;
 mod job_worker;
 mod lambda_executor;
 mod lambda_invoke;
+mod managed_compute;
 mod provider;
 mod registry;
 mod repository;

@@ -17,9 +17,9 @@ use crate::error::{CONFIGURATION_ERROR, ProviderError};
 use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
-    approval, cloudformation, codebuild, codecommit, codedeploy, codedeploy_to_ecs, connection_source, ecr, ecs,
-    elastic_beanstalk, github_source, job_worker, lambda_executor, lambda_invoke, s3_deploy, s3_source, stack_sets,
-    step_functions,
+    approval, cloudformation, codebuild, codecommit, codedeploy, codedeploy_to_ecs, commands, connection_source, ecr,
+    ecr_build_and_publish, ecs, eks, elastic_beanstalk, github_source, inspector_scan, job_worker, lambda_executor,
+    lambda_invoke, s3_deploy, s3_source, stack_sets, step_functions,
 };
 
 /// The providers of CodePipeline's own action and rule types; job workers and Lambda executors are for all others.
@@ -32,11 +32,15 @@ const PROVIDERS: &[Descriptor] = &[
     connection_source::PROVIDER,
     codedeploy::PROVIDER,
     codedeploy_to_ecs::PROVIDER,
+    commands::PROVIDER,
     deployment_window::PROVIDER,
     ecr::PROVIDER,
+    ecr_build_and_publish::PROVIDER,
     ecs::PROVIDER,
+    eks::PROVIDER,
     elastic_beanstalk::PROVIDER,
     github_source::PROVIDER,
+    inspector_scan::PROVIDER,
     lambda_invoke::PROVIDER,
     s3_deploy::PROVIDER,
     s3_source::PROVIDER,
@@ -96,6 +100,7 @@ pub struct Registry {
     approval_links: ApprovalLinks,
     zip_limits: ZipLimits,
     connection_secrets: String,
+    compute_project: String,
     clients: Clients,
     clock: Arc<dyn Clock>,
 }
@@ -117,6 +122,7 @@ impl Registry {
             approval_links,
             zip_limits: settings.zip_limits()?,
             connection_secrets: settings.connection_secrets(),
+            compute_project: settings.compute_project(),
             clients: clients.clone(),
             clock: Arc::new(SystemClock),
         })
@@ -138,6 +144,7 @@ impl Registry {
             approval_links: &self.approval_links,
             zip_limits: self.zip_limits,
             connection_secrets: &self.connection_secrets,
+            compute_project: &self.compute_project,
             clients: &self.clients,
         }
     }

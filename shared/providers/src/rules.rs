@@ -4,6 +4,8 @@
 //! | rule | file | ends |
 //! |---|---|---|
 //! | CloudWatchAlarm | `cloudwatch_alarm` | when the alarm is in a wanted state, or the time to wait or watch is over |
+//! | CodeBuild | `crate::codebuild` | by event or poll |
+//! | Commands | `crate::commands` | by event or poll |
 //! | DeploymentWindow | `deployment_window` | when the window is open |
 //! | LambdaInvoke | `crate::lambda_invoke` | when the function reports its job's result |
 //! | VariableCheck | `variable_check` | at once |

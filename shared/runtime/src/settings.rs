@@ -263,6 +263,11 @@ impl Settings {
         self.text("MILLRACE_CONNECTION_SECRETS").unwrap_or_else(|| "millrace/connections/".to_owned())
     }
 
+    /// `MILLRACE_COMPUTE_PROJECT`: the CodeBuild project, in each region, in whose builds Commands actions and the like run.
+    pub fn compute_project(&self) -> String {
+        self.text("MILLRACE_COMPUTE_PROJECT").unwrap_or_else(|| "millrace-compute".to_owned())
+    }
+
     /// The engine's periods: the lease is `MILLRACE_LEASE_SECONDS`, work that nobody took up is dispatched again after
     /// a third of it; the first poll is after `MILLRACE_POLL_SECONDS`, later ones after at most twelve times that.
     ///

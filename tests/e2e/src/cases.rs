@@ -8,6 +8,7 @@ mod approval;
 mod builds;
 mod changes;
 mod clients;
+mod commands;
 mod conditions;
 mod conflicts;
 mod day;
@@ -53,6 +54,8 @@ cases! {
     approval::link_of_what_is_gone;
     builds::builds_deployed;
     builds::builds_that_fail;
+    commands::commands_run;
+    commands::commands_that_fail;
     failing::failing_sources;
     failing::failing_zips;
     failing::failing_actions;

@@ -164,7 +164,7 @@ pub fn all() -> &'static [RuleType] {
 mod tests {
     use super::*;
     use crate::limits;
-    use crate::{Action, ActionName};
+    use crate::{Action, ActionName, Compute};
 
     #[test]
     fn types_are_found_by_their_ids() {
@@ -205,6 +205,7 @@ mod tests {
             type_id: TypeId { provider: provider.into(), ..all()[0].id() },
             run_order: 1,
             configuration: [].into(),
+            compute: Compute::default(),
             inputs: Vec::new(),
             outputs: Vec::new(),
             role_arn: None,

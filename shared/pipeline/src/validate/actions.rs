@@ -135,6 +135,11 @@ fn members(action: &ActionDeclaration, path: &str, found: &mut Findings) {
     };
     only_for_commands("commands", action.commands.is_some());
     only_for_commands("outputVariables", action.output_variables.is_some());
+    // Source: CodePipeline user guide, 'Commands action reference', 'Environment variables'.
+    for (v, variable) in (1..).zip(action.environment_variables.iter().flatten()) {
+        let secret = variable.kind.as_deref() == Some("SECRETS_MANAGER");
+        only_for_commands(&format!("environmentVariables.{v}.member.type"), secret);
+    }
     for (o, artifact) in action.output_artifacts.iter().flatten().enumerate() {
         only_for_commands(&format!("outputArtifacts.{o}.member.files", o = o + 1), artifact.files.is_some());
     }
@@ -142,8 +147,18 @@ fn members(action: &ActionDeclaration, path: &str, found: &mut Findings) {
         let message = format!("action {name} has no commands");
         found.add(Kind::InvalidActionDeclaration, format_args!("{path}.commands"), message);
     }
+    one_line(action.commands.as_deref(), Kind::InvalidActionDeclaration, &name, path, found);
     if approval && let Some(topic) = action.configuration.as_ref().and_then(|all| all.get("NotificationArn")) {
         notification(topic, &name, path, found);
+    }
+}
+
+/// A command has one line. Source: CodePipeline user guide, 'Commands action reference', 'Considerations'.
+pub(super) fn one_line(commands: Option<&[String]>, kind: Kind, name: &str, path: &str, found: &mut Findings) {
+    for (c, _) in commands.into_iter().flatten().enumerate().filter(|(_, command)| command.contains(['\n', '\r'])) {
+        let message =
+            format!("command {} of {name} has several lines, and multi-line formats are not supported", c + 1);
+        found.add(kind, format_args!("{path}.commands.{}.member", c + 1), message);
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::actions::one_line;
 use super::constraints::{count, length, one_of, texts, type_id, within};
 use super::{Findings, mode, pipeline_type, shown};
 use crate::catalogue::rules::{self, RuleType};
@@ -252,6 +253,7 @@ fn against_catalogue(rule: &RuleDeclaration, known: Option<&RuleType>, path: &st
         let message = format!("rule {name} has {inputs} inputArtifacts, and {least} to {most} are allowed");
         wrong("inputArtifacts", message);
     }
+    one_line(rule.commands.as_deref(), Kind::InvalidStageDeclaration, &name, path, found);
 }
 
 /// What a rule reads is there when it runs.

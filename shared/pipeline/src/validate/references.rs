@@ -1,12 +1,13 @@
-//! Namespaces, and references to variables in the configurations of actions and rules. Source: CodePipeline user guide,
+//! Namespaces, and references to variables in the configurations, commands and environments of actions and rules. Source: CodePipeline user guide,
 //! 'Variables reference'.
 
+use std::borrow::Cow;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::conditions::{self, Placed};
 use super::{Findings, place, run_order, shown};
-use crate::declaration::Declaration;
+use crate::declaration::{ActionDeclaration, Declaration, RuleDeclaration};
 use crate::invalid::Kind;
 use crate::variables::{CODEPIPELINE, VARIABLES, references, without_namespace};
 
@@ -19,15 +20,15 @@ pub(super) fn check(declaration: &Declaration, found: &mut Findings) {
     let variables: HashSet<&str> =
         declaration.variables.iter().flatten().map(|variable| variable.name.as_str()).collect();
     for (s, a, action) in super::actions(declaration) {
-        for (key, value) in action.configuration.iter().flatten() {
-            let path = format!("{}.configuration.{}", place(s, a), shown(key));
+        for Text { path, key, value } in texts_of_action(action) {
+            let path = format!("{}.{path}", place(s, a));
             let at = |what: &str, text: &str| {
                 format!(
                     "{FORM} The following pipeline execution variables are {what}. StageName=[{}], ActionName=[{}], \
                      ActionConfigurationKey=[{}], VariableReferenceText=[{}]",
                     shown(&declaration.stages[s].name),
                     shown(&action.name),
-                    shown(key),
+                    shown(&key),
                     shown(text)
                 )
             };
@@ -70,8 +71,8 @@ fn rules(
     found: &mut Findings,
 ) {
     for Placed { run, path, rule } in conditions::placed(declaration) {
-        for (key, value) in rule.configuration.iter().flatten() {
-            let path = format!("{path}.configuration.{}", shown(key));
+        for Text { path: place, value, .. } in texts_of_rule(rule) {
+            let path = format!("{path}.{place}");
             for name in without_namespace(value) {
                 let message = format!("{FORM} Rule {} has #{{{}}}", shown(&rule.name), shown(name));
                 found.add(Kind::InvalidStageDeclaration, &path, message);
@@ -92,6 +93,44 @@ fn rules(
             }
         }
     }
+}
+
+/// A text in which variables are replaced by their values.
+struct Text<'a> {
+    /// Where it stands in its action or rule.
+    path: String,
+    /// The configuration key, or what stands for one.
+    key: Cow<'a, str>,
+    value: &'a str,
+}
+
+fn texts_of_action(action: &ActionDeclaration) -> impl Iterator<Item = Text<'_>> {
+    let environment = action.environment_variables.iter().flatten().enumerate().map(|(v, variable)| Text {
+        path: format!("environmentVariables.{}.member.value", v + 1),
+        key: Cow::from(&variable.name),
+        value: &variable.value,
+    });
+    configured(action.configuration.as_ref()).chain(commands(action.commands.as_deref())).chain(environment)
+}
+
+fn texts_of_rule(rule: &RuleDeclaration) -> impl Iterator<Item = Text<'_>> {
+    configured(rule.configuration.as_ref()).chain(commands(rule.commands.as_deref()))
+}
+
+fn configured(configuration: Option<&BTreeMap<String, String>>) -> impl Iterator<Item = Text<'_>> {
+    configuration.into_iter().flatten().map(|(key, value)| Text {
+        path: format!("configuration.{}", shown(key)),
+        key: Cow::from(key),
+        value,
+    })
+}
+
+fn commands(commands: Option<&[String]>) -> impl Iterator<Item = Text<'_>> {
+    commands.into_iter().flatten().enumerate().map(|(c, command)| Text {
+        path: format!("commands.{}.member", c + 1),
+        key: Cow::from("commands"),
+        value: command,
+    })
 }
 
 /// Who fills each namespace: stage index and run order.

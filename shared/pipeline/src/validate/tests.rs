@@ -704,6 +704,50 @@ fn commands_are_for_commands_actions() {
         "stages.2.member.actions.2.member.commands",
         &[("/stages/1/actions/-", commands(json!(vec!["ls"; 51])))],
     );
+    refused(
+        InvalidActionDeclaration,
+        "stages.2.member.actions.2.member.commands.2.member",
+        &[("/stages/1/actions/-", commands(json!(["ls", "if true\nthen ls\nfi"])))],
+    );
+    let mut unknown_key = commands(json!(["ls"]));
+    unknown_key["configuration"] = json!({"Image": "alpine"});
+    refused(
+        InvalidActionDeclaration,
+        "stages.2.member.actions.2.member.configuration.Image",
+        &[("/stages/1/actions/-", unknown_key)],
+    );
+}
+
+#[test]
+fn commands_and_environments_refer_to_variables() {
+    let commands = |command: &str, value: &str| {
+        json!({"name": "Run", "actionTypeId": id("Compute", "AWS", "Commands", "1"), "commands": ["ls", command],
+            "inputArtifacts": [{"name": "App"}], "environmentVariables": [{"name": "A", "value": value}]})
+    };
+    accepted(&[(
+        "/stages/1/actions/-",
+        commands("echo #{codepipeline.PipelineExecutionId}", "#{codepipeline.PipelineExecutionId}"),
+    )]);
+    for (command, value, place) in [
+        ("echo #{nobody.X}", "a", "commands.2.member"),
+        ("echo #{x}", "a", "commands.2.member"),
+        ("ls", "#{nobody.X}", "environmentVariables.1.member.value"),
+    ] {
+        let path = format!("stages.2.member.actions.2.member.{place}");
+        refused(InvalidActionDeclaration, &path, &[("/stages/1/actions/-", commands(command, value))]);
+    }
+    let path = "stages.2.member.actions.2.member.commands.2.member";
+    refused(InvalidStructure, path, &[("/stages/1/actions/-", commands("echo #{variables.nobody}", "a"))]);
+}
+
+#[test]
+fn secrets_in_an_environment_are_for_commands_actions() {
+    let secret = json!([{"name": "TOKEN", "value": "api:token", "type": "SECRETS_MANAGER"}]);
+    let path = "stages.2.member.actions.1.member.environmentVariables.1.member.type";
+    refused(InvalidActionDeclaration, path, &[(&at(DEPLOY, "environmentVariables"), secret.clone())]);
+    let commands = json!({"name": "Run", "actionTypeId": id("Compute", "AWS", "Commands", "1"), "commands": ["ls"],
+        "inputArtifacts": [{"name": "App"}], "environmentVariables": secret});
+    accepted(&[("/stages/1/actions/-", commands)]);
 }
 
 // Artifacts.

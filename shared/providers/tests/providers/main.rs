@@ -3,20 +3,26 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod approval;
+mod build_shell;
 mod cloudformation;
 mod codebuild;
 mod codecommit;
 mod codedeploy;
 mod codedeploy_to_ecs;
+mod commands;
 mod connection_source;
 mod documentation;
 mod ecr;
+mod ecr_build_and_publish;
 mod ecs;
+mod eks;
 mod elastic_beanstalk;
 mod github_source;
+mod inspector_scan;
 mod job_worker;
 mod lambda_executor;
 mod lambda_invoke;
+mod managed;
 mod pins;
 mod registry;
 mod rules;
@@ -29,7 +35,7 @@ use std::collections::BTreeMap;
 
 use driver::{ActionExecutor, Outcome, Task, TaskInput};
 use engine::{ActionError, Artifact, ExecutionId, Pin, Success, Timestamp};
-use pipeline::{Action, ActionName, ArtifactName, PipelineName, StageName, TypeId};
+use pipeline::{Action, ActionName, ArtifactName, Compute, PipelineName, StageName, TypeId};
 use providers::Registry;
 use runtime::{Clients, JobIds, Settings};
 use serde_json::{Value, json};
@@ -98,6 +104,7 @@ pub fn task(category: &str, provider: &str, configuration: &[(&str, &str)]) -> T
         },
         run_order: 1,
         configuration: configuration.clone(),
+        compute: Compute::default(),
         inputs: Vec::new(),
         outputs: Vec::new(),
         role_arn: None,
@@ -115,6 +122,7 @@ pub fn task(category: &str, provider: &str, configuration: &[(&str, &str)]) -> T
         stage: StageName::new("the-stage").unwrap(),
         action,
         configuration,
+        compute: Compute::default(),
         region: REGION.into(),
         pipeline_role: "arn:aws:iam::111122223333:role/pipeline".into(),
         action_role: None,

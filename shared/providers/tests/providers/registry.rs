@@ -71,7 +71,7 @@ fn providers_and_catalogue_fit_together() {
     let types: Vec<_> = providers::all().iter().flat_map(|provider| provider.types).map(|it| it.id()).collect();
     let ids: BTreeSet<_> = types.iter().map(|id| format!("{id:?}")).collect();
     assert_eq!(ids.len(), types.len(), "no type has two providers");
-    assert_eq!(types.iter().filter(|id| rules::find(id).is_some()).count(), 4);
+    assert_eq!(types.iter().filter(|id| rules::find(id).is_some()).count(), 6);
     for id in types.iter().filter(|id| id.category != rules::CATEGORY) {
         let known = catalogue::find(id).unwrap_or_else(|| panic!("{id:?} is not in the catalogue"));
         assert!(!known.other_keys, "the keys of {id:?}, which is run, are known");

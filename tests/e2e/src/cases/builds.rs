@@ -18,7 +18,7 @@ use crate::wait::{PATIENCE, until};
 use crate::zips;
 
 /// A project as pipelines have them; returns its name.
-async fn project(case: &Case) -> Result<String> {
+pub(super) async fn project(case: &Case) -> Result<String> {
     let name = case.named("project");
     let environment = ProjectEnvironment::builder().r#type(EnvironmentType::LinuxContainer).image("any");
     case.codebuild

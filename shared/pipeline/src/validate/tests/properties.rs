@@ -26,7 +26,7 @@ fn check_invariants(pipeline: &Pipeline) {
             for action in &group {
                 assert_eq!(action.type_id.category == "Source", s == 0);
                 assert!(action.inputs.iter().all(|input| made.contains(input)), "{} reads what is there", action.name);
-                for reference in action.configuration.values().flat_map(|value| references(value)) {
+                for reference in action.texts().flat_map(|text| references(text)) {
                     let known = match reference.namespace.as_str() {
                         "codepipeline" => true,
                         "variables" => s > 0,

@@ -1,0 +1,142 @@
+//! Build/ECRBuildAndPublish: an image is built from a Dockerfile and pushed to Amazon ECR. Source: CodePipeline user guide,
+//! 'ECRBuildAndPublish build action reference'.
+//!
+//! The commands run in a build of [`crate::managed_compute`] and are generated: every value is one word of the shell, and none
+//! can become an option. Beside what such builds need, the role needs what is needed to push to the repository:
+//! `ecr:GetAuthorizationToken`, `ecr:InitiateLayerUpload`, `ecr:UploadLayerPart`, `ecr:CompleteLayerUpload`, `ecr:PutImage`,
+//! `ecr:BatchCheckLayerAvailability`, `ecr:GetDownloadUrlForLayer`, or the same of `ecr-public` with
+//! `ecr-public:DescribeRepositories` and `sts:GetServiceBearerToken`.
+
+use async_trait::async_trait;
+use driver::{Outcome, Task};
+use serde::Deserialize;
+
+use crate::builds::{EVENTS, Machine};
+use crate::commands::environment;
+use crate::configuration::{read, shown};
+use crate::context::ActionContext;
+use crate::error::ProviderError;
+use crate::managed_compute::{self, Work, is_tag, items, registry, sign_in, variable, word};
+use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
+
+/// Minutes that a build may take. Source: CodePipeline user guide, 'Quotas': what it names no other time for has an hour.
+const LONGEST: u32 = 60;
+/// The output variables.
+const DIGEST: &str = "ECRImageDigestId";
+const REPOSITORY: &str = "ECRRepositoryName";
+/// Public registries are in this region. Source: Amazon ECR Public user guide, 'Registry authentication'.
+const PUBLIC_REGION: &str = "us-east-1";
+
+pub(crate) const PROVIDER: Descriptor = Descriptor {
+    info: ProviderInfo {
+        events: Some(EVENTS),
+        ..ProviderInfo::of(
+            &[Implements::aws("Build", "ECRBuildAndPublish")],
+            Documentation {
+                file: file!(),
+                ends: "by event or poll",
+                tried: Tried::OverTheWire,
+                differs: "As for Commands actions. The build's context is the top of the input artifact, wherever the Dockerfile is. DockerFilePath may be the file or its folder.",
+            },
+        )
+    },
+    provider: &EcrBuildAndPublish,
+    token: attempt_id,
+};
+
+#[derive(Deserialize)]
+struct Configuration<'a> {
+    #[serde(rename = "ECRRepositoryName")]
+    repository_name: &'a str,
+    #[serde(rename = "DockerFilePath")]
+    docker_file_path: Option<&'a str>,
+    #[serde(rename = "ImageTags")]
+    image_tags: Option<&'a str>,
+    #[serde(rename = "RegistryType", default)]
+    registry_type: RegistryType,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RegistryType {
+    #[default]
+    Private,
+    Public,
+}
+
+impl Configuration<'_> {
+    fn tags(&self) -> Result<Vec<&str>, ProviderError> {
+        let tags = self.image_tags.unwrap_or("latest");
+        let list: Vec<_> = items(tags).collect();
+        if list.is_empty() || !list.iter().all(|tag| is_tag(tag)) {
+            return Err(ProviderError::configuration(format!(
+                "ImageTags is {:?}: it must be tags with commas between them, each of 1 to 128 letters, digits, _, . and -, \
+                 the first neither . nor -",
+                shown(tags)
+            )));
+        }
+        Ok(list)
+    }
+
+    /// Signs in, and leaves in the shell's `REPOSITORY` where images go.
+    fn repository(&self, task: &Task) -> Result<Vec<String>, ProviderError> {
+        match self.registry_type {
+            RegistryType::Private => {
+                let registry = registry(task);
+                let repository = word(&format!("{registry}/{}", self.repository_name))?;
+                Ok(vec![sign_in(&registry)?, format!("REPOSITORY={repository}")])
+            }
+            RegistryType::Public => {
+                let name = word(&format!("--repository-names={}", self.repository_name))?;
+                let describe = format!("aws ecr-public describe-repositories --region={PUBLIC_REGION} {name}");
+                Ok(vec![
+                    format!(
+                        "aws ecr-public get-login-password --region={PUBLIC_REGION} | \
+                         docker login --username=AWS --password-stdin public.ecr.aws"
+                    ),
+                    format!("REPOSITORY=$({describe} --query='repositories[0].repositoryUri' --output=text)"),
+                ])
+            }
+        }
+    }
+
+    fn commands(&self, task: &Task) -> Result<Vec<String>, ProviderError> {
+        let tags = self.tags()?;
+        let image = |tag: &str| format!("\"$REPOSITORY:{tag}\"");
+        let first = tags.first().copied().unwrap_or_default();
+        let all: Vec<_> = tags.iter().map(|tag| format!("--tag={}", image(tag))).collect();
+        let mut commands = self.repository(task)?;
+        commands.push(format!("DOCKERFILE={}", word(self.docker_file_path.unwrap_or("Dockerfile"))?));
+        commands.push("if [ -d \"$DOCKERFILE\" ]; then DOCKERFILE=\"$DOCKERFILE/Dockerfile\"; fi".to_owned());
+        commands.push(format!("docker build --file=\"$DOCKERFILE\" {} .", all.join(" ")));
+        commands.extend(tags.iter().map(|tag| format!("docker push {}", image(tag))));
+        commands.push(format!("{DIGEST}=$(docker inspect --format='{{{{index .RepoDigests 0}}}}' {})", image(first)));
+        commands.push(format!("{DIGEST}=${{{DIGEST}#*@}}"));
+        Ok(commands)
+    }
+}
+
+struct EcrBuildAndPublish;
+
+#[async_trait]
+impl Provider for EcrBuildAndPublish {
+    async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        let task = context.task;
+        let configuration: Configuration<'_> = read(task)?;
+        let mut environment = environment(&task.compute.environment)?;
+        environment.push(variable(REPOSITORY, configuration.repository_name)?);
+        let work = Work {
+            commands: configuration.commands(task)?,
+            environment,
+            exported: vec![DIGEST.to_owned(), REPOSITORY.to_owned()],
+            // For Docker's daemon.
+            machine: Machine { privileged: Some(true), ..Machine::default() },
+            ..Work::default()
+        };
+        managed_compute::start(context, None, LONGEST, work).await
+    }
+
+    async fn poll(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
+        managed_compute::poll(context, None).await
+    }
+}
