@@ -103,6 +103,12 @@ pub(crate) fn cloudwatch_alarm(region: &str, name: &str) -> String {
     format!("{}/cloudwatch/home?region={region}#alarmsV2:alarm/{name}", host(region))
 }
 
+/// A published version of a function.
+pub(crate) fn lambda_version(region: &str, function: &str, version: &str) -> String {
+    let (function, version) = (utf8_percent_encode(function, QUERY), utf8_percent_encode(version, QUERY));
+    format!("{}/lambda/home?region={region}#/functions/{function}/versions/{version}", host(region))
+}
+
 /// A function's log. `function`: its name without version or alias.
 pub(crate) fn lambda_log(region: &str, function: &str) -> String {
     let group = utf8_percent_encode(function, QUERY);

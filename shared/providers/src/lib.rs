@@ -19,6 +19,7 @@
 //! | Deploy/ECS | `ecs` | by event or poll |
 //! | Deploy/ElasticBeanstalk | `elastic_beanstalk` | by event or poll |
 //! | Deploy/CodeDeploy, Deploy/CodeDeployToECS | `codedeploy`, `codedeploy_to_ecs` | by event or poll |
+//! | Deploy/Lambda | `lambda_deploy`, `lambda_traffic` | by poll |
 //! | Approval/Manual | `approval` | when a person answers |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
 //! | owner Custom, ThirdParty | `job_worker` | when a job worker reports |
@@ -67,8 +68,10 @@ mod github_source;
 mod input_zip;
 mod job;
 mod job_worker;
+mod lambda_deploy;
 mod lambda_executor;
 mod lambda_invoke;
+mod lambda_traffic;
 mod provider;
 mod registry;
 mod repository;

@@ -18,8 +18,8 @@ use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source}
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
     approval, cloudformation, codebuild, codecommit, codedeploy, codedeploy_to_ecs, connection_source, ecr, ecs,
-    elastic_beanstalk, github_source, job_worker, lambda_executor, lambda_invoke, s3_deploy, s3_source, stack_sets,
-    step_functions,
+    elastic_beanstalk, github_source, job_worker, lambda_deploy, lambda_executor, lambda_invoke, s3_deploy, s3_source,
+    stack_sets, step_functions,
 };
 
 /// The providers of CodePipeline's own action and rule types; job workers and Lambda executors are for all others.
@@ -37,6 +37,7 @@ const PROVIDERS: &[Descriptor] = &[
     ecs::PROVIDER,
     elastic_beanstalk::PROVIDER,
     github_source::PROVIDER,
+    lambda_deploy::PROVIDER,
     lambda_invoke::PROVIDER,
     s3_deploy::PROVIDER,
     s3_source::PROVIDER,

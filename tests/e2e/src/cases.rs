@@ -14,6 +14,7 @@ mod day;
 mod events;
 mod executor;
 mod failing;
+mod functions;
 mod job_workers;
 mod jobs;
 mod killed;
@@ -66,6 +67,7 @@ cases! {
     stacks::stacks_by_change_set;
     stacks::stacks_that_fail;
     services::images_deployed;
+    functions::functions_deployed;
     stop::stopped_when_its_action_ends;
     stop::stopped_and_abandoned;
     retry::retried_by_hand;

@@ -435,7 +435,6 @@ pub(super) static TYPES: &[ActionType] = &[
             optional("DeployStrategy"),
             optional("Alarms"),
         ],
-        other_keys: true,
         variables: Fixed(&["FunctionVersion"]),
         default_timeout_minutes: 2 * DAY,
         v2_only: true,

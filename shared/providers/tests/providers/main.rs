@@ -15,6 +15,7 @@ mod ecs;
 mod elastic_beanstalk;
 mod github_source;
 mod job_worker;
+mod lambda_deploy;
 mod lambda_executor;
 mod lambda_invoke;
 mod pins;
