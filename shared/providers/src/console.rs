@@ -97,6 +97,18 @@ pub(crate) fn codedeploy(region: &str, id: &str) -> String {
     format!("{}/codesuite/codedeploy/deployments/{}?region={region}", host(region), utf8_percent_encode(id, QUERY))
 }
 
+/// An environment of AppConfig.
+pub(crate) fn appconfig_environment(region: &str, application: &str, environment: &str) -> String {
+    let (application, environment) = (utf8_percent_encode(application, QUERY), utf8_percent_encode(environment, QUERY));
+    let page = format!("applications/{application}/environments/{environment}?region={region}");
+    format!("{}/systems-manager/appconfig/{page}", host(region))
+}
+
+/// A command of Systems Manager, by its id.
+pub(crate) fn run_command(region: &str, id: &str) -> String {
+    format!("{}/systems-manager/run-command/{}?region={region}", host(region), utf8_percent_encode(id, QUERY))
+}
+
 /// An alarm of CloudWatch, by its name.
 pub(crate) fn cloudwatch_alarm(region: &str, name: &str) -> String {
     let name = utf8_percent_encode(name, QUERY);

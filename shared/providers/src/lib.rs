@@ -19,6 +19,8 @@
 //! | Deploy/ECS | `ecs` | by event or poll |
 //! | Deploy/ElasticBeanstalk | `elastic_beanstalk` | by event or poll |
 //! | Deploy/CodeDeploy, Deploy/CodeDeployToECS | `codedeploy`, `codedeploy_to_ecs` | by event or poll |
+//! | Deploy/AppConfig | `appconfig` | by poll |
+//! | Deploy/EC2 | `ec2_deploy`, `ec2_script`, `deploy_spec` | by event or poll |
 //! | Deploy/Lambda | `lambda_deploy`, `lambda_traffic` | by poll |
 //! | Approval/Manual | `approval` | when a person answers |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
@@ -44,6 +46,7 @@
 //! that these agree.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod appconfig;
 mod approval;
 mod approval_links;
 mod artifact_files;
@@ -58,6 +61,9 @@ mod configuration;
 mod connection_source;
 mod console;
 mod context;
+mod deploy_spec;
+mod ec2_deploy;
+mod ec2_script;
 mod ecr;
 mod ecs;
 mod ecs_task_definition;

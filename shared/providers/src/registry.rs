@@ -17,13 +17,14 @@ use crate::error::{CONFIGURATION_ERROR, ProviderError};
 use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
-    approval, cloudformation, codebuild, codecommit, codedeploy, codedeploy_to_ecs, connection_source, ecr, ecs,
-    elastic_beanstalk, github_source, job_worker, lambda_deploy, lambda_executor, lambda_invoke, s3_deploy, s3_source,
-    stack_sets, step_functions,
+    appconfig, approval, cloudformation, codebuild, codecommit, codedeploy, codedeploy_to_ecs, connection_source,
+    ec2_deploy, ecr, ecs, elastic_beanstalk, github_source, job_worker, lambda_deploy, lambda_executor, lambda_invoke,
+    s3_deploy, s3_source, stack_sets, step_functions,
 };
 
 /// The providers of CodePipeline's own action and rule types; job workers and Lambda executors are for all others.
 const PROVIDERS: &[Descriptor] = &[
+    appconfig::PROVIDER,
     approval::PROVIDER,
     cloudformation::PROVIDER,
     cloudwatch_alarm::PROVIDER,
@@ -33,6 +34,7 @@ const PROVIDERS: &[Descriptor] = &[
     codedeploy::PROVIDER,
     codedeploy_to_ecs::PROVIDER,
     deployment_window::PROVIDER,
+    ec2_deploy::PROVIDER,
     ecr::PROVIDER,
     ecs::PROVIDER,
     elastic_beanstalk::PROVIDER,

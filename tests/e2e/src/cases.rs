@@ -9,6 +9,7 @@ mod builds;
 mod changes;
 mod clients;
 mod conditions;
+mod configurations;
 mod conflicts;
 mod day;
 mod events;
@@ -68,6 +69,7 @@ cases! {
     stacks::stacks_that_fail;
     services::images_deployed;
     functions::functions_deployed;
+    configurations::configurations_deployed;
     stop::stopped_when_its_action_ends;
     stop::stopped_and_abandoned;
     retry::retried_by_hand;

@@ -358,7 +358,7 @@ pub(super) static TYPES: &[ActionType] = &[
         inputs: 1..=1,
         configuration: &[
             required("InstanceTagKey"),
-            required("InstanceType"),
+            required("InstanceType").of(ValueKind::OneOf(&["EC2", "SSM_MANAGED_NODE"])),
             optional("InstanceTagValue"),
             optional("TargetDirectory"),
             optional("DeploySpec"),
@@ -368,7 +368,6 @@ pub(super) static TYPES: &[ActionType] = &[
             optional("MaxError"),
             optional("TargetGroupNameList"),
         ],
-        other_keys: true,
         v2_only: true,
         ..AWS
     },
@@ -421,7 +420,6 @@ pub(super) static TYPES: &[ActionType] = &[
             required("InputArtifactConfigurationPath"),
             optional("DeploymentStrategy"),
         ],
-        other_keys: true,
         ..AWS
     },
     ActionType {

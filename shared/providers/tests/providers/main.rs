@@ -2,6 +2,7 @@
 //! of its answers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod appconfig;
 mod approval;
 mod cloudformation;
 mod codebuild;
@@ -10,6 +11,7 @@ mod codedeploy;
 mod codedeploy_to_ecs;
 mod connection_source;
 mod documentation;
+mod ec2_deploy;
 mod ecr;
 mod ecs;
 mod elastic_beanstalk;
