@@ -8,7 +8,7 @@
 //!
 //! All of this can be begun again. Code that the function has already is not updated, and Lambda publishes no second
 //! version of what has not changed since the last one. How far the traffic is, the alias itself says; since when, the
-//! action's external id: see [`Place`].
+//! action's external id: see [`DeployState`].
 //!
 //! The role needs `lambda:GetFunctionConfiguration`, `lambda:UpdateFunctionCode` and `lambda:PublishVersion`, and for the
 //! artifact, which Lambda reads with the role's rights, `s3:GetObject`, `s3:GetObjectVersion` and `kms:Decrypt`; for an
@@ -92,7 +92,7 @@ impl Provider for LambdaDeploy {
 /// How far an attempt is: the version that it deploys and, once the alias sends part of its traffic there, how much and
 /// since when. It is the action's external id: `shop:7`, and `shop:7@10@1795471600` for 10 percent since that second.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct DeployState {
     pub(crate) function: String,
     pub(crate) version: String,
     pub(crate) step: Option<Step>,
@@ -105,7 +105,7 @@ pub(crate) struct Step {
     pub(crate) since: Timestamp,
 }
 
-impl Place {
+impl DeployState {
     fn parse(id: &str) -> Option<Self> {
         let mut parts = id.split('@');
         let (function, version) = parts.next()?.rsplit_once(':')?;
@@ -203,22 +203,22 @@ impl<'a> Deploy<'a> {
     /// Goes on from where the attempt is, as far as that goes without waiting.
     async fn go_on(&self) -> Result<Outcome, ProviderError> {
         let region = &self.context.task.region;
-        let known = self.context.task.external.as_ref().and_then(|external| Place::parse(&external.id));
-        let place = match known {
-            Some(place) => place,
+        let known = self.context.task.external.as_ref().and_then(|external| DeployState::parse(&external.id));
+        let state = match known {
+            Some(state) => state,
             None => match self.version().await? {
-                Ok(version) => Place { function: self.name().to_owned(), version, step: None },
+                Ok(version) => DeployState { function: self.name().to_owned(), version, step: None },
                 Err(waiting) => return Ok(waiting),
             },
         };
-        if place.step.is_none()
-            && let Some(why) = self.not_active(&place.version).await?
+        if state.step.is_none()
+            && let Some(why) = self.not_active(&state.version).await?
         {
-            return Ok(place.running(region, why));
+            return Ok(state.running(region, why));
         }
         match self.traffic() {
-            Some(traffic) => traffic.shift(place).await,
-            None => Ok(place.succeeded(region, format!("Version {} is published", place.version))),
+            Some(traffic) => traffic.shift(state).await,
+            None => Ok(state.succeeded(region, format!("Version {} is published", state.version))),
         }
     }
 
@@ -346,14 +346,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_comes_back_from_its_id() {
+    fn a_state_comes_back_from_its_id() {
         let since = Timestamp(1_795_471_600_000);
         for step in [None, Some(Step { percent: 10, since })] {
-            let place = Place { function: "shop".into(), version: "7".into(), step };
-            assert_eq!(Place::parse(&place.id()), Some(place));
+            let state = DeployState { function: "shop".into(), version: "7".into(), step };
+            assert_eq!(DeployState::parse(&state.id()), Some(state));
         }
         for other in ["shop", "shop:7@x@1", "shop:7@10@x", &format!("shop:7@10@{}", i64::MAX)] {
-            assert_eq!(Place::parse(other), None, "{other}");
+            assert_eq!(DeployState::parse(other), None, "{other}");
         }
     }
 }

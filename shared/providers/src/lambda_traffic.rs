@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use crate::error::{JOB_FAILED, ProviderError};
 use crate::function_report::name;
-use crate::lambda_deploy::{Place, Step};
+use crate::lambda_deploy::{DeployState, Step};
 
 /// Minutes that a strategy may wait in all. Source: as above, 'Maximum total wait time is 2 days'.
 const LONGEST_WAIT: u32 = 2 * 24 * 60;
@@ -146,27 +146,27 @@ impl Traffic<'_> {
     }
 
     /// Makes the next move if its time has come; or takes all back if there is an alarm.
-    pub(crate) async fn shift(&self, place: Place) -> Result<Outcome, ProviderError> {
+    pub(crate) async fn shift(&self, state: DeployState) -> Result<Outcome, ProviderError> {
         let alias = self.describe().await?;
         let before = alias.function_version().unwrap_or_default();
-        let percent = self.percent(&alias, &place.version)?;
-        let (label, version) = (self.label(), place.version.clone());
+        let percent = self.percent(&alias, &state.version)?;
+        let (label, version) = (self.label(), state.version.clone());
         if percent == ALL {
-            return Ok(place.succeeded(self.region, format!("All traffic of {label} goes to version {version}")));
+            return Ok(state.succeeded(self.region, format!("All traffic of {label} goes to version {version}")));
         }
-        if place.step.is_some_and(|step| step.percent > percent) {
+        if state.step.is_some_and(|step| step.percent > percent) {
             let message = format!("Somebody took traffic of {label} back from version {version} in the meantime");
             return Err(ProviderError::Failed {
                 code: JOB_FAILED,
                 message,
-                report: place.report(self.region, format!("Version {version} has {percent} percent of {label}")),
+                report: state.report(self.region, format!("Version {version} has {percent} percent of {label}")),
             });
         }
         if let Some(alarm) = self.alarm().await? {
-            return Err(self.take_back(&alias, &place, percent, alarm).await);
+            return Err(self.take_back(&alias, &state, percent, alarm).await);
         }
         // A move that is not written down is written down now.
-        let since = place.step.filter(|step| step.percent == percent).map_or(self.now, |step| step.since);
+        let since = state.step.filter(|step| step.percent == percent).map_or(self.now, |step| step.since);
         let (next, minutes) = self.strategy.next(percent);
         let step = if self.now < since.plus_minutes(minutes) {
             Step { percent, since }
@@ -174,12 +174,12 @@ impl Traffic<'_> {
             self.update(&alias, before, &version, next).await?;
             Step { percent: next, since: self.now }
         };
-        let place = Place { step: Some(step), ..place };
+        let state = DeployState { step: Some(step), ..state };
         Ok(match step.percent {
-            ALL => place.succeeded(self.region, format!("All traffic of {label} goes to version {version}")),
+            ALL => state.succeeded(self.region, format!("All traffic of {label} goes to version {version}")),
             percent => {
                 let summary = format!("{percent} percent of the traffic of {label} go to version {version}");
-                place.running(self.region, format!("{summary}, the rest to version {before}"))
+                state.running(self.region, format!("{summary}, the rest to version {before}"))
             }
         })
     }
@@ -203,11 +203,17 @@ impl Traffic<'_> {
     }
 
     /// The alias goes back to the version that it had. It failed even so.
-    async fn take_back(&self, alias: &GetAliasOutput, place: &Place, percent: u32, alarm: String) -> ProviderError {
+    async fn take_back(
+        &self,
+        alias: &GetAliasOutput,
+        state: &DeployState,
+        percent: u32,
+        alarm: String,
+    ) -> ProviderError {
         let before = alias.function_version().unwrap_or_default();
         let label = self.label();
         let message = match percent {
-            0 => format!("{alarm}: version {} was published, and {label} stays at version {before}", place.version),
+            0 => format!("{alarm}: version {} was published, and {label} stays at version {before}", state.version),
             _ => match self.update(alias, before, before, ALL).await {
                 Ok(()) => format!("{alarm}: {label} is back at version {before}"),
                 Err(retryable @ ProviderError::Retryable(_)) => return retryable,
@@ -216,8 +222,8 @@ impl Traffic<'_> {
                 }
             },
         };
-        let summary = format!("Version {} had {percent} percent of the traffic of {label}", place.version);
-        ProviderError::Failed { code: JOB_FAILED, message, report: place.report(self.region, summary) }
+        let summary = format!("Version {} had {percent} percent of the traffic of {label}", state.version);
+        ProviderError::Failed { code: JOB_FAILED, message, report: state.report(self.region, summary) }
     }
 
     async fn describe(&self) -> Result<GetAliasOutput, ProviderError> {
