@@ -125,7 +125,7 @@ impl Here {
             let region = action.region.as_deref();
             match (action.action_type_id.provider.as_str(), action.action_type_id.category.as_str()) {
                 ("CodeBuild", _) => here.project(stack, place(region, value(action, "ProjectName")), template).await?,
-                ("Lambda", "Invoke") => {
+                ("Lambda", _) => {
                     here.function(stack, place(region, value(action, "FunctionName")), template).await;
                 }
                 ("StepFunctions", _) => {

@@ -236,7 +236,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::run::here::NewProject;
+    use crate::run::here::{NewFunction, NewProject};
     use crate::run::tests::{SAMPLE, sample_source};
 
     fn sample(change: impl FnOnce(&mut Value)) -> Declaration {
@@ -364,6 +364,38 @@ mod tests {
         assert_eq!(configuration["FunctionName"], "check", "the author's account and region are not the stack's");
         here.services.insert(place(None, "c/s"));
         assert_eq!(reasons(&Plan::new(&definition, &here, &sample_source(), "abcdef"))[6], None);
+    }
+
+    #[test]
+    fn a_function_gets_code_where_it_is_here_and_what_decides_is_here_too() {
+        let deploy = |configuration: Value| {
+            json!({"name": "x", "configuration": configuration, "inputArtifacts": [{"name": "Code"}],
+                "actionTypeId": {"category": "Deploy", "owner": "AWS", "provider": "Lambda", "version": "1"}})
+        };
+        let definition = sample(|pipeline| {
+            pipeline["stages"][3]["actions"] = json!([
+                deploy(json!({"FunctionName": "new", "FunctionAlias": "live"})),
+                deploy(json!({"FunctionName": "new", "FunctionAlias": "live", "PublishedTargetVersion": "7"})),
+                deploy(json!({"FunctionName": "there", "FunctionAlias": "live", "PublishedTargetVersion": "7"})),
+                deploy(json!({"FunctionName": "there", "FunctionAlias": "live", "Alarms": "errors"})),
+                deploy(json!({"FunctionName": "gone"})),
+            ]);
+        });
+        let mut here = here();
+        here.functions.insert(place(None, "new"), Found::Makable(NewFunction::default()));
+        here.functions.insert(place(None, "there"), Found::There);
+        here.functions.insert(place(None, "gone"), Found::Missing("no code".to_owned()));
+        let plan = Plan::new(&definition, &here, &sample_source(), "abcdef");
+        assert_eq!(
+            reasons(&plan)[4..],
+            [
+                None,
+                Some("the version that it deploys is on AWS"),
+                None,
+                Some("its alarms watch what is on AWS"),
+                Some("no code"),
+            ]
+        );
     }
 
     #[test]

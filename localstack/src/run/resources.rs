@@ -1,11 +1,14 @@
 //! What the definition names, made on the local stack; and taken away again.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use aws_sdk_codebuild::types::{
     ArtifactsType, ComputeType, EnvironmentType, EnvironmentVariable, EnvironmentVariableType, ProjectArtifacts,
     ProjectEnvironment, ProjectSource, SourceType,
 };
 use aws_sdk_codepipeline::types::{ActionCategory, ActionConfigurationProperty, ArtifactDetails};
+use aws_sdk_lambda::client::Waiters;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime};
 use aws_sdk_s3::types::{
@@ -28,6 +31,9 @@ const MOST_ARTIFACTS: i32 = 5;
 
 /// Newer than any that templates ask for, which is 6.
 const BOOTSTRAP_VERSION: &str = "30";
+
+/// How long a function may take until it can be published.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Something that was not there before.
 #[derive(Debug)]
@@ -137,7 +143,13 @@ impl<'a> Resources<'a> {
                 self.found_project(place(Some(region), value(action, "ProjectName")), here).await?;
             }
             (_, "Commands") => self.compute(region).await?,
-            (_, "Lambda") => self.function(place(Some(region), value(action, "FunctionName")), here).await?,
+            (category, "Lambda") => {
+                let place = place(Some(region), value(action, "FunctionName"));
+                self.function(place.clone(), here).await?;
+                if category == "Deploy" && is_known(value(action, "FunctionAlias")) {
+                    self.alias(&place, value(action, "FunctionAlias")).await?;
+                }
+            }
             (_, "StepFunctions") => self.machine(place(Some(region), value(action, "StateMachineArn")), here).await?,
             ("Deploy", "CloudFormation") if is_known(value(action, "StackName")) => {
                 let stack = value(action, "StackName");
@@ -253,6 +265,24 @@ impl<'a> Resources<'a> {
             .await;
         created.with_context(|| format!("cannot create the function {name}"))?;
         self.made.push(Made::Function(place));
+        Ok(())
+    }
+
+    /// An alias to which an action deploys, with the first version behind it, of a function that was made here.
+    async fn alias(&self, place: &Place, alias: &str) -> Result<()> {
+        let (region, function) = place;
+        let client = aws_sdk_lambda::Client::new(&self.stack.sdk(region));
+        let is_made = self.made.iter().any(|made| matches!(made, Made::Function(there) if there == place));
+        if !is_made || client.get_alias().function_name(function).name(alias).send().await.is_ok() {
+            return Ok(());
+        }
+        let active = client.wait_until_function_active_v2().function_name(function).wait(PATIENCE).await;
+        active.with_context(|| format!("the function {function} does not become active"))?;
+        let published = client.publish_version().function_name(function).send().await;
+        let version =
+            published.with_context(|| format!("cannot publish a version of the function {function}"))?.version;
+        let created = client.create_alias().function_name(function).name(alias).set_function_version(version);
+        created.send().await.with_context(|| format!("cannot create the alias {alias} of {function}"))?;
         Ok(())
     }
 

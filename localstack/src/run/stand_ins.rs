@@ -3,7 +3,7 @@
 use pipeline::declaration::ActionDeclaration;
 use pipeline::{Declaration, TypeId};
 
-use super::here::{Found, Here, NewProject, place, region, value};
+use super::here::{Found, Here, NewFunction, NewProject, place, region, value};
 use super::source::Source;
 
 /// Whether Millrace runs this type of action or rule.
@@ -35,6 +35,8 @@ pub(super) fn choose(
         (_, "CodeDeploy" | "CodeDeployToECS" | "ElasticBeanstalk") => {
             Some(format!("there is no {} here", id.provider.trim_end_matches("ToECS")))
         }
+        (_, "AppConfig") => because("its application is on AWS"),
+        (_, "EC2") => because("there are no instances here"),
         (_, "CloudFormationStackSet" | "CloudFormationStackInstances") => because("there are no stack sets here"),
         (_, "ECRBuildAndPublish") => because("there is no Docker in the builds here"),
         (_, "EKS") => because("there is no cluster here"),
@@ -45,7 +47,10 @@ pub(super) fn choose(
             Some(Found::Missing(why)) => Some(why.clone()),
             _ => None,
         },
-        (_, "Lambda") => reason(here.functions.get(&place(region, value(action, "FunctionName")))),
+        (_, "Lambda") => {
+            let function = here.functions.get(&place(region, value(action, "FunctionName")));
+            reason(function).or_else(|| no_deploy(action, function))
+        }
         (_, "StepFunctions") => reason(here.machines.get(&place(region, value(action, "StateMachineArn")))),
         (_, "ECS") => {
             let service = format!("{}/{}", value(action, "ClusterName"), value(action, "ServiceName"));
@@ -61,6 +66,18 @@ fn reason<T>(found: Option<&Found<T>>) -> Option<String> {
         Some(Found::Missing(why)) => Some(why.clone()),
         _ => None,
     }
+}
+
+/// Why new code, or another version, could not be deployed to a function.
+fn no_deploy(action: &ActionDeclaration, function: Option<&Found<NewFunction>>) -> Option<String> {
+    let is_deploy = action.action_type_id.category == "Deploy";
+    let has = |key: &str| is_deploy && !value(action, key).is_empty();
+    if has("Alarms") {
+        return Some("its alarms watch what is on AWS".to_owned());
+    }
+    // What is made here has one version only.
+    let is_new = matches!(function, Some(Found::Makable(_)));
+    (is_new && has("PublishedTargetVersion")).then(|| "the version that it deploys is on AWS".to_owned())
 }
 
 /// Why a project that is made here could not build the action's input.

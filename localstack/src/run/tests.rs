@@ -85,6 +85,39 @@ async fn the_samples_run_to_their_end() {
     assert_eq!(left(&stack).await, before, "everything that was made is deleted");
 
     a_kept_pipeline_starts_by_its_source(&stack).await;
+    a_function_of_the_template_gets_new_code(&stack).await;
+}
+
+/// Its alias and the version behind that are made with it.
+async fn a_function_of_the_template_gets_new_code(stack: &Stack) {
+    let action = |category: &str, provider: &str, configuration: Value| {
+        let id = json!({"Category": category, "Owner": "AWS", "Provider": provider, "Version": "1"});
+        json!({"Name": category, "ActionTypeId": id, "Configuration": configuration})
+    };
+    let mut source = action("Source", "S3", json!({"S3Bucket": "function-source", "S3ObjectKey": "app.zip"}));
+    source["OutputArtifacts"] = json!([{"Name": "App"}]);
+    let mut deploy = action("Deploy", "Lambda", json!({"FunctionName": {"Ref": "Greet"}, "FunctionAlias": "live"}));
+    deploy["InputArtifacts"] = json!([{"Name": "App"}]);
+    let stages = json!([{"Name": "Source", "Actions": [source]}, {"Name": "Deploy", "Actions": [deploy]}]);
+    let document = json!({"Resources": {
+        "Greet": {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": "greet", "Runtime": "python3.12",
+            "Handler": "index.handler", "Role": "any", "Code": {"ZipFile": "def handler(event, context): return 'old'"}}},
+        "Pipeline": {"Type": "AWS::CodePipeline::Pipeline", "Properties": {"Name": "function", "RoleArn": "any",
+            "PipelineType": "V2", "ArtifactStore": {"Type": "S3", "Location": "any"}, "Stages": stages}},
+    }});
+    let folder = tempfile::tempdir().unwrap();
+    let (file, source) = (folder.path().join("function.json"), folder.path().join("source"));
+    std::fs::write(&file, document.to_string()).unwrap();
+    std::fs::create_dir(&source).unwrap();
+    std::fs::write(source.join("index.py"), "def handler(event, context): return 'new'").unwrap();
+    let kept = Wanted { file, source, ..wanted("function.json", true) };
+    let report = run(stack, &kept, kept.read().unwrap()).await.unwrap();
+    assert!(report.has_succeeded(), "{report:?}");
+    let report = serde_json::to_value(&report).unwrap();
+    assert_eq!(rows(&report), [["Source", "Source", "real", "Succeeded"], ["Deploy", "Deploy", "real", "Succeeded"]]);
+    let lambda = aws_sdk_lambda::Client::new(&stack.sdk(HOME));
+    let said = lambda.invoke().function_name("greet").qualifier("live").send().await.unwrap();
+    assert_eq!(said.payload().unwrap().as_ref(), br#""new""#);
 }
 
 /// A pipeline that stays is started by a new object, as any other.

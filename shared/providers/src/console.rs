@@ -97,10 +97,28 @@ pub(crate) fn codedeploy(region: &str, id: &str) -> String {
     format!("{}/codesuite/codedeploy/deployments/{}?region={region}", host(region), utf8_percent_encode(id, QUERY))
 }
 
+/// An environment of AppConfig.
+pub(crate) fn appconfig_environment(region: &str, application: &str, environment: &str) -> String {
+    let (application, environment) = (utf8_percent_encode(application, QUERY), utf8_percent_encode(environment, QUERY));
+    let page = format!("applications/{application}/environments/{environment}?region={region}");
+    format!("{}/systems-manager/appconfig/{page}", host(region))
+}
+
+/// A command of Systems Manager, by its id.
+pub(crate) fn run_command(region: &str, id: &str) -> String {
+    format!("{}/systems-manager/run-command/{}?region={region}", host(region), utf8_percent_encode(id, QUERY))
+}
+
 /// An alarm of CloudWatch, by its name.
 pub(crate) fn cloudwatch_alarm(region: &str, name: &str) -> String {
     let name = utf8_percent_encode(name, QUERY);
     format!("{}/cloudwatch/home?region={region}#alarmsV2:alarm/{name}", host(region))
+}
+
+/// A published version of a function.
+pub(crate) fn lambda_version(region: &str, function: &str, version: &str) -> String {
+    let (function, version) = (utf8_percent_encode(function, QUERY), utf8_percent_encode(version, QUERY));
+    format!("{}/lambda/home?region={region}#/functions/{function}/versions/{version}", host(region))
 }
 
 /// A function's log. `function`: its name without version or alias.

@@ -22,6 +22,9 @@
 //! | Deploy/EKS | `eks` | by event or poll |
 //! | Deploy/ElasticBeanstalk | `elastic_beanstalk` | by event or poll |
 //! | Deploy/CodeDeploy, Deploy/CodeDeployToECS | `codedeploy`, `codedeploy_to_ecs` | by event or poll |
+//! | Deploy/AppConfig | `appconfig` | by poll |
+//! | Deploy/EC2 | `ec2_deploy`, `ec2_script`, `deploy_spec` | by event or poll |
+//! | Deploy/Lambda | `lambda_deploy`, `lambda_traffic` | by poll |
 //! | Approval/Manual | `approval` | when a person answers |
 //! | Invoke/InspectorScan | `inspector_scan` | by event or poll |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
@@ -47,6 +50,7 @@
 //! that these agree.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod appconfig;
 mod approval;
 mod approval_links;
 mod artifact_files;
@@ -64,6 +68,9 @@ mod configuration;
 mod connection_source;
 mod console;
 mod context;
+mod deploy_spec;
+mod ec2_deploy;
+mod ec2_script;
 mod ecr;
 mod ecr_build_and_publish;
 mod ecs;
@@ -77,8 +84,10 @@ mod input_zip;
 mod inspector_scan;
 mod job;
 mod job_worker;
+mod lambda_deploy;
 mod lambda_executor;
 mod lambda_invoke;
+mod lambda_traffic;
 mod managed_compute;
 mod provider;
 mod registry;

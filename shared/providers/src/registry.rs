@@ -17,13 +17,15 @@ use crate::error::{CONFIGURATION_ERROR, ProviderError};
 use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
-    approval, cloudformation, codebuild, codecommit, codedeploy, codedeploy_to_ecs, commands, connection_source, ecr,
-    ecr_build_and_publish, ecs, eks, elastic_beanstalk, github_source, inspector_scan, job_worker, lambda_executor,
-    lambda_invoke, s3_deploy, s3_source, stack_sets, step_functions,
+    appconfig, approval, cloudformation, codebuild, codecommit, codedeploy, codedeploy_to_ecs, commands,
+    connection_source, ec2_deploy, ecr, ecr_build_and_publish, ecs, eks, elastic_beanstalk, github_source,
+    inspector_scan, job_worker, lambda_deploy, lambda_executor, lambda_invoke, s3_deploy, s3_source, stack_sets,
+    step_functions,
 };
 
 /// The providers of CodePipeline's own action and rule types; job workers and Lambda executors are for all others.
 const PROVIDERS: &[Descriptor] = &[
+    appconfig::PROVIDER,
     approval::PROVIDER,
     cloudformation::PROVIDER,
     cloudwatch_alarm::PROVIDER,
@@ -34,6 +36,7 @@ const PROVIDERS: &[Descriptor] = &[
     codedeploy_to_ecs::PROVIDER,
     commands::PROVIDER,
     deployment_window::PROVIDER,
+    ec2_deploy::PROVIDER,
     ecr::PROVIDER,
     ecr_build_and_publish::PROVIDER,
     ecs::PROVIDER,
@@ -41,6 +44,7 @@ const PROVIDERS: &[Descriptor] = &[
     elastic_beanstalk::PROVIDER,
     github_source::PROVIDER,
     inspector_scan::PROVIDER,
+    lambda_deploy::PROVIDER,
     lambda_invoke::PROVIDER,
     s3_deploy::PROVIDER,
     s3_source::PROVIDER,

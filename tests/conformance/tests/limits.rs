@@ -84,6 +84,8 @@ fn the_readme_says_what_the_code_does() {
         ),
         format!("| an ECS action runs | {} |", time(action("Deploy", "ECS"))),
         format!("| an Elastic Beanstalk action runs | {} |", time(action("Deploy", "ElasticBeanstalk"))),
+        format!("| a Lambda deploy runs | {} |", time(action("Deploy", "Lambda"))),
+        format!("| an AppConfig action, or an EC2 action, runs | {} |", time(action("Deploy", "AppConfig"))),
         format!("| an action of a custom type runs | {} |", time(catalogue::CUSTOM_TIMEOUT_MINUTES)),
         format!(
             "CloudWatchAlarm rule watches | {}, {} |",

@@ -24,6 +24,8 @@ pub struct Call {
     pub role: String,
     /// Still encoded, without the slash in front.
     pub path: String,
+    /// What stands behind the path's question mark, still encoded.
+    pub query: String,
     /// Their names in small letters.
     pub headers: BTreeMap<String, String>,
     /// As it was sent, but in one piece.
@@ -186,9 +188,9 @@ fn assume_role(body: &str) -> Reply {
 }
 
 impl State {
-    fn s3(&mut self, call: &Call, query: &str) -> Reply {
+    fn s3(&mut self, call: &Call) -> Reply {
         let path = decode(&call.path);
-        let version = query.split('&').find_map(|pair| pair.strip_prefix("versionId="));
+        let version = call.query.split('&').find_map(|pair| pair.strip_prefix("versionId="));
         let object = version.map_or_else(|| path.clone(), |version| format!("{path}?{}", decode(version)));
         let missing = || plain(404, "<Error><Code>NoSuchKey</Code><Message>The words of S3.</Message></Error>");
         let mut kept: BTreeMap<String, String> = call
@@ -226,14 +228,14 @@ impl State {
         }
     }
 
-    fn answer(&mut self, call: Call, service: &str, query: &str) -> Reply {
+    fn answer(&mut self, call: Call, service: &str) -> Reply {
         self.calls.push(call.clone());
         if let Some(reply) = self.prepared.get(&call.operation) {
             return reply(&call);
         }
         match (service, call.operation.as_str()) {
             ("sts", "AssumeRole") => assume_role(&call.text()),
-            ("s3", _) => self.s3(&call, query),
+            ("s3", _) => self.s3(&call),
             _ => panic!("no answer has been prepared for {}", call.operation),
         }
     }
@@ -248,7 +250,8 @@ fn operation(service: &str, method: &str, path: &str, headers: &BTreeMap<String,
         return operation.to_owned();
     }
     match (service, method) {
-        ("lambda", _) => "Invoke".to_owned(),
+        ("appconfig", _) => of_appconfig(method, path).to_owned(),
+        ("lambda", _) => of_lambda(method, path).to_owned(),
         ("s3", "HEAD") => "HeadObject".to_owned(),
         ("s3", "GET") => "GetObject".to_owned(),
         ("s3", "PUT") if headers.contains_key("x-amz-copy-source") => "CopyObject".to_owned(),
@@ -260,6 +263,30 @@ fn operation(service: &str, method: &str, path: &str, headers: &BTreeMap<String,
     }
 }
 
+fn of_appconfig(method: &str, path: &str) -> &'static str {
+    match (method, path.split('/').collect::<Vec<_>>()[..].get(2..).unwrap_or_default()) {
+        ("GET", ["configurationprofiles", _]) => "GetConfigurationProfile",
+        ("POST", ["configurationprofiles", _, "hostedconfigurationversions"]) => "CreateHostedConfigurationVersion",
+        ("GET", ["configurationprofiles", _, "hostedconfigurationversions"]) => "ListHostedConfigurationVersions",
+        ("POST", ["environments", _, "deployments"]) => "StartDeployment",
+        ("GET", ["environments", _, "deployments"]) => "ListDeployments",
+        ("GET", ["environments", _, "deployments", _]) => "GetDeployment",
+        _ => panic!("{method} {path} is not known of AppConfig"),
+    }
+}
+
+fn of_lambda(method: &str, path: &str) -> &'static str {
+    match (method, path.split('/').collect::<Vec<_>>()[..].get(3..).unwrap_or_default()) {
+        ("POST", ["invocations"]) => "Invoke",
+        ("GET", ["configuration"]) => "GetFunctionConfiguration",
+        ("PUT", ["code"]) => "UpdateFunctionCode",
+        ("POST", ["versions"]) => "PublishVersion",
+        ("GET", ["aliases", _]) => "GetAlias",
+        ("PUT", ["aliases", _]) => "UpdateAlias",
+        _ => panic!("{method} {path} is not known of Lambda"),
+    }
+}
+
 impl HttpConnector for Aws {
     fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
         let aws = self.clone();
@@ -268,9 +295,9 @@ impl HttpConnector for Aws {
                 request.headers().iter().map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
             if let Some(address) = Some(request.uri()).filter(|uri| !uri.starts_with("http://aws.test")) {
                 let operation = format!("{} {address}", request.method());
-                let (region, role, path) = (String::new(), String::new(), String::new());
-                let call = Call { operation, region, role, path, headers, body: Vec::new() };
-                return Ok(response(aws.0.lock().unwrap().answer(call, "", "")));
+                let [region, role, path, query] = [const { String::new() }; 4];
+                let call = Call { operation, region, role, path, query, headers, body: Vec::new() };
+                return Ok(response(aws.0.lock().unwrap().answer(call, "")));
             }
             // AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, ...
             let scope = headers["authorization"].split("Credential=").nth(1).unwrap().split(',').next().unwrap();
@@ -284,10 +311,11 @@ impl HttpConnector for Aws {
                 region: region.to_owned(),
                 role: role.to_owned(),
                 path: path.to_owned(),
+                query: query.to_owned(),
                 headers: headers.clone(),
                 body,
             };
-            Ok(response(aws.0.lock().unwrap().answer(call, service, query)))
+            Ok(response(aws.0.lock().unwrap().answer(call, service)))
         })
     }
 }

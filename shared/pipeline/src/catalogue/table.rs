@@ -367,7 +367,7 @@ pub(super) static TYPES: &[ActionType] = &[
         inputs: 1..=1,
         configuration: &[
             required("InstanceTagKey"),
-            required("InstanceType"),
+            required("InstanceType").of(ValueKind::OneOf(&["EC2", "SSM_MANAGED_NODE"])),
             optional("InstanceTagValue"),
             optional("TargetDirectory"),
             optional("DeploySpec"),
@@ -377,7 +377,6 @@ pub(super) static TYPES: &[ActionType] = &[
             optional("MaxError"),
             optional("TargetGroupNameList"),
         ],
-        other_keys: true,
         v2_only: true,
         ..AWS
     },
@@ -429,7 +428,6 @@ pub(super) static TYPES: &[ActionType] = &[
             required("InputArtifactConfigurationPath"),
             optional("DeploymentStrategy"),
         ],
-        other_keys: true,
         ..AWS
     },
     ActionType {
@@ -443,7 +441,6 @@ pub(super) static TYPES: &[ActionType] = &[
             optional("DeployStrategy"),
             optional("Alarms"),
         ],
-        other_keys: true,
         variables: Fixed(&["FunctionVersion"]),
         default_timeout_minutes: 2 * DAY,
         v2_only: true,

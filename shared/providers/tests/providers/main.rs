@@ -2,6 +2,7 @@
 //! of its answers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod appconfig;
 mod approval;
 mod build_shell;
 mod cloudformation;
@@ -12,6 +13,7 @@ mod codedeploy_to_ecs;
 mod commands;
 mod connection_source;
 mod documentation;
+mod ec2_deploy;
 mod ecr;
 mod ecr_build_and_publish;
 mod ecs;
@@ -20,6 +22,7 @@ mod elastic_beanstalk;
 mod github_source;
 mod inspector_scan;
 mod job_worker;
+mod lambda_deploy;
 mod lambda_executor;
 mod lambda_invoke;
 mod managed;
