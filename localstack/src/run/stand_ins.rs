@@ -44,6 +44,10 @@ pub(super) fn choose(
         },
         (_, "Lambda") => reason(here.functions.get(&place(region, value(action, "FunctionName")))),
         (_, "StepFunctions") => reason(here.machines.get(&place(region, value(action, "StateMachineArn")))),
+        (_, "CodePipeline") => {
+            let name = value(action, "PipelineName");
+            (!here.pipelines.contains(name)).then(|| format!("there is no pipeline {name} on the local stack"))
+        }
         (_, "ECS") => {
             let service = format!("{}/{}", value(action, "ClusterName"), value(action, "ServiceName"));
             let why = format!("there is no service {service} here");

@@ -25,6 +25,8 @@ pub(crate) struct ActionContext<'a> {
     pub(crate) zip_limits: ZipLimits,
     /// How the names of the secrets begin that stand for connections.
     pub(crate) connection_secrets: &'a str,
+    /// The address of the installation's own API.
+    pub(crate) api_url: &'a str,
     /// For what is not AWS; everything else is done with a [`Session`].
     pub(crate) clients: &'a Clients,
 }

@@ -20,6 +20,7 @@
 //! | Deploy/ElasticBeanstalk | `elastic_beanstalk` | by event or poll |
 //! | Deploy/CodeDeploy, Deploy/CodeDeployToECS | `codedeploy`, `codedeploy_to_ecs` | by event or poll |
 //! | Approval/Manual | `approval` | when a person answers |
+//! | Invoke/CodePipeline | `pipeline_invoke` | at once; with `WaitForCompletion` by event or poll |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
 //! | owner Custom, ThirdParty | `job_worker` | when a job worker reports |
 //! | owner ThirdParty, by a function | `lambda_executor` | when the function answers, or asks to be called again |
@@ -69,6 +70,7 @@ mod job;
 mod job_worker;
 mod lambda_executor;
 mod lambda_invoke;
+mod pipeline_invoke;
 mod provider;
 mod registry;
 mod repository;

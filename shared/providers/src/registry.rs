@@ -18,8 +18,8 @@ use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source}
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
     approval, cloudformation, codebuild, codecommit, codedeploy, codedeploy_to_ecs, connection_source, ecr, ecs,
-    elastic_beanstalk, github_source, job_worker, lambda_executor, lambda_invoke, s3_deploy, s3_source, stack_sets,
-    step_functions,
+    elastic_beanstalk, github_source, job_worker, lambda_executor, lambda_invoke, pipeline_invoke, s3_deploy,
+    s3_source, stack_sets, step_functions,
 };
 
 /// The providers of CodePipeline's own action and rule types; job workers and Lambda executors are for all others.
@@ -38,6 +38,7 @@ const PROVIDERS: &[Descriptor] = &[
     elastic_beanstalk::PROVIDER,
     github_source::PROVIDER,
     lambda_invoke::PROVIDER,
+    pipeline_invoke::PROVIDER,
     s3_deploy::PROVIDER,
     s3_source::PROVIDER,
     stack_sets::PROVIDER,
@@ -96,6 +97,7 @@ pub struct Registry {
     approval_links: ApprovalLinks,
     zip_limits: ZipLimits,
     connection_secrets: String,
+    api_url: String,
     clients: Clients,
     clock: Arc<dyn Clock>,
 }
@@ -105,7 +107,7 @@ impl Registry {
     /// with the function's own context.
     ///
     /// # Errors
-    /// [`SettingError::Missing`] for the account, the key of those links, or the address to which they lead;
+    /// [`SettingError::Missing`] for the account, the key of those links, the address to which they lead, or the API's;
     /// [`SettingError::Invalid`] for the limits of zips.
     pub fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
         let approval_links = ApprovalLinks::new(settings, clients)?;
@@ -117,6 +119,7 @@ impl Registry {
             approval_links,
             zip_limits: settings.zip_limits()?,
             connection_secrets: settings.connection_secrets(),
+            api_url: settings.api_url()?,
             clients: clients.clone(),
             clock: Arc::new(SystemClock),
         })
@@ -138,6 +141,7 @@ impl Registry {
             approval_links: &self.approval_links,
             zip_limits: self.zip_limits,
             connection_secrets: &self.connection_secrets,
+            api_url: &self.api_url,
             clients: &self.clients,
         }
     }

@@ -14,6 +14,7 @@ mod day;
 mod events;
 mod executor;
 mod failing;
+mod invokes;
 mod job_workers;
 mod jobs;
 mod killed;
@@ -66,6 +67,8 @@ cases! {
     stacks::stacks_by_change_set;
     stacks::stacks_that_fail;
     services::images_deployed;
+    invokes::another_pipeline_awaited;
+    invokes::another_pipeline_fails;
     stop::stopped_when_its_action_ends;
     stop::stopped_and_abandoned;
     retry::retried_by_hand;

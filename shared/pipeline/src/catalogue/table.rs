@@ -476,8 +476,13 @@ pub(super) static TYPES: &[ActionType] = &[
     ActionType {
         category: "Invoke",
         provider: "CodePipeline",
-        configuration: &[required("PipelineName"), optional("SourceRevisions"), optional("Variables")],
-        other_keys: true,
+        configuration: &[
+            required("PipelineName"),
+            optional("SourceRevisions"),
+            optional("Variables"),
+            // Millrace's own.
+            flag("WaitForCompletion"),
+        ],
         v2_only: true,
         ..AWS
     },

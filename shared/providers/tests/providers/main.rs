@@ -18,6 +18,7 @@ mod job_worker;
 mod lambda_executor;
 mod lambda_invoke;
 mod pins;
+mod pipeline_invoke;
 mod registry;
 mod rules;
 mod s3_deploy;
@@ -55,6 +56,7 @@ fn settings() -> Settings {
         "AWS_REGION" => Some(REGION.to_owned()),
         "MILLRACE_ACCOUNT" => Some("111122223333".to_owned()),
         "MILLRACE_HMAC_KEY" => Some("hmac-key".to_owned()),
+        "MILLRACE_API_URL" => Some("http://aws.test/api/live".to_owned()),
         "MILLRACE_APPROVAL_URL" => Some("https://gate.example/approve".to_owned()),
         _ => None,
     });
