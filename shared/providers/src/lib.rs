@@ -77,6 +77,7 @@ mod repository;
 mod rules;
 mod s3_deploy;
 mod s3_source;
+mod stack_policy;
 mod stack_sets;
 mod step_functions;
 mod web;

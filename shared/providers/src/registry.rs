@@ -12,6 +12,7 @@ use pipeline::{Action, TypeId};
 use runtime::{Clients, JobIds, Roles, SettingError, Settings, SystemClock};
 
 use crate::approval_links::ApprovalLinks;
+use crate::artifact_files::OpenArtifacts;
 use crate::context::ActionContext;
 use crate::error::{CONFIGURATION_ERROR, ProviderError};
 use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
@@ -131,7 +132,7 @@ impl Registry {
         Self { clock, ..self }
     }
 
-    fn context<'a>(&'a self, task: &'a Task, token: &'a str) -> ActionContext<'a> {
+    fn context<'a>(&'a self, task: &'a Task, token: &'a str, open_artifacts: &'a OpenArtifacts) -> ActionContext<'a> {
         ActionContext {
             roles: &self.roles,
             job_ids: &self.job_ids,
@@ -140,6 +141,7 @@ impl Registry {
             now: self.clock.now(),
             approval_links: &self.approval_links,
             zip_limits: self.zip_limits,
+            open_artifacts,
             connection_secrets: &self.connection_secrets,
             api_url: &self.api_url,
             clients: &self.clients,
@@ -166,9 +168,10 @@ impl Registry {
 
     async fn start(&self, descriptor: &Descriptor, task: &Task) -> Result<Outcome, ProviderError> {
         let token = (descriptor.token)(task)?;
-        let inputs = Self::bring_inputs(self.context(task, &token)).await?;
+        let open = OpenArtifacts::default();
+        let inputs = Self::bring_inputs(self.context(task, &token, &open)).await?;
         let task = &Task { inputs, ..task.clone() };
-        let outcome = descriptor.provider.start(self.context(task, &token)).await?;
+        let outcome = descriptor.provider.start(self.context(task, &token, &open)).await?;
         let mut outcome = self.record_outputs(task, outcome).await?;
         if let (Outcome::Running { event_source, .. }, Some(events)) = (&mut outcome, descriptor.info.events)
             && matches!(events.correlation, Correlation::ExternalId(_))
@@ -180,7 +183,8 @@ impl Registry {
 
     async fn poll(&self, descriptor: &Descriptor, task: &Task) -> Result<Outcome, ProviderError> {
         let token = (descriptor.token)(task)?;
-        let outcome = descriptor.provider.poll(self.context(task, &token)).await?;
+        let open = OpenArtifacts::default();
+        let outcome = descriptor.provider.poll(self.context(task, &token, &open)).await?;
         self.record_outputs(task, outcome).await
     }
 }

@@ -66,6 +66,7 @@ cases! {
     conflicts::mode_changed_while_it_runs;
     stacks::stacks_by_change_set;
     stacks::stacks_that_fail;
+    stacks::nested_stacks;
     services::images_deployed;
     invokes::another_pipeline_awaited;
     invokes::another_pipeline_fails;
