@@ -32,7 +32,7 @@ pub(super) fn choose(
             because("it needs a connection to the Git host; --source is its content")
         }
         ("Source", "CodeCommit") => because("there is no CodeCommit here; --source is its content"),
-        (_, "CodeDeploy" | "CodeDeployToECS" | "ElasticBeanstalk") => {
+        (_, "CodeDeploy" | "CodeDeployToECS" | "DeviceFarm" | "ElasticBeanstalk" | "ServiceCatalog") => {
             Some(format!("there is no {} here", id.provider.trim_end_matches("ToECS")))
         }
         (_, "CloudFormationStackSet" | "CloudFormationStackInstances") => because("there are no stack sets here"),

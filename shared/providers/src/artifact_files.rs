@@ -3,18 +3,24 @@
 
 use std::collections::HashMap;
 
-use artifacts::RemoteZip;
+use artifacts::{Content, RemoteZip};
 use driver::{Task, TaskInput};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, SemaphorePermit};
 
 use crate::configuration::title;
 use crate::context::ActionContext;
 use crate::error::{JOB_FAILED, ProviderError};
-use crate::input_zip::label;
+use crate::input_zip::{half_of_storage, label};
 
 /// The input artifacts that an action has looked into, by bucket and key: none is opened twice.
 #[derive(Debug, Default)]
 pub(crate) struct OpenArtifacts(Mutex<HashMap<(String, String), RemoteZip>>);
+
+/// A file of an artifact, and its place in temporary storage.
+pub(crate) struct UnpackedFile {
+    pub(crate) content: Content,
+    _place: Option<SemaphorePermit<'static>>,
+}
 
 /// The artifact and the path of a value such as `Build::template.yml`. `key` is the configuration key, for messages.
 ///
@@ -59,6 +65,21 @@ pub(crate) async fn text(
     String::from_utf8(content.to_vec()).map_err(|_| {
         ProviderError::failed(JOB_FAILED, format!("the file {path} of {} is not UTF-8 text", label(input)))
     })
+}
+
+/// A file that may be large, of at most this many bytes.
+///
+/// # Errors
+/// As [`text`]; when there is no room for it.
+pub(crate) async fn file(
+    context: ActionContext<'_>,
+    input: &TaskInput,
+    path: &str,
+    longest: u64,
+) -> Result<UnpackedFile, ProviderError> {
+    let zip = open(context, input).await?;
+    let place = half_of_storage().await;
+    Ok(UnpackedFile { content: zip.unpack(path, longest).await?, _place: place })
 }
 
 async fn open(context: ActionContext<'_>, input: &TaskInput) -> Result<RemoteZip, ProviderError> {

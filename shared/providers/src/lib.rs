@@ -13,12 +13,14 @@
 //! | Source/CodeStarSourceConnection | `connection_source` | at once |
 //! | Source/GitHub, owner ThirdParty | `github_source` | at once |
 //! | Build/CodeBuild, Test/CodeBuild | `codebuild` | by event or poll |
+//! | Test/DeviceFarm | `device_farm` | by poll |
 //! | Deploy/S3 | `s3_deploy` | at once |
 //! | Deploy/CloudFormation | `cloudformation` | by event or poll |
 //! | Deploy/CloudFormationStackSet, Deploy/CloudFormationStackInstances | `stack_sets` | by event or poll |
 //! | Deploy/ECS | `ecs` | by event or poll |
 //! | Deploy/ElasticBeanstalk | `elastic_beanstalk` | by event or poll |
 //! | Deploy/CodeDeploy, Deploy/CodeDeployToECS | `codedeploy`, `codedeploy_to_ecs` | by event or poll |
+//! | Deploy/ServiceCatalog | `service_catalog` | at once or by poll |
 //! | Approval/Manual | `approval` | when a person answers |
 //! | Invoke/CodePipeline | `pipeline_invoke` | at once; with `WaitForCompletion` by event or poll |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
@@ -58,6 +60,7 @@ mod configuration;
 mod connection_source;
 mod console;
 mod context;
+mod device_farm;
 mod ecr;
 mod ecs;
 mod ecs_task_definition;
@@ -71,12 +74,14 @@ mod job_worker;
 mod lambda_executor;
 mod lambda_invoke;
 mod pipeline_invoke;
+mod presigned;
 mod provider;
 mod registry;
 mod repository;
 mod rules;
 mod s3_deploy;
 mod s3_source;
+mod service_catalog;
 mod stack_policy;
 mod stack_sets;
 mod step_functions;

@@ -18,9 +18,9 @@ use crate::error::{CONFIGURATION_ERROR, ProviderError};
 use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
-    approval, cloudformation, codebuild, codecommit, codedeploy, codedeploy_to_ecs, connection_source, ecr, ecs,
-    elastic_beanstalk, github_source, job_worker, lambda_executor, lambda_invoke, pipeline_invoke, s3_deploy,
-    s3_source, stack_sets, step_functions,
+    approval, cloudformation, codebuild, codecommit, codedeploy, codedeploy_to_ecs, connection_source, device_farm,
+    ecr, ecs, elastic_beanstalk, github_source, job_worker, lambda_executor, lambda_invoke, pipeline_invoke, s3_deploy,
+    s3_source, service_catalog, stack_sets, step_functions,
 };
 
 /// The providers of CodePipeline's own action and rule types; job workers and Lambda executors are for all others.
@@ -34,6 +34,7 @@ const PROVIDERS: &[Descriptor] = &[
     codedeploy::PROVIDER,
     codedeploy_to_ecs::PROVIDER,
     deployment_window::PROVIDER,
+    device_farm::PROVIDER,
     ecr::PROVIDER,
     ecs::PROVIDER,
     elastic_beanstalk::PROVIDER,
@@ -42,6 +43,7 @@ const PROVIDERS: &[Descriptor] = &[
     pipeline_invoke::PROVIDER,
     s3_deploy::PROVIDER,
     s3_source::PROVIDER,
+    service_catalog::PROVIDER,
     stack_sets::PROVIDER,
     step_functions::PROVIDER,
     variable_check::PROVIDER,

@@ -9,6 +9,7 @@ mod codecommit;
 mod codedeploy;
 mod codedeploy_to_ecs;
 mod connection_source;
+mod device_farm;
 mod documentation;
 mod ecr;
 mod ecs;
@@ -23,6 +24,7 @@ mod registry;
 mod rules;
 mod s3_deploy;
 mod s3_source;
+mod service_catalog;
 mod stack_sets;
 mod step_functions;
 

@@ -73,7 +73,7 @@ pub async fn another_pipeline_fails(case: &Arc<Case>) -> Result<()> {
     let parent = with_color(case, "bad-parent", "red").await?;
     let parent = parent.stage("Release", [invoke(&child, "blue")]).create().await?;
     let first = parent.first().await?;
-    let words = [child.name.as_str(), "ended as Failed", "Run failed", "3 of 7 were red"];
+    let words = [child.name.as_str(), "ended as Failed", "Action Run in stage Test failed", "3 of 7 were red"];
     fails_with(&parent, &first, "Release", "JobFailed", &words).await?;
     invoked(&child, named(&parent.actions(&first).await?, "Release")?).await?;
 
