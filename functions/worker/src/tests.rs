@@ -16,6 +16,7 @@ async fn an_event_for_an_unknown_external_id_changes_nothing() {
         "AWS_REGION" => Some("eu-west-1".to_owned()),
         "MILLRACE_ACCOUNT" => Some("111122223333".to_owned()),
         "MILLRACE_HMAC_KEY" => Some("hmac-key".to_owned()),
+        "MILLRACE_API_URL" => Some("http://aws.test/api/live".to_owned()),
         "MILLRACE_APPROVAL_URL" => Some("https://gate.example/approve".to_owned()),
         _ => None,
     });

@@ -68,6 +68,8 @@ pub(super) struct Here {
     pub machines: BTreeMap<Place, Found<String>>,
     /// ECS services that are there, as `cluster/service`.
     pub services: BTreeSet<Place>,
+    /// Pipelines that are there and that actions invoke.
+    pub pipelines: BTreeSet<String>,
     /// The account's own action types.
     pub action_types: BTreeSet<TypeId>,
 }
@@ -130,6 +132,12 @@ impl Here {
                 }
                 ("StepFunctions", _) => {
                     here.machine(stack, place(region, value(action, "StateMachineArn")), template).await;
+                }
+                ("CodePipeline", _) => {
+                    let name = value(action, "PipelineName");
+                    if stack.codepipeline().get_pipeline().name(name).send().await.is_ok() {
+                        here.pipelines.insert(name.to_owned());
+                    }
                 }
                 ("ECS", _) => {
                     let (cluster, service) = (value(action, "ClusterName"), value(action, "ServiceName"));

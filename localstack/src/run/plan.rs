@@ -354,16 +354,21 @@ mod tests {
             json!({"StateMachineArn": "arn:aws:states:us-east-1:111122223333:stateMachine:load"}),
         );
         let service = deploy("ECS", json!({"ClusterName": "c", "ServiceName": "s"}));
-        let definition = sample(|pipeline| pipeline["stages"][3]["actions"] = json!([function, machine, service]));
+        let child = deploy("CodePipeline", json!({"PipelineName": "child"}));
+        let actions = json!([function, machine, service, child]);
+        let definition = sample(|pipeline| pipeline["stages"][3]["actions"] = actions);
         let mut here = here();
         here.functions.insert(place(None, "check"), Found::There);
         here.machines.insert(place(None, "load"), Found::Missing("no load".to_owned()));
         let plan = Plan::new(&definition, &here, &sample_source(), "abcdef");
-        assert_eq!(reasons(&plan)[4..], [None, Some("no load"), Some("there is no service c/s here")]);
+        let no_child = "there is no pipeline child on the local stack";
+        let expected = [None, Some("no load"), Some("there is no service c/s here"), Some(no_child)];
+        assert_eq!(reasons(&plan)[4..], expected);
         let configuration = plan.declaration.stages[3].actions[0].configuration.as_ref().unwrap();
         assert_eq!(configuration["FunctionName"], "check", "the author's account and region are not the stack's");
         here.services.insert(place(None, "c/s"));
-        assert_eq!(reasons(&Plan::new(&definition, &here, &sample_source(), "abcdef"))[6], None);
+        here.pipelines.insert("child".to_owned());
+        assert_eq!(reasons(&Plan::new(&definition, &here, &sample_source(), "abcdef"))[6..], [None, None]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) fn choose(
             because("it needs a connection to the Git host; --source is its content")
         }
         ("Source", "CodeCommit") => because("there is no CodeCommit here; --source is its content"),
-        (_, "CodeDeploy" | "CodeDeployToECS" | "ElasticBeanstalk") => {
+        (_, "CodeDeploy" | "CodeDeployToECS" | "DeviceFarm" | "ElasticBeanstalk" | "ServiceCatalog") => {
             Some(format!("there is no {} here", id.provider.trim_end_matches("ToECS")))
         }
         (_, "AppConfig") => because("its application is on AWS"),
@@ -52,6 +52,10 @@ pub(super) fn choose(
             reason(function).or_else(|| no_deploy(action, function))
         }
         (_, "StepFunctions") => reason(here.machines.get(&place(region, value(action, "StateMachineArn")))),
+        (_, "CodePipeline") => {
+            let name = value(action, "PipelineName");
+            (!here.pipelines.contains(name)).then(|| format!("there is no pipeline {name} on the local stack"))
+        }
         (_, "ECS") => {
             let service = format!("{}/{}", value(action, "ClusterName"), value(action, "ServiceName"));
             let why = format!("there is no service {service} here");

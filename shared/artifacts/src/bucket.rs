@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::ResponseChecksumValidation;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::ChecksumMode;
@@ -255,6 +256,32 @@ impl Bucket {
             read.extend_from_slice(&bytes);
         }
         reading.end().map_err(|found| self.changed(key, pin, found))?;
+        Ok(read.freeze())
+    }
+
+    /// Reads a part of an object, which must still be the one that was found. It lies within the object.
+    pub(crate) async fn read_range(&self, object: &Object, start: u64, length: u64) -> Result<Bytes, Error> {
+        let key = object.key.as_str();
+        let last = (start + length).saturating_sub(1);
+        let get = self.client.get_object().bucket(&self.name).set_expected_bucket_owner(self.owner()).key(key);
+        let get = get.set_version_id(object.version_id.clone()).if_match(&object.etag);
+        // Checksums are of whole objects.
+        let without = ResponseChecksumValidation::WhenRequired;
+        let without = aws_sdk_s3::config::Builder::new().response_checksum_validation(without);
+        let get = get.range(format!("bytes={start}-{last}")).customize().config_override(without);
+        let got = get.send().await.map_err(|error| Error::s3("GetObject", self.describe(key), error))?;
+        let mut body = got.body;
+        let mut read = BytesMut::new();
+        while let Some(bytes) = body.try_next().await.map_err(|error| self.broken_off(key, &error))? {
+            read.extend_from_slice(&bytes);
+            if read.len() as u64 > length {
+                break;
+            }
+        }
+        if read.len() as u64 != length {
+            let reason = format!("{} bytes came of the {length} from byte {start} on", read.len());
+            return Err(Error::BrokenOff { object: self.describe(key), reason });
+        }
         Ok(read.freeze())
     }
 

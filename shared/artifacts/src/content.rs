@@ -82,6 +82,19 @@ pub enum Content {
 }
 
 impl Content {
+    /// Its bytes as the body of a request.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the file cannot be read.
+    pub async fn stream(&self) -> Result<ByteStream, Error> {
+        match self {
+            Self::Memory(bytes) => Ok(ByteStream::from(bytes.clone())),
+            Self::File(file) => ByteStream::from_path(file.path())
+                .await
+                .map_err(|error| Error::storage("read what is to be sent", io::Error::other(chain(&error)))),
+        }
+    }
+
     /// How many bytes it is, wherever they are.
     pub fn size(&self) -> u64 {
         match self {

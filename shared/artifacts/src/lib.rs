@@ -14,6 +14,7 @@
 //! | deploy an artifact as it is | [`Bucket::find`], then [`Bucket::copy`] |
 //! | bring an artifact to another region's store | [`replicate`] |
 //! | read the files of an artifact that is a zip, even a hostile one | [`Zip`] |
+//! | read single files of one without fetching the rest of it | [`RemoteZip`] |
 //! | make one | [`write_zip`]; [`ZipBuilder`] in temporary storage |
 //! | make one of a code host's archive | [`without_top_folder`] |
 //!
@@ -53,5 +54,6 @@ pub use error::{Error, S3Failure, chain, is_transient_code};
 pub use multipart::Parts;
 pub use pipeline::artifact_key;
 pub use zips::{
-    ContentStream, Contents, Entry, InvalidZip, Unpacked, Zip, ZipBuilder, ZipLimits, without_top_folder, write_zip,
+    ContentStream, Contents, Entry, InvalidZip, RemoteZip, Unpacked, Zip, ZipBuilder, ZipLimits, without_top_folder,
+    write_zip,
 };

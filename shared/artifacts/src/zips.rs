@@ -6,11 +6,13 @@ mod contents;
 mod error;
 mod names;
 mod recognize;
+mod remote;
 mod write;
 
 pub use archive::Entry;
 pub use contents::{ContentStream, Contents, Unpacked, Zip};
 pub use error::{InvalidZip, ZipLimits};
+pub use remote::RemoteZip;
 pub use write::{ZipBuilder, without_top_folder, write_zip};
 
 #[cfg(test)]

@@ -28,5 +28,5 @@ pub use approval::{ApprovalMessage, ReviewLink, SendError};
 pub use digest::digest;
 pub use event::{EventBuilder, StateChange};
 pub use link::{LinkError, Links, Ticket};
-pub use publish::{Publisher, Unpublished};
+pub use publish::{Publisher, SOURCE, Unpublished};
 pub use time::minutes;

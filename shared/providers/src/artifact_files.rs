@@ -1,11 +1,26 @@
-//! Files of input artifacts, as configurations name them: `Artifact::path/in/the/zip`.
+//! Files of input artifacts, as configurations name them: `Artifact::path/in/the/zip`. They are read out of the zip where it
+//! lies.
 
+use std::collections::HashMap;
+
+use artifacts::{Content, RemoteZip};
 use driver::{Task, TaskInput};
+use tokio::sync::{Mutex, SemaphorePermit};
 
 use crate::configuration::title;
 use crate::context::ActionContext;
 use crate::error::{JOB_FAILED, ProviderError};
-use crate::input_zip::{InputZip, label};
+use crate::input_zip::{half_of_storage, label};
+
+/// The input artifacts that an action has looked into, by bucket and key: none is opened twice.
+#[derive(Debug, Default)]
+pub(crate) struct OpenArtifacts(Mutex<HashMap<(String, String), RemoteZip>>);
+
+/// A file of an artifact, and its place in temporary storage.
+pub(crate) struct UnpackedFile {
+    pub(crate) content: Content,
+    _place: Option<SemaphorePermit<'static>>,
+}
 
 /// The artifact and the path of a value such as `Build::template.yml`. `key` is the configuration key, for messages.
 ///
@@ -46,9 +61,36 @@ pub(crate) async fn text(
     path: &str,
     longest: u64,
 ) -> Result<String, ProviderError> {
-    let store = context.artifact_store(&input.bucket).await?;
-    let content = InputZip::open(context, &store, input).await?.zip.read(path, longest).await?;
+    let content = open(context, input).await?.read(path, longest).await?;
     String::from_utf8(content.to_vec()).map_err(|_| {
-        ProviderError::failed(JOB_FAILED, format!("the file {path} in {} is not UTF-8 text", label(input)))
+        ProviderError::failed(JOB_FAILED, format!("the file {path} of {} is not UTF-8 text", label(input)))
     })
+}
+
+/// A file that may be large, of at most this many bytes.
+///
+/// # Errors
+/// As [`text`]; when there is no room for it.
+pub(crate) async fn file(
+    context: ActionContext<'_>,
+    input: &TaskInput,
+    path: &str,
+    longest: u64,
+) -> Result<UnpackedFile, ProviderError> {
+    let zip = open(context, input).await?;
+    let place = half_of_storage().await;
+    Ok(UnpackedFile { content: zip.unpack(path, longest).await?, _place: place })
+}
+
+async fn open(context: ActionContext<'_>, input: &TaskInput) -> Result<RemoteZip, ProviderError> {
+    let key = &input.artifact.key;
+    let mut open = context.open_artifacts.0.lock().await;
+    let place = (input.bucket.clone(), key.clone());
+    if let Some(zip) = open.get(&place) {
+        return Ok(zip.clone());
+    }
+    let store = context.artifact_store(&input.bucket).await?;
+    let zip = RemoteZip::open(&store, key, &input.pin, label(input), context.zip_limits).await?;
+    open.insert(place, zip.clone());
+    Ok(zip)
 }

@@ -7,8 +7,8 @@
 //! description.
 //!
 //! The role needs `cloudformation:DescribeStacks` and `DescribeStackEvents`, what the mode asks for (`CreateStack`,
-//! `UpdateStack`, `DeleteStack`, `DescribeChangeSet`, `CreateChangeSet`, `DeleteChangeSet`, `ExecuteChangeSet`), and
-//! `iam:PassRole` for `RoleArn`.
+//! `UpdateStack`, `DeleteStack`, `DescribeChangeSet`, `CreateChangeSet`, `DeleteChangeSet`, `ExecuteChangeSet`,
+//! `SetStackPolicy`), and `iam:PassRole` for `RoleArn`.
 
 use std::collections::BTreeMap;
 
@@ -24,12 +24,13 @@ use aws_sdk_cloudformation::operation::describe_change_set::{DescribeChangeSetEr
 use aws_sdk_cloudformation::operation::describe_stack_events::DescribeStackEventsError;
 use aws_sdk_cloudformation::operation::describe_stacks::DescribeStacksError;
 use aws_sdk_cloudformation::operation::execute_change_set::ExecuteChangeSetError;
+use aws_sdk_cloudformation::operation::set_stack_policy::SetStackPolicyError;
 use aws_sdk_cloudformation::operation::update_stack::UpdateStackError;
 use aws_sdk_cloudformation::types::{
     Capability, ChangeSetStatus, ChangeSetType, Parameter, Stack, StackEvent, StackStatus, Tag,
 };
 use bytes::Bytes;
-use driver::{Outcome, Task};
+use driver::{Outcome, Task, TaskInput};
 use engine::{ActionId, Artifact, External, Progress, Success};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -42,6 +43,7 @@ use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
 use crate::provider::{
     Correlation, Descriptor, Documentation, EntityPage, Events, Implements, Provider, ProviderInfo, Tried,
 };
+use crate::stack_policy;
 
 /// Longest template that CloudFormation takes in a request, and from S3. Source: CloudFormation quotas.
 const LONGEST_BODY: usize = 51_200;
@@ -74,7 +76,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 file: file!(),
                 ends: "by event or poll",
                 tried: Tried::Emulators,
-                differs: "A template of more than 51,200 bytes is put beside its artifact. A stack policy is set by CREATE_UPDATE and REPLACE_ON_FAILURE only.",
+                differs: "A template of more than 51,200 bytes is put beside its artifact. The stack policy of a change set is set when CHANGE_SET_EXECUTE has changed the stack.",
             },
         )
     },
@@ -320,7 +322,7 @@ impl<'a> Action<'a> {
     async fn replace_change_set(&self) -> Result<Outcome, ProviderError> {
         let (stack, name) = (self.configuration.stack_name, self.configuration.change_set(self.task)?);
         if let Some(existing) = self.change_set(name, stack).await? {
-            if existing.description() == Some(self.context.token) {
+            if existing.description().is_some_and(|it| it.starts_with(self.context.token)) {
                 return Ok(self.running(existing.stack_id()));
             }
             let deleted = self.client.delete_change_set().change_set_name(name).stack_name(stack).send().await;
@@ -330,12 +332,16 @@ impl<'a> Action<'a> {
             !matches!(status(&stack), StackStatus::DeleteComplete | StackStatus::ReviewInProgress)
         });
         let deployment = self.deployment().await?;
+        let description = match deployment.stack_policy {
+            Some(policy) => stack_policy::keep(self.context, policy).await?,
+            None => self.context.token.to_owned(),
+        };
         let created = deploying!(self.client.create_change_set(), deployment, self.configuration)
             .change_set_name(name)
             .stack_name(stack)
             .change_set_type(if exists { ChangeSetType::Update } else { ChangeSetType::Create })
             .client_token(self.context.token)
-            .description(self.context.token)
+            .description(description)
             .send()
             .await
             .map_err(|error| ProviderError::aws("CreateChangeSet", name, &error))?;
@@ -374,8 +380,14 @@ impl<'a> Action<'a> {
         let (Some(stack), Some(found)) = (stack, self.change_set(set, name).await?) else {
             return Err(ProviderError::configuration(format!("the stack {name} has no change set {set}")));
         };
+        let policy = found.description().and_then(stack_policy::named);
         if found.status() == Some(&ChangeSetStatus::Failed) && changes_nothing(found.status_reason()) {
+            self.set_stack_policy(&stack, policy).await?;
             return self.succeeded(&stack, Some("Nothing was to be changed")).await;
+        }
+        // The change set is gone when the stack has been changed: this is remembered until then.
+        if let (Some(policy), None) = (policy, &self.task.continuation) {
+            return Ok(Outcome::Continue { token: policy.to_owned(), report: Progress::default() });
         }
         self.client
             .execute_change_set()
@@ -386,6 +398,15 @@ impl<'a> Action<'a> {
             .await
             .map_err(|error| ProviderError::aws("ExecuteChangeSet", set, &error))?;
         Ok(self.running(stack.stack_id()))
+    }
+
+    async fn set_stack_policy(&self, stack: &Stack, policy: Option<&str>) -> Result<(), ProviderError> {
+        let Some(policy) = policy else { return Ok(()) };
+        let id = stack.stack_id().unwrap_or(self.configuration.stack_name);
+        let body = stack_policy::read(self.context, policy).await?;
+        let set = self.client.set_stack_policy().stack_name(id).stack_policy_body(body).send().await;
+        set.map_err(|error| ProviderError::aws("SetStackPolicy", id, &error))?;
+        Ok(())
     }
 
     async fn look_at_stack(&self) -> Result<Outcome, ProviderError> {
@@ -404,6 +425,9 @@ impl<'a> Action<'a> {
             }
             StackStatus::DeleteComplete if mode == Mode::ReplaceOnFailure => Ok(self.create_next()),
             StackStatus::CreateComplete | StackStatus::UpdateComplete if mode != Mode::DeleteOnly => {
+                if mode == Mode::ChangeSetExecute {
+                    self.set_stack_policy(&stack, self.task.continuation.as_deref()).await?;
+                }
                 self.succeeded(&stack, None).await
             }
             status if status.as_str().ends_with("_IN_PROGRESS") => Ok(self.running(stack.stack_id())),
@@ -580,10 +604,20 @@ pub(crate) async fn template(context: ActionContext<'_>, path: &str) -> Result<T
     if template.len() <= LONGEST_BODY {
         return Ok(Template { body: Some(template), url: None });
     }
+    Ok(Template { body: None, url: Some(template_url(context, artifact, template).await?) })
+}
+
+/// Puts a template beside the artifact that it comes from, where a service can read it as the role.
+pub(crate) async fn template_url(
+    context: ActionContext<'_>,
+    artifact: &TaskInput,
+    template: String,
+) -> Result<String, ProviderError> {
+    let task = context.task;
     let (bucket, encryption) = store(task)?;
     let key = format!("{}.{}.template", artifact.artifact.key, task.id.first_turn());
     context.artifact_store(bucket).await?.put_artifact(&key, Bytes::from(template), &encryption).await?;
-    Ok(Template { body: None, url: Some(url(&task.region, bucket, &key)) })
+    Ok(url(&task.region, bucket, &key))
 }
 
 fn url(region: &str, bucket: &str, key: &str) -> String {
@@ -687,6 +721,7 @@ impl ClassifyError for DeleteChangeSetError {
     }
 }
 
+impl ClassifyError for SetStackPolicyError {}
 impl ClassifyError for DeleteStackError {}
 impl ClassifyError for DescribeStacksError {}
 impl ClassifyError for DescribeStackEventsError {}

@@ -109,6 +109,18 @@ pub(crate) fn run_command(region: &str, id: &str) -> String {
     format!("{}/systems-manager/run-command/{}?region={region}", host(region), utf8_percent_encode(id, QUERY))
 }
 
+/// A product of Service Catalog, as its administrators see it.
+pub(crate) fn service_catalog_product(region: &str, product: &str) -> String {
+    let product = utf8_percent_encode(product, QUERY);
+    format!("{}/servicecatalog/home?region={region}#admin-products/{product}", host(region))
+}
+
+/// A run of Device Farm, by the ids of its project and its own.
+pub(crate) fn device_farm_run(region: &str, project: &str, run: &str) -> String {
+    let (project, run) = (utf8_percent_encode(project, QUERY), utf8_percent_encode(run, QUERY));
+    format!("{}/devicefarm/home?region={region}#/projects/{project}/runs/{run}", host(region))
+}
+
 /// An alarm of CloudWatch, by its name.
 pub(crate) fn cloudwatch_alarm(region: &str, name: &str) -> String {
     let name = utf8_percent_encode(name, QUERY);

@@ -7,6 +7,7 @@ use pipeline::Region;
 use runtime::{Clients, Identity, JobIdError, JobIds, RoleError, Roles, Session};
 
 use crate::approval_links::ApprovalLinks;
+use crate::artifact_files::OpenArtifacts;
 use crate::error::{PERMISSION_ERROR, ProviderError};
 
 /// Milliseconds by which a service's clock and ours may differ.
@@ -23,10 +24,13 @@ pub(crate) struct ActionContext<'a> {
     pub(crate) now: Timestamp,
     pub(crate) approval_links: &'a ApprovalLinks,
     pub(crate) zip_limits: ZipLimits,
+    pub(crate) open_artifacts: &'a OpenArtifacts,
     /// How the names of the secrets begin that stand for connections.
     pub(crate) connection_secrets: &'a str,
     /// The project in whose builds managed compute runs.
     pub(crate) compute_project: &'a str,
+    /// The address of the installation's own API.
+    pub(crate) api_url: &'a str,
     /// For what is not AWS; everything else is done with a [`Session`].
     pub(crate) clients: &'a Clients,
 }

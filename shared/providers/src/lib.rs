@@ -15,6 +15,7 @@
 //! | Build/CodeBuild, Test/CodeBuild | `codebuild` | by event or poll |
 //! | Build/ECRBuildAndPublish | `ecr_build_and_publish` | by event or poll |
 //! | Compute/Commands | `commands` | by event or poll |
+//! | Test/DeviceFarm | `device_farm` | by poll |
 //! | Deploy/S3 | `s3_deploy` | at once |
 //! | Deploy/CloudFormation | `cloudformation` | by event or poll |
 //! | Deploy/CloudFormationStackSet, Deploy/CloudFormationStackInstances | `stack_sets` | by event or poll |
@@ -27,6 +28,9 @@
 //! | Deploy/Lambda | `lambda_deploy`, `lambda_traffic` | by poll |
 //! | Approval/Manual | `approval` | when a person answers |
 //! | Invoke/InspectorScan | `inspector_scan` | by event or poll |
+//! | Deploy/ServiceCatalog | `service_catalog` | at once or by poll |
+//! | Approval/Manual | `approval` | when a person answers |
+//! | Invoke/CodePipeline | `pipeline_invoke` | at once; with `WaitForCompletion` by event or poll |
 //! | Invoke/StepFunctions | `step_functions` | by event or poll; express state machines at once |
 //! | owner Custom, ThirdParty | `job_worker` | when a job worker reports |
 //! | owner ThirdParty, by a function | `lambda_executor` | when the function answers, or asks to be called again |
@@ -69,6 +73,7 @@ mod connection_source;
 mod console;
 mod context;
 mod deploy_spec;
+mod device_farm;
 mod ec2_deploy;
 mod ec2_script;
 mod ecr;
@@ -89,12 +94,16 @@ mod lambda_executor;
 mod lambda_invoke;
 mod lambda_traffic;
 mod managed_compute;
+mod pipeline_invoke;
+mod presigned;
 mod provider;
 mod registry;
 mod repository;
 mod rules;
 mod s3_deploy;
 mod s3_source;
+mod service_catalog;
+mod stack_policy;
 mod stack_sets;
 mod step_functions;
 mod web;

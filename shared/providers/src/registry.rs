@@ -12,15 +12,16 @@ use pipeline::{Action, TypeId};
 use runtime::{Clients, JobIds, Roles, SettingError, Settings, SystemClock};
 
 use crate::approval_links::ApprovalLinks;
+use crate::artifact_files::OpenArtifacts;
 use crate::context::ActionContext;
 use crate::error::{CONFIGURATION_ERROR, ProviderError};
 use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
     appconfig, approval, cloudformation, codebuild, codecommit, codedeploy, codedeploy_to_ecs, commands,
-    connection_source, ec2_deploy, ecr, ecr_build_and_publish, ecs, eks, elastic_beanstalk, github_source,
-    inspector_scan, job_worker, lambda_deploy, lambda_executor, lambda_invoke, s3_deploy, s3_source, stack_sets,
-    step_functions,
+    connection_source, device_farm, ec2_deploy, ecr, ecr_build_and_publish, ecs, eks, elastic_beanstalk, github_source,
+    inspector_scan, job_worker, lambda_deploy, lambda_executor, lambda_invoke, pipeline_invoke, s3_deploy, s3_source,
+    service_catalog, stack_sets, step_functions,
 };
 
 /// The providers of CodePipeline's own action and rule types; job workers and Lambda executors are for all others.
@@ -37,6 +38,7 @@ const PROVIDERS: &[Descriptor] = &[
     commands::PROVIDER,
     deployment_window::PROVIDER,
     ec2_deploy::PROVIDER,
+    device_farm::PROVIDER,
     ecr::PROVIDER,
     ecr_build_and_publish::PROVIDER,
     ecs::PROVIDER,
@@ -46,8 +48,10 @@ const PROVIDERS: &[Descriptor] = &[
     inspector_scan::PROVIDER,
     lambda_deploy::PROVIDER,
     lambda_invoke::PROVIDER,
+    pipeline_invoke::PROVIDER,
     s3_deploy::PROVIDER,
     s3_source::PROVIDER,
+    service_catalog::PROVIDER,
     stack_sets::PROVIDER,
     step_functions::PROVIDER,
     variable_check::PROVIDER,
@@ -105,6 +109,7 @@ pub struct Registry {
     zip_limits: ZipLimits,
     connection_secrets: String,
     compute_project: String,
+    api_url: String,
     clients: Clients,
     clock: Arc<dyn Clock>,
 }
@@ -114,7 +119,7 @@ impl Registry {
     /// with the function's own context.
     ///
     /// # Errors
-    /// [`SettingError::Missing`] for the account, the key of those links, or the address to which they lead;
+    /// [`SettingError::Missing`] for the account, the key of those links, the address to which they lead, or the API's;
     /// [`SettingError::Invalid`] for the limits of zips.
     pub fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
         let approval_links = ApprovalLinks::new(settings, clients)?;
@@ -127,6 +132,7 @@ impl Registry {
             zip_limits: settings.zip_limits()?,
             connection_secrets: settings.connection_secrets(),
             compute_project: settings.compute_project(),
+            api_url: settings.api_url()?,
             clients: clients.clone(),
             clock: Arc::new(SystemClock),
         })
@@ -138,7 +144,7 @@ impl Registry {
         Self { clock, ..self }
     }
 
-    fn context<'a>(&'a self, task: &'a Task, token: &'a str) -> ActionContext<'a> {
+    fn context<'a>(&'a self, task: &'a Task, token: &'a str, open_artifacts: &'a OpenArtifacts) -> ActionContext<'a> {
         ActionContext {
             roles: &self.roles,
             job_ids: &self.job_ids,
@@ -147,8 +153,10 @@ impl Registry {
             now: self.clock.now(),
             approval_links: &self.approval_links,
             zip_limits: self.zip_limits,
+            open_artifacts,
             connection_secrets: &self.connection_secrets,
             compute_project: &self.compute_project,
+            api_url: &self.api_url,
             clients: &self.clients,
         }
     }
@@ -173,9 +181,10 @@ impl Registry {
 
     async fn start(&self, descriptor: &Descriptor, task: &Task) -> Result<Outcome, ProviderError> {
         let token = (descriptor.token)(task)?;
-        let inputs = Self::bring_inputs(self.context(task, &token)).await?;
+        let open = OpenArtifacts::default();
+        let inputs = Self::bring_inputs(self.context(task, &token, &open)).await?;
         let task = &Task { inputs, ..task.clone() };
-        let outcome = descriptor.provider.start(self.context(task, &token)).await?;
+        let outcome = descriptor.provider.start(self.context(task, &token, &open)).await?;
         let mut outcome = self.record_outputs(task, outcome).await?;
         if let (Outcome::Running { event_source, .. }, Some(events)) = (&mut outcome, descriptor.info.events)
             && matches!(events.correlation, Correlation::ExternalId(_))
@@ -187,7 +196,8 @@ impl Registry {
 
     async fn poll(&self, descriptor: &Descriptor, task: &Task) -> Result<Outcome, ProviderError> {
         let token = (descriptor.token)(task)?;
-        let outcome = descriptor.provider.poll(self.context(task, &token)).await?;
+        let open = OpenArtifacts::default();
+        let outcome = descriptor.provider.poll(self.context(task, &token, &open)).await?;
         self.record_outputs(task, outcome).await
     }
 }

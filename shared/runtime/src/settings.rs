@@ -222,6 +222,14 @@ impl Settings {
         self.needed("MILLRACE_API_ID")
     }
 
+    /// `MILLRACE_API_URL`: the address of the API, behind which its paths begin.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn api_url(&self) -> Result<String, SettingError> {
+        self.needed("MILLRACE_API_URL")
+    }
+
     /// `AWS_REGION`: the home region, in which pipelines live.
     pub fn region(&self) -> &str {
         &self.region

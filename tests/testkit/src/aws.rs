@@ -205,9 +205,14 @@ impl State {
                 None => missing(),
                 Some(found) => {
                     let mut headers = found.headers.clone();
-                    headers.insert("content-length".into(), found.data.len().to_string());
-                    let data = if call.operation == "GetObject" { found.data.clone() } else { Vec::new() };
-                    (200, headers, data)
+                    let range = call.headers.get("range").map(|range| of_range(range, found.data.len()));
+                    let (status, data) = match range {
+                        Some(range) => (206, &found.data[range]),
+                        None => (200, &found.data[..]),
+                    };
+                    headers.insert("content-length".into(), data.len().to_string());
+                    let data = if call.operation == "GetObject" { data.to_vec() } else { Vec::new() };
+                    (status, headers, data)
                 }
             },
             "CopyObject" => {
@@ -239,6 +244,13 @@ impl State {
             _ => panic!("no answer has been prepared for {}", call.operation),
         }
     }
+}
+
+/// The bytes that a header such as `bytes=0-99` asks for.
+fn of_range(range: &str, length: usize) -> std::ops::Range<usize> {
+    let (first, last) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-')).unwrap();
+    let end = length.min(last.parse::<usize>().unwrap() + 1);
+    first.parse::<usize>().unwrap().min(end)..end
 }
 
 fn operation(service: &str, method: &str, path: &str, headers: &BTreeMap<String, String>, body: &[u8]) -> String {
@@ -296,7 +308,8 @@ impl HttpConnector for Aws {
             if let Some(address) = Some(request.uri()).filter(|uri| !uri.starts_with("http://aws.test")) {
                 let operation = format!("{} {address}", request.method());
                 let [region, role, path, query] = [const { String::new() }; 4];
-                let call = Call { operation, region, role, path, query, headers, body: Vec::new() };
+                let body = body(&mut request).await;
+                let call = Call { operation, region, role, path, query, headers, body };
                 return Ok(response(aws.0.lock().unwrap().answer(call, "")));
             }
             // AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, ...

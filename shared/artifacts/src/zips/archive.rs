@@ -162,6 +162,11 @@ impl<R: Read + Seek> Archive<R> {
             .ok_or_else(|| InvalidZip::NoEntry { entry: quote(name) })
     }
 
+    /// Counts anew what is unpacked, for a file that is read apart from others.
+    pub fn forget_total(&mut self) {
+        self.total = 0;
+    }
+
     /// Copies one file as it is packed, its checksum unchecked, to another zip.
     pub fn copy_packed<W: Write + Seek>(
         &mut self,

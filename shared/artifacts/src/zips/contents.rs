@@ -274,7 +274,7 @@ impl Contents {
 
 /// Keeps what is written in memory until it is too much for that.
 #[derive(Default)]
-struct Spill {
+pub(super) struct Spill {
     memory: Vec<u8>,
     file: Option<(File, TempPath)>,
     size: u64,
@@ -305,7 +305,7 @@ impl Write for Spill {
 }
 
 impl Spill {
-    fn finish(self) -> Content {
+    pub(super) fn finish(self) -> Content {
         match self.file {
             Some((_, path)) => Content::File(TempFile::finished(path, self.size)),
             None => Content::Memory(self.memory.into()),

@@ -202,14 +202,25 @@ impl State {
                 let Some(found) = self.find(&path, version) else {
                     return if call.operation == "HeadObject" { xml(404, "") } else { no_key() };
                 };
+                if call.headers.get("if-match").is_some_and(|etag| *etag != found.etag) {
+                    return xml(412, "<Error><Code>PreconditionFailed</Code><Message>Another one.</Message></Error>");
+                }
+                let range = call.headers.get("range").and_then(|range| {
+                    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+                    Some(first.parse().ok()?..found.data.len().min(last.parse::<usize>().ok()? + 1))
+                });
+                let (status, data) = match range {
+                    Some(range) => (206, found.data[range].to_vec()),
+                    None => (200, found.data.clone()),
+                };
                 let mut headers = found.headers.clone();
                 headers.insert("etag".into(), found.etag.clone());
-                headers.insert("content-length".into(), found.data.len().to_string());
+                headers.insert("content-length".into(), data.len().to_string());
                 headers.extend(found.version.clone().map(|version| ("x-amz-version-id".to_owned(), version)));
                 if call.header("x-amz-checksum-mode") == "ENABLED" {
                     headers.extend(found.sha256.clone().map(|sha256| ("x-amz-checksum-sha256".to_owned(), sha256)));
                 }
-                (200, headers, if call.operation == "GetObject" { found.data.clone() } else { Vec::new() })
+                (status, headers, if call.operation == "GetObject" { data } else { Vec::new() })
             }
             "PutObject" => {
                 let sha256 = call.headers.get("x-amz-checksum-sha256").cloned();

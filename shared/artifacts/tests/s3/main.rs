@@ -3,6 +3,7 @@
 
 mod fake;
 mod pins;
+mod remote_zip;
 
 use artifacts::{Content, CopyOutcome, Encryption, Error, Settings, replicate};
 use engine::Pin;

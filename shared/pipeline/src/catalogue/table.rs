@@ -45,6 +45,24 @@ const CANNED_ACLS: &[&str] = &[
     "bucket-owner-full-control",
 ];
 
+/// The kinds of tests that Device Farm runs for a pipeline.
+const DEVICE_FARM_TESTS: &[&str] = &[
+    "APPIUM_JAVA_JUNIT",
+    "APPIUM_JAVA_TESTNG",
+    "APPIUM_NODE",
+    "APPIUM_RUBY",
+    "APPIUM_PYTHON",
+    "APPIUM_WEB_JAVA_JUNIT",
+    "APPIUM_WEB_JAVA_TESTNG",
+    "APPIUM_WEB_NODE",
+    "APPIUM_WEB_RUBY",
+    "APPIUM_WEB_PYTHON",
+    "BUILTIN_FUZZ",
+    "INSTRUMENTATION",
+    "XCTEST",
+    "XCTEST_UI",
+];
+
 /// How a source hands over a repository.
 const OUTPUT_FORMAT: ValueKind = ValueKind::OneOf(&["CODE_ZIP", "CODEBUILD_CLONE_REF"]);
 
@@ -221,30 +239,30 @@ pub(super) static TYPES: &[ActionType] = &[
         provider: "DeviceFarm",
         inputs: 1..=1,
         configuration: &[
-            required("AppType"),
+            required("AppType").of(ValueKind::OneOf(&["iOS", "Android", "Web"])),
             required("ProjectId"),
             required("App"),
             required("DevicePoolArn"),
-            required("TestType"),
+            required("TestType").of(ValueKind::OneOf(DEVICE_FARM_TESTS)),
             optional("AppiumVersion"),
-            optional("RadioBluetoothEnabled"),
-            optional("RecordAppPerformanceData"),
-            optional("RecordVideo"),
-            optional("RadioWifiEnabled"),
-            optional("RadioNfcEnabled"),
-            optional("RadioGpsEnabled"),
+            flag("RadioBluetoothEnabled"),
+            flag("RecordAppPerformanceData"),
+            flag("RecordVideo"),
+            flag("RadioWifiEnabled"),
+            flag("RadioNfcEnabled"),
+            flag("RadioGpsEnabled"),
             optional("Test"),
-            optional("FuzzEventCount"),
-            optional("FuzzEventThrottle"),
-            optional("FuzzRandomizerSeed"),
+            optional("TestSpec"),
+            optional("FuzzEventCount").of(ValueKind::Number),
+            optional("FuzzEventThrottle").of(ValueKind::Number),
+            optional("FuzzRandomizerSeed").of(ValueKind::Number),
             optional("CustomHostMachineArtifacts"),
             optional("CustomDeviceArtifacts"),
-            optional("UnmeteredDevicesOnly"),
-            optional("JobTimeoutMinutes"),
+            flag("UnmeteredDevicesOnly"),
+            optional("JobTimeoutMinutes").of(ValueKind::Number),
             optional("Latitude"),
             optional("Longitude"),
         ],
-        other_keys: true,
         ..AWS
     },
     ActionType {
@@ -466,7 +484,6 @@ pub(super) static TYPES: &[ActionType] = &[
             optional("ProductType"),
             optional("ConfigurationFilePath"),
         ],
-        other_keys: true,
         ..AWS
     },
     ActionType {
@@ -481,8 +498,15 @@ pub(super) static TYPES: &[ActionType] = &[
     ActionType {
         category: "Invoke",
         provider: "CodePipeline",
-        configuration: &[required("PipelineName"), optional("SourceRevisions"), optional("Variables")],
-        other_keys: true,
+        configuration: &[
+            required("PipelineName"),
+            optional("SourceRevisions"),
+            optional("Variables"),
+            // Millrace's own.
+            flag("WaitForCompletion"),
+        ],
+        // CodePipeline's ends as soon as it has begun; one that waits may wait for an approval.
+        default_timeout_minutes: 7 * DAY,
         v2_only: true,
         ..AWS
     },

@@ -328,6 +328,101 @@ async fn a_change_set_is_executed_unless_it_is_empty() {
 }
 
 #[tokio::test]
+async fn the_stack_policy_of_a_change_set_is_set_when_the_stack_has_been_changed() {
+    let aws = Aws::default();
+    files(&aws);
+    describes(&aws, "UPDATE_COMPLETE", "");
+    refuses(&aws, "DescribeChangeSet", "ChangeSetNotFound", "ChangeSet [next] does not exist");
+    takes(&aws, "CreateChangeSet");
+    let configuration = [("TemplatePath", "App::stack.yml"), ("TemplateConfiguration", "App::prod.json")];
+    let mut replace = deploy("CHANGE_SET_REPLACE", &configuration);
+    replace.configuration.insert("ChangeSetName".into(), "next".into());
+    runs(&aws, &replace).await;
+    let description = sent(&aws, "CreateChangeSet")["Description"].clone();
+    assert!(description.starts_with(&format!("{} with the stack policy ", token(&replace))), "{description}");
+    assert!(aws.calls("SetStackPolicy").is_empty(), "nobody has approved of it");
+    change_set(&aws, "CREATE_COMPLETE", "", &description);
+    runs(&aws, &replace).await;
+    assert_eq!(aws.calls("CreateChangeSet").len(), 1, "its own is not made again");
+
+    let mut execute = deploy("CHANGE_SET_EXECUTE", &[("ChangeSetName", "next")]);
+    execute.id = execute.id.execution.action(1, 2, 1);
+    takes(&aws, "ExecuteChangeSet");
+    let Outcome::Continue { token, .. } = registry(&aws).start(&execute).await.unwrap() else { panic!() };
+    assert!(aws.calls("ExecuteChangeSet").is_empty(), "what is to be set then is written down first");
+    execute.continuation = Some(token);
+    runs(&aws, &execute).await;
+    assert_eq!(aws.calls("ExecuteChangeSet").len(), 1);
+    let executing = started(execute);
+    describes(&aws, "UPDATE_IN_PROGRESS", "");
+    assert!(matches!(registry(&aws).poll(&executing).await.unwrap(), Outcome::Running { .. }));
+    assert!(aws.calls("SetStackPolicy").is_empty());
+    describes(&aws, "UPDATE_COMPLETE", "");
+    aws.on("SetStackPolicy", 200, "<SetStackPolicyResponse/>");
+    assert!(matches!(registry(&aws).poll(&executing).await.unwrap(), Outcome::Succeeded(_)));
+    let set = sent(&aws, "SetStackPolicy");
+    assert_eq!((set["StackName"].as_str(), set["StackPolicyBody"].as_str()), (ID, r#"{"Statement":[]}"#));
+    refuses(&aws, "SetStackPolicy", "ValidationError", "Policy is not valid");
+    let Outcome::Failed { error, .. } = registry(&aws).poll(&executing).await.unwrap() else { panic!() };
+    assert!(error.message.contains("Policy is not valid"), "{}", error.message);
+    change_set(&aws, "FAILED", "No updates are to be performed.", &description);
+    aws.on("SetStackPolicy", 200, "<SetStackPolicyResponse/>");
+    succeeded(&registry(&aws), &Task { continuation: None, external: None, ..executing }).await;
+    assert_eq!(aws.calls("SetStackPolicy").len(), 3, "also where nothing else was to be changed");
+}
+
+#[tokio::test]
+async fn files_are_read_out_of_the_artifact_without_the_rest_of_it() {
+    let aws = Aws::default();
+    let mut state = 7_u32;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(8 << 20)
+    .collect();
+    let settings = br#"{"Parameters": {"Size": "3"}}"#;
+    let built = br#"{"image": "repo@sha256:1"}"#;
+    let files: [(&str, &[u8]); 5] = [
+        ("stack.yml", b"Resources: {}"),
+        ("first.bin", &noise[..4 << 20]),
+        ("prod.json", settings),
+        ("second.bin", &noise[4 << 20..]),
+        ("build.json", built),
+    ];
+    let zip = write_zip(files).unwrap();
+    assert!(zip.len() > 8 << 20);
+    aws.object("store-eu/shop/App/abcdefghijklmnop", "v1", &zip);
+    absent(&aws);
+    takes(&aws, "CreateStack");
+    let mut task = deploy(
+        "CREATE_UPDATE",
+        &[
+            ("TemplatePath", "App::stack.yml"),
+            ("TemplateConfiguration", "App::prod.json"),
+            ("ParameterOverrides", r#"{"Image": {"Fn::GetParam": ["App", "build.json", "image"]}}"#),
+        ],
+    );
+    task.inputs[0].pin.version = Some("v1".to_owned());
+    runs(&aws, &task).await;
+    let sent = sent(&aws, "CreateStack");
+    assert_eq!(sent["TemplateBody"], "Resources: {}");
+    let parameters: Vec<_> = (1..=2).map(|n| sent[&format!("Parameters.member.{n}.ParameterValue")].clone()).collect();
+    assert_eq!(parameters, ["repo@sha256:1", "3"]);
+    let fetched: Vec<u64> = aws
+        .calls("GetObject")
+        .iter()
+        .map(|call| {
+            assert_eq!(call.header("if-match"), "\"etag-v1\"");
+            let (first, last) = call.header("range").strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+            last.parse::<u64>().unwrap() + 1 - first.parse::<u64>().unwrap()
+        })
+        .collect();
+    assert!(fetched.iter().sum::<u64>() <= 5 * (64 << 10), "of 8 MiB: {fetched:?}");
+    assert_eq!(aws.calls("HeadObject").len(), 1, "three files, one look at the artifact");
+}
+
+#[tokio::test]
 async fn a_long_template_goes_by_s3() {
     let aws = Aws::default();
     let long = format!("Description: {}", "x".repeat(60_000));

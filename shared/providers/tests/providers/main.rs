@@ -12,6 +12,7 @@ mod codedeploy;
 mod codedeploy_to_ecs;
 mod commands;
 mod connection_source;
+mod device_farm;
 mod documentation;
 mod ec2_deploy;
 mod ecr;
@@ -27,10 +28,12 @@ mod lambda_executor;
 mod lambda_invoke;
 mod managed;
 mod pins;
+mod pipeline_invoke;
 mod registry;
 mod rules;
 mod s3_deploy;
 mod s3_source;
+mod service_catalog;
 mod stack_sets;
 mod step_functions;
 
@@ -64,6 +67,7 @@ fn settings() -> Settings {
         "AWS_REGION" => Some(REGION.to_owned()),
         "MILLRACE_ACCOUNT" => Some("111122223333".to_owned()),
         "MILLRACE_HMAC_KEY" => Some("hmac-key".to_owned()),
+        "MILLRACE_API_URL" => Some("http://aws.test/api/live".to_owned()),
         "MILLRACE_APPROVAL_URL" => Some("https://gate.example/approve".to_owned()),
         _ => None,
     });

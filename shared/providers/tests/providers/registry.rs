@@ -9,11 +9,12 @@ use crate::{failed, input, registry, task};
 #[tokio::test]
 async fn a_type_that_is_not_built_says_so_and_asks_nobody() {
     let aws = Aws::default();
-    let mut unbuilt = task("Deploy", "ServiceCatalog", &[]);
+    let mut unbuilt = task("Test", "BlazeMeter", &[]);
     unbuilt.inputs = vec![input("App")];
+    unbuilt.action.type_id.owner = Some("ThirdParty".into());
     let error = failed(&registry(&aws), &unbuilt).await;
     assert_eq!(error.code, "ConfigurationError");
-    assert_eq!(error.message, "Millrace does not run Deploy/ServiceCatalog actions yet (owner AWS, version 1)");
+    assert_eq!(error.message, "Millrace does not run Test/BlazeMeter actions yet (owner ThirdParty, version 1)");
     for (owner, category, provider, instead) in [
         ("AWS", "Deploy", "OpsWorks", "ended OpsWorks Stacks on May 26, 2024: deploy with CodeDeploy instead"),
         ("ThirdParty", "Deploy", "AlexaSkillsKit", "call AlexaSkillsKit from a build"),

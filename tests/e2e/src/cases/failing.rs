@@ -88,9 +88,9 @@ pub async fn failing_actions(case: &Arc<Case>) -> Result<()> {
         ("topic", Action::approval("Act").set("NotificationArn", &no_topic), "ConfigurationError", vec![&nowhere]),
         (
             "unbuilt",
-            Action::new("Act", "Deploy", "ServiceCatalog").set("ProductId", "p").input("App"),
+            Action::new("Act", "Deploy", "OpsWorks").set("Stack", "s").set("App", "a").input("App"),
             "ConfigurationError",
-            vec!["Deploy/ServiceCatalog"],
+            vec!["AWS ended OpsWorks Stacks"],
         ),
         (
             "role",

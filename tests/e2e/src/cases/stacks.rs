@@ -58,7 +58,12 @@ fn variable<'a>(actions: &'a [ActionExecutionDetail], action: &str, name: &str) 
 pub async fn stacks_by_change_set(case: &Arc<Case>) -> Result<()> {
     let (early, late, role) = (case.named("early"), case.named("late"), case.role()?);
     let configuration = json!({"Parameters": {"Name": format!("{early}-queue")}, "Tags": {"team": "shop"}}).to_string();
-    let source = zips::zipped(&[("queue.yaml", TEMPLATE), ("early.json", &configuration)])?;
+    let late_configuration = json!({"StackPolicy": {"Statement": [
+        {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}]}})
+    .to_string();
+    let files =
+        [("queue.yaml", TEMPLATE), ("early.json", configuration.as_str()), ("late.json", late_configuration.as_str())];
+    let source = zips::zipped(&files)?;
     let create = from_template(deploy("Create", "CREATE_UPDATE", &early, 1), role, "queue.yaml");
     let create = create.set("TemplateConfiguration", &format!("{ARTIFACT}::early.json"));
     let create = create.set("OutputFileName", "outputs.json").output("Outputs").with("namespace", "Early");
@@ -66,6 +71,7 @@ pub async fn stacks_by_change_set(case: &Arc<Case>) -> Result<()> {
     let overrides = json!({"Name": format!("{late}-queue"), "Seconds": get}).to_string();
     let replace = from_template(deploy("Replace", "CHANGE_SET_REPLACE", &late, 1), role, "queue.yaml");
     let replace = replace.set("ChangeSetName", "release").set("ParameterOverrides", &overrides);
+    let replace = replace.set("TemplateConfiguration", &format!("{ARTIFACT}::late.json"));
     let replace = replace.with("inputArtifacts", json!([{"name": ARTIFACT}, {"name": "Outputs"}]));
     let execute = deploy("Execute", "CHANGE_SET_EXECUTE", &late, 3).set("ChangeSetName", "release");
     let ask = Action::approval("Ask").with("runOrder", 2).set("CustomData", "Like #{Early.QueueName}?");
@@ -90,6 +96,8 @@ pub async fn stacks_by_change_set(case: &Arc<Case>) -> Result<()> {
     let id = result.and_then(|result| result.external_execution_id()).context("no external execution id")?;
     ensure!(id.contains(&early), "the external execution id is the stack's, not {id}");
     ensure!(stack(case, &early).await?.is_none(), "the first stack was not deleted");
+    let policy = Client::new(&case.stack.sdk(HOME)).get_stack_policy().stack_name(&late).send().await?;
+    ensure!(policy.stack_policy_body().is_some_and(|body| body.contains("Update:*")), "no stack policy: {policy:?}");
 
     // Nothing is different: the empty change set is no failure. The first stack is made anew.
     let second = pipeline.start().await?;
@@ -97,6 +105,41 @@ pub async fn stacks_by_change_set(case: &Arc<Case>) -> Result<()> {
     let asked = pipeline.until_asked("Ask").await?;
     approve(case, &pipeline.name, asked.token().context("no token")?).await?;
     pipeline.ends(&second, "Succeeded").await?;
+    Ok(())
+}
+
+/// A template that nests another, which an action before has put where CloudFormation finds it.
+const NESTING: &str = r#"
+Parameters:
+  Templates: {Type: String}
+  Name: {Type: String}
+Resources:
+  Nested:
+    Type: AWS::CloudFormation::Stack
+    Properties:
+      TemplateURL: !Sub "https://${Templates}/queue.yaml"
+      Parameters: {Name: !Ref Name, Seconds: "20"}
+Outputs:
+  QueueName: {Value: !GetAtt Nested.Outputs.QueueName}
+"#;
+
+/// Nested stacks as AWS's sample has them: a step of the pipeline puts the templates into a bucket, the outer one is told
+/// where they are.
+pub async fn nested_stacks(case: &Arc<Case>) -> Result<()> {
+    let (outer, role, templates) = (case.named("outer"), case.role()?, case.bucket(HOME, "templates").await?);
+    let queue = case.named("nested");
+    let source = zips::zipped(&[("outer.yaml", NESTING), ("queue.yaml", TEMPLATE)])?;
+    let create = from_template(deploy("Create", "CREATE_UPDATE", &outer, 2), role, "outer.yaml");
+    let overrides = json!({"Templates": format!("s3.{HOME}.amazonaws.com/{templates}"), "Name": queue}).to_string();
+    let create = create.set("ParameterOverrides", &overrides).set("Capabilities", "CAPABILITY_AUTO_EXPAND");
+    let draft = case.draft("nested").source_of(source).await?;
+    let pipeline = draft.stage("Deploy", [Action::unpack("Templates", &templates), create]).create().await?;
+    let first = pipeline.first().await?;
+    pipeline.ends(&first, "Succeeded").await?;
+    let actions = pipeline.actions(&first).await?;
+    ensure!(variable(&actions, "Create", "QueueName")? == Some(&queue), "{actions:?}");
+    let attributes = case.sqs.get_queue_url().queue_name(&queue).send().await;
+    attributes.context("the nested stack made no queue")?;
     Ok(())
 }
 
