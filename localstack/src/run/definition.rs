@@ -21,6 +21,8 @@ pub struct Definition {
     pub(super) home: String,
     /// Where it comes from a template: what else that has.
     pub(super) template: Option<Template>,
+    /// Its logical id there.
+    logical: String,
     /// What cannot be done here, in words.
     pub(super) left_out: Vec<String>,
 }
@@ -76,16 +78,26 @@ impl Definition {
         let [(index, logical)] = found.as_slice() else {
             bail!("there are several pipelines in it; choose one with --pipeline: {all}");
         };
+        let logical = logical.clone();
         let template = templates.into_iter().nth(*index).context("no such template")?;
-        template.check_parameters(logical)?;
+        template.check_parameters(&logical)?;
         let mut left_out = Vec::new();
-        if template.disables_transitions(logical) {
+        if template.disables_transitions(&logical) {
             left_out
                 .push("DisableInboundStageTransitions: the release would wait for somebody to enable them".to_owned());
         }
-        let mut pipeline = template.pipeline(logical)?;
+        let mut pipeline = template.pipeline(&logical)?;
         give(&mut pipeline, &template.parameters)?;
-        Ok(Self { pipeline, home: HOME.to_owned(), template: Some(template), left_out })
+        let home = home(&pipeline)?;
+        Ok(Self { pipeline, home, template: Some(template), logical, left_out })
+    }
+
+    /// The pipeline as another output folder of the CDK has it; none: its stack is the same there.
+    pub(super) fn changed_in(&self, folder: &Path) -> Result<Option<Self>> {
+        let ours = self.template.as_ref().context("the pipeline is in no template")?;
+        let theirs = Self::of_templates(cdk::read(folder, &ours.parameters)?, Some(&self.logical))?;
+        let is_changed = theirs.template.as_ref().is_some_and(|it| it.document != ours.document);
+        Ok(is_changed.then_some(theirs))
     }
 
     fn of_declaration(document: Value, parameters: &BTreeMap<String, String>, wanted: Option<&str>) -> Result<Self> {
@@ -111,7 +123,7 @@ impl Definition {
             Some(region) => region.to_owned(),
             None => home(&pipeline)?,
         };
-        Ok(Self { pipeline, home, template: None, left_out: Vec::new() })
+        Ok(Self { pipeline, home, template: None, logical: String::new(), left_out: Vec::new() })
     }
 }
 

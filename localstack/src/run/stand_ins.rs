@@ -1,10 +1,13 @@
 //! Which actions a stand-in runs in place of their provider, and why.
 
+use std::collections::BTreeSet;
+
 use pipeline::declaration::ActionDeclaration;
 use pipeline::{Declaration, TypeId};
 
-use super::here::{Found, Here, NewProject, place, region, value};
+use super::here::{Found, Here, NewProject, place, service_place, value};
 use super::source::Source;
+use super::worker;
 
 /// Whether Millrace runs this type of action or rule.
 pub(super) fn is_built(id: &TypeId) -> bool {
@@ -44,11 +47,7 @@ pub(super) fn choose(
         },
         (_, "Lambda") => reason(here.functions.get(&place(region, value(action, "FunctionName")))),
         (_, "StepFunctions") => reason(here.machines.get(&place(region, value(action, "StateMachineArn")))),
-        (_, "ECS") => {
-            let service = format!("{}/{}", value(action, "ClusterName"), value(action, "ServiceName"));
-            let why = format!("there is no service {service} here");
-            (!here.services.contains(&(self::region(action).to_owned(), service))).then_some(why)
-        }
+        (_, "ECS") => reason(here.services.get(&service_place(action))),
         _ => None,
     }
 }
@@ -58,6 +57,28 @@ fn reason<T>(found: Option<&Found<T>>) -> Option<String> {
         Some(Found::Missing(why)) => Some(why.clone()),
         _ => None,
     }
+}
+
+/// Whether the action is a build that would deploy the stack of its own pipeline, as those of the CDK do.
+pub(super) fn changes_pipeline(action: &ActionDeclaration, here: &Here) -> bool {
+    let project = here.projects.get(&place(action.region.as_deref(), value(action, "ProjectName")));
+    matches!(project, Some(Found::Makable(NewProject { buildspec: Some(text), .. })) if deploys_pipeline(text))
+}
+
+fn deploys_pipeline(buildspec: &str) -> bool {
+    buildspec.contains("cdk -a") && buildspec.contains(" deploy ")
+}
+
+fn has_docker() -> bool {
+    let asked = std::process::Command::new("docker").arg("info").output();
+    asked.is_ok_and(|it| it.status.success())
+}
+
+/// Why an action that reads a file cannot: an artifact that a stand-in hands on does not have what its provider would make.
+pub(super) fn follows_stand_in(action: &ActionDeclaration, true_artifacts: &BTreeSet<String>) -> Option<String> {
+    let read = worker::wanted(action, action.configuration.as_ref()?);
+    let (artifact, file) = read.into_iter().find(|(artifact, _)| !true_artifacts.contains(artifact))?;
+    Some(format!("it reads {file} of {artifact}, which a stand-in has made"))
 }
 
 /// Why a project that is made here could not build the action's input.
@@ -72,8 +93,12 @@ fn no_build(
     }
     let overridden = Some(value(action, "BuildspecOverride")).filter(|it| !it.is_empty());
     let buildspec = overridden.or(project.buildspec.as_deref()).unwrap_or("buildspec.yml");
-    if buildspec.contains("cdk -a") && buildspec.contains(" deploy ") {
-        return Some("it would deploy the pipeline's own stack, which is not here".to_owned());
+    if deploys_pipeline(buildspec) {
+        let why = "the emulator has no stack of the pipeline to change: what the build would deploy is compared with what runs";
+        return Some(why.to_owned());
+    }
+    if project.privileged && buildspec.contains("cdk-assets") && !has_docker() {
+        return Some("it makes an image, and there is no Docker here".to_owned());
     }
     if buildspec.contains('\n') || buildspec.trim_start().starts_with('{') || buildspec.starts_with("arn:") {
         return None;
