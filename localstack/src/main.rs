@@ -70,7 +70,7 @@ async fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if error.is::<Closed>() => ExitCode::from(CLOSED_PIPE),
         Err(error) => {
-            let error = format!("{error:#}");
+            let error = local::words(&error);
             local::report(&format!("error: {error}"));
             for trouble in local::trouble(arguments.on, &error) {
                 local::report(&trouble);
@@ -103,7 +103,7 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
                 Ok(ExitCode::FAILURE)
             }
             Err(error) => {
-                outln!("down: {error:#}")?;
+                outln!("down: {}", local::words(&error))?;
                 Ok(ExitCode::FAILURE)
             }
         },

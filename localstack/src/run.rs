@@ -235,7 +235,7 @@ async fn released(
 
     let worker = Worker { stack, authored, definition, plan, source };
     let mut job_workers = match &wanted.job_worker {
-        Some(program) => JobWorkers::start(stack, program, here.new_types.keys())?,
+        Some(program) => JobWorkers::start(stack, program, definition, &here.new_types)?,
         None => JobWorkers::default(),
     };
     let mut tree = (!wanted.json).then(|| Tree::new(std::io::stdout().is_terminal(), since));

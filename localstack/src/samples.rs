@@ -85,7 +85,7 @@ fn synthesised(name: &str, app: &Path) -> Result<PathBuf> {
     copy_folder(app, &copy)?;
     if !fs::read(&marker).is_ok_and(|it| it == lock) {
         report("installing the CDK from npm");
-        npm(&copy, &["ci", "--no-audit", "--no-fund"])?;
+        npm(&copy, &["ci", "--prefer-offline", "--no-audit", "--no-fund"])?;
         fs::write(&marker, lock)?;
     }
     report("synthesising the app");
@@ -109,7 +109,8 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
 
 fn npm(folder: &Path, arguments: &[&str]) -> Result<()> {
     let output = Command::new("npm").args(arguments).current_dir(folder).stdin(Stdio::null()).output();
-    let output = output.context("`npm` does not start: this sample needs Node.js with npm (Debian: apt-get install npm)")?;
+    let output =
+        output.context("`npm` does not start: this sample needs Node.js with npm (Debian: apt-get install npm)")?;
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "npm {}: {}\n{said}", arguments.join(" "), output.status);
     Ok(())
@@ -135,6 +136,9 @@ mod tests {
     #[test]
     fn a_wrong_name_is_answered_with_the_right_ones() {
         let error = find("esc").unwrap_err().to_string();
-        assert!(error.starts_with("there is no sample esc; there are:\nbeanstalk ") && error.contains("\necs "), "{error}");
+        assert!(
+            error.starts_with("there is no sample esc; there are:\nbeanstalk ") && error.contains("\necs "),
+            "{error}"
+        );
     }
 }

@@ -185,6 +185,23 @@ mod tests {
     }
 
     #[test]
+    fn a_pipeline_that_is_synthesised_otherwise_is_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let pipeline = json!({"Type": "AWS::CodePipeline::Pipeline", "Properties": {"Name": name, "Stages": []}});
+            let text = json!({"Resources": {"P": pipeline}}).to_string();
+            fs::write(folder.path().join("Shop.template.json"), text).unwrap();
+        };
+        write("one");
+        let one = Definition::read(folder.path(), &BTreeMap::new(), None).unwrap();
+        assert!(one.changed_in(folder.path()).unwrap().is_none());
+        write("other");
+        assert_eq!(one.changed_in(folder.path()).unwrap().unwrap().pipeline.name, "other");
+        fs::remove_file(folder.path().join("Shop.template.json")).unwrap();
+        assert!(one.changed_in(folder.path()).unwrap_err().to_string().contains("no templates"));
+    }
+
+    #[test]
     fn what_get_pipeline_answers_is_read() {
         let arn = "arn:aws:codepipeline:us-east-1:111122223333:p";
         let found = read(&json!({"pipeline": {"name": "p", "version": 3}, "metadata": {"pipelineArn": arn}})).unwrap();

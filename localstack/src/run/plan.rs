@@ -66,7 +66,7 @@ impl Plan {
         for (s, stage) in definition.stages.iter().enumerate() {
             for (a, action) in stage.actions.iter().enumerate() {
                 let why = stand_ins::choose(action, definition, here, source);
-                let why = why.or_else(|| stand_ins::follows_stand_in(action, &plan.true_artifacts));
+                let why = why.or_else(|| stand_ins::follows_stand_in(action, &plan));
                 plan.rows.push(Row {
                     stage: stage.name.clone(),
                     action: action.name.clone(),
@@ -302,7 +302,10 @@ mod tests {
         assert_eq!(why(project("ci/build.yml"), |_| {}), (Some("--source has no ci/build.yml".to_owned()), false));
         assert_eq!(why(project("version: 0.2\nphases: {}"), |_| {}), (None, true));
         let itself = why(project(r#"{"phases": {"build": {"commands": ["cdk -a . deploy Shop"]}}}"#), |_| {});
-        assert_eq!(itself.0.unwrap(), "the emulator has no stack of the pipeline to change: what the build would deploy is compared with what runs");
+        assert_eq!(
+            itself.0.unwrap(),
+            "the emulator has no stack of the pipeline to change: what the build would deploy is compared with what runs"
+        );
         let overridden = |pipeline: &mut Value| {
             pipeline["stages"][1]["actions"][0]["configuration"]["BuildspecOverride"] = json!("buildspec.yml");
         };
@@ -311,6 +314,25 @@ mod tests {
             pipeline["stages"][1]["actions"][0]["configuration"]["BatchEnabled"] = json!("true");
         };
         assert_eq!(why(NewProject::default(), batch).0.unwrap(), "the build host runs no batches");
+    }
+
+    #[test]
+    fn what_needs_a_stand_ins_work_has_a_stand_in_too() {
+        let deploy = |name: &str, configuration: Value| {
+            json!({"name": name, "configuration": configuration, "inputArtifacts": [{"name": "Pages"}],
+                "actionTypeId": {"category": "Deploy", "owner": "AWS", "provider": "CloudFormation", "version": "1"}})
+        };
+        let make = json!({"ActionMode": "CHANGE_SET_REPLACE", "StackName": "s", "TemplatePath": "Pages::t.yaml"});
+        let execute = json!({"ActionMode": "CHANGE_SET_EXECUTE", "StackName": "s"});
+        let definition =
+            sample(|pipeline| pipeline["stages"][3]["actions"] = json!([deploy("a", make), deploy("b", execute)]));
+        assert_eq!(reasons(&Plan::new(&definition, &here(), &sample_source(), "abcdef"))[4..], [None, None]);
+        let missing = Found::Missing("no project".to_owned());
+        let here = Here { projects: BTreeMap::from([(place(None, "shop"), missing)]), ..Here::default() };
+        assert_eq!(
+            reasons(&Plan::new(&definition, &here, &sample_source(), "abcdef"))[4..],
+            [Some("it reads t.yaml of Pages, which a stand-in has made"), Some("a stand-in takes care of the stack s")]
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use aws_sdk_s3::types::{
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_sdk_ssm::types::ParameterType;
-use local::{HOME, REGIONS, Stack, report};
+use local::{HOME, REGIONS, Stack, report, words};
 use pipeline::TypeId;
 use pipeline::declaration::ActionDeclaration;
 use serde_json::Value;
@@ -372,7 +372,7 @@ impl<'a> Resources<'a> {
     pub(super) async fn delete(self) {
         for made in self.made.iter().rev() {
             if let Err(error) = self.delete_one(made).await {
-                report(&format!("not deleted: {made:?}: {error:#}"));
+                report(&format!("not deleted: {made:?}: {}", words(&error)));
             }
         }
     }

@@ -1,11 +1,10 @@
 //! Which actions a stand-in runs in place of their provider, and why.
 
-use std::collections::BTreeSet;
-
 use pipeline::declaration::ActionDeclaration;
 use pipeline::{Declaration, TypeId};
 
 use super::here::{Found, Here, NewProject, place, service_place, value};
+use super::plan::Plan;
 use super::source::Source;
 use super::worker;
 
@@ -74,11 +73,19 @@ fn has_docker() -> bool {
     asked.is_ok_and(|it| it.status.success())
 }
 
-/// Why an action that reads a file cannot: an artifact that a stand-in hands on does not have what its provider would make.
-pub(super) fn follows_stand_in(action: &ActionDeclaration, true_artifacts: &BTreeSet<String>) -> Option<String> {
+/// Why an action cannot be real that follows a stand-in: the stand-in has not made what its provider would have.
+pub(super) fn follows_stand_in(action: &ActionDeclaration, plan: &Plan) -> Option<String> {
     let read = worker::wanted(action, action.configuration.as_ref()?);
-    let (artifact, file) = read.into_iter().find(|(artifact, _)| !true_artifacts.contains(artifact))?;
-    Some(format!("it reads {file} of {artifact}, which a stand-in has made"))
+    if let Some((artifact, file)) = read.into_iter().find(|(artifact, _)| !plan.true_artifacts.contains(artifact)) {
+        return Some(format!("it reads {file} of {artifact}, which a stand-in has made"));
+    }
+    let stack = |it: &ActionDeclaration| {
+        let is_stack = it.action_type_id.provider == "CloudFormation";
+        is_stack.then(|| place(it.region.as_deref(), value(it, "StackName")))
+    };
+    let ours = stack(action)?;
+    let is_stand_ins = plan.stand_ins.values().any(|it| stack(&it.action).as_ref() == Some(&ours));
+    is_stand_ins.then(|| format!("a stand-in takes care of the stack {}", ours.1))
 }
 
 /// Why a project that is made here could not build the action's input.

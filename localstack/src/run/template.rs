@@ -478,6 +478,21 @@ mod tests {
     }
 
     #[test]
+    fn a_service_is_made_without_what_only_aws_knows() {
+        let text = "Resources: {S: {Type: AWS::ECS::Service, Properties: {TaskDefinition: !Ref T, DesiredCount: 2, \
+                    LoadBalancers: [{TargetGroupArn: !GetAtt L.Arn}]}}, \
+                    T: {Type: AWS::ECS::TaskDefinition, Properties: {ExecutionRoleArn: !GetAtt Nobody.Knows, \
+                    ContainerDefinitions: [{Name: web, Image: nginx, Environment: [{Name: A, Value: !GetAtt L.Dns}]}]}}}";
+        let made = template(text, &[]).service("c", "shop-S").unwrap().unwrap();
+        let service = json!({"Cluster": "c", "ServiceName": "shop-S", "TaskDefinition": "shop-T", "DesiredCount": 2});
+        assert_eq!(made["Resources"]["Service"]["Properties"], service);
+        let containers = json!([{"Name": "web", "Image": "nginx", "Environment": [{"Name": "A"}]}]);
+        let task = json!({"Family": "shop-T", "ContainerDefinitions": containers});
+        assert_eq!(made["Resources"]["TaskDefinition"]["Properties"], task);
+        assert!(template(text, &[]).service("c", "other").is_none());
+    }
+
+    #[test]
     fn a_template_of_the_cdk_asks_for_a_bootstrapped_account() {
         let text = "Parameters: {BootstrapVersion: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /cdk-bootstrap/x/version}}";
         assert_eq!(template(text, &[]).bootstrap_version(), Some("/cdk-bootstrap/x/version"));

@@ -6,6 +6,7 @@ use local::{AWAY, Emulator, Lifetime, Options};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::samples;
 
 pub(super) const SAMPLE: &str = include_str!("../../samples/run/pipeline.json");
 pub(super) const TEMPLATE: &str = include_str!("../../samples/run/template.yaml");
@@ -27,6 +28,7 @@ fn wanted(file: &str, keep: bool) -> Wanted {
         yes: true,
         json: true,
         keep,
+        job_worker: None,
     }
 }
 
@@ -85,6 +87,34 @@ async fn the_samples_run_to_their_end() {
     assert_eq!(left(&stack).await, before, "everything that was made is deleted");
 
     a_kept_pipeline_starts_by_its_source(&stack).await;
+    each_sample_of_the_demo_runs(&stack).await;
+}
+
+/// Side by side, as their names, stacks and jobs are their own.
+async fn each_sample_of_the_demo_runs(stack: &Stack) {
+    let before = left(stack).await;
+    let (real, stand_in) = ("real", "stand-in");
+    tokio::join!(
+        demo(stack, "beanstalk", &[stand_in, real, stand_in]),
+        demo(stack, "blue-green", &[stand_in, real, real, stand_in]),
+        demo(stack, "cdk", &[stand_in, real, stand_in, real, real, real, real, real, real]),
+        demo(stack, "cloudformation", &[real; 5]),
+        demo(stack, "ecs", &[stand_in, real, real]),
+        demo(stack, "jenkins", &[real; 3]),
+        demo(stack, "stack-sets", &[real, stand_in, stand_in]),
+    );
+    assert_eq!(left(stack).await, before, "everything that was made is deleted");
+}
+
+async fn demo(stack: &Stack, name: &str, kinds: &[&str]) {
+    let sample = samples::find(name).unwrap();
+    let wanted = tokio::task::spawn_blocking(move || sample.wanted(true)).await.unwrap().unwrap();
+    let wanted = Wanted { json: true, ..wanted };
+    let report = run(stack, &wanted, wanted.read().unwrap()).await.unwrap();
+    assert!(report.has_succeeded(), "{name}: {report:?}");
+    let report = serde_json::to_value(&report).unwrap();
+    let found: Vec<_> = rows(&report).iter().map(|row| row[2]).collect();
+    assert_eq!(found, kinds, "{name}: {report}");
 }
 
 /// A pipeline that stays is started by a new object, as any other.

@@ -204,7 +204,9 @@ pub(super) fn wanted(action: &ActionDeclaration, configuration: &Configuration) 
         "ECS" => vec![(Some(first), get("FileName").or(Some("imagedefinitions.json")))],
         "AppConfig" => vec![(Some(first), get("InputArtifactConfigurationPath"))],
         "ServiceCatalog" => vec![(Some(first), get("TemplateFilePath").or(get("ConfigurationFilePath")))],
-        "CloudFormationStackSet" => vec![get("TemplatePath").and_then(|path| path.split_once("::")).unzip()],
+        "CloudFormation" | "CloudFormationStackSet" => ["TemplatePath", "TemplateConfiguration"]
+            .map(|key| get(key).and_then(|path| path.split_once("::")).unzip())
+            .to_vec(),
         _ => Vec::new(),
     };
     files.into_iter().filter_map(|(artifact, file)| Some((artifact?.to_owned(), file?.to_owned()))).collect()
@@ -333,7 +335,13 @@ mod tests {
             ..Declaration::default()
         };
         let folder = sample_source();
-        let of = |action| output_variables(&StandIn { action, type_id: TypeId::default(), changes_pipeline: false }, &definition, &folder);
+        let of = |action| {
+            output_variables(
+                &StandIn { action, type_id: TypeId::default(), changes_pipeline: false },
+                &definition,
+                &folder,
+            )
+        };
         let found = of(source);
         assert_eq!((found["BranchName"].as_str(), found["RepositoryName"].as_str()), ("main", "shop"));
         assert_eq!(found["CommitId"], folder.commit());

@@ -37,7 +37,7 @@ class Release extends Stack {
         input: CodePipelineSource.connection("example/counter", "main", {
           connectionArn: "arn:aws:codeconnections:us-east-1:111122223333:connection/aEXAMPLE-8aad-4d5d-8878-dfcab0bc441f",
         }),
-        commands: ["npm ci --no-audit --no-fund", "npm run synth"],
+        commands: ["npm ci --prefer-offline --no-audit --no-fund", "npm run synth"],
       }),
     });
     pipeline.addStage(new Environment(app, "Test"));
