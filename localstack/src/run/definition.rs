@@ -150,13 +150,13 @@ fn stack_name(file: &str) -> String {
     if name.starts_with(|it: char| it.is_ascii_alphabetic()) { name.to_owned() } else { format!("stack-{name}") }
 }
 
-/// The pipeline's region, where the file does not say it: that of its artifact stores which no action names. Actions that
-/// name no region run there.
+/// The pipeline's region, where the file does not say it: that of its only artifact store, or of the one that no action names.
+/// Actions that name no region run there.
 fn home(pipeline: &Declaration) -> Result<String> {
     let Some(stores) = &pipeline.artifact_stores else { return Ok(HOME.to_owned()) };
     let named: Vec<_> =
         pipeline.stages.iter().flat_map(|stage| &stage.actions).filter_map(|action| action.region.as_deref()).collect();
-    let left: Vec<_> = stores.keys().filter(|region| !named.contains(&region.as_str())).collect();
+    let left: Vec<_> = stores.keys().filter(|it| stores.len() == 1 || !named.contains(&it.as_str())).collect();
     match left.as_slice() {
         [region] => Ok((*region).clone()),
         _ if stores.contains_key(HOME) => Ok(HOME.to_owned()),

@@ -68,11 +68,6 @@ fn deploys_pipeline(buildspec: &str) -> bool {
     buildspec.contains("cdk -a") && buildspec.contains(" deploy ")
 }
 
-fn has_docker() -> bool {
-    let asked = std::process::Command::new("docker").arg("info").output();
-    asked.is_ok_and(|it| it.status.success())
-}
-
 /// Why an action cannot be real that follows a stand-in: the stand-in has not made what its provider would have.
 pub(super) fn follows_stand_in(action: &ActionDeclaration, plan: &Plan) -> Option<String> {
     let read = worker::wanted(action, action.configuration.as_ref()?);
@@ -104,11 +99,8 @@ fn no_build(
         let why = "the emulator has no stack of the pipeline to change: what the build would deploy is compared with what runs";
         return Some(why.to_owned());
     }
-    if project.privileged && buildspec.contains("cdk-assets") && !has_docker() {
-        return Some("it makes an image, and there is no Docker here".to_owned());
-    }
     if buildspec.contains('\n') || buildspec.trim_start().starts_with('{') || buildspec.starts_with("arn:") {
-        return None;
+        return no_image(project, buildspec);
     }
     let first = action.input_artifacts.iter().flatten().next().map_or("", |it| it.name.as_str());
     let primary = Some(value(action, "PrimarySource")).filter(|it| !it.is_empty()).unwrap_or(first);
@@ -116,5 +108,14 @@ fn no_build(
     let mut sources = actions.filter(|it| it.action_type_id.category == "Source");
     let is_content = sources.any(|it| it.output_artifacts.iter().flatten().any(|output| output.name == primary));
     // What another action makes may have the file: then the build shows it.
-    (is_content && !source.has(buildspec)).then(|| format!("--source has no {buildspec}"))
+    match source.text(buildspec) {
+        Some(text) => no_image(project, &text),
+        None => is_content.then(|| format!("--source has no {buildspec}")),
+    }
+}
+
+/// Why a build cannot be real whose commands push an image.
+fn no_image(project: &NewProject, commands: &str) -> Option<String> {
+    let pushes = ["docker push", "cdk-assets"].iter().any(|it| commands.contains(it));
+    (project.privileged && pushes).then(|| "it pushes an image, and there is no registry here".to_owned())
 }

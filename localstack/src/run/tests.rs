@@ -11,6 +11,9 @@ use crate::samples;
 pub(super) const SAMPLE: &str = include_str!("../../samples/run/pipeline.json");
 pub(super) const TEMPLATE: &str = include_str!("../../samples/run/template.yaml");
 
+const REAL: &str = "real";
+const STAND_IN: &str = "stand-in";
+
 fn samples() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("samples/run")
 }
@@ -93,15 +96,14 @@ async fn the_samples_run_to_their_end() {
 /// Side by side, as their names, stacks and jobs are their own.
 async fn each_sample_of_the_demo_runs(stack: &Stack) {
     let before = left(stack).await;
-    let (real, stand_in) = ("real", "stand-in");
     tokio::join!(
-        demo(stack, "beanstalk", &[stand_in, real, stand_in]),
-        demo(stack, "blue-green", &[stand_in, real, real, stand_in]),
-        demo(stack, "cdk", &[stand_in, real, stand_in, real, real, real, real, real, real]),
-        demo(stack, "cloudformation", &[real; 5]),
-        demo(stack, "ecs", &[stand_in, real, real]),
-        demo(stack, "jenkins", &[real; 3]),
-        demo(stack, "stack-sets", &[real, stand_in, stand_in]),
+        demo(stack, "beanstalk", &[STAND_IN, REAL, STAND_IN]),
+        demo(stack, "blue-green", &[STAND_IN, REAL, REAL, STAND_IN]),
+        demo(stack, "cdk", &[STAND_IN, REAL, STAND_IN, REAL, REAL, REAL, REAL, REAL, REAL]),
+        demo(stack, "cloudformation", &[REAL; 5]),
+        demo(stack, "ecs", &[STAND_IN, REAL, REAL]),
+        demo(stack, "jenkins", &[REAL; 3]),
+        demo(stack, "stack-sets", &[REAL, STAND_IN, STAND_IN]),
     );
     assert_eq!(left(stack).await, before, "everything that was made is deleted");
 }
