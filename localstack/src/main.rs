@@ -1,5 +1,5 @@
-//! `cargo run -p local -- up | down | status | demo [--yes] | run FILE --source DIR | logs [PIPELINE] | why PIPELINE`, each
-//! with `--on ministack` or `--on localstack`.
+//! `cargo run -p local -- up | down | status | demo [NAME] [--yes] | run FILE --source DIR | logs [PIPELINE] | why PIPELINE`,
+//! each with `--on ministack` or `--on localstack`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 use std::process::ExitCode;
@@ -14,6 +14,7 @@ mod mail;
 mod output;
 mod progress;
 mod run;
+mod samples;
 mod why;
 
 use output::{Closed, outln};
@@ -40,8 +41,13 @@ enum Command {
     Down,
     /// Tell whether it is up; the exit status is 0 only if it is.
     Status,
-    /// Run a release: from an object in S3, through a build, to a deployment in the other region.
+    /// Run a release: from an object in S3, through a build, to a deployment in the other region. Or run a sample.
     Demo {
+        /// A sample of `samples/`, run as `run` runs a pipeline of yours.
+        name: Option<String>,
+        /// Print the samples' names and what they show.
+        #[arg(long)]
+        list: bool,
         /// Use the approver's link without waiting for anybody: open the page, send the form.
         #[arg(long)]
         yes: bool,
@@ -64,7 +70,7 @@ async fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if error.is::<Closed>() => ExitCode::from(CLOSED_PIPE),
         Err(error) => {
-            let error = format!("{error:#}");
+            let error = local::words(&error);
             local::report(&format!("error: {error}"));
             for trouble in local::trouble(arguments.on, &error) {
                 local::report(&trouble);
@@ -97,21 +103,20 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
                 Ok(ExitCode::FAILURE)
             }
             Err(error) => {
-                outln!("down: {error:#}")?;
+                outln!("down: {}", local::words(&error))?;
                 Ok(ExitCode::FAILURE)
             }
         },
-        Command::Demo { yes } => {
+        Command::Demo { list: true, .. } => {
+            outln!("{}", samples::list(&samples::all()?))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Demo { name: Some(name), yes, .. } => released(emulator, &samples::find(name)?.wanted(*yes)?).await,
+        Command::Demo { name: None, yes, .. } => {
             let stack = Stack::up(emulator, Options::default()).await?;
             Ok(if demo::run(&stack, *yes).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        Command::Run(wanted) => {
-            let input = wanted.read()?;
-            let stack = Stack::up(emulator, Options::default()).await?;
-            let report = run::run(&stack, wanted, input).await?;
-            report.print(wanted.json)?;
-            Ok(if report.has_succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
+        Command::Run(wanted) => released(emulator, wanted).await,
         Command::Why { pipeline } => {
             let stack = Stack::attach(emulator, None).await?;
             why::print(&stack, pipeline).await.map(|()| ExitCode::SUCCESS)
@@ -121,6 +126,14 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
             logs::print(&stack, wanted).await.map(|()| ExitCode::SUCCESS)
         }
     }
+}
+
+async fn released(emulator: Emulator, wanted: &run::Wanted) -> Result<ExitCode> {
+    let input = wanted.read()?;
+    let stack = Stack::up(emulator, Options::default()).await?;
+    let report = run::run(&stack, wanted, input).await?;
+    report.print(wanted.json)?;
+    Ok(if report.has_succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[cfg(test)]
@@ -133,7 +146,9 @@ mod tests {
         assert_eq!(arguments.on, Emulator::Localstack);
         assert_eq!(Arguments::parse_from(["local", "status"]).on, Emulator::Ministack);
         let demo = Arguments::parse_from(["local", "demo", "--yes", "--on", "localstack"]);
-        assert!(matches!(demo.command, Command::Demo { yes: true }));
+        assert!(matches!(demo.command, Command::Demo { name: None, yes: true, list: false }));
+        let sample = Arguments::parse_from(["local", "demo", "ecs"]);
+        assert!(matches!(sample.command, Command::Demo { name: Some(name), .. } if name == "ecs"));
         let words = "run pipeline.json --source . --parameter Branch=a=b --pipeline Release --yes --json --keep";
         let run = Arguments::parse_from(["local"].into_iter().chain(words.split(' ')));
         assert!(matches!(run.command, Command::Run(_)));

@@ -23,6 +23,7 @@ mod cdk;
 mod definition;
 mod here;
 mod intrinsics;
+mod job_workers;
 mod localize;
 mod names;
 mod plan;
@@ -41,12 +42,12 @@ use crate::progress::Tree;
 use approvals::Approver;
 use definition::Definition;
 use here::{Here, region, value};
+use job_workers::JobWorkers;
 use localize::Regions;
 use plan::{Plan, topic_arn};
 use resources::Resources;
 use source::Source;
 use table::Report;
-use template::Template;
 use worker::Worker;
 
 /// How often the pipeline's state is looked at.
@@ -58,25 +59,28 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 #[derive(clap::Args, Debug)]
 pub struct Wanted {
     /// GetPipeline's or CreatePipeline's JSON, a CloudFormation template, or the folder that `cdk synth` writes.
-    file: PathBuf,
+    pub file: PathBuf,
     /// The folder that is the content of the pipeline's sources.
     #[arg(long, value_name = "DIR")]
-    source: PathBuf,
+    pub source: PathBuf,
     /// The value of a template's parameter.
     #[arg(long = "parameter", value_name = "KEY=VALUE", value_parser = parameter)]
-    parameters: Vec<(String, String)>,
+    pub parameters: Vec<(String, String)>,
     /// Which of several pipelines in a template.
     #[arg(long, value_name = "LOGICAL_ID")]
-    pipeline: Option<String>,
+    pub pipeline: Option<String>,
     /// Approve without asking anybody.
     #[arg(long)]
-    yes: bool,
+    pub yes: bool,
     /// Print one JSON object, and nothing else on standard output.
     #[arg(long)]
     pub json: bool,
     /// Leave the pipeline and what was made for it.
     #[arg(long)]
-    keep: bool,
+    pub keep: bool,
+    /// A Python program that does the jobs of the template's custom action types: samples have one.
+    #[arg(skip)]
+    pub job_worker: Option<PathBuf>,
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {
@@ -92,6 +96,12 @@ pub struct Input {
 }
 
 impl Wanted {
+    /// A run without options.
+    pub fn new(file: PathBuf, source: PathBuf) -> Self {
+        let (parameters, pipeline, job_worker) = (Vec::new(), None, None);
+        Self { file, source, parameters, pipeline, yes: false, json: false, keep: false, job_worker }
+    }
+
     /// Reads the definition and the source.
     ///
     /// # Errors
@@ -107,31 +117,51 @@ impl Wanted {
     }
 }
 
+/// How a pipeline has ended.
+enum Ended {
+    Released(Report),
+    /// It is another one from now on.
+    Changed(Box<Definition>),
+}
+
 /// Runs the pipeline to its end, and tells what became of each action.
 ///
 /// # Errors
 /// When the definition is not valid, or something that is not the release itself goes wrong.
 pub async fn run(stack: &Stack, wanted: &Wanted, input: Input) -> Result<Report> {
     let Input { definition, source } = input;
-    let mut declaration = definition.pipeline;
+    let new = match once(stack, wanted, &definition, &source).await? {
+        Ended::Released(report) => return Ok(report),
+        Ended::Changed(new) => new,
+    };
+    say(wanted, "the pipeline changes itself, and begins anew as it was synthesised")?;
+    match once(stack, wanted, &new, &source).await? {
+        Ended::Released(report) => Ok(report),
+        Ended::Changed(_) => bail!("the pipeline would change itself again: its synthesis is not the same each time"),
+    }
+}
+
+/// Runs the pipeline until it ends or changes itself.
+async fn once(stack: &Stack, wanted: &Wanted, definition: &Definition, source: &Source) -> Result<Ended> {
+    let mut declaration = definition.pipeline.clone();
     let regions = Regions::new(&definition.home);
     let role = stack.value("MILLRACE_PIPELINE_ROLE")?;
     localize::localize(&mut declaration, &regions, role, |region| localize::store(stack, region))?;
 
-    let here = Here::look(stack, &declaration, definition.template.as_ref()).await?;
+    let template = definition.template.as_ref();
+    let here = Here::look(stack, &declaration, template, wanted.job_worker.is_some()).await?;
     let id = uuid::Uuid::new_v4().simple().to_string();
-    let mut plan = Plan::new(&declaration, &here, &source, &id[..6]);
+    let mut plan = Plan::new(&declaration, &here, source, &id[..6]);
     for left_out in definition.left_out.iter().chain(&plan.left_out) {
         say(wanted, &format!("left out: {left_out}"))?;
     }
     let mut resources = Resources::new(stack);
-    let bootstrap = definition.template.as_ref().and_then(Template::bootstrap_version);
-    let around = Around { here, source, definition: declaration, bootstrap };
+    let around = Around { here, source, authored: definition, definition: declaration };
     let result = tokio::select! {
         result = released(stack, wanted, &mut resources, &mut plan, &around) => result,
         interrupted = tokio::signal::ctrl_c() => Err(interrupted.map_or_else(Into::into, |()| anyhow!("interrupted"))),
     };
-    if !wanted.keep {
+    if !wanted.keep || matches!(result, Ok(Ended::Changed(_))) {
         resources.delete().await;
         return result;
     }
@@ -170,11 +200,10 @@ fn check(declaration: &Declaration) -> Result<()> {
 /// What a release begins with.
 struct Around<'a> {
     here: Here,
-    source: Source,
-    /// As its author has it, with the stack's names.
+    source: &'a Source,
+    authored: &'a Definition,
+    /// The pipeline as its author has it, with the stack's names.
     definition: Declaration,
-    /// The parameter that CDK's bootstrap stack would have, where the template checks for it.
-    bootstrap: Option<&'a str>,
 }
 
 /// Makes what is needed, creates the pipeline, follows its first release.
@@ -183,8 +212,8 @@ async fn released(
     wanted: &Wanted,
     resources: &mut Resources<'_>,
     plan: &mut Plan,
-    Around { here, source, definition, bootstrap }: &Around<'_>,
-) -> Result<Report> {
+    Around { here, source, authored, definition }: &Around<'_>,
+) -> Result<Ended> {
     let client = stack.codepipeline();
     let name = definition.name.clone();
     if client.get_pipeline().name(&name).send().await.is_ok() {
@@ -192,8 +221,8 @@ async fn released(
             "there is a pipeline {name} on the local stack already; delete it first: aws codepipeline delete-pipeline --name {name}"
         );
     }
-    if let Some(parameter) = bootstrap {
-        resources.bootstrap(parameter).await?;
+    if let Some(template) = &authored.template {
+        resources.bootstrap(template).await?;
     }
     resources.make(plan, here, source).await?;
     let mut approver = approver(stack, wanted.yes, resources, plan).await?;
@@ -204,7 +233,11 @@ async fn released(
     let began = Instant::now();
     let execution = first_execution(&client, &name).await?;
 
-    let worker = Worker { stack, definition, plan, source };
+    let worker = Worker { stack, authored, definition, plan, source };
+    let mut job_workers = match &wanted.job_worker {
+        Some(program) => JobWorkers::start(stack, program, definition, &here.new_types)?,
+        None => JobWorkers::default(),
+    };
     let mut tree = (!wanted.json).then(|| Tree::new(std::io::stdout().is_terminal(), since));
     let is_parallel = definition.execution_mode.as_deref() == Some("PARALLEL");
     let status = loop {
@@ -228,9 +261,12 @@ async fn released(
             let place = |it: Option<&str>| it.unwrap_or_default().to_owned();
             let place = (place(action.stage_name()), place(action.action_name()));
             if let Some(stand_in) = plan.stand_ins.get(&place) {
-                worker.work(&stand_in.type_id).await?;
+                if let Some(new) = worker.work(&stand_in.type_id).await? {
+                    return Ok(Ended::Changed(new));
+                }
             }
         }
+        job_workers.check()?;
         for line in approver.attend(&client, &name, &running).await? {
             match &mut tree {
                 Some(tree) => tree.say(&line)?,
@@ -241,7 +277,7 @@ async fn released(
     };
     let seconds = began.elapsed().as_secs_f64();
     let executed = actions(&client, &name, &execution).await?;
-    Ok(Report::new(&name, status.as_str(), seconds, &plan.rows, &executed))
+    Ok(Ended::Released(Report::new(&name, status.as_str(), seconds, &plan.rows, &executed)))
 }
 
 /// Who answers the approvals. A person is asked by mail: approvals that name no topic get one.

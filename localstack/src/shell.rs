@@ -31,6 +31,18 @@ pub fn report(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// An error with its causes. Errors of the SDKs repeat the words of their cause: each is said once.
+#[must_use]
+pub fn words(error: &anyhow::Error) -> String {
+    let mut words = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !words.ends_with(&cause) {
+            words = if words.is_empty() { cause } else { format!("{words}: {cause}") };
+        }
+    }
+    words
+}
+
 /// The last lines of a text.
 pub(crate) fn tail(text: &str) -> String {
     let lines: Vec<_> = text.lines().collect();

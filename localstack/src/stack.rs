@@ -204,6 +204,12 @@ impl Stack {
         format!("{}-{function}", installation::STACK)
     }
 
+    /// The emulator's own Python, which has boto3.
+    #[must_use]
+    pub fn python(&self) -> PathBuf {
+        Paths::new().venv(self.emulator.name()).join("bin").join("python")
+    }
+
     /// Ids of the processes in which a function of this emulator runs now; for tests that kill them. Linux only.
     ///
     /// # Errors

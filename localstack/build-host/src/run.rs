@@ -163,7 +163,9 @@ impl Run {
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis();
         let started = started.unwrap_or_else(|| i64::try_from(now()).unwrap_or_default());
         let mut values: BTreeMap<String, String> = variables.values.clone();
-        values.extend(of_codebuild(plan, &self.settings, &source.to_string_lossy(), &folders, started));
+        let (source_name, tools) = (source.to_string_lossy(), self.folder.join("tools"));
+        let tools = tools.to_string_lossy();
+        values.extend(of_codebuild(plan, &self.settings, &source_name, &tools, &folders, started));
         let program = spec.env.shell.program();
         let shell =
             Shell::start(program, &self.folder.join("state"), &source, &self.folder.join("output"), values).await;

@@ -114,11 +114,12 @@ async fn secret(cloud: &Cloud, reference: &str) -> Result<String, PhaseError> {
 }
 
 /// The variables that CodeBuild itself sets, and what a client of AWS needs to reach the emulator. `folders` are those of
-/// the secondary sources.
+/// the secondary sources, `tools` is for what the build installs.
 pub(crate) fn of_codebuild(
     plan: &Plan,
     settings: &Settings,
     source: &str,
+    tools: &str,
     folders: &[(String, String)],
     started: i64,
 ) -> BTreeMap<String, String> {
@@ -147,6 +148,10 @@ pub(crate) fn of_codebuild(
     ];
     let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let mut variables: BTreeMap<String, String> = fixed.into_iter().map(owned).collect();
+    // What a build installs for everybody is its own: in CodeBuild, nobody else is in its container.
+    let path = std::env::var("PATH").unwrap_or_default();
+    variables.insert("NPM_CONFIG_PREFIX".to_owned(), tools.to_owned());
+    variables.insert("PATH".to_owned(), format!("{tools}/bin:{path}"));
     if let Some(key) = &plan.encryption_key {
         variables.insert("CODEBUILD_KMS_KEY_ID".to_owned(), key.clone());
     }

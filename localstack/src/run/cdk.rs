@@ -1,6 +1,6 @@
 //! What `cdk synth` writes: a folder with the templates of an app and lists of their assets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,11 +47,32 @@ fn assets(folder: &Path, stack: &str) -> Result<BTreeMap<String, PathBuf>> {
         let path = folder.join(asset["source"]["path"].as_str()?);
         let destinations = asset["destinations"].as_object()?.values();
         let keys = destinations.filter_map(|it| it["objectKey"].as_str());
-        // An app that is bound to no account leaves these to whoever publishes.
-        let filled = keys.map(|key| key.replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Region}", HOME));
-        Some(filled.map(move |key| (key, path.clone())).collect::<Vec<_>>())
+        Some(keys.map(move |key| (filled(key), path.clone())).collect::<Vec<_>>())
     });
     Ok(assets.flatten().collect())
+}
+
+/// The buckets to which the app publishes its assets: those of the folder's stacks, and of the stages in folders of their own.
+pub(super) fn asset_buckets(folder: &Path) -> Result<BTreeSet<String>> {
+    let mut buckets = BTreeSet::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default();
+        if path.is_dir() && name.starts_with("assembly-") {
+            buckets.extend(asset_buckets(&path)?);
+        } else if name.ends_with(".assets.json") {
+            let list: Value = serde_json::from_str(&fs::read_to_string(&path)?).with_context(|| name)?;
+            let assets = list["files"].as_object().into_iter().flatten();
+            let destinations = assets.flat_map(|(_, it)| it["destinations"].as_object().into_iter().flatten());
+            buckets.extend(destinations.filter_map(|(_, it)| it["bucketName"].as_str()).map(filled));
+        }
+    }
+    Ok(buckets)
+}
+
+/// An app that is bound to no account leaves account and region to whoever publishes.
+fn filled(text: &str) -> String {
+    text.replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Region}", HOME)
 }
 
 #[cfg(test)]
@@ -67,12 +88,17 @@ mod tests {
         write("manifest.json", &json!({"version": "1"}));
         assert!(read(folder.path(), &BTreeMap::new()).unwrap_err().to_string().contains("cdk.out"));
         write("Shop.template.json", &json!({"Resources": {}}));
-        let destinations = json!({"current": {"objectKey": "a1.zip"}});
+        let destinations =
+            json!({"current": {"objectKey": "a1.zip", "bucketName": "assets-${AWS::AccountId}-${AWS::Region}"}});
         let asset = json!({"source": {"path": "asset.a1", "packaging": "zip"}, "destinations": destinations});
         write("Shop.assets.json", &json!({"files": {"a1": asset}}));
         let found = read(folder.path(), &BTreeMap::new()).unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].stack, "Shop");
         assert_eq!(found[0].assets["a1.zip"], folder.path().join("asset.a1"));
+        fs::create_dir(folder.path().join("assembly-Test")).unwrap();
+        fs::rename(folder.path().join("Shop.assets.json"), folder.path().join("assembly-Test/x.assets.json")).unwrap();
+        let buckets = asset_buckets(folder.path()).unwrap();
+        assert_eq!(buckets, BTreeSet::from([format!("assets-{ACCOUNT}-{HOME}")]));
     }
 }

@@ -21,6 +21,8 @@ pub struct Definition {
     pub(super) home: String,
     /// Where it comes from a template: what else that has.
     pub(super) template: Option<Template>,
+    /// Its logical id there.
+    logical: String,
     /// What cannot be done here, in words.
     pub(super) left_out: Vec<String>,
 }
@@ -76,16 +78,26 @@ impl Definition {
         let [(index, logical)] = found.as_slice() else {
             bail!("there are several pipelines in it; choose one with --pipeline: {all}");
         };
+        let logical = logical.clone();
         let template = templates.into_iter().nth(*index).context("no such template")?;
-        template.check_parameters(logical)?;
+        template.check_parameters(&logical)?;
         let mut left_out = Vec::new();
-        if template.disables_transitions(logical) {
+        if template.disables_transitions(&logical) {
             left_out
                 .push("DisableInboundStageTransitions: the release would wait for somebody to enable them".to_owned());
         }
-        let mut pipeline = template.pipeline(logical)?;
+        let mut pipeline = template.pipeline(&logical)?;
         give(&mut pipeline, &template.parameters)?;
-        Ok(Self { pipeline, home: HOME.to_owned(), template: Some(template), left_out })
+        let home = home(&pipeline)?;
+        Ok(Self { pipeline, home, template: Some(template), logical, left_out })
+    }
+
+    /// The pipeline as another output folder of the CDK has it; none: its stack is the same there.
+    pub(super) fn changed_in(&self, folder: &Path) -> Result<Option<Self>> {
+        let ours = self.template.as_ref().context("the pipeline is in no template")?;
+        let theirs = Self::of_templates(cdk::read(folder, &ours.parameters)?, Some(&self.logical))?;
+        let is_changed = theirs.template.as_ref().is_some_and(|it| it.document != ours.document);
+        Ok(is_changed.then_some(theirs))
     }
 
     fn of_declaration(document: Value, parameters: &BTreeMap<String, String>, wanted: Option<&str>) -> Result<Self> {
@@ -111,7 +123,7 @@ impl Definition {
             Some(region) => region.to_owned(),
             None => home(&pipeline)?,
         };
-        Ok(Self { pipeline, home, template: None, left_out: Vec::new() })
+        Ok(Self { pipeline, home, template: None, logical: String::new(), left_out: Vec::new() })
     }
 }
 
@@ -138,13 +150,13 @@ fn stack_name(file: &str) -> String {
     if name.starts_with(|it: char| it.is_ascii_alphabetic()) { name.to_owned() } else { format!("stack-{name}") }
 }
 
-/// The pipeline's region, where the file does not say it: that of its artifact stores which no action names. Actions that
-/// name no region run there.
+/// The pipeline's region, where the file does not say it: that of its only artifact store, or of the one that no action names.
+/// Actions that name no region run there.
 fn home(pipeline: &Declaration) -> Result<String> {
     let Some(stores) = &pipeline.artifact_stores else { return Ok(HOME.to_owned()) };
     let named: Vec<_> =
         pipeline.stages.iter().flat_map(|stage| &stage.actions).filter_map(|action| action.region.as_deref()).collect();
-    let left: Vec<_> = stores.keys().filter(|region| !named.contains(&region.as_str())).collect();
+    let left: Vec<_> = stores.keys().filter(|it| stores.len() == 1 || !named.contains(&it.as_str())).collect();
     match left.as_slice() {
         [region] => Ok((*region).clone()),
         _ if stores.contains_key(HOME) => Ok(HOME.to_owned()),
@@ -170,6 +182,23 @@ mod tests {
         let actions: Vec<_> = action.iter().map(|region| json!({"name": "a", "region": region})).collect();
         let store = json!({"type": "S3", "location": "b"});
         json!({"name": "p", "artifactStores": {"us-east-1": store, "us-east-2": store}, "stages": [{"name": "s", "actions": actions}]})
+    }
+
+    #[test]
+    fn a_pipeline_that_is_synthesised_otherwise_is_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let pipeline = json!({"Type": "AWS::CodePipeline::Pipeline", "Properties": {"Name": name, "Stages": []}});
+            let text = json!({"Resources": {"P": pipeline}}).to_string();
+            fs::write(folder.path().join("Shop.template.json"), text).unwrap();
+        };
+        write("one");
+        let one = Definition::read(folder.path(), &BTreeMap::new(), None).unwrap();
+        assert!(one.changed_in(folder.path()).unwrap().is_none());
+        write("other");
+        assert_eq!(one.changed_in(folder.path()).unwrap().unwrap().pipeline.name, "other");
+        fs::remove_file(folder.path().join("Shop.template.json")).unwrap();
+        assert!(one.changed_in(folder.path()).unwrap_err().to_string().contains("no templates"));
     }
 
     #[test]

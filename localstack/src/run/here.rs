@@ -7,6 +7,7 @@ use aws_sdk_codepipeline::types::ActionOwner;
 use local::{ACCOUNT, HOME, Stack};
 use pipeline::declaration::{ActionDeclaration, RuleDeclaration, StageDeclaration};
 use pipeline::{Declaration, TypeId};
+use serde_json::Value;
 
 use super::resources;
 use super::template::Template;
@@ -32,6 +33,8 @@ pub(super) struct NewProject {
     pub buildspec: Option<String>,
     /// Environment variables of all three types.
     pub variables: Vec<Variable>,
+    /// Whether its builds may run Docker.
+    pub privileged: bool,
     /// What of it is known only on AWS, in words.
     pub left_out: Vec<String>,
 }
@@ -66,12 +69,14 @@ pub(super) struct Here {
     pub functions: BTreeMap<Place, Found<NewFunction>>,
     /// To be made of their definitions, in Amazon States Language.
     pub machines: BTreeMap<Place, Found<String>>,
-    /// ECS services that are there, as `cluster/service`.
-    pub services: BTreeSet<Place>,
+    /// ECS services, as `cluster/service`, to be made by CloudFormation of these templates.
+    pub services: BTreeMap<Place, Found<Value>>,
     /// Pipelines that are there and that actions invoke.
     pub pipelines: BTreeSet<String>,
-    /// The account's own action types.
+    /// The account's own action types, and those that are to be made.
     pub action_types: BTreeSet<TypeId>,
+    /// The template's own action types, with their properties, where their jobs are done.
+    pub new_types: BTreeMap<TypeId, Value>,
 }
 
 /// The region in which an action runs.
@@ -103,6 +108,12 @@ pub(super) fn machine_arn((region, name): &Place) -> String {
     format!("arn:aws:states:{region}:{ACCOUNT}:stateMachine:{name}")
 }
 
+/// The place of the ECS service that an action names, as `cluster/service`.
+pub(super) fn service_place(action: &ActionDeclaration) -> Place {
+    let service = format!("{}/{}", value(action, "ClusterName"), value(action, "ServiceName"));
+    (region(action).to_owned(), service)
+}
+
 /// The rules of all conditions of a stage.
 pub(super) fn rules(stage: &StageDeclaration) -> impl Iterator<Item = &RuleDeclaration> {
     let around = stage.before_entry.iter().chain(&stage.on_success).flat_map(|it| &it.conditions);
@@ -111,9 +122,19 @@ pub(super) fn rules(stage: &StageDeclaration) -> impl Iterator<Item = &RuleDecla
 }
 
 impl Here {
-    /// Looks for everything that the pipeline's actions and rules name, on the stack and in the template.
-    pub(super) async fn look(stack: &Stack, declaration: &Declaration, template: Option<&Template>) -> Result<Self> {
+    /// Looks for everything that the pipeline's actions and rules name, on the stack and in the template. `does_jobs`: whether
+    /// somebody does the jobs of the template's own action types.
+    pub(super) async fn look(
+        stack: &Stack,
+        declaration: &Declaration,
+        template: Option<&Template>,
+        does_jobs: bool,
+    ) -> Result<Self> {
         let mut here = Self { action_types: action_types(stack).await?, ..Self::default() };
+        if let (true, Some(template)) = (does_jobs, template) {
+            here.new_types = template.action_types()?;
+            here.action_types.extend(here.new_types.keys().cloned());
+        }
         for rule in declaration.stages.iter().flat_map(rules) {
             let value = |key| rule.configuration.as_ref().and_then(|it| it.get(key));
             let place = |name: &String| place(rule.region.as_deref(), name);
@@ -139,15 +160,7 @@ impl Here {
                         here.pipelines.insert(name.to_owned());
                     }
                 }
-                ("ECS", _) => {
-                    let (cluster, service) = (value(action, "ClusterName"), value(action, "ServiceName"));
-                    let client = aws_sdk_ecs::Client::new(&stack.sdk(self::region(action)));
-                    let found = client.describe_services().cluster(cluster).services(service).send().await;
-                    // A cluster that is not there is an error, and its service is not there either.
-                    if found.is_ok_and(|found| !found.services().is_empty()) {
-                        here.services.insert((self::region(action).to_owned(), format!("{cluster}/{service}")));
-                    }
-                }
+                ("ECS", _) => here.service(stack, action, template).await,
                 _ => {}
             }
         }
@@ -175,6 +188,23 @@ impl Here {
         let missing = || format!("there is no code here for the function {}", place.1);
         let found = found(there, template.and_then(|it| it.function(&place.1)), missing);
         self.functions.insert(place, found);
+    }
+
+    async fn service(&mut self, stack: &Stack, action: &ActionDeclaration, template: Option<&Template>) {
+        let (cluster, service) = (value(action, "ClusterName"), value(action, "ServiceName"));
+        let client = aws_sdk_ecs::Client::new(&stack.sdk(region(action)));
+        let described = client.describe_services().cluster(cluster).services(service).send().await;
+        // One that was deleted is described for some time.
+        let (there, has_ecs) = match &described {
+            Ok(described) => (described.services().iter().any(|it| it.status() != Some("INACTIVE")), true),
+            Err(error) => (false, error.as_service_error().is_some_and(|it| it.is_cluster_not_found_exception())),
+        };
+        let missing = || format!("there is no service {cluster}/{service} here");
+        let found = match template.filter(|_| has_ecs).and_then(|it| it.service(cluster, service)) {
+            None if !has_ecs => Found::Missing("there is no ECS here".to_owned()),
+            in_template => found(there, in_template, missing),
+        };
+        self.services.insert(service_place(action), found);
     }
 
     async fn machine(&mut self, stack: &Stack, place: Place, template: Option<&Template>) {

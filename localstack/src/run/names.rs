@@ -41,6 +41,7 @@ static NAMINGS: &[Naming] = &[
     by_name("AWS::CodeDeploy::DeploymentGroup", "DeploymentGroupName", ""),
     by_name("AWS::CodePipeline::Pipeline", "Name", "codepipeline:R:A:{}"),
     by_name("AWS::ECR::Repository", "RepositoryName", "ecr:R:A:repository/{}"),
+    by_name("AWS::ECS::TaskDefinition", "Family", ""),
     by_name("AWS::ECS::Cluster", "ClusterName", "ecs:R:A:cluster/{}"),
     by_name("AWS::ElasticBeanstalk::Application", "ApplicationName", ""),
     by_name("AWS::ElasticBeanstalk::Environment", "EnvironmentName", ""),

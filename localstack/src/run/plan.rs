@@ -31,6 +31,8 @@ pub(super) struct StandIn {
     pub action: ActionDeclaration,
     /// The custom action type whose jobs it answers.
     pub type_id: TypeId,
+    /// Whether it deploys the stack of its own pipeline.
+    pub changes_pipeline: bool,
 }
 
 /// What `local run` creates in place of the definition, and what it tells of each action.
@@ -64,6 +66,7 @@ impl Plan {
         for (s, stage) in definition.stages.iter().enumerate() {
             for (a, action) in stage.actions.iter().enumerate() {
                 let why = stand_ins::choose(action, definition, here, source);
+                let why = why.or_else(|| stand_ins::follows_stand_in(action, &plan));
                 plan.rows.push(Row {
                     stage: stage.name.clone(),
                     action: action.name.clone(),
@@ -91,7 +94,8 @@ impl Plan {
                 };
                 plan.declaration.stages[s].actions[a] = replaced(action, &type_id, &keys);
                 plan.types.insert(type_id.clone(), keys);
-                let stand_in = StandIn { action: action.clone(), type_id };
+                let changes_pipeline = stand_ins::changes_pipeline(action, here);
+                let stand_in = StandIn { action: action.clone(), type_id, changes_pipeline };
                 plan.stand_ins.insert((stage.name.clone(), action.name.clone()), stand_in);
             }
         }
@@ -329,7 +333,10 @@ mod tests {
         assert_eq!(why(project("ci/build.yml"), |_| {}), (Some("--source has no ci/build.yml".to_owned()), false));
         assert_eq!(why(project("version: 0.2\nphases: {}"), |_| {}), (None, true));
         let itself = why(project(r#"{"phases": {"build": {"commands": ["cdk -a . deploy Shop"]}}}"#), |_| {});
-        assert_eq!(itself.0.unwrap(), "it would deploy the pipeline's own stack, which is not here");
+        assert_eq!(
+            itself.0.unwrap(),
+            "the emulator has no stack of the pipeline to change: what the build would deploy is compared with what runs"
+        );
         let overridden = |pipeline: &mut Value| {
             pipeline["stages"][1]["actions"][0]["configuration"]["BuildspecOverride"] = json!("buildspec.yml");
         };
@@ -338,6 +345,25 @@ mod tests {
             pipeline["stages"][1]["actions"][0]["configuration"]["BatchEnabled"] = json!("true");
         };
         assert_eq!(why(NewProject::default(), batch).0.unwrap(), "the build host runs no batches");
+    }
+
+    #[test]
+    fn what_needs_a_stand_ins_work_has_a_stand_in_too() {
+        let deploy = |name: &str, configuration: Value| {
+            json!({"name": name, "configuration": configuration, "inputArtifacts": [{"name": "Pages"}],
+                "actionTypeId": {"category": "Deploy", "owner": "AWS", "provider": "CloudFormation", "version": "1"}})
+        };
+        let make = json!({"ActionMode": "CHANGE_SET_REPLACE", "StackName": "s", "TemplatePath": "Pages::t.yaml"});
+        let execute = json!({"ActionMode": "CHANGE_SET_EXECUTE", "StackName": "s"});
+        let definition =
+            sample(|pipeline| pipeline["stages"][3]["actions"] = json!([deploy("a", make), deploy("b", execute)]));
+        assert_eq!(reasons(&Plan::new(&definition, &here(), &sample_source(), "abcdef"))[4..], [None, None]);
+        let missing = Found::Missing("no project".to_owned());
+        let here = Here { projects: BTreeMap::from([(place(None, "shop"), missing)]), ..Here::default() };
+        assert_eq!(
+            reasons(&Plan::new(&definition, &here, &sample_source(), "abcdef"))[4..],
+            [Some("it reads t.yaml of Pages, which a stand-in has made"), Some("a stand-in takes care of the stack s")]
+        );
     }
 
     #[test]
@@ -360,13 +386,14 @@ mod tests {
         let mut here = here();
         here.functions.insert(place(None, "check"), Found::There);
         here.machines.insert(place(None, "load"), Found::Missing("no load".to_owned()));
+        here.services.insert(place(None, "c/s"), Found::Missing("there is no service c/s here".to_owned()));
         let plan = Plan::new(&definition, &here, &sample_source(), "abcdef");
         let no_child = "there is no pipeline child on the local stack";
         let expected = [None, Some("no load"), Some("there is no service c/s here"), Some(no_child)];
         assert_eq!(reasons(&plan)[4..], expected);
         let configuration = plan.declaration.stages[3].actions[0].configuration.as_ref().unwrap();
         assert_eq!(configuration["FunctionName"], "check", "the author's account and region are not the stack's");
-        here.services.insert(place(None, "c/s"));
+        here.services.insert(place(None, "c/s"), Found::There);
         here.pipelines.insert("child".to_owned());
         assert_eq!(reasons(&Plan::new(&definition, &here, &sample_source(), "abcdef"))[6..], [None, None]);
     }

@@ -1,5 +1,6 @@
 //! What the definition names, made on the local stack; and taken away again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -17,14 +18,18 @@ use aws_sdk_s3::types::{
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_sdk_ssm::types::ParameterType;
-use local::{COMPUTE_PROJECT, HOME, REGIONS, Stack, report};
+use local::{COMPUTE_PROJECT, HOME, REGIONS, Stack, report, words};
 use pipeline::TypeId;
 use pipeline::declaration::ActionDeclaration;
+use serde_json::Value;
 
-use super::here::{Found, Here, NewFunction, NewProject, Place, machine_arn, place, region, rules, value};
-use super::localize;
+use super::here::{
+    Found, Here, NewFunction, NewProject, Place, machine_arn, place, region, rules, service_place, value,
+};
 use super::plan::Plan;
 use super::source::Source;
+use super::template::{Template, text};
+use super::{cdk, localize};
 
 /// Most artifacts that an action of a custom type reads, and makes.
 const MOST_ARTIFACTS: i32 = 5;
@@ -42,6 +47,8 @@ enum Made {
     Project(Place),
     Function(Place),
     Machine(Place),
+    /// A cluster of ECS.
+    Cluster(Place),
     /// A stack that a CloudFormation action makes.
     Stack(Place),
     /// A region and an ARN.
@@ -117,6 +124,9 @@ impl<'a> Resources<'a> {
                 _ => {}
             }
         }
+        for (id, properties) in &here.new_types {
+            self.own_type(id, properties).await?;
+        }
         for (id, keys) in &plan.types {
             self.action_type(id, keys).await?;
         }
@@ -151,6 +161,7 @@ impl<'a> Resources<'a> {
                 }
             }
             (_, "StepFunctions") => self.machine(place(Some(region), value(action, "StateMachineArn")), here).await?,
+            ("Deploy", "ECS") => self.service(service_place(action), value(action, "ClusterName"), here).await?,
             ("Deploy", "CloudFormation") if is_known(value(action, "StackName")) => {
                 let stack = value(action, "StackName");
                 let client = aws_sdk_cloudformation::Client::new(&self.stack.sdk(region));
@@ -167,7 +178,11 @@ impl<'a> Resources<'a> {
     }
 
     /// What the templates of the CDK look for: that somebody has bootstrapped the account.
-    pub(super) async fn bootstrap(&mut self, parameter: &str) -> Result<()> {
+    pub(super) async fn bootstrap(&mut self, template: &Template) -> Result<()> {
+        let Some(parameter) = template.bootstrap_version() else { return Ok(()) };
+        for bucket in cdk::asset_buckets(&template.folder)? {
+            self.bucket(HOME, &bucket).await?;
+        }
         let client = aws_sdk_ssm::Client::new(&self.stack.sdk(HOME));
         if client.get_parameter().name(parameter).send().await.is_ok() {
             return Ok(());
@@ -298,6 +313,23 @@ impl<'a> Resources<'a> {
         Ok(())
     }
 
+    /// A service of the template with its task definition, in a cluster that is made if it is not there.
+    async fn service(&mut self, place: Place, cluster: &str, here: &Here) -> Result<()> {
+        let Some(Found::Makable(template)) = here.services.get(&place) else { return Ok(()) };
+        let (region, service) = place;
+        let client = aws_sdk_ecs::Client::new(&self.stack.sdk(&region));
+        let found = client.describe_clusters().clusters(cluster).send().await.context("cannot look for the cluster")?;
+        if !found.clusters().iter().any(|it| it.status() == Some("ACTIVE")) {
+            let created = client.create_cluster().cluster_name(cluster).send().await;
+            created.with_context(|| format!("cannot make the cluster {cluster}"))?;
+            self.made.push(Made::Cluster((region.clone(), cluster.to_owned())));
+        }
+        let stack = format!("millrace-run-{}", uuid::Uuid::new_v4());
+        self.made.push(Made::Stack((region.clone(), stack.clone())));
+        let deployed = self.stack.deploy(&region, &stack, &template.to_string(), BTreeMap::new()).await;
+        deployed.map(drop).with_context(|| format!("cannot make the service {service}"))
+    }
+
     /// A topic; one that is there stays as it is, and is not taken away.
     pub(super) async fn topic(&mut self, region: &str, arn: &str) -> Result<()> {
         let client = aws_sdk_sns::Client::new(&self.stack.sdk(region));
@@ -326,6 +358,34 @@ impl<'a> Resources<'a> {
             subscribed.with_context(|| format!("cannot subscribe to the topic {topic}"))?;
         }
         Ok(url)
+    }
+
+    /// An action type of the template, unless it is there.
+    async fn own_type(&mut self, id: &TypeId, properties: &Value) -> Result<()> {
+        let details = |name: &str| {
+            let count = |it: &str| text(&properties[name][it]).parse().unwrap_or_default();
+            ArtifactDetails::builder().minimum_count(count("MinimumCount")).maximum_count(count("MaximumCount")).build()
+        };
+        let keys = properties["ConfigurationProperties"].as_array().into_iter().flatten().map(|it| {
+            let is = |name: &str| it.get(name).is_some_and(|it| text(it) == "true");
+            let key = ActionConfigurationProperty::builder().name(text(&it["Name"])).required(is("Required"));
+            key.key(is("Key")).secret(is("Secret")).queryable(is("Queryable")).build()
+        });
+        let created = self
+            .stack
+            .codepipeline()
+            .create_custom_action_type()
+            .category(ActionCategory::from(id.category.as_str()))
+            .provider(&id.provider)
+            .version(id.version.clone().unwrap_or_default())
+            .set_configuration_properties(Some(keys.collect::<Result<_, _>>()?))
+            .input_artifact_details(details("InputArtifactDetails"))
+            .output_artifact_details(details("OutputArtifactDetails"))
+            .send()
+            .await;
+        created.with_context(|| format!("cannot make the action type {}", id.provider))?;
+        self.made.push(Made::ActionType(id.clone()));
+        Ok(())
     }
 
     async fn action_type(&mut self, id: &TypeId, keys: &[String]) -> Result<()> {
@@ -359,7 +419,7 @@ impl<'a> Resources<'a> {
     pub(super) async fn delete(self) {
         for made in self.made.iter().rev() {
             if let Err(error) = self.delete_one(made).await {
-                report(&format!("not deleted: {made:?}: {error:#}"));
+                report(&format!("not deleted: {made:?}: {}", words(&error)));
             }
         }
     }
@@ -377,6 +437,10 @@ impl<'a> Resources<'a> {
             Made::Machine(place) => {
                 let client = aws_sdk_sfn::Client::new(&self.stack.sdk(&place.0));
                 client.delete_state_machine().state_machine_arn(machine_arn(place)).send().await?;
+            }
+            Made::Cluster((region, name)) => {
+                let client = aws_sdk_ecs::Client::new(&self.stack.sdk(region));
+                client.delete_cluster().cluster(name).send().await?;
             }
             Made::Stack((region, name)) => {
                 let client = aws_sdk_cloudformation::Client::new(&self.stack.sdk(region));

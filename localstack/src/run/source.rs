@@ -25,9 +25,9 @@ impl Source {
         Ok(Self { folder: folder.to_owned(), zip: zipped(folder)? })
     }
 
-    /// Whether the folder has this file.
-    pub(super) fn has(&self, file: &str) -> bool {
-        self.folder.join(file).is_file()
+    /// The text of a file in the folder; none: there is no such file.
+    pub(super) fn text(&self, file: &str) -> Option<String> {
+        fs::read_to_string(self.folder.join(file)).ok()
     }
 
     /// What stands where a repository has the id of a commit: 40 hexadecimal digits that are those of the content.
@@ -100,7 +100,7 @@ mod tests {
             names.push(archive.by_index(index).unwrap().name().unwrap().into_owned());
         }
         assert_eq!(names, [".env", ".gitignore", "src/main.c"]);
-        assert!(source.has("src/main.c") && !source.has("src"));
+        assert!(source.text("src/main.c").is_some() && source.text("src").is_none());
         assert_eq!(source.commit().len(), 40);
         let missing = Source::read(&folder.path().join("elsewhere")).unwrap_err().to_string();
         assert!(missing.contains("elsewhere") && missing.contains("no such folder"), "{missing}");

@@ -3,8 +3,10 @@
 use pipeline::declaration::ActionDeclaration;
 use pipeline::{Declaration, TypeId};
 
-use super::here::{Found, Here, NewFunction, NewProject, place, region, value};
+use super::here::{Found, Here, NewFunction, NewProject, place, service_place, value};
+use super::plan::Plan;
 use super::source::Source;
+use super::worker;
 
 /// Whether Millrace runs this type of action or rule.
 pub(super) fn is_built(id: &TypeId) -> bool {
@@ -56,11 +58,7 @@ pub(super) fn choose(
             let name = value(action, "PipelineName");
             (!here.pipelines.contains(name)).then(|| format!("there is no pipeline {name} on the local stack"))
         }
-        (_, "ECS") => {
-            let service = format!("{}/{}", value(action, "ClusterName"), value(action, "ServiceName"));
-            let why = format!("there is no service {service} here");
-            (!here.services.contains(&(self::region(action).to_owned(), service))).then_some(why)
-        }
+        (_, "ECS") => reason(here.services.get(&service_place(action))),
         _ => None,
     }
 }
@@ -84,6 +82,31 @@ fn no_deploy(action: &ActionDeclaration, function: Option<&Found<NewFunction>>) 
     (is_new && has("PublishedTargetVersion")).then(|| "the version that it deploys is on AWS".to_owned())
 }
 
+/// Whether the action is a build that would deploy the stack of its own pipeline, as those of the CDK do.
+pub(super) fn changes_pipeline(action: &ActionDeclaration, here: &Here) -> bool {
+    let project = here.projects.get(&place(action.region.as_deref(), value(action, "ProjectName")));
+    matches!(project, Some(Found::Makable(NewProject { buildspec: Some(text), .. })) if deploys_pipeline(text))
+}
+
+fn deploys_pipeline(buildspec: &str) -> bool {
+    buildspec.contains("cdk -a") && buildspec.contains(" deploy ")
+}
+
+/// Why an action cannot be real that follows a stand-in: the stand-in has not made what its provider would have.
+pub(super) fn follows_stand_in(action: &ActionDeclaration, plan: &Plan) -> Option<String> {
+    let read = worker::wanted(action, action.configuration.as_ref()?);
+    if let Some((artifact, file)) = read.into_iter().find(|(artifact, _)| !plan.true_artifacts.contains(artifact)) {
+        return Some(format!("it reads {file} of {artifact}, which a stand-in has made"));
+    }
+    let stack = |it: &ActionDeclaration| {
+        let is_stack = it.action_type_id.provider == "CloudFormation";
+        is_stack.then(|| place(it.region.as_deref(), value(it, "StackName")))
+    };
+    let ours = stack(action)?;
+    let is_stand_ins = plan.stand_ins.values().any(|it| stack(&it.action).as_ref() == Some(&ours));
+    is_stand_ins.then(|| format!("a stand-in takes care of the stack {}", ours.1))
+}
+
 /// Why a project that is made here could not build the action's input.
 fn no_build(
     action: &ActionDeclaration,
@@ -96,11 +119,12 @@ fn no_build(
     }
     let overridden = Some(value(action, "BuildspecOverride")).filter(|it| !it.is_empty());
     let buildspec = overridden.or(project.buildspec.as_deref()).unwrap_or("buildspec.yml");
-    if buildspec.contains("cdk -a") && buildspec.contains(" deploy ") {
-        return Some("it would deploy the pipeline's own stack, which is not here".to_owned());
+    if deploys_pipeline(buildspec) {
+        let why = "the emulator has no stack of the pipeline to change: what the build would deploy is compared with what runs";
+        return Some(why.to_owned());
     }
     if buildspec.contains('\n') || buildspec.trim_start().starts_with('{') || buildspec.starts_with("arn:") {
-        return None;
+        return no_image(project, buildspec);
     }
     let first = action.input_artifacts.iter().flatten().next().map_or("", |it| it.name.as_str());
     let primary = Some(value(action, "PrimarySource")).filter(|it| !it.is_empty()).unwrap_or(first);
@@ -108,5 +132,14 @@ fn no_build(
     let mut sources = actions.filter(|it| it.action_type_id.category == "Source");
     let is_content = sources.any(|it| it.output_artifacts.iter().flatten().any(|output| output.name == primary));
     // What another action makes may have the file: then the build shows it.
-    (is_content && !source.has(buildspec)).then(|| format!("--source has no {buildspec}"))
+    match source.text(buildspec) {
+        Some(text) => no_image(project, &text),
+        None => is_content.then(|| format!("--source has no {buildspec}")),
+    }
+}
+
+/// Why a build cannot be real whose commands push an image.
+fn no_image(project: &NewProject, commands: &str) -> Option<String> {
+    let pushes = ["docker push", "cdk-assets"].iter().any(|it| commands.contains(it));
+    (project.privileged && pushes).then(|| "it pushes an image, and there is no registry here".to_owned())
 }

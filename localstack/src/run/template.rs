@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use pipeline::Declaration;
+use pipeline::{Declaration, TypeId};
 use serde_json::{Map, Value, json};
 use serde_yaml_ng::Value as Yaml;
 
@@ -243,7 +243,9 @@ impl Template {
     fn project_of(&self, properties: &Value, at: &At) -> Result<NewProject> {
         let buildspec = properties.pointer("/Source/BuildSpec");
         let buildspec = buildspec.map(|it| self.text(it, &at.inside("Source.BuildSpec"))).transpose()?;
-        let mut project = NewProject { buildspec: buildspec.filter(|it| !it.is_empty()), ..NewProject::default() };
+        let privileged = properties.pointer("/Environment/PrivilegedMode").is_some_and(|it| text(it) == "true");
+        let buildspec = buildspec.filter(|it| !it.is_empty());
+        let mut project = NewProject { buildspec, privileged, ..NewProject::default() };
         let at = at.inside("Environment.EnvironmentVariables");
         let variables = properties.pointer("/Environment/EnvironmentVariables").and_then(Value::as_array);
         for (index, variable) in variables.into_iter().flatten().enumerate() {
@@ -305,6 +307,68 @@ impl Template {
             _ => bail!("{at}: its code is not here"),
         };
         read(&path).with_context(|| at.to_string())
+    }
+
+    /// A template of nothing but the ECS service with this name and its task definition.
+    pub(super) fn service(&self, cluster: &str, service: &str) -> Option<Result<Value>> {
+        let (properties, at) = self.find(&["AWS::ECS::Service"], service)?;
+        Some(self.service_of(properties, &at, cluster, service))
+    }
+
+    fn service_of(&self, properties: &Value, at: &At, cluster: &str, service: &str) -> Result<Value> {
+        let family = properties.get("TaskDefinition").with_context(|| format!("{at} has no TaskDefinition"))?;
+        let family = self.text(family, &at.inside("TaskDefinition"))?;
+        let (task, task_at) = self
+            .find(&["AWS::ECS::TaskDefinition"], &family)
+            .with_context(|| format!("{at}: the template has no task definition {family}"))?;
+        let mut task = self.known(task, &task_at);
+        task["Family"] = family.clone().into();
+        let mut service = json!({"Cluster": cluster, "ServiceName": service, "TaskDefinition": family});
+        // Nothing of networks and load balancers, which no service needs where no container runs.
+        for name in ["DesiredCount", "DeploymentConfiguration", "LaunchType", "SchedulingStrategy"] {
+            if let Some(value) = properties.get(name) {
+                service[name] = self.known(value, &at.inside(name));
+            }
+        }
+        Ok(json!({"Resources": {
+            "TaskDefinition": {"Type": "AWS::ECS::TaskDefinition", "Properties": task},
+            "Service": {"Type": "AWS::ECS::Service", "DependsOn": "TaskDefinition", "Properties": service},
+        }}))
+    }
+
+    /// The value without what of it is known only on AWS.
+    fn known(&self, value: &Value, at: &At) -> Value {
+        let is_known = |it: &Value| !it.is_null();
+        match self.resolve(value, at) {
+            Ok(value) => value,
+            Err(_) => match value {
+                Value::Array(list) => list.iter().map(|it| self.known(it, at)).filter(is_known).collect(),
+                // A function, as against an object with members.
+                Value::Object(members) if members.keys().any(|it| it == "Ref" || it.starts_with("Fn::")) => Value::Null,
+                Value::Object(members) => {
+                    let members = members.iter().map(|(key, it)| (key.clone(), self.known(it, &at.inside(key))));
+                    Value::Object(members.filter(|(_, it)| is_known(it)).collect())
+                }
+                _ => Value::Null,
+            },
+        }
+    }
+
+    /// The template's own action types, with their properties.
+    pub(super) fn action_types(&self) -> Result<BTreeMap<TypeId, Value>> {
+        let types = self.resources().filter(|(_, it)| it["Type"] == "AWS::CodePipeline::CustomActionType");
+        let types = types.map(|(logical, resource)| {
+            let at = At::new(&format!("Resources.{logical}.Properties"));
+            let properties = self.resolve(&resource["Properties"], &at)?;
+            let id = TypeId {
+                category: text(&properties["Category"]),
+                owner: Some("Custom".to_owned()),
+                provider: text(&properties["Provider"]),
+                version: Some(text(&properties["Version"])),
+            };
+            Ok((id, properties))
+        });
+        types.collect()
     }
 
     /// The definition of the state machine with this name, if the template has it.
@@ -411,6 +475,21 @@ mod tests {
         let machine = template.machine("shop-Load").unwrap().unwrap();
         assert!(machine.contains("\"Result\": \"prod\"") || machine.contains("\"Result\":\"prod\""), "{machine}");
         assert!(template.project("other").is_none());
+    }
+
+    #[test]
+    fn a_service_is_made_without_what_only_aws_knows() {
+        let text = "Resources: {S: {Type: AWS::ECS::Service, Properties: {TaskDefinition: !Ref T, DesiredCount: 2, \
+                    LoadBalancers: [{TargetGroupArn: !GetAtt L.Arn}]}}, \
+                    T: {Type: AWS::ECS::TaskDefinition, Properties: {ExecutionRoleArn: !GetAtt Nobody.Knows, \
+                    ContainerDefinitions: [{Name: web, Image: nginx, Environment: [{Name: A, Value: !GetAtt L.Dns}]}]}}}";
+        let made = template(text, &[]).service("c", "shop-S").unwrap().unwrap();
+        let service = json!({"Cluster": "c", "ServiceName": "shop-S", "TaskDefinition": "shop-T", "DesiredCount": 2});
+        assert_eq!(made["Resources"]["Service"]["Properties"], service);
+        let containers = json!([{"Name": "web", "Image": "nginx", "Environment": [{"Name": "A"}]}]);
+        let task = json!({"Family": "shop-T", "ContainerDefinitions": containers});
+        assert_eq!(made["Resources"]["TaskDefinition"]["Properties"], task);
+        assert!(template(text, &[]).service("c", "other").is_none());
     }
 
     #[test]

@@ -6,9 +6,13 @@ use local::{AWAY, Emulator, Lifetime, Options};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::samples;
 
 pub(super) const SAMPLE: &str = include_str!("../../samples/run/pipeline.json");
 pub(super) const TEMPLATE: &str = include_str!("../../samples/run/template.yaml");
+
+const REAL: &str = "real";
+const STAND_IN: &str = "stand-in";
 
 fn samples() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("samples/run")
@@ -27,6 +31,7 @@ fn wanted(file: &str, keep: bool) -> Wanted {
         yes: true,
         json: true,
         keep,
+        job_worker: None,
     }
 }
 
@@ -86,6 +91,7 @@ async fn the_samples_run_to_their_end() {
 
     a_kept_pipeline_starts_by_its_source(&stack).await;
     a_function_of_the_template_gets_new_code(&stack).await;
+    each_sample_of_the_demo_runs(&stack).await;
 }
 
 /// Its alias and the version behind that are made with it.
@@ -118,6 +124,32 @@ async fn a_function_of_the_template_gets_new_code(stack: &Stack) {
     let lambda = aws_sdk_lambda::Client::new(&stack.sdk(HOME));
     let said = lambda.invoke().function_name("greet").qualifier("live").send().await.unwrap();
     assert_eq!(said.payload().unwrap().as_ref(), br#""new""#);
+}
+
+/// Side by side, as their names, stacks and jobs are their own.
+async fn each_sample_of_the_demo_runs(stack: &Stack) {
+    let before = left(stack).await;
+    tokio::join!(
+        demo(stack, "beanstalk", &[STAND_IN, REAL, STAND_IN]),
+        demo(stack, "blue-green", &[STAND_IN, REAL, REAL, STAND_IN]),
+        demo(stack, "cdk", &[STAND_IN, REAL, STAND_IN, REAL, REAL, REAL, REAL, REAL, REAL]),
+        demo(stack, "cloudformation", &[REAL; 5]),
+        demo(stack, "ecs", &[STAND_IN, REAL, REAL]),
+        demo(stack, "jenkins", &[REAL; 3]),
+        demo(stack, "stack-sets", &[REAL, STAND_IN, STAND_IN]),
+    );
+    assert_eq!(left(stack).await, before, "everything that was made is deleted");
+}
+
+async fn demo(stack: &Stack, name: &str, kinds: &[&str]) {
+    let sample = samples::find(name).unwrap();
+    let wanted = tokio::task::spawn_blocking(move || sample.wanted(true)).await.unwrap().unwrap();
+    let wanted = Wanted { json: true, ..wanted };
+    let report = run(stack, &wanted, wanted.read().unwrap()).await.unwrap();
+    assert!(report.has_succeeded(), "{name}: {report:?}");
+    let report = serde_json::to_value(&report).unwrap();
+    let found: Vec<_> = rows(&report).iter().map(|row| row[2]).collect();
+    assert_eq!(found, kinds, "{name}: {report}");
 }
 
 /// A pipeline that stays is started by a new object, as any other.

@@ -15,6 +15,7 @@ use pipeline::declaration::ActionDeclaration;
 use pipeline::{Declaration, TypeId, variables};
 use zip::{ZipArchive, ZipWriter};
 
+use super::definition::Definition;
 use super::here::value;
 use super::plan::{Plan, StandIn};
 use super::source::{Source, zip_of};
@@ -25,6 +26,7 @@ const UNKNOWN: &str = "stand-in";
 /// The job worker that answers the jobs of a run's stand-ins.
 pub(super) struct Worker<'a> {
     pub stack: &'a Stack,
+    pub authored: &'a Definition,
     pub definition: &'a Declaration,
     pub plan: &'a Plan,
     pub source: &'a Source,
@@ -32,9 +34,19 @@ pub(super) struct Worker<'a> {
 
 type Configuration = BTreeMap<String, String>;
 
+/// What has become of a job.
+enum Done {
+    /// With the output variables.
+    Right(Configuration),
+    /// What is wrong with the request.
+    Wrong(String),
+    /// The pipeline is another one from now on.
+    Changed(Box<Definition>),
+}
+
 impl Worker<'_> {
-    /// Does the jobs of this type that wait.
-    pub(super) async fn work(&self, type_id: &TypeId) -> Result<()> {
+    /// Does the jobs of this type that wait. Answers what the pipeline becomes by one of them.
+    pub(super) async fn work(&self, type_id: &TypeId) -> Result<Option<Box<Definition>>> {
         let client = self.stack.codepipeline();
         let id = ActionTypeId::builder()
             .category(ActionCategory::from(type_id.category.as_str()))
@@ -47,7 +59,8 @@ impl Worker<'_> {
             let acknowledged = client.acknowledge_job().job_id(id).nonce(job.nonce().unwrap_or_default()).send().await;
             acknowledged.context("cannot acknowledge a stand-in's job")?;
             match self.done(job).await? {
-                Ok(variables) => {
+                Done::Changed(new) => return Ok(Some(new)),
+                Done::Right(variables) => {
                     let details = ExecutionDetails::builder().summary("A stand-in has checked the request");
                     let mut success = client.put_job_success_result().job_id(id).execution_details(details.build());
                     if type_id.category == "Source" {
@@ -58,18 +71,17 @@ impl Worker<'_> {
                     success = success.set_output_variables(Some(variables.into_iter().collect()));
                     success.send().await.context("cannot report a stand-in's success")?;
                 }
-                Err(why) => {
+                Done::Wrong(why) => {
                     let details = FailureDetails::builder().r#type(FailureType::ConfigurationError).message(why);
                     let failure = client.put_job_failure_result().job_id(id).failure_details(details.build()?);
                     failure.send().await.context("cannot report a stand-in's failure")?;
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// The output variables of a job whose request is right; otherwise what is wrong with it.
-    async fn done(&self, job: &Job) -> Result<Result<Configuration, String>> {
+    async fn done(&self, job: &Job) -> Result<Done> {
         let data = job.data().context("a job without data")?;
         let context = data.pipeline_context().context("a job without its pipeline")?;
         let stage = context.stage().and_then(|it| it.name()).unwrap_or_default().to_owned();
@@ -87,13 +99,20 @@ impl Worker<'_> {
             if self.plan.true_artifacts.contains(name) {
                 match file_names(&content) {
                     Ok(names) => files.insert(name.to_owned(), names),
-                    Err(_) => return Ok(Err(format!("the input artifact {name} is no zip"))),
+                    Err(_) => return Ok(Done::Wrong(format!("the input artifact {name} is no zip"))),
                 };
             }
             first.get_or_insert(content);
         }
         if let Err(why) = check(&stand_in.action, &configuration, &files) {
-            return Ok(Err(why));
+            return Ok(Done::Wrong(why));
+        }
+        if let (true, Some(synthesised)) = (stand_in.changes_pipeline, &first) {
+            match self.changed(synthesised) {
+                Ok(None) => {}
+                Ok(Some(new)) => return Ok(Done::Changed(Box::new(new))),
+                Err(why) => return Ok(Done::Wrong(format!("{why:#}"))),
+            }
         }
         let content = match stand_in.action.action_type_id.category.as_str() {
             "Source" if stand_in.action.action_type_id.provider == "ECR" => {
@@ -108,7 +127,18 @@ impl Worker<'_> {
         for output in data.output_artifacts() {
             self.write(output, data, content.clone()).await?;
         }
-        Ok(Ok(output_variables(stand_in, self.definition, self.source)))
+        Ok(Done::Right(output_variables(stand_in, self.definition, self.source)))
+    }
+
+    /// The pipeline in an output folder of the CDK that a build has made, if it is not the one that runs.
+    fn changed(&self, synthesised: &[u8]) -> Result<Option<Definition>> {
+        // Until the next such build: the code of functions is read from there.
+        let folder = self.stack.folder.join("synthesised").join(&self.definition.name);
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+        }
+        ZipArchive::new(Cursor::new(synthesised))?.extract(&folder).context("the input artifact cannot be unpacked")?;
+        self.authored.changed_in(&folder)
     }
 
     async fn read(&self, artifact: &Artifact) -> Result<Vec<u8>> {
@@ -162,7 +192,7 @@ fn check(
 }
 
 /// The files that a provider reads from its input artifacts: artifact and path.
-fn wanted(action: &ActionDeclaration, configuration: &Configuration) -> Vec<(String, String)> {
+pub(super) fn wanted(action: &ActionDeclaration, configuration: &Configuration) -> Vec<(String, String)> {
     let get = |key: &str| configuration.get(key).map(String::as_str).filter(|value| !value.is_empty());
     let first = action.input_artifacts.iter().flatten().next().map_or("", |artifact| artifact.name.as_str());
     let files = match action.action_type_id.provider.as_str() {
@@ -177,7 +207,9 @@ fn wanted(action: &ActionDeclaration, configuration: &Configuration) -> Vec<(Str
         "EKS" => get("ManifestFiles").unwrap_or_default().split(',').map(|it| (Some(first), Some(it.trim()))).collect(),
         "AppConfig" => vec![(Some(first), get("InputArtifactConfigurationPath"))],
         "ServiceCatalog" => vec![(Some(first), get("TemplateFilePath").or(get("ConfigurationFilePath")))],
-        "CloudFormationStackSet" => vec![get("TemplatePath").and_then(|path| path.split_once("::")).unzip()],
+        "CloudFormation" | "CloudFormationStackSet" => ["TemplatePath", "TemplateConfiguration"]
+            .map(|key| get(key).and_then(|path| path.split_once("::")).unzip())
+            .to_vec(),
         _ => Vec::new(),
     };
     let named = files.into_iter().filter_map(|(artifact, file)| Some((artifact?.to_owned(), file?.to_owned())));
@@ -321,7 +353,13 @@ mod tests {
             ..Declaration::default()
         };
         let folder = sample_source();
-        let of = |action| output_variables(&StandIn { action, type_id: TypeId::default() }, &definition, &folder);
+        let of = |action| {
+            output_variables(
+                &StandIn { action, type_id: TypeId::default(), changes_pipeline: false },
+                &definition,
+                &folder,
+            )
+        };
         let found = of(source);
         assert_eq!((found["BranchName"].as_str(), found["RepositoryName"].as_str()), ("main", "shop"));
         assert_eq!(found["CommitId"], folder.commit());

@@ -258,7 +258,7 @@ impl<'a> Action<'a> {
         match updated {
             Ok(updated) => Ok(self.running(updated.stack_id().or(stack.stack_id()))),
             Err(error) if changes_nothing(error.message()) => {
-                self.succeeded(&stack, Some("Nothing was to be changed")).await
+                self.deployed(&stack, Some("Nothing was to be changed")).await
             }
             Err(error) => Err(ProviderError::aws("UpdateStack", name, &error)),
         }
@@ -285,10 +285,7 @@ impl<'a> Action<'a> {
                 }
                 self.ask_to_delete(&stack, self.context.token).await
             }
-            _ => Ok(Outcome::Succeeded(Success {
-                report: Progress { summary: Some("There was no such stack".to_owned()), ..Progress::default() },
-                ..Success::default()
-            })),
+            _ => self.succeeded(self.report(None, Some("There was no such stack")), BTreeMap::new()).await,
         }
     }
 
@@ -355,10 +352,10 @@ impl<'a> Action<'a> {
         };
         let report = self.report(found.stack_id(), None);
         match found.status() {
-            Some(ChangeSetStatus::CreateComplete) => Ok(Outcome::Succeeded(Success { report, ..Success::default() })),
+            Some(ChangeSetStatus::CreateComplete) => self.succeeded(report, BTreeMap::new()).await,
             Some(ChangeSetStatus::Failed) if changes_nothing(found.status_reason()) => {
                 let summary = Some("Nothing is to be changed".to_owned());
-                Ok(Outcome::Succeeded(Success { report: Progress { summary, ..report }, ..Success::default() }))
+                self.succeeded(Progress { summary, ..report }, BTreeMap::new()).await
             }
             Some(ChangeSetStatus::Failed) => {
                 let reason = found.status_reason().unwrap_or("CloudFormation gives no reason");
@@ -383,7 +380,7 @@ impl<'a> Action<'a> {
         let policy = found.description().and_then(stack_policy::named);
         if found.status() == Some(&ChangeSetStatus::Failed) && changes_nothing(found.status_reason()) {
             self.set_stack_policy(&stack, policy).await?;
-            return self.succeeded(&stack, Some("Nothing was to be changed")).await;
+            return self.deployed(&stack, Some("Nothing was to be changed")).await;
         }
         // The change set is gone when the stack has been changed: this is remembered until then.
         if let (Some(policy), None) = (policy, &self.task.continuation) {
@@ -414,21 +411,21 @@ impl<'a> Action<'a> {
         let id = self.task.external.as_ref().map_or(self.configuration.stack_name, |external| &external.id);
         let Some(stack) = self.stack(id).await? else {
             return match mode {
-                Mode::DeleteOnly => Ok(Outcome::Succeeded(Success::default())),
+                Mode::DeleteOnly => self.succeeded(Progress::default(), BTreeMap::new()).await,
                 Mode::ReplaceOnFailure => Ok(self.create_next()),
                 _ => Err(ProviderError::failed(JOB_FAILED, format!("The stack {id} is gone"))),
             };
         };
         match status(&stack) {
             StackStatus::DeleteComplete if mode == Mode::DeleteOnly => {
-                Ok(Outcome::Succeeded(Success { report: self.report(stack.stack_id(), None), ..Success::default() }))
+                self.succeeded(self.report(stack.stack_id(), None), BTreeMap::new()).await
             }
             StackStatus::DeleteComplete if mode == Mode::ReplaceOnFailure => Ok(self.create_next()),
             StackStatus::CreateComplete | StackStatus::UpdateComplete if mode != Mode::DeleteOnly => {
                 if mode == Mode::ChangeSetExecute {
                     self.set_stack_policy(&stack, self.task.continuation.as_deref()).await?;
                 }
-                self.succeeded(&stack, None).await
+                self.deployed(&stack, None).await
             }
             status if status.as_str().ends_with("_IN_PROGRESS") => Ok(self.running(stack.stack_id())),
             _ => Err(self.failed(&stack).await?),
@@ -451,10 +448,14 @@ impl<'a> Action<'a> {
         Outcome::Running { report: self.report(stack, None), poll: true, event_source: None }
     }
 
-    /// The stack's outputs are the variables, and the content of the output artifact.
-    async fn succeeded(&self, stack: &Stack, summary: Option<&str>) -> Result<Outcome, ProviderError> {
+    /// The stack's outputs are the variables.
+    async fn deployed(&self, stack: &Stack, summary: Option<&str>) -> Result<Outcome, ProviderError> {
         let outputs = stack.outputs().iter().filter_map(|it| Some((it.output_key.clone()?, it.output_value.clone()?)));
-        let variables: BTreeMap<String, String> = outputs.collect();
+        self.succeeded(self.report(stack.stack_id(), summary), outputs.collect()).await
+    }
+
+    /// The variables are the content of the output artifact, which is there in every mode.
+    async fn succeeded(&self, report: Progress, variables: BTreeMap<String, String>) -> Result<Outcome, ProviderError> {
         let mut artifacts = Vec::new();
         if let Some(artifact) = self.task.outputs.first() {
             let (bucket, encryption) = store(self.task)?;
@@ -466,7 +467,6 @@ impl<'a> Action<'a> {
             let pin = self.context.artifact_store(bucket).await?.put_artifact(&artifact.key, zip, &encryption).await?;
             artifacts.push(Artifact { pin, ..artifact.clone() });
         }
-        let report = self.report(stack.stack_id(), summary);
         Ok(Outcome::Succeeded(Success { report, outputs: artifacts, variables, revision: None }))
     }
 

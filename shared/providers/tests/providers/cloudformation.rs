@@ -174,6 +174,16 @@ async fn an_output_artifact_is_there_also_where_no_file_is_named() {
     assert_eq!(done.outputs.len(), 1);
     let nothing: [(&str, &str); 0] = [];
     assert_eq!(aws.stored("store-eu/shop/Out/abcdefghijklmnop").data, write_zip(nothing).unwrap());
+    absent(&aws);
+    let mut task = deploy("DELETE_ONLY", &[]);
+    task.outputs = vec![artifact("Out")];
+    assert_eq!(succeeded(&registry(&aws), &task).await.outputs.len(), 1, "also of a stack that is gone");
+    change_set(&aws, "CREATE_COMPLETE", "", "");
+    let mut task =
+        started(deploy("CHANGE_SET_REPLACE", &[("TemplatePath", "App::stack.yml"), ("ChangeSetName", "next")]));
+    task.outputs = vec![artifact("Out")];
+    let Outcome::Succeeded(done) = registry(&aws).poll(&task).await.unwrap() else { panic!() };
+    assert_eq!(done.outputs.len(), 1, "also of a change set");
 }
 
 #[tokio::test]

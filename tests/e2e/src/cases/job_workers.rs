@@ -12,7 +12,7 @@ use crate::declare::{Action, Draft};
 use crate::python;
 use crate::zips::{self, SITE};
 
-const WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../localstack/samples/job-worker/job_worker.py");
+const WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../localstack/samples/jenkins/job_worker.py");
 const PASSWORD: &str = "a-secret-of-the-worker";
 
 fn property(name: &str, queryable: bool, secret: bool) -> Result<ActionConfigurationProperty> {
@@ -36,12 +36,12 @@ async fn jobs(case: &Arc<Case>, provider: &str, store: impl FnOnce(Draft) -> Dra
     let create = || -> Result<_> {
         let create = case.pipelines.create_custom_action_type().category(ActionCategory::Build).provider(provider);
         let create = create.version("1").input_artifact_details(one()).output_artifact_details(one());
-        let create = create.configuration_properties(property("Project", true, false)?);
+        let create = create.configuration_properties(property("ProjectName", true, false)?);
         Ok(create.configuration_properties(property("Password", false, true)?))
     };
     create()?.send().await?;
     let target = case.bucket(HOME, "target").await?;
-    let act = Action::new("Build", "Build", provider).set("Project", "shop").set("Password", PASSWORD);
+    let act = Action::new("Build", "Build", provider).set("ProjectName", "shop").set("Password", PASSWORD);
     let id = json!({"category": "Build", "owner": "Custom", "provider": provider, "version": "1"});
     let act = act.with("actionTypeId", id).with("namespace", "Build").input("App").output("Sums");
     let deploy = Action::archive("Archive", &target, "#{Build.Build}.zip").input("Sums");
@@ -51,7 +51,7 @@ async fn jobs(case: &Arc<Case>, provider: &str, store: impl FnOnce(Draft) -> Dra
     let kept = case.table_partition(&format!("P#{}", pipeline.name)).await?;
     assert!(kept.contains("Password") && !kept.contains(PASSWORD), "{kept}");
 
-    let arguments = [WORKER, "--provider", provider, "--query", "Project=shop", "--actions", "1"];
+    let arguments = [WORKER, "--provider", provider, "--query", "ProjectName=shop", "--actions", "1"];
     let arguments: Vec<&str> = arguments.into_iter().chain(["--seconds", "60", "--pause", "0.2"]).collect();
     let printed = python::client(case, &python, &arguments).await?;
     assert!(printed.contains("built") && printed.contains("done") && !printed.contains(PASSWORD), "{printed}");

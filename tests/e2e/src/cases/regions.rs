@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use aws_sdk_codepipeline::config::{Credentials, Region, SharedCredentialsProvider};
+use aws_sdk_codepipeline::config::{Credentials, SharedCredentialsProvider};
 use local::{AWAY, HOME};
 
 use crate::case::Case;

@@ -14,10 +14,10 @@ The action type that it serves:
         --input-artifact-details minimumCount=1,maximumCount=1 \\
         --output-artifact-details minimumCount=1,maximumCount=1 \\
         --configuration-properties \\
-            name=Project,required=true,key=true,secret=false,queryable=true \\
+            name=ProjectName,required=true,key=true,secret=false,queryable=true \\
             name=Password,required=false,key=false,secret=true
 
-    python job_worker.py --provider Checksums --query Project=shop
+    python job_worker.py --provider Checksums --query ProjectName=shop
 
 Needs boto3; credentials, region and endpoints come from the environment, as for every AWS client. Whoever runs it may
 call PollForJobs, AcknowledgeJob, PutJobSuccessResult and PutJobFailureResult, and nothing else.
@@ -112,7 +112,7 @@ class Refused(Exception):
 def build(pipelines, job):
     """Builds, stores the output artifact, and asks to be continued."""
     data = job["data"]
-    project = data["actionConfiguration"]["configuration"].get("Project", "")
+    project = data["actionConfiguration"]["configuration"].get("ProjectName", "")
     store = job_store(data["artifactCredentials"])
     source = data["inputArtifacts"][0]["location"]["s3Location"]
     found = store.get_object(Bucket=source["bucketName"], Key=source["objectKey"])
