@@ -121,6 +121,17 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_an_execution_is_one_for_which_another_pipeline_may_wait() {
+        let event = |state: &str| {
+            json!({"source": "millrace", "detail-type": "CodePipeline Pipeline Execution State Change",
+                "region": "eu-west-1", "detail": {"pipeline": "child", "execution-id": "e7", "state": state}})
+        };
+        let (source, region, id) = ("millrace".into(), "eu-west-1".into(), "e7".into());
+        assert_eq!(one(&event("FAILED")), Request::External { source, region, id });
+        assert_eq!(one(&event("STARTED")), Request::Nothing);
+    }
+
+    #[test]
     fn an_event_with_the_service_s_own_id_asks_for_the_action_that_was_started_under_it() {
         let provider = ProviderInfo {
             events: Some(Events {

@@ -20,7 +20,7 @@ fn invoke(pipeline: &Pipeline, color: &str) -> Action {
 
 /// QUEUED, so that no execution overtakes another.
 async fn with_color(case: &Arc<Case>, purpose: &str, color: &str) -> Result<Draft> {
-    Ok(case.draft(purpose).mode("QUEUED").variable("COLOR", color).source().await?)
+    case.draft(purpose).mode("QUEUED").variable("COLOR", color).source().await
 }
 
 /// The one execution that an action of a parent's started.
