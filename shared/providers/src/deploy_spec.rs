@@ -180,7 +180,7 @@ mod tests {
             ("version: 0.1\nfiles: [{source: a, destination: b}]", "the destination \"b\" must begin with /"),
             ("version: 0.1\npermissions: [{object: b}]", "the object \"b\" of its permissions must begin with /"),
             ("version: 0.1\nscripts:\n  AfterDeploy: [{location: a, timeout: soon}]", "invalid type"),
-            ("a:\n - b\n  - c", "line"),
+            ("version: 0.1\n\tfiles: []", "line 2"),
             ("", "its version must be"),
         ] {
             let why = DeploySpec::parse(text).unwrap_err();

@@ -166,16 +166,13 @@ impl Provider for Ec2 {
 
     async fn poll(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
         let deploy = Deploy::new(context).await?;
-        let found = match &context.task.external {
+        let command = match &context.task.external {
             Some(external) => deploy.command(&external.id).await?,
-            None => deploy.find().await?,
+            None => deploy.find().await?.ok_or_else(|| {
+                let label = deploy.label();
+                ProviderError::failed(JOB_FAILED, format!("Systems Manager has no command of this action for {label}"))
+            })?,
         };
-        let command = found.ok_or_else(|| {
-            ProviderError::failed(
-                JOB_FAILED,
-                format!("Systems Manager has no command of this action for {}", deploy.label()),
-            )
-        })?;
         match command.status() {
             Some(CommandStatus::Success) => {
                 Ok(Outcome::Succeeded(Success { report: deploy.report(&command), ..Success::default() }))
@@ -330,10 +327,12 @@ impl<'a> Deploy<'a> {
         Ok(self.running(&command))
     }
 
-    async fn command(&self, id: &str) -> Result<Option<Command>, ProviderError> {
+    async fn command(&self, id: &str) -> Result<Command, ProviderError> {
         let found = self.client.list_commands().command_id(id).send().await;
         let found = found.map_err(|error| ProviderError::aws("ListCommands", id, &error))?;
-        Ok(found.commands.unwrap_or_default().into_iter().find(|command| command.command_id() == Some(id)))
+        let command = found.commands.unwrap_or_default().into_iter().find(|command| command.command_id() == Some(id));
+        // What was sent just now may not be listed yet.
+        command.ok_or_else(|| ProviderError::Retryable(format!("Systems Manager does not list the command {id}")))
     }
 
     /// The command that was sent for this attempt, which none from before its request is.

@@ -167,7 +167,13 @@ async fn the_action_ends_with_its_command() {
     let Outcome::Succeeded(done) = registry(&aws).poll(&started()).await.unwrap() else { panic!() };
     assert_eq!(done.report.summary.as_deref(), Some("4 of 4 instances are done"));
     lists(&aws, json!([]));
-    let Outcome::Failed { error, .. } = registry(&aws).poll(&started()).await.unwrap() else { panic!() };
+    let message = registry(&aws).poll(&started()).await.unwrap_err().to_string();
+    assert_eq!(
+        message,
+        format!("Systems Manager does not list the command {COMMAND}"),
+        "it may have been sent just now"
+    );
+    let Outcome::Failed { error, .. } = registry(&aws).poll(&deploy(&[])).await.unwrap() else { panic!() };
     assert!(error.message.starts_with("Systems Manager has no command of this action"), "{}", error.message);
 }
 
