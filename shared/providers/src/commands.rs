@@ -13,10 +13,11 @@ use serde::Deserialize;
 
 use crate::build_artifacts::invalid;
 use crate::builds::{EVENTS, Machine};
+use crate::compute_network::Network;
 use crate::configuration::read;
 use crate::context::ActionContext;
 use crate::error::ProviderError;
-use crate::managed_compute::{self, Network, Work};
+use crate::managed_compute::{self, Work};
 use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// Minutes after which a build of commands is ended. Source: CodePipeline user guide, 'Commands action reference'.

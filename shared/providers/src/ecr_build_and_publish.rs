@@ -16,7 +16,8 @@ use crate::commands::environment;
 use crate::configuration::{read, shown};
 use crate::context::ActionContext;
 use crate::error::ProviderError;
-use crate::managed_compute::{self, Work, is_tag, items, registry, sign_in, variable, word};
+use crate::image_registry::{is_tag, registry, sign_in};
+use crate::managed_compute::{self, Work, items, variable, word};
 use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// Minutes that a build may take. Source: CodePipeline user guide, 'Quotas': what it names no other time for has an hour.

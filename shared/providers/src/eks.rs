@@ -10,10 +10,11 @@ use serde::Deserialize;
 
 use crate::builds::EVENTS;
 use crate::commands::environment;
+use crate::compute_network::Network;
 use crate::configuration::{missing, read, title};
 use crate::context::ActionContext;
 use crate::error::ProviderError;
-use crate::managed_compute::{self, Network, Work, items, variable, word};
+use crate::managed_compute::{self, Work, items, variable, word};
 use crate::provider::{Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// Minutes that a build may take. Source: CodePipeline user guide, 'Quotas': what it names no other time for has an hour.

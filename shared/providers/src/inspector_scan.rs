@@ -14,7 +14,8 @@ use crate::builds::{EVENTS, Machine};
 use crate::configuration::{missing, read, shown, title};
 use crate::context::ActionContext;
 use crate::error::ProviderError;
-use crate::managed_compute::{self, Work, is_tag, registry, sign_in, variable, word};
+use crate::image_registry::{is_tag, registry, sign_in};
+use crate::managed_compute::{self, Work, variable, word};
 use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// Minutes that a build may take. Source: CodePipeline user guide, 'Quotas': what it names no other time for has an hour.
@@ -158,7 +159,6 @@ impl Provider for InspectorScan {
                 RunMode::SourceCodeScan => Machine::default(),
                 RunMode::EcrImageScan => Machine { privileged: Some(true), ..Machine::default() },
             },
-            ..Work::default()
         };
         managed_compute::start(context, None, LONGEST, work).await
     }
