@@ -54,6 +54,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_error_says_what_its_cause_says_once() {
+        let cause = anyhow::anyhow!("NotFound: no such pipeline");
+        let error = cause.context("NotFound: no such pipeline").context("service error").context("cannot read it");
+        assert_eq!(words(&error), "cannot read it: service error: NotFound: no such pipeline");
+    }
+
+    #[test]
     fn an_error_says_what_failed_and_what_the_program_said() {
         let error =
             run(Command::new("sh").args(["-c", "echo no such thing >&2; exit 3"]), "do it").unwrap_err().to_string();
