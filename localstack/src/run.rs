@@ -221,9 +221,7 @@ async fn released(
             "there is a pipeline {name} on the local stack already; delete it first: aws codepipeline delete-pipeline --name {name}"
         );
     }
-    if let Some(template) = &authored.template {
-        resources.bootstrap(template).await?;
-    }
+    resources.bootstrap(authored, definition).await?;
     resources.make(plan, here, source).await?;
     let mut approver = approver(stack, wanted.yes, resources, plan).await?;
     let since = SystemTime::now();
@@ -260,10 +258,10 @@ async fn released(
         for action in &running {
             let place = |it: Option<&str>| it.unwrap_or_default().to_owned();
             let place = (place(action.stage_name()), place(action.action_name()));
-            if let Some(stand_in) = plan.stand_ins.get(&place) {
-                if let Some(new) = worker.work(&stand_in.type_id).await? {
-                    return Ok(Ended::Changed(new));
-                }
+            if let Some(stand_in) = plan.stand_ins.get(&place)
+                && let Some(new) = worker.work(&stand_in.type_id).await?
+            {
+                return Ok(Ended::Changed(new));
             }
         }
         job_workers.check()?;

@@ -1,6 +1,6 @@
 //! What `cdk synth` writes: a folder with the templates of an app and lists of their assets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -52,22 +52,44 @@ fn assets(folder: &Path, stack: &str) -> Result<BTreeMap<String, PathBuf>> {
     Ok(assets.flatten().collect())
 }
 
-/// The buckets to which the app publishes its assets: those of the folder's stacks, and of the stages in folders of their own.
-pub(super) fn asset_buckets(folder: &Path) -> Result<BTreeSet<String>> {
-    let mut buckets = BTreeSet::new();
+/// A file or folder that the app publishes to S3.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub bucket: String,
+    pub key: String,
+    /// That of the bucket, where the app says it.
+    pub region: Option<String>,
+    pub path: PathBuf,
+    /// Whether it goes to an account that the app names, where the emulator lets nobody else read it.
+    pub elsewhere: bool,
+}
+
+/// What the app publishes: the assets of the folder's stacks, and of the stages in folders of their own.
+pub(super) fn published(folder: &Path) -> Result<Vec<Published>> {
+    let mut published = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry?.path();
         let name = path.file_name().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default();
         if path.is_dir() && name.starts_with("assembly-") {
-            buckets.extend(asset_buckets(&path)?);
+            published.extend(self::published(&path)?);
         } else if name.ends_with(".assets.json") {
             let list: Value = serde_json::from_str(&fs::read_to_string(&path)?).with_context(|| name)?;
-            let assets = list["files"].as_object().into_iter().flatten();
-            let destinations = assets.flat_map(|(_, it)| it["destinations"].as_object().into_iter().flatten());
-            buckets.extend(destinations.filter_map(|(_, it)| it["bucketName"].as_str()).map(filled));
+            for (_, asset) in list["files"].as_object().into_iter().flatten() {
+                let path = folder.join(asset["source"]["path"].as_str().unwrap_or_default());
+                for (_, to) in asset["destinations"].as_object().into_iter().flatten() {
+                    let (Some(bucket), Some(key)) = (to["bucketName"].as_str(), to["objectKey"].as_str()) else {
+                        continue;
+                    };
+                    let role = to["assumeRoleArn"].as_str().map(filled);
+                    let elsewhere = role.is_some_and(|role| !role.contains(&format!(":{ACCOUNT}:")));
+                    let (bucket, key) = (filled(bucket), filled(key));
+                    let region = to["region"].as_str().map(str::to_owned);
+                    published.push(Published { bucket, key, region, path: path.clone(), elsewhere });
+                }
+            }
         }
     }
-    Ok(buckets)
+    Ok(published)
 }
 
 /// An app that is bound to no account leaves account and region to whoever publishes.
@@ -98,7 +120,11 @@ mod tests {
         assert_eq!(found[0].assets["a1.zip"], folder.path().join("asset.a1"));
         fs::create_dir(folder.path().join("assembly-Test")).unwrap();
         fs::rename(folder.path().join("Shop.assets.json"), folder.path().join("assembly-Test/x.assets.json")).unwrap();
-        let buckets = asset_buckets(folder.path()).unwrap();
-        assert_eq!(buckets, BTreeSet::from([format!("assets-{ACCOUNT}-{HOME}")]));
+        let found = published(folder.path()).unwrap();
+        assert_eq!(
+            (found.len(), &found[0].bucket, found[0].key.as_str()),
+            (1, &format!("assets-{ACCOUNT}-{HOME}"), "a1.zip")
+        );
+        assert!(found[0].path.ends_with("assembly-Test/asset.a1") && !found[0].elsewhere);
     }
 }

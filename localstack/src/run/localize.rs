@@ -18,7 +18,7 @@ impl Regions {
         Self { home: home.to_owned() }
     }
 
-    fn local(&self, region: &str) -> String {
+    pub(super) fn local(&self, region: &str) -> String {
         match region {
             _ if region == self.home => HOME.to_owned(),
             HOME => self.home.clone(),

@@ -337,6 +337,12 @@ mod tests {
             itself.0.unwrap(),
             "the emulator has no stack of the pipeline to change: what the build would deploy is compared with what runs"
         );
+        let publish = |account: &str| format!("a:\n  cdk-assets --path x publish \"0a1:{account}-us-east-1-7e\"");
+        assert_eq!(why(project(&publish("current_account")), |_| {}), (None, true));
+        let elsewhere = why(project(&publish("111122223333")), |_| {}).0.unwrap();
+        assert!(elsewhere.starts_with("its target is in the account 111122223333"), "{elsewhere}");
+        let image = NewProject { privileged: true, ..project("a:\n  docker push x") };
+        assert_eq!(why(image, |_| {}).0.unwrap(), "it pushes an image, and there is no registry here");
         let overridden = |pipeline: &mut Value| {
             pipeline["stages"][1]["actions"][0]["configuration"]["BuildspecOverride"] = json!("buildspec.yml");
         };

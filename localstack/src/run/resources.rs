@@ -1,6 +1,6 @@
 //! What the definition names, made on the local stack; and taken away again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -19,16 +19,18 @@ use aws_sdk_s3::types::{
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_sdk_ssm::types::ParameterType;
 use local::{COMPUTE_PROJECT, HOME, REGIONS, Stack, report, words};
-use pipeline::TypeId;
 use pipeline::declaration::ActionDeclaration;
+use pipeline::{Declaration, TypeId};
 use serde_json::Value;
 
+use super::definition::Definition;
 use super::here::{
     Found, Here, NewFunction, NewProject, Place, machine_arn, place, region, rules, service_place, value,
 };
+use super::localize::Regions;
 use super::plan::Plan;
 use super::source::Source;
-use super::template::{Template, text};
+use super::template::{self, text};
 use super::{cdk, localize};
 
 /// Most artifacts that an action of a custom type reads, and makes.
@@ -53,8 +55,8 @@ enum Made {
     Stack(Place),
     /// A region and an ARN.
     Topic(Place),
-    /// A parameter in Parameter Store, by its name.
-    Parameter(String),
+    /// A parameter in Parameter Store.
+    Parameter(Place),
     /// A queue of SQS, by its URL.
     Queue(String),
     ActionType(TypeId),
@@ -178,18 +180,32 @@ impl<'a> Resources<'a> {
     }
 
     /// What the templates of the CDK look for: that somebody has bootstrapped the account.
-    pub(super) async fn bootstrap(&mut self, template: &Template) -> Result<()> {
+    pub(super) async fn bootstrap(&mut self, authored: &Definition, declaration: &Declaration) -> Result<()> {
+        let Some(template) = &authored.template else { return Ok(()) };
         let Some(parameter) = template.bootstrap_version() else { return Ok(()) };
-        for bucket in cdk::asset_buckets(&template.folder)? {
-            self.bucket(HOME, &bucket).await?;
+        let regions = Regions::new(&authored.home);
+        let mut buckets = BTreeSet::new();
+        for asset in cdk::published(&template.folder)? {
+            let region = asset.region.map_or_else(|| HOME.to_owned(), |region| regions.local(&region));
+            if buckets.insert(asset.bucket.clone()) {
+                self.bucket(&region, &asset.bucket).await?;
+            }
+            if asset.elsewhere {
+                let body = template::read(&asset.path)?;
+                let put = self.stack.s3(&region).put_object().bucket(&asset.bucket).key(&asset.key).body(body.into());
+                put.send().await.with_context(|| format!("cannot publish {}", asset.path.display()))?;
+            }
         }
-        let client = aws_sdk_ssm::Client::new(&self.stack.sdk(HOME));
-        if client.get_parameter().name(parameter).send().await.is_ok() {
-            return Ok(());
+        // Each region has its own.
+        for region in localize::regions(declaration) {
+            let client = aws_sdk_ssm::Client::new(&self.stack.sdk(region));
+            if client.get_parameter().name(parameter).send().await.is_ok() {
+                continue;
+            }
+            let put = client.put_parameter().name(parameter).value(BOOTSTRAP_VERSION).r#type(ParameterType::String);
+            put.send().await.with_context(|| format!("cannot make the parameter {parameter} in {region}"))?;
+            self.made.push(Made::Parameter((region.to_owned(), parameter.to_owned())));
         }
-        let put = client.put_parameter().name(parameter).value(BOOTSTRAP_VERSION).r#type(ParameterType::String);
-        put.send().await.with_context(|| format!("cannot make the parameter {parameter}"))?;
-        self.made.push(Made::Parameter(parameter.to_owned()));
         Ok(())
     }
 
@@ -449,8 +465,8 @@ impl<'a> Resources<'a> {
             Made::Topic((region, arn)) => {
                 aws_sdk_sns::Client::new(&self.stack.sdk(region)).delete_topic().topic_arn(arn).send().await?;
             }
-            Made::Parameter(name) => {
-                aws_sdk_ssm::Client::new(&self.stack.sdk(HOME)).delete_parameter().name(name).send().await?;
+            Made::Parameter((region, name)) => {
+                aws_sdk_ssm::Client::new(&self.stack.sdk(region)).delete_parameter().name(name).send().await?;
             }
             Made::Queue(url) => {
                 aws_sdk_sqs::Client::new(&self.stack.sdk(HOME)).delete_queue().queue_url(url).send().await?;

@@ -1,5 +1,6 @@
 //! Which actions a stand-in runs in place of their provider, and why.
 
+use local::ACCOUNT;
 use pipeline::declaration::ActionDeclaration;
 use pipeline::{Declaration, TypeId};
 
@@ -124,7 +125,7 @@ fn no_build(
         return Some(why.to_owned());
     }
     if buildspec.contains('\n') || buildspec.trim_start().starts_with('{') || buildspec.starts_with("arn:") {
-        return no_image(project, buildspec);
+        return no_target(project, buildspec);
     }
     let first = action.input_artifacts.iter().flatten().next().map_or("", |it| it.name.as_str());
     let primary = Some(value(action, "PrimarySource")).filter(|it| !it.is_empty()).unwrap_or(first);
@@ -133,13 +134,22 @@ fn no_build(
     let is_content = sources.any(|it| it.output_artifacts.iter().flatten().any(|output| output.name == primary));
     // What another action makes may have the file: then the build shows it.
     match source.text(buildspec) {
-        Some(text) => no_image(project, &text),
+        Some(text) => no_target(project, &text),
         None => is_content.then(|| format!("--source has no {buildspec}")),
     }
 }
 
-/// Why a build cannot be real whose commands push an image.
-fn no_image(project: &NewProject, commands: &str) -> Option<String> {
+/// Why a build cannot be real whose commands push an image, or publish an asset of the CDK to another account.
+fn no_target(project: &NewProject, commands: &str) -> Option<String> {
+    if commands.contains("cdk-assets") {
+        let targets = commands.split(':').skip(1).filter_map(|it| it.split_once('-'));
+        let mut accounts = targets.map(|(account, _)| account).filter(|it| it.len() == 12 && it.parse::<u64>().is_ok());
+        if let Some(account) = accounts.find(|it| *it != ACCOUNT) {
+            return Some(format!(
+                "its target is in the account {account}, and the emulator has one; `run` has published it"
+            ));
+        }
+    }
     let pushes = ["docker push", "cdk-assets"].iter().any(|it| commands.contains(it));
     (project.privileged && pushes).then(|| "it pushes an image, and there is no registry here".to_owned())
 }

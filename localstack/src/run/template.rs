@@ -398,7 +398,7 @@ impl Template {
 }
 
 /// A zip as it is, or a folder as a zip.
-fn read(path: &Path) -> Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     if path.is_dir() {
         return source::zipped(path);
     }
