@@ -126,17 +126,17 @@ async fn a_function_of_the_template_gets_new_code(stack: &Stack) {
     assert_eq!(said.payload().unwrap().as_ref(), br#""new""#);
 }
 
-/// Side by side, as their names, stacks and jobs are their own.
+/// Side by side, as their names, stacks and jobs are their own. On the heap: together they are more than a test's stack holds.
 async fn each_sample_of_the_demo_runs(stack: &Stack) {
     let before = left(stack).await;
     tokio::join!(
-        demo(stack, "beanstalk", &[STAND_IN, REAL, STAND_IN]),
-        demo(stack, "blue-green", &[STAND_IN, REAL, REAL, STAND_IN]),
-        demo(stack, "cdk", &[STAND_IN, REAL, STAND_IN, REAL, REAL, REAL, REAL, REAL, REAL]),
-        demo(stack, "cloudformation", &[REAL; 5]),
-        demo(stack, "ecs", &[STAND_IN, REAL, REAL]),
-        demo(stack, "jenkins", &[REAL; 3]),
-        demo(stack, "stack-sets", &[REAL, STAND_IN, STAND_IN]),
+        Box::pin(demo(stack, "beanstalk", &[STAND_IN, REAL, STAND_IN])),
+        Box::pin(demo(stack, "blue-green", &[STAND_IN, REAL, REAL, STAND_IN])),
+        Box::pin(demo(stack, "cdk", &[STAND_IN, REAL, STAND_IN, REAL, REAL, REAL, REAL, REAL, REAL])),
+        Box::pin(demo(stack, "cloudformation", &[REAL; 5])),
+        Box::pin(demo(stack, "ecs", &[STAND_IN, REAL, REAL])),
+        Box::pin(demo(stack, "jenkins", &[REAL; 3])),
+        Box::pin(demo(stack, "stack-sets", &[REAL, STAND_IN, STAND_IN])),
     );
     assert_eq!(left(stack).await, before, "everything that was made is deleted");
 }
