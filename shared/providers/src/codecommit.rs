@@ -61,7 +61,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
             Documentation {
                 file: file!(),
                 ends: "at once",
-                tried: Tried::OverTheWire,
+                tried: Tried::ProviderEmulator,
                 differs: "The role needs GetFolder and GetBlob in place of UploadArchive. Symbolic links and submodules are left out.",
             },
         )

@@ -28,7 +28,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
             Documentation {
                 file: file!(),
                 ends: "by event or poll",
-                tried: Tried::OverTheWire,
+                tried: Tried::ProviderEmulator,
                 differs: "The deployment has a description, by which it is found again.",
             },
         )

@@ -59,7 +59,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
             Documentation {
                 file: file!(),
                 ends: "by event or poll",
-                tried: Tried::OverTheWire,
+                tried: Tried::ProviderEmulator,
                 differs: "An environment that reports an error since the action began makes it fail, also if it is ready.",
             },
         )

@@ -84,6 +84,8 @@ pub enum Tried {
     MiniStack,
     /// End to end on the build host, beside either emulator.
     BuildHost,
+    /// End to end on MiniStack beside fakecloud, an emulator that has the service; CI does not have it.
+    ProviderEmulator,
     /// Nowhere: neither emulator has the service.
     OverTheWire,
 }

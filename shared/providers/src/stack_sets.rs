@@ -69,7 +69,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
             Documentation {
                 file: file!(),
                 ends: "by event or poll",
-                tried: Tried::OverTheWire,
+                tried: Tried::ProviderEmulator,
                 differs: "While the stack set does another operation, the action waits for its turn.",
             },
         )

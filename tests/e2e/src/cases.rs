@@ -22,6 +22,7 @@ mod job_workers;
 mod jobs;
 mod killed;
 mod modes;
+mod provider_emulator;
 mod regions;
 mod release;
 mod retry;
@@ -110,6 +111,7 @@ cases! {
     webhooks::webhooks_kept;
     clients::boto3_and_cli;
     day::scripted_day;
+    provider_emulator::deployed_to_what_emulators_lack (alone);
     killed::killed_trigger (alone);
     under_fire::under_fire (alone);
     killed::killed_functions (alone);

@@ -43,6 +43,7 @@ fn tried(info: &ProviderInfo) -> &'static str {
         Tried::Emulators => "MiniStack, LocalStack",
         Tried::MiniStack => "MiniStack",
         Tried::BuildHost => "the build host, beside MiniStack and LocalStack",
+        Tried::ProviderEmulator => "MiniStack beside fakecloud, not in CI",
         Tried::OverTheWire => "no: neither emulator has the service",
     }
 }
