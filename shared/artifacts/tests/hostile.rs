@@ -17,7 +17,7 @@ const MIB: usize = 1 << 20;
 /// What must become of a zip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// It is refused.
+    /// Whoever reads it to its end has been deceived.
     Refused,
     /// It is refused, or what is read of it is what was packed: some changes do no harm.
     Right,

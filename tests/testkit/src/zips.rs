@@ -19,7 +19,7 @@ pub struct Entry<'a> {
     pub size: u32,
     /// CRC-32 of the unpacked bytes, as the zip says.
     pub crc: u32,
-    /// The extra field.
+    /// Further fields, which both of its headers repeat.
     pub extra: &'a [u8],
 }
 
