@@ -387,21 +387,9 @@ impl<'a> Resources<'a> {
             let key = ActionConfigurationProperty::builder().name(text(&it["Name"])).required(is("Required"));
             key.key(is("Key")).secret(is("Secret")).queryable(is("Queryable")).build()
         });
-        let created = self
-            .stack
-            .codepipeline()
-            .create_custom_action_type()
-            .category(ActionCategory::from(id.category.as_str()))
-            .provider(&id.provider)
-            .version(id.version.clone().unwrap_or_default())
-            .set_configuration_properties(Some(keys.collect::<Result<_, _>>()?))
-            .input_artifact_details(details("InputArtifactDetails"))
-            .output_artifact_details(details("OutputArtifactDetails"))
-            .send()
-            .await;
-        created.with_context(|| format!("cannot make the action type {}", id.provider))?;
-        self.made.push(Made::ActionType(id.clone()));
-        Ok(())
+        let (inputs, outputs) = (details("InputArtifactDetails"), details("OutputArtifactDetails"));
+        let made = self.make_type(id, keys.collect::<Result<_, _>>()?, inputs, outputs).await;
+        made.with_context(|| format!("cannot make the action type {}", id.provider))
     }
 
     async fn action_type(&mut self, id: &TypeId, keys: &[String]) -> Result<()> {
@@ -409,19 +397,29 @@ impl<'a> Resources<'a> {
             ActionConfigurationProperty::builder().name(key).required(false).key(false).secret(false).build()
         };
         let artifacts = || ArtifactDetails::builder().minimum_count(0).maximum_count(MOST_ARTIFACTS).build();
-        let created = self
-            .stack
+        let keys = keys.iter().map(property).collect::<Result<_, _>>()?;
+        let made = self.make_type(id, keys, artifacts(), artifacts()).await;
+        made.with_context(|| format!("cannot make the action type of the stand-in for {}", id.provider))
+    }
+
+    async fn make_type(
+        &mut self,
+        id: &TypeId,
+        keys: Vec<ActionConfigurationProperty>,
+        inputs: ArtifactDetails,
+        outputs: ArtifactDetails,
+    ) -> Result<()> {
+        self.stack
             .codepipeline()
             .create_custom_action_type()
             .category(ActionCategory::from(id.category.as_str()))
             .provider(&id.provider)
             .version(id.version.clone().unwrap_or_default())
-            .set_configuration_properties(Some(keys.iter().map(property).collect::<Result<_, _>>()?))
-            .input_artifact_details(artifacts())
-            .output_artifact_details(artifacts())
+            .set_configuration_properties(Some(keys))
+            .input_artifact_details(inputs)
+            .output_artifact_details(outputs)
             .send()
-            .await;
-        created.with_context(|| format!("cannot make the action type of the stand-in for {}", id.provider))?;
+            .await?;
         self.made.push(Made::ActionType(id.clone()));
         Ok(())
     }

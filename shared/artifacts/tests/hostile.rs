@@ -10,6 +10,7 @@ use artifacts::{Content, TempFile, Unpacked, Zip, ZipLimits};
 use aws_sdk_s3::primitives::ByteStream;
 use crc32fast::hash as crc32;
 use testkit::zips::{Entry, make, stored};
+use testkit::{noise, peak_memory};
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 const MIB: usize = 1 << 20;
@@ -32,12 +33,6 @@ struct Hostile {
 /// The contents that honest entries have: whatever is read of a zip must be one of them.
 fn contents() -> [Vec<u8>; 3] {
     [b"hello\n".to_vec(), b"some text that is packed, packed, packed".repeat(40), noise(7, 5_000)]
-}
-
-/// Bytes that no compression makes fewer, others for each seed.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut numbers = Numbers(seed);
-    (0..length).map(|_| numbers.below(256) as u8).collect()
 }
 
 /// The same numbers in each run.
@@ -247,13 +242,6 @@ fn directories(all: &mut Vec<Hostile>) {
     }
 }
 
-/// The most memory that this process has had, in bytes.
-fn peak() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
-}
-
 /// Checks the zip and reads all of it; how many files of a content that nobody packed there were.
 async fn read(file: TempFile, right: &HashSet<u32>) -> Result<usize, artifacts::Error> {
     let zip = Zip::open(file, "input artifact Build", ZipLimits::default()).await?;
@@ -295,7 +283,7 @@ async fn two_hundred_hostile_zips_are_refused_or_read_right_in_little_memory() {
         files.push((path, hostile.what, hostile.fate));
     }
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
-    let before = peak();
+    let before = peak_memory();
     let mut troubles = Vec::new();
     for (path, what, fate) in files {
         let body = ByteStream::from_path(&path).await.unwrap();
@@ -311,7 +299,7 @@ async fn two_hundred_hostile_zips_are_refused_or_read_right_in_little_memory() {
                 }
             }
         }
-        let memory = (peak() - before) / MIB;
+        let memory = (peak_memory() - before) / MIB;
         if memory > 256 {
             troubles.push(format!("{what}: {memory} MiB of memory"));
         }

@@ -15,6 +15,7 @@ use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use engine::Pin;
+use testkit::peak_memory;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 const MIB: usize = 1 << 20;
@@ -57,13 +58,6 @@ impl HttpConnector for Sink {
     }
 }
 
-/// The most memory that this process has had, in bytes.
-fn peak() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
-}
-
 #[tokio::test]
 async fn a_file_larger_than_memory_is_unpacked_into_a_bucket_in_parts() {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -90,7 +84,7 @@ async fn a_file_larger_than_memory_is_unpacked_into_a_bucket_in_parts() {
         .build();
     let region = pipeline::Region::new("eu-west-1").unwrap();
     let bucket = Bucket::new(aws_sdk_s3::Client::from_conf(config), region, "site");
-    let before = peak();
+    let before = peak_memory();
     let limits = ZipLimits::default();
     let artifact = bucket.download("app.zip", &Pin::default(), limits.total_bytes).await.unwrap();
     let zip = Zip::open(artifact, "input artifact App", limits).await.unwrap();
@@ -98,7 +92,7 @@ async fn a_file_larger_than_memory_is_unpacked_into_a_bucket_in_parts() {
     let mut contents = zip.contents();
     let (entry, content) = contents.next().await.unwrap().unwrap();
     bucket.put_unpacked(&entry.name, content, &Settings::default()).await.unwrap();
-    let taken = (peak() - before) / MIB;
+    let taken = (peak_memory() - before) / MIB;
 
     let mut next = 0;
     for (number, (first, length)) in parts.lock().unwrap().iter() {

@@ -13,6 +13,7 @@ use aws_sdk_s3::config::{BehaviorVersion, Region};
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use testkit::{noise, peak_memory};
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 const MIB: usize = 1 << 20;
@@ -55,29 +56,10 @@ fn bucket() -> (Bucket, Counter) {
     (Bucket::new(aws_sdk_s3::Client::from_conf(config), region, "store"), counter)
 }
 
-/// The most memory that this process has had, in bytes.
-fn peak() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
-}
-
-/// Bytes that no compression makes fewer, others for each seed.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let words = (0..length / 8).flat_map(|_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.collect()
-}
-
 #[tokio::test]
 async fn neither_a_tree_of_many_files_nor_a_large_archive_is_held_in_memory() {
     let (bucket, counter) = bucket();
-    let before = peak();
+    let before = peak_memory();
 
     let mut zip = ZipBuilder::new("the tree", LIMIT).unwrap();
     for number in 0..5_000_u64 {
@@ -88,7 +70,7 @@ async fn neither_a_tree_of_many_files_nor_a_large_archive_is_held_in_memory() {
     assert!(size > 5_000 * 4096);
     bucket.put_artifact("tree.zip", tree, &Encryption::default()).await.unwrap();
     assert_eq!(counter.0.load(Ordering::Relaxed), size);
-    let tree = (peak() - before) / MIB;
+    let tree = (peak_memory() - before) / MIB;
 
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut zip = ZipWriter::new(std::io::BufWriter::with_capacity(MIB, file.reopen().unwrap()));
@@ -105,7 +87,7 @@ async fn neither_a_tree_of_many_files_nor_a_large_archive_is_held_in_memory() {
     assert!(size > 128 * MIB as u64);
     bucket.put_artifact("archive.zip", archive, &Encryption::default()).await.unwrap();
     assert_eq!(counter.0.load(Ordering::Relaxed), size);
-    let archive = (peak() - before) / MIB;
+    let archive = (peak_memory() - before) / MIB;
 
     // The lists of entries are in memory, and a few buffers.
     assert!(tree < 16, "{tree} MiB of memory for 5,000 files");

@@ -11,9 +11,8 @@ use aws_sdk_codebuild::operation::batch_get_projects::BatchGetProjectsError;
 use aws_sdk_codebuild::types::VpcConfig;
 use driver::Task;
 
-use crate::configuration::missing;
+use crate::configuration::{items, missing};
 use crate::error::{ClassifyError, ErrorClass, ProviderError};
-use crate::managed_compute::items;
 
 /// The network in which an action runs.
 pub(crate) struct Network {

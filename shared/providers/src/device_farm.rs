@@ -129,7 +129,7 @@ struct Action<'a> {
     context: ActionContext<'a>,
     configuration: Configuration<'a>,
     client: Client,
-    /// The project's ARN.
+    /// The ARN of the project that `ProjectId` names, in the role's account.
     project: String,
 }
 

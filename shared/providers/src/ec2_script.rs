@@ -19,7 +19,7 @@ pub(crate) struct Source<'a> {
     pub(crate) bucket: &'a str,
     pub(crate) key: &'a str,
     pub(crate) version: Option<&'a str>,
-    /// As hexadecimal digits.
+    /// As `sha256sum` prints it; none where S3 recorded none, and then the instance checks nothing.
     pub(crate) sha256: Option<String>,
 }
 

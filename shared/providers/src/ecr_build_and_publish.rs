@@ -13,16 +13,14 @@ use serde::Deserialize;
 
 use crate::builds::{EVENTS, Machine};
 use crate::commands::environment;
-use crate::configuration::{read, shown};
+use crate::configuration::{items, read, shown};
 use crate::context::ActionContext;
 use crate::error::ProviderError;
 use crate::image_registry::{is_tag, registry, sign_in};
-use crate::managed_compute::{self, Work, items, variable, word};
+use crate::managed_compute::{self, LONGEST_MINUTES, Work, variable, word};
 use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
-/// Minutes that a build may take. Source: CodePipeline user guide, 'Quotas': what it names no other time for has an hour.
-const LONGEST: u32 = 60;
-/// The output variables.
+/// Output variables: the digest of the pushed image as `sha256:...`, and the repository as it was configured.
 const DIGEST: &str = "ECRImageDigestId";
 const REPOSITORY: &str = "ECRRepositoryName";
 /// Public registries are in this region. Source: Amazon ECR Public user guide, 'Registry authentication'.
@@ -134,7 +132,7 @@ impl Provider for EcrBuildAndPublish {
             machine: Machine { privileged: Some(true), ..Machine::default() },
             ..Work::default()
         };
-        managed_compute::start(context, None, LONGEST, work).await
+        managed_compute::start(context, None, LONGEST_MINUTES, work).await
     }
 
     async fn poll(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {

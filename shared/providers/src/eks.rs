@@ -11,15 +11,13 @@ use serde::Deserialize;
 use crate::builds::EVENTS;
 use crate::commands::environment;
 use crate::compute_network::Network;
-use crate::configuration::{missing, read, title};
+use crate::configuration::{items, missing, read, title};
 use crate::context::ActionContext;
 use crate::error::ProviderError;
-use crate::managed_compute::{self, Work, items, variable, word};
+use crate::managed_compute::{self, LONGEST_MINUTES, Work, variable, word};
 use crate::provider::{Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
-/// Minutes that a build may take. Source: CodePipeline user guide, 'Quotas': what it names no other time for has an hour.
-const LONGEST: u32 = 60;
-/// The output variable.
+/// The output variable, whose value is `ClusterName`.
 const CLUSTER: &str = "EKSClusterName";
 /// CodeBuild's images have `kubectl`, and no `helm`.
 const GET_HELM: &str = "command -v helm || curl --fail --silent --show-error --location \
@@ -138,7 +136,7 @@ impl Provider for Eks {
         let task = context.task;
         let configuration: Configuration<'_> = read(task)?;
         let network = configuration.network(task)?;
-        managed_compute::start(context, network.as_ref(), LONGEST, work(task, &configuration)?).await
+        managed_compute::start(context, network.as_ref(), LONGEST_MINUTES, work(task, &configuration)?).await
     }
 
     async fn poll(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {

@@ -15,12 +15,10 @@ use crate::configuration::{missing, read, shown, title};
 use crate::context::ActionContext;
 use crate::error::ProviderError;
 use crate::image_registry::{is_tag, registry, sign_in};
-use crate::managed_compute::{self, Work, variable, word};
+use crate::managed_compute::{self, LONGEST_MINUTES, Work, variable, word};
 use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
-/// Minutes that a build may take. Source: CodePipeline user guide, 'Quotas': what it names no other time for has an hour.
-const LONGEST: u32 = 60;
-/// The output variable.
+/// The output variable: `critical`, `high`, `medium`, `low`, or `none` where nothing was found.
 const HIGHEST: &str = "HighestScannedSeverity";
 /// The file of the output artifact.
 const REPORT: &str = "sbom.json";
@@ -160,7 +158,7 @@ impl Provider for InspectorScan {
                 RunMode::EcrImageScan => Machine { privileged: Some(true), ..Machine::default() },
             },
         };
-        managed_compute::start(context, None, LONGEST, work).await
+        managed_compute::start(context, None, LONGEST_MINUTES, work).await
     }
 
     async fn poll(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {

@@ -20,6 +20,10 @@ use crate::compute_network::Network;
 use crate::context::ActionContext;
 use crate::error::ProviderError;
 
+/// Minutes that a build may take whose action has no other limit. Source: CodePipeline user guide, 'Quotas': what it names
+/// no other time for has an hour.
+pub(crate) const LONGEST_MINUTES: u32 = 60;
+
 /// The shortest time-out that CodeBuild takes. Source: CodeBuild API, `StartBuild`, `timeoutInMinutesOverride`.
 const SHORTEST_TIMEOUT: u32 = 5;
 
@@ -126,9 +130,4 @@ pub(crate) fn word(text: &str) -> Result<String, ProviderError> {
 /// An environment variable of a build.
 pub(crate) fn variable(name: &str, value: impl Into<String>) -> Result<EnvironmentVariable, ProviderError> {
     EnvironmentVariable::builder().name(name).value(value).build().map_err(invalid)
-}
-
-/// The items of a value that is a list with commas.
-pub(crate) fn items(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').map(str::trim).filter(|item| !item.is_empty())
 }

@@ -35,7 +35,7 @@ use serde_json::Value;
 
 use crate::artifact_files::{located, text};
 use crate::cloudformation::{LONGEST_FILE, TOKEN_PREFIX, Template, capabilities, client_token, template};
-use crate::configuration::{missing, read, shown};
+use crate::configuration::{items, missing, read, shown};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
@@ -498,7 +498,7 @@ impl<'a> Action<'a> {
 
 /// Names with commas between them.
 fn names(list: &str) -> Vec<String> {
-    list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    items(list).map(str::to_owned).collect()
 }
 
 #[derive(Debug, Deserialize, PartialEq)]

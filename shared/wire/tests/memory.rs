@@ -4,14 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use aws_sdk_codepipeline::operation::get_pipeline::GetPipelineInput;
+use testkit::peak_memory;
 use wire::{Exception, MAX_BODY, Protocol, decode};
-
-/// The most memory that this process has had, in MiB.
-fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
-}
 
 /// As often as `unit` fits between the two.
 fn filled(begin: &[u8], unit: &[u8], end: &[u8]) -> Vec<u8> {
@@ -40,11 +34,11 @@ fn no_body_takes_more_than_192_mib() {
         (Protocol::RpcV2Cbor, cbor(b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff")),
         (Protocol::RpcV2Cbor, cbor(b"\x5b\xff\xff\xff\xff\xff\xff\xff\xff")),
     ];
-    let before = peak();
+    let before = peak_memory();
     for (index, (protocol, body)) in bodies.into_iter().enumerate() {
         let error = decode::<GetPipelineInput>(protocol, &body).unwrap_err();
         assert_eq!(error.exception, Exception::SerializationException, "body {index}: {error}");
-        let taken = peak() - before;
+        let taken = (peak_memory() - before) >> 20;
         println!("body {index}: {taken} MiB");
         assert!(taken <= 192, "body {index} of {} bytes in {protocol:?} took {taken} MiB", body.len());
     }

@@ -9,6 +9,7 @@
 //! - [`Template`]: `infra/home.yaml` and `infra/region.yaml`, and what they give to each function.
 //! - [`kms`]: the key that signs approval links.
 //! - [`model`]: what the public model says of operations, and inputs that it allows.
+//! - [`peak_memory`], [`noise`]: for tests of how much memory something takes.
 //! - [`zips`]: zips as nobody's tools make them.
 //!
 //! Cargo builds a crate a second time for its own unit tests, so these cannot use fakes from here that implement the
@@ -23,6 +24,7 @@ mod executor;
 mod http;
 mod kms;
 mod log;
+mod memory;
 pub mod model;
 mod outbox;
 pub mod samples;
@@ -38,6 +40,7 @@ pub use executor::TestExecutor;
 pub use http::{body, decode, sha256};
 pub use kms::kms;
 pub use log::TestLog;
+pub use memory::{noise, peak_memory};
 pub use outbox::Outbox;
 pub use setup::{create, setup};
 pub use stub::{Answer, Request, Stub};

@@ -70,6 +70,7 @@ impl Shared {
 #[derive(Clone, Debug)]
 struct FileReader {
     file: Arc<File>,
+    size: u64,
     at: u64,
 }
 
@@ -83,15 +84,19 @@ impl Read for FileReader {
 
 impl Seek for FileReader {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let (from, by) = match to {
-            SeekFrom::Start(at) => (at, 0),
-            SeekFrom::End(by) => (self.file.metadata()?.len(), by),
-            SeekFrom::Current(by) => (self.at, by),
-        };
-        let before = || io::Error::new(io::ErrorKind::InvalidInput, "a place before the file's beginning");
-        self.at = from.checked_add_signed(by).ok_or_else(before)?;
+        self.at = sought(to, self.at, self.size)?;
         Ok(self.at)
     }
+}
+
+/// Where a reader of `size` bytes that is at `at` comes to, counted from the beginning.
+pub(super) fn sought(to: SeekFrom, at: u64, size: u64) -> io::Result<u64> {
+    let target = match to {
+        SeekFrom::Start(at) => Some(at),
+        SeekFrom::End(by) => size.checked_add_signed(by),
+        SeekFrom::Current(by) => at.checked_add_signed(by),
+    };
+    target.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
 /// Runs what blocks where it may.
@@ -111,7 +116,7 @@ impl Zip {
         let label = label.into();
         blocking(label.clone(), move || {
             let opened = file.open().map_err(|source| Error::storage(format!("open {label}"), source))?;
-            let opened = FileReader { file: Arc::new(opened), at: 0 };
+            let opened = FileReader { file: Arc::new(opened), size: file.size(), at: 0 };
             match Archive::open(opened, limits, Links::Refused) {
                 Ok(archive) => Ok(Self { shared: Arc::new(Shared { _file: file, label, archive }) }),
                 Err(error) => Err(Error::Zip { archive: label, error }),

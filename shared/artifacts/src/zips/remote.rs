@@ -8,7 +8,7 @@ use engine::Pin;
 use tokio::runtime::Handle;
 
 use super::archive::{Archive, Links, Stop};
-use super::contents::{Spill, blocking};
+use super::contents::{Spill, blocking, sought};
 use super::error::{InvalidZip, ZipLimits};
 use crate::bucket::{Bucket, Object};
 use crate::content::Content;
@@ -178,12 +178,7 @@ impl Read for ObjectReader {
 
 impl Seek for ObjectReader {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let target = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.object.size.checked_add_signed(by),
-            SeekFrom::Current(by) => self.position.checked_add_signed(by),
-        };
-        self.position = target.ok_or(io::ErrorKind::InvalidInput)?;
+        self.position = sought(to, self.position, self.object.size)?;
         Ok(self.position)
     }
 }

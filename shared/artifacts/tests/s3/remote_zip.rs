@@ -2,22 +2,13 @@
 
 use artifacts::{Content, Error, RemoteZip, ZipLimits, write_zip};
 use engine::Pin;
+use testkit::noise;
 
 use crate::fake::{Fake, Fault};
 
 const PATH: &str = "store/p/a/1";
 const DENIED: &str = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
 const BUSY: &str = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
-
-/// Bytes that no compression makes fewer.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 7_u32;
-    let next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    std::iter::repeat_with(next).take(length).collect()
-}
 
 async fn open(fake: &Fake) -> Result<RemoteZip, Error> {
     let store = fake.bucket("store", "eu-west-1");
@@ -51,7 +42,7 @@ async fn a_small_zip_is_fetched_once_for_all_of_its_files() {
 #[tokio::test]
 async fn of_a_large_zip_only_the_list_and_the_file_are_fetched() {
     let fake = Fake::default();
-    let large = noise(3 << 20);
+    let large = noise(7, 3 << 20);
     let files = [("large.bin", large.as_slice()), ("small.txt", b"small"), ("more.bin", &large[..1 << 20])];
     fake.add(PATH, &write_zip(files).unwrap());
     let remote = open(&fake).await.unwrap();
@@ -101,7 +92,7 @@ async fn what_is_wrong_with_the_zip_is_told_as_of_one_that_was_fetched() {
 #[tokio::test]
 async fn what_s3_refuses_is_not_the_zip_s_fault() {
     let fake = Fake::default();
-    let large = noise(1 << 20);
+    let large = noise(7, 1 << 20);
     let zip = write_zip([("large.bin", large.as_slice()), ("a.txt", b"one")]).unwrap();
     let fault = |answer: Fault| {
         fake.with(|state| state.faults.clear());

@@ -16,11 +16,11 @@ const CODE: &[u8] = b"the zip with the new code";
 /// A function of Lambda's with an alias `live`.
 struct State {
     sha256: String,
-    /// Of `$LATEST`.
+    /// How the last update of `$LATEST` stands: Lambda's `LastUpdateStatus`.
     update: &'static str,
     /// What was published, by version: from 1.
     versions: Vec<String>,
-    /// Of the last version.
+    /// Lambda's `State` of the last version.
     state: &'static str,
     main: String,
     weights: Value,
