@@ -28,7 +28,7 @@ async fn main() -> anyhow::Result<()> {
 fn wire(settings: &Settings, clients: &Clients) -> Result<(EventReader, Publisher), SettingError> {
     let store = DynamoStore::new(clients.dynamodb().clone(), settings.table()?);
     let reader = EventReader::new(Arc::new(store), settings.region(), &settings.account()?);
-    Ok((reader, Publisher::new(clients.eventbridge().clone(), settings.event_bus())))
+    Ok((reader, Publisher::new(clients.eventbridge().clone(), settings.event_bus(), settings.bus()?)))
 }
 
 /// Publishes the events of a batch. Returns the record from which the stream must repeat the batch, if one failed.
@@ -69,7 +69,10 @@ fn failed_from(record: Option<&EventRecord>) -> DynamoDbEventResponse {
 
 #[cfg(test)]
 mod tests {
-    use engine::{ActionStatus, Execution, ExecutionId, ExecutionStatus, RollbackTarget, StageRun, StageStatus};
+    use engine::{
+        ActionStatus, Execution, ExecutionId, ExecutionStatus, ExternalId, RollbackTarget, StageRun, StageStatus,
+        Trigger,
+    };
     use serde_json::{Value, json};
     use store::{Entity, Expect, MemoryStore, Store, Write};
     use testkit::samples::{execution, stage_run};
@@ -107,7 +110,7 @@ mod tests {
     }
 
     async fn run(reader: &EventReader, stub: &Stub, records: Vec<Value>) -> Value {
-        let publisher = Publisher::new(aws_sdk_eventbridge::Client::new(&stub.config()), "default");
+        let publisher = Publisher::new(aws_sdk_eventbridge::Client::new(&stub.config()), "default", "millrace");
         let batch: Event = serde_json::from_value(json!({"Records": records})).unwrap();
         serde_json::to_value(handle(reader, &publisher, &batch).await).unwrap()
     }
@@ -202,6 +205,34 @@ mod tests {
         let records = vec![record("1", Some(&Entity::Stage(running)), Some(&Entity::Stage(succeeded)))];
         assert_eq!(run(&reader(all).await, &stub, records).await, json!({"batchItemFailures": []}));
         assert_eq!(details(&stub)[0]["input-artifacts"][0]["s3location"]["key"], "release/App/x");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_an_execution_goes_to_the_own_bus_where_an_action_awaits_it() {
+        let trigger = |kind: &str| Trigger { kind: kind.to_owned(), detail: "arn".to_owned() };
+        let by_call = Execution { trigger: trigger("StartPipelineExecution"), ..execution() };
+        let ended = |it: &Execution| Execution { status: ExecutionStatus::Succeeded, ..it.clone() };
+        let awaiting = Entity::ExternalId(ExternalId {
+            source: "millrace".to_owned(),
+            region: "eu-west-1".to_owned(),
+            id: by_call.id.to_string(),
+            action: ExecutionId::from_random(Uuid::from_u128(9 << 100)).action(1, 1, 0),
+            started: by_call.started,
+        });
+        let buses = async |of: &Execution, now: Execution, entities: &[Entity]| {
+            let stub = accepting();
+            let records = vec![record("1", Some(&Entity::Execution(of.clone())), Some(&Entity::Execution(now)))];
+            run(&reader(entities.to_vec()).await, &stub, records).await;
+            let bodies: Vec<Value> = stub.requests().iter().map(|it| serde_json::from_str(&it.body).unwrap()).collect();
+            let entries = bodies.iter().flat_map(|body| body["Entries"].as_array().unwrap().clone());
+            entries.map(|entry| entry["EventBusName"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(buses(&by_call, ended(&by_call), &[awaiting.clone()]).await, ["default", "millrace"]);
+        assert_eq!(buses(&by_call, ended(&by_call), &[]).await, ["default"], "nobody waits");
+        let stopping = Execution { status: ExecutionStatus::Stopping, ..by_call.clone() };
+        assert_eq!(buses(&by_call, stopping, &[awaiting.clone()]).await, ["default"], "it has not ended");
+        let by_change = Execution { trigger: trigger("CloudWatchEvent"), ..by_call };
+        assert_eq!(buses(&by_change, ended(&by_change), &[awaiting]).await, ["default"], "no action has started it");
     }
 
     #[tokio::test]

@@ -52,7 +52,7 @@ impl EventReader {
         match entities(record)? {
             Some((old, Entity::Execution(new))) => {
                 let old = old.and_then(|old| if let Entity::Execution(it) = old { Some(it) } else { None });
-                Ok(self.execution(&new, &changes::of_execution(old.as_ref(), &new)))
+                self.execution(&new, &changes::of_execution(old.as_ref(), &new), reads).await
             }
             Some((old, Entity::Stage(new))) => {
                 let old = old.and_then(|old| if let Entity::Stage(it) = old { Some(it) } else { None });
@@ -62,7 +62,12 @@ impl EventReader {
         }
     }
 
-    fn execution(&self, execution: &Execution, states: &[State]) -> Vec<StateChange> {
+    async fn execution(
+        &self,
+        execution: &Execution,
+        states: &[State],
+        reads: &mut Reads,
+    ) -> anyhow::Result<Vec<StateChange>> {
         let builder = EventBuilder {
             execution,
             pipeline: None,
@@ -70,7 +75,23 @@ impl EventReader {
             home: &self.home,
             artifacts: &BTreeMap::new(),
         };
-        states.iter().map(|state| builder.of_execution(*state)).collect()
+        let mut told: Vec<_> = states.iter().map(|state| builder.of_execution(*state)).collect();
+        if !execution.status.is_open() && !told.is_empty() && self.is_awaited(execution, reads).await? {
+            told.iter_mut().for_each(|change| change.awaited = true);
+        }
+        Ok(told)
+    }
+
+    /// Whether an action of another pipeline has started the execution and written that down. If it has not yet, its poll
+    /// finds the end.
+    async fn is_awaited(&self, execution: &Execution, reads: &mut Reads) -> anyhow::Result<bool> {
+        // Nothing is read for those that a change, an event or a rollback has started.
+        if execution.trigger.kind != "StartPipelineExecution" {
+            return Ok(false);
+        }
+        let (source, region) = (notify::SOURCE.to_owned(), self.home.clone());
+        let key = Key::ExternalId { source, region, id: execution.id.to_string() };
+        Ok(!reads.load(&*self.store, &[key]).await?.is_empty())
     }
 
     async fn stage(

@@ -24,6 +24,8 @@ pub struct StateChange {
     pub time: Timestamp,
     /// The event's detail, with the members that AWS documents.
     pub detail: Value,
+    /// Whether an action waits for what it tells: then the installation's own functions hear of it too.
+    pub awaited: bool,
 }
 
 /// What an event tells beside the item that changed.
@@ -145,7 +147,7 @@ impl EventBuilder<'_> {
     }
 
     fn event(&self, detail_type: &'static str, time: Timestamp, detail: Value) -> StateChange {
-        StateChange { detail_type, resource: self.arn.to_owned(), time, detail }
+        StateChange { detail_type, resource: self.arn.to_owned(), time, detail, awaited: false }
     }
 }
 

@@ -35,12 +35,14 @@ pub struct Unpublished {
 pub struct Publisher {
     client: Client,
     bus: String,
+    own: String,
 }
 
 impl Publisher {
-    /// A publisher to this bus.
-    pub fn new(client: Client, bus: impl Into<String>) -> Self {
-        Self { client, bus: bus.into() }
+    /// A publisher to `bus`, where anybody may listen, and to `own`, the installation's, for events that one of its actions
+    /// awaits.
+    pub fn new(client: Client, bus: impl Into<String>, own: impl Into<String>) -> Self {
+        Self { client, bus: bus.into(), own: own.into() }
     }
 
     /// Publishes events, those that are refused up to three times.
@@ -48,8 +50,11 @@ impl Publisher {
     /// # Errors
     /// [`Unpublished`] says which were not.
     pub async fn publish(&self, events: &[StateChange]) -> Result<(), Unpublished> {
-        let mut open: Vec<(usize, PutEventsRequestEntry)> =
-            events.iter().map(|event| self.entry(event)).enumerate().collect();
+        let entries = |(index, event): (usize, &StateChange)| {
+            let own = event.awaited.then(|| self.entry(event, &self.own));
+            [self.entry(event, &self.bus)].into_iter().chain(own).map(move |entry| (index, entry)).collect::<Vec<_>>()
+        };
+        let mut open: Vec<(usize, PutEventsRequestEntry)> = events.iter().enumerate().flat_map(entries).collect();
         let mut cause = String::new();
         for attempt in 0..TRIES {
             if attempt > 0 {
@@ -70,10 +75,10 @@ impl Publisher {
         Err(Unpublished { indices, bus: self.bus.clone(), cause })
     }
 
-    fn entry(&self, event: &StateChange) -> PutEventsRequestEntry {
+    fn entry(&self, event: &StateChange, bus: &str) -> PutEventsRequestEntry {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(event.time.0).unwrap_or(0));
         PutEventsRequestEntry::builder()
-            .event_bus_name(&self.bus)
+            .event_bus_name(bus)
             .source(SOURCE)
             .detail_type(event.detail_type)
             .resources(&event.resource)
@@ -144,12 +149,13 @@ mod tests {
             resource: "arn:aws:codepipeline:eu-west-1:123456789012:release".into(),
             time: Timestamp(1_795_441_779_208),
             detail: json!({"stage": index, "filling": "x".repeat(size)}),
+            awaited: false,
         };
         (0..count).map(event).collect()
     }
 
     fn publisher(stub: &Stub) -> Publisher {
-        Publisher::new(Client::new(&stub.config()), "default")
+        Publisher::new(Client::new(&stub.config()), "default", "millrace")
     }
 
     fn batch_sizes(stub: &Stub) -> Vec<usize> {
@@ -169,6 +175,19 @@ mod tests {
         assert_eq!(entry["EventBusName"], "default");
         assert_eq!(entry["Resources"], json!(["arn:aws:codepipeline:eu-west-1:123456789012:release"]));
         assert_eq!(entry["Time"], 1_795_441_779.208);
+    }
+
+    #[tokio::test]
+    async fn what_an_action_awaits_goes_to_the_own_bus_too() {
+        let stub = Stub::new(|_| Answer::ok(r#"{"FailedEntryCount":0,"Entries":[]}"#));
+        let mut events = events(2, 10);
+        events[1].awaited = true;
+        publisher(&stub).publish(&events).await.unwrap();
+        let body: Value = serde_json::from_str(&stub.requests()[0].body).unwrap();
+        let sent: Vec<_> =
+            body["Entries"].as_array().unwrap().iter().map(|it| (&it["EventBusName"], &it["Detail"])).collect();
+        assert_eq!(sent.iter().map(|(bus, _)| *bus).collect::<Vec<_>>(), ["default", "default", "millrace"]);
+        assert_eq!(sent[1].1, sent[2].1);
     }
 
     #[tokio::test]
