@@ -16,8 +16,8 @@ mod setup;
 mod site;
 
 use crate::mail::Mailbox;
-use crate::output::outln;
 use crate::progress::Tree;
+use millrace::output::outln;
 use setup::Demo;
 
 /// How often the pipeline's state is looked at.

@@ -9,6 +9,8 @@ use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use aws_sdk_cloudformation::types::{Capability, Parameter, Stack, Tag};
 
+use millrace::stacks::{describe, is_good, outputs, status};
+
 use crate::hash::hash;
 
 /// Longer than either emulator ever took.
@@ -151,35 +153,6 @@ impl Deployment<'_> {
             .collect();
         reasons.join("; ")
     }
-}
-
-/// The stack of that name, unless it does not exist or was deleted.
-pub(crate) async fn describe(client: &Client, name: &str) -> Result<Option<Stack>> {
-    match client.describe_stacks().stack_name(name).send().await {
-        Ok(found) => Ok(found
-            .stacks
-            .and_then(|stacks| stacks.into_iter().next())
-            .filter(|stack| status(stack) != "DELETE_COMPLETE")),
-        Err(error) if error.message().is_some_and(|message| message.contains("does not exist")) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot look at the stack {name}")),
-    }
-}
-
-/// Whether the stack stands as it was last described.
-pub(crate) fn is_good(stack: &Stack) -> bool {
-    matches!(status(stack), "CREATE_COMPLETE" | "UPDATE_COMPLETE")
-}
-
-pub(crate) fn outputs(stack: &Stack) -> BTreeMap<String, String> {
-    stack
-        .outputs()
-        .iter()
-        .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())))
-        .collect()
-}
-
-fn status(stack: &Stack) -> &str {
-    stack.stack_status().map_or("", |status| status.as_str())
 }
 
 fn tag(stack: &Stack) -> Option<&str> {

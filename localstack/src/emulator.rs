@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::paths::Paths;
-use crate::shell::report;
+use millrace::output::report;
 
 mod dynamodb_local;
 mod localstack;

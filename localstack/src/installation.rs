@@ -10,7 +10,9 @@ use aws_sdk_codebuild::types::{
     ArtifactsType, ComputeType, EnvironmentType, ProjectArtifacts, ProjectEnvironment, ProjectSource, SourceType,
 };
 
-use crate::deploy::{Deployment, Outcome, describe, is_good, outputs};
+use millrace::stacks::{describe, is_good, outputs};
+
+use crate::deploy::{Deployment, Outcome};
 use crate::options::Options;
 use crate::paths::Paths;
 use crate::sdk::{self, ACCOUNT, HOME, REGIONS};

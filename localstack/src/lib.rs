@@ -46,6 +46,5 @@ pub use installation::{ARCHITECTURE, COMPUTE_PROJECT};
 pub use options::{Lifetime, Options};
 pub use package::{FUNCTIONS, PROFILE};
 pub use sdk::{ACCOUNT, AWAY, HOME, REGIONS};
-pub use shell::{report, words};
 pub use stack::{Stack, down};
 pub use trouble::{dead_build_host, trouble};

@@ -9,7 +9,7 @@ use aws_sdk_cloudwatchlogs::error::ProvideErrorMetadata;
 use jiff::{SignedDuration, Timestamp};
 use local::{REGIONS, Stack};
 
-use crate::output::outln;
+use millrace::output::outln;
 
 mod about;
 

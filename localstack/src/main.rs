@@ -11,16 +11,12 @@ use local::{Emulator, Options, Stack};
 mod demo;
 mod logs;
 mod mail;
-mod output;
 mod progress;
 mod run;
 mod samples;
 mod why;
 
-use output::{Closed, outln};
-
-/// What a shell reports of a program that a closed pipe has ended: 128 and the number of SIGPIPE.
-const CLOSED_PIPE: u8 = 141;
+use millrace::output::{CLOSED_PIPE, Closed, outln, report, words};
 
 /// Millrace on this machine.
 #[derive(Parser)]
@@ -70,10 +66,10 @@ async fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if error.is::<Closed>() => ExitCode::from(CLOSED_PIPE),
         Err(error) => {
-            let error = local::words(&error);
-            local::report(&format!("error: {error}"));
+            let error = words(&error);
+            report(&format!("error: {error}"));
             for trouble in local::trouble(arguments.on, &error) {
-                local::report(&trouble);
+                report(&trouble);
             }
             ExitCode::FAILURE
         }
@@ -103,7 +99,7 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
                 Ok(ExitCode::FAILURE)
             }
             Err(error) => {
-                outln!("down: {}", local::words(&error))?;
+                outln!("down: {}", words(&error))?;
                 Ok(ExitCode::FAILURE)
             }
         },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::shell::report;
+use millrace::output::report;
 
 /// How long an emulator lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

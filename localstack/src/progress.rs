@@ -6,7 +6,7 @@ use anyhow::Result;
 use aws_sdk_codepipeline::operation::get_pipeline_state::GetPipelineStateOutput;
 use aws_sdk_codepipeline::types::{ActionExecutionDetail, ActionExecutionStatus, ActionState};
 
-use crate::output::{outln, print};
+use millrace::output::{outln, print};
 
 /// Columns that every terminal has.
 const NARROW: usize = 79;

@@ -14,7 +14,7 @@ use aws_sdk_codepipeline::types::{
 };
 use aws_smithy_json::codec::JsonCodec;
 use aws_smithy_schema::codec::Codec;
-use local::{HOME, Stack, report};
+use local::{HOME, Stack};
 use pipeline::declaration::ArtifactStore;
 use pipeline::{Declaration, Pipeline};
 
@@ -37,13 +37,13 @@ mod tests;
 mod worker;
 
 use crate::mail::Mailbox;
-use crate::output::outln;
 use crate::progress::Tree;
 use approvals::Approver;
 use definition::Definition;
 use here::{Here, region, value};
 use job_workers::JobWorkers;
 use localize::Regions;
+use millrace::output::{outln, report};
 use plan::{Plan, topic_arn};
 use resources::Resources;
 use source::Source;

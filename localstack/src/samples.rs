@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use local::report;
+use millrace::output::report;
 
 use crate::run::Wanted;
 

@@ -1,6 +1,5 @@
-//! Running other programs, with errors that repeat their output; and writing lines of our own to standard error.
+//! Running other programs, with errors that repeat their output.
 
-use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -26,23 +25,6 @@ pub(crate) fn version_of(program: &str, arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Writes a line to standard error. Nothing is done about a reader that is gone: there is nobody to tell.
-pub fn report(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-/// An error with its causes. Errors of the SDKs repeat the words of their cause: each is said once.
-#[must_use]
-pub fn words(error: &anyhow::Error) -> String {
-    let mut words = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if !words.ends_with(&cause) {
-            words = if words.is_empty() { cause } else { format!("{words}: {cause}") };
-        }
-    }
-    words
-}
-
 /// The last lines of a text.
 pub(crate) fn tail(text: &str) -> String {
     let lines: Vec<_> = text.lines().collect();
@@ -52,13 +34,6 @@ pub(crate) fn tail(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_error_says_what_its_cause_says_once() {
-        let cause = anyhow::anyhow!("NotFound: no such pipeline");
-        let error = cause.context("NotFound: no such pipeline").context("service error").context("cannot read it");
-        assert_eq!(words(&error), "cannot read it: service error: NotFound: no such pipeline");
-    }
 
     #[test]
     fn an_error_says_what_failed_and_what_the_program_said() {

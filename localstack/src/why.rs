@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use aws_sdk_codepipeline::types::PipelineExecutionStatus;
 use local::Stack;
 
-use crate::output::outln;
+use millrace::output::outln;
 
 /// Prints a sentence for each thing that an execution waits for; where none goes on, how the newest ended.
 pub async fn print(stack: &Stack, pipeline: &str) -> Result<()> {

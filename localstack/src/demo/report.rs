@@ -11,7 +11,7 @@ use local::{AWAY, HOME, Stack};
 
 use super::setup::{self, Demo};
 use super::site;
-use crate::output::outln;
+use millrace::output::outln;
 
 /// Prints how long each part took and, after a success, what lies where; a success that left something else behind than
 /// what the build had to make is an error.

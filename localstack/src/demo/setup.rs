@@ -15,7 +15,7 @@ use aws_smithy_json::codec::JsonCodec;
 use aws_smithy_schema::codec::Codec;
 use local::{ARCHITECTURE, AWAY, HOME, Stack};
 
-use crate::output::outln;
+use millrace::output::outln;
 
 /// The name of the demo's pipeline.
 pub(super) const PIPELINE: &str = "demo";

@@ -18,7 +18,8 @@ use aws_sdk_s3::types::{
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 use aws_sdk_ssm::types::ParameterType;
-use local::{COMPUTE_PROJECT, HOME, REGIONS, Stack, report, words};
+use local::{COMPUTE_PROJECT, HOME, REGIONS, Stack};
+use millrace::output::{report, words};
 use pipeline::declaration::ActionDeclaration;
 use pipeline::{Declaration, TypeId};
 use serde_json::Value;

@@ -7,7 +7,7 @@ use aws_sdk_codepipeline::types::ActionExecutionDetail;
 use serde::Serialize;
 
 use super::plan::Row;
-use crate::output::outln;
+use millrace::output::{outln, report};
 
 /// The end of a run.
 #[derive(Debug, Serialize)]
@@ -64,7 +64,7 @@ impl Report {
     pub fn print(&self, json: bool) -> Result<()> {
         if json {
             for error in self.errors() {
-                local::report(&error);
+                report(&error);
             }
             return outln!("{}", serde_json::to_string(self)?);
         }

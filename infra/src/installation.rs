@@ -1,0 +1,46 @@
+//! An installation that stands in an account.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use aws_sdk_cloudformation::Client;
+
+use crate::Account;
+use crate::stacks::{describe, is_good, outputs, status};
+
+/// An installation, as the stack of `home.yaml` describes it.
+#[derive(Clone, Debug)]
+pub struct Installation {
+    /// The name of the home stack.
+    pub name: String,
+    outputs: BTreeMap<String, String>,
+}
+
+impl Installation {
+    /// Reads the outputs of the home stack `name` in the account's home region.
+    ///
+    /// # Errors
+    /// When there is no such stack, or it does not stand; the message says what to do.
+    pub async fn find(account: &Account, name: &str) -> Result<Self> {
+        let home = account.home();
+        match describe(&Client::new(&account.sdk(home)), name).await? {
+            Some(stack) if is_good(&stack) => Ok(Self { name: name.to_owned(), outputs: outputs(&stack) }),
+            Some(stack) => {
+                bail!("the stack {name} in {home} is {}; `millrace deploy` says what to do about it", status(&stack))
+            }
+            None => bail!(
+                "there is no stack {name} in {home}: name its region with --region and the stack with --stack, \
+                 or make it with `millrace deploy`"
+            ),
+        }
+    }
+
+    /// An output of the home stack.
+    ///
+    /// # Errors
+    /// When the stack has none of that key: it was deployed by an older Millrace.
+    pub fn output(&self, key: &str) -> Result<&str> {
+        let value = self.outputs.get(key).map(String::as_str);
+        value.with_context(|| format!("the stack {} has no output {key}: deploy this version first", self.name))
+    }
+}
