@@ -568,12 +568,9 @@ async fn an_instance_that_is_gone_keeps_no_other_out() {
 
 #[tokio::test]
 async fn whatever_request_or_answer_is_lost_each_batch_is_deployed_once_and_comes_back() {
-    let requests = {
-        let site = Site::with(|world| world.drains = 1);
-        done(site.run(deploy(&[])).end().await);
-        let requests = site.world().requests;
-        requests
-    };
+    let site = Site::with(|world| world.drains = 1);
+    done(site.run(deploy(&[])).end().await);
+    let requests = site.world().requests;
     assert!(requests > 40, "{requests}");
     for n in 1..=requests {
         for answered in [true, false] {
@@ -796,8 +793,8 @@ async fn what_is_wrong_with_target_groups_is_said_before_anything_changes() {
             world.kinds.insert("api".to_owned(), kind);
         }
     };
-    type Change = Box<dyn FnOnce(&mut World)>;
-    let cases: [(&[(&str, &str)], Change, &str); 8] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], Box<dyn FnOnce(&mut World)>, &'a str);
+    let cases: [Case<'_>; 8] = [
         (
             &[("TargetGroupNameList", "web,other")],
             Box::new(|_| {}),
