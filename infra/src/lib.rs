@@ -6,14 +6,21 @@
 //! - [`Account`]: the caller's credentials and region, as configuration for SDK clients of any region.
 //! - [`Installation`]: what the home stack of an installation tells about it.
 //! - [`stacks`]: what CloudFormation knows of a stack.
+//! - [`proxy`]: the endpoint on this machine for CodePipeline's clients.
+//! - [`extension`]: the same in a Lambda layer.
+//! - [`layer`]: that layer.
 //! - [`output`]: printing to a reader that may go away, and errors in words.
 //!
 //! This crate may touch CloudFormation, S3, and whatever a subcommand says. The functions know nothing of it.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod account;
+pub mod extension;
+mod http_client;
 mod installation;
+pub mod layer;
 pub mod output;
+pub mod proxy;
 pub mod stacks;
 
 pub use account::Account;
