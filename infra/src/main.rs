@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use millrace::output::{CLOSED_PIPE, Closed, outln, report, words};
-use millrace::{Account, Installation};
+use millrace::{Account, Installation, doctor, role};
 
 /// Millrace in an AWS account.
 #[derive(Parser)]
@@ -36,6 +36,10 @@ struct Place {
 enum Command {
     /// Tell where the installation answers.
     Status,
+    /// Look for what is wrong with the installation, or with a pipeline, and say what mends it.
+    Doctor(doctor::Arguments),
+    /// Print the least roles with which a pipeline can run, or make them.
+    Role(role::Arguments),
 }
 
 #[tokio::main]
@@ -59,5 +63,7 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
             outln!("{} in {}: CodePipeline at {}", installation.name, account.home(), installation.output("ApiUrl")?)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Doctor(wanted) => wanted.run(&account, &place.stack).await,
+        Command::Role(wanted) => wanted.run(&account, &place.stack).await,
     }
 }

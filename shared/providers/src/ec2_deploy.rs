@@ -9,10 +9,6 @@
 //!
 //! `SendCommand` has no idempotency token. The command's comment has the attempt's id, by which a command is found that a
 //! lost worker sent, and no call that sends one is repeated without looking for it first.
-//!
-//! The role needs `ssm:DescribeInstanceInformation`, `ssm:SendCommand`, `ssm:ListCommands` and, for the reason of a failure
-//! in its message, `ssm:ListCommandInvocations` and `ssm:GetCommandInvocation`. The instances' own role needs
-//! `s3:GetObject`, `s3:GetObjectVersion` and `kms:Decrypt` for the artifact.
 
 use async_trait::async_trait;
 use aws_sdk_ssm::Client;
@@ -31,6 +27,7 @@ use aws_sdk_ssm::types::{
 use aws_smithy_types::base64;
 use driver::{Outcome, Task};
 use engine::{External, Progress, Success};
+use runtime::arn::partition;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -41,6 +38,8 @@ use crate::context::ActionContext;
 use crate::deploy_spec::DeploySpec;
 use crate::ec2_script::{FOLDER, Source, hexadecimal, script};
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
+use crate::permission::artifacts::READ_INPUTS;
+use crate::permission::{Conditions, Permission, Permissions, condition, everything};
 use crate::provider::{
     Correlation, DeployTarget, Descriptor, Documentation, Events, Implements, Provider, ProviderInfo, Tried, attempt_id,
 };
@@ -68,6 +67,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         deploy_target: Some(DeployTarget { key: "InstanceTagKey", kind: "InstanceTag" }),
         ..ProviderInfo::of(
             &[Implements::aws("Deploy", "EC2")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "by event or poll",
@@ -82,6 +82,41 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &Ec2,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[
+        Permission::new(
+            &[
+                "ssm:DescribeInstanceInformation",
+                "ssm:GetCommandInvocation",
+                "ssm:ListCommandInvocations",
+                "ssm:ListCommands",
+            ],
+            everything,
+        ),
+        Permission::new(SEND_COMMAND, |scope| {
+            vec![format!("arn:{}:ssm:{}::document/{DOCUMENT}", partition(scope.region), scope.region)]
+        }),
+        Permission::new(SEND_COMMAND, |scope| match scope.value("InstanceType").as_deref() {
+            Some("EC2") => vec![scope.arn("ec2", "instance/*")],
+            Some("SSM_MANAGED_NODE") => vec![scope.arn("ssm", "managed-instance/*")],
+            _ => vec![scope.arn("ec2", "instance/*"), scope.arn("ssm", "managed-instance/*")],
+        })
+        .when(|scope| {
+            let key = scope.value_or_any("InstanceTagKey");
+            // A key that is not known cannot be in the name of a condition.
+            if key.contains('*') {
+                return Conditions::new();
+            }
+            let value = scope.value("InstanceTagValue").unwrap_or_else(|| "*".to_owned());
+            condition("StringLike", &format!("ssm:resourceTag/{key}"), [value.as_str()])
+        }),
+    ],
+    READ_INPUTS,
+])
+.beside(|_| Some("the instances' own role needs s3:GetObject, s3:GetObjectVersion and kms:Decrypt for the artifact"));
+
+const SEND_COMMAND: &[&str] = &["ssm:SendCommand"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
