@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::types::Stack;
 
 use crate::Account;
 use crate::stacks::{describe, is_good, outputs, status};
@@ -14,6 +15,7 @@ pub struct Installation {
     /// The name of the home stack.
     pub name: String,
     outputs: BTreeMap<String, String>,
+    parameters: BTreeMap<String, String>,
 }
 
 impl Installation {
@@ -24,7 +26,7 @@ impl Installation {
     pub async fn find(account: &Account, name: &str) -> Result<Self> {
         let home = account.home();
         match describe(&Client::new(&account.sdk(home)), name).await? {
-            Some(stack) if is_good(&stack) => Ok(Self { name: name.to_owned(), outputs: outputs(&stack) }),
+            Some(stack) if is_good(&stack) => Ok(Self::of(name, &stack)),
             Some(stack) => {
                 bail!("the stack {name} in {home} is {}; `millrace deploy` says what to do about it", status(&stack))
             }
@@ -33,6 +35,21 @@ impl Installation {
                  or make it with `millrace deploy`"
             ),
         }
+    }
+
+    /// What a home stack tells, whatever its state.
+    #[must_use]
+    pub fn of(name: &str, stack: &Stack) -> Self {
+        let parameters = stack.parameters().iter();
+        let parameters =
+            parameters.filter_map(|it| Some((it.parameter_key()?.to_owned(), it.parameter_value()?.to_owned())));
+        Self { name: name.to_owned(), outputs: outputs(stack), parameters: parameters.collect() }
+    }
+
+    /// A parameter of the home stack, if it has a value.
+    #[must_use]
+    pub fn parameter(&self, key: &str) -> Option<&str> {
+        self.parameters.get(key).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// An output of the home stack.

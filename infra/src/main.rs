@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use millrace::deploy;
 use millrace::output::{CLOSED_PIPE, Closed, outln, report, words};
-use millrace::{Account, Installation, layer, proxy};
+use millrace::{Account, Installation, doctor, layer, proxy, role};
 
 /// Millrace in an AWS account.
 #[derive(Parser)]
@@ -42,6 +42,10 @@ enum Command {
     Proxy(proxy::Args),
     /// Publish a Lambda layer with the same for functions, and print its ARN for each architecture.
     Layer(layer::Args),
+    /// Look for what is wrong with the installation, or with a pipeline, and say what mends it.
+    Doctor(doctor::Arguments),
+    /// Print the least roles with which a pipeline can run, or make them.
+    Role(role::Arguments),
 }
 
 #[tokio::main]
@@ -72,5 +76,7 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::Layer(layer) => layer.run(&account, &place.stack).await,
         Command::Proxy(proxy) => proxy.run(&account, place.profile.as_deref(), &place.stack).await,
+        Command::Doctor(wanted) => wanted.run(&account, &place.stack).await,
+        Command::Role(wanted) => wanted.run(&account, &place.stack).await,
     }
 }

@@ -10,10 +10,6 @@
 //! have; by it the version is found again, and its deployment.
 //!
 //! AppConfig sends events only where somebody has associated an extension for them, so that the action is polled.
-//!
-//! The role needs `appconfig:GetConfigurationProfile`, `appconfig:CreateHostedConfigurationVersion`,
-//! `appconfig:ListHostedConfigurationVersions`, `appconfig:StartDeployment`, `appconfig:GetDeployment`,
-//! `appconfig:ListDeployments`, and to read the artifact.
 
 use async_trait::async_trait;
 use aws_sdk_appconfig::Client;
@@ -36,6 +32,8 @@ use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
 use crate::input_zip::InputZip;
+use crate::permission::artifacts::READ_INPUTS;
+use crate::permission::{Permission, Permissions, Scope};
 use crate::provider::{Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// Longest configuration that AppConfig hosts, in bytes; an account's quota may be less. Source: AWS General Reference, 'AWS
@@ -57,6 +55,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         }),
         ..ProviderInfo::of(
             &[Implements::aws("Deploy", "AppConfig")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "by poll",
@@ -71,6 +70,54 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &AppConfig,
     token: attempt_id,
 };
+
+/// Names of applications and the like do not occur in ARNs, only ids do.
+fn id(scope: &Scope<'_>, key: &str) -> String {
+    let is_id = |value: &String| {
+        value.starts_with("AppConfig.")
+            || (4..=7).contains(&value.len())
+                && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    scope.value(key).filter(is_id).unwrap_or_else(|| "*".to_owned())
+}
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[
+        Permission::new(
+            &[
+                "appconfig:CreateHostedConfigurationVersion",
+                "appconfig:GetConfigurationProfile",
+                "appconfig:ListHostedConfigurationVersions",
+            ],
+            |scope| {
+                let application = format!("application/{}", id(scope, "Application"));
+                let profile = format!("{application}/configurationprofile/{}", id(scope, "ConfigurationProfile"));
+                vec![scope.arn("appconfig", &application), scope.arn("appconfig", &profile)]
+            },
+        ),
+        Permission::new(
+            &["appconfig:GetDeployment", "appconfig:ListDeployments", "appconfig:StartDeployment"],
+            |scope| {
+                let application = format!("application/{}", id(scope, "Application"));
+                let environment = format!("{application}/environment/{}", id(scope, "Environment"));
+                let strategy = match scope.value("DeploymentStrategy") {
+                    None => USUAL_STRATEGY.to_owned(),
+                    Some(_) => id(scope, "DeploymentStrategy"),
+                };
+                [
+                    format!("{application}/configurationprofile/{}", id(scope, "ConfigurationProfile")),
+                    format!("{environment}/deployment/*"),
+                    format!("deploymentstrategy/{strategy}"),
+                    environment,
+                    application,
+                ]
+                .map(|resource| scope.arn("appconfig", &resource))
+                .into()
+            },
+        ),
+    ],
+    READ_INPUTS,
+]);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

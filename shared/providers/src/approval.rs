@@ -13,11 +13,13 @@ use crate::approval_links::ApprovalLinks;
 use crate::configuration::{read, title};
 use crate::context::ActionContext;
 use crate::error::{JOB_FAILED, PERMISSION_ERROR, ProviderError};
+use crate::permission::{Permission, Permissions};
 use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id, unchanged};
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo::of(
         &[Implements::aws("Approval", "Manual")],
+        PERMISSIONS,
         Documentation {
             file: file!(),
             ends: "when a person answers",
@@ -28,6 +30,10 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &Approval,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[&[Permission::new(&["sns:Publish"], |scope| {
+    scope.value("NotificationArn").into_iter().collect()
+})]]);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

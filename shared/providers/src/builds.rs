@@ -3,10 +3,6 @@
 //!
 //! CodeBuild knows an idempotency token for five minutes. Each build therefore has the attempt's id among its variables
 //! ([`ATTEMPT`]), by which a build is found that a lost worker started.
-//!
-//! Who starts a build needs `codebuild:StartBuild`, `codebuild:BatchGetBuilds` and `codebuild:ListBuildsForProject` (for
-//! batches `codebuild:StartBuildBatch`, `codebuild:BatchGetBuildBatches`, `codebuild:ListBuildBatchesForProject`), and, for
-//! the last lines of a failed build's log in its message, `logs:GetLogEvents`.
 
 use std::collections::BTreeMap;
 
@@ -33,6 +29,15 @@ use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
 use crate::provider::{Correlation, Events};
+
+/// What starting and watching builds of a project takes.
+pub(crate) const BUILDS: &[&str] =
+    &["codebuild:BatchGetBuilds", "codebuild:ListBuildsForProject", "codebuild:StartBuild"];
+/// The same for batches of builds.
+pub(crate) const BATCHES: &[&str] =
+    &["codebuild:BatchGetBuildBatches", "codebuild:ListBuildBatchesForProject", "codebuild:StartBuildBatch"];
+/// For the last lines of a failed build's log in its message.
+pub(crate) const READ_LOG: &[&str] = &["logs:GetLogEvents"];
 
 /// The variable of a build that holds the attempt's id.
 const ATTEMPT: &str = "MILLRACE_ACTION_EXECUTION_ID";

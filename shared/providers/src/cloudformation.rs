@@ -5,10 +5,6 @@
 //! Every request carries the attempt's id as its client token, which CloudFormation shows in the stack's events: so an
 //! attempt that is started again finds what it had asked for. Change sets have no token that can be read; theirs is in the
 //! description.
-//!
-//! The role needs `cloudformation:DescribeStacks` and `DescribeStackEvents`, what the mode asks for (`CreateStack`,
-//! `UpdateStack`, `DeleteStack`, `DescribeChangeSet`, `CreateChangeSet`, `DeleteChangeSet`, `ExecuteChangeSet`,
-//! `SetStackPolicy`), and `iam:PassRole` for `RoleArn`.
 
 mod deployment;
 mod errors;
@@ -27,10 +23,16 @@ use serde::Deserialize;
 use serde_json::Value;
 
 pub(crate) use self::deployment::{LONGEST_FILE, Template, template, template_url};
+use runtime::arn::partition;
+
 use crate::configuration::{missing, non_empty, read, store};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{JOB_FAILED, ProviderError};
+use crate::permission::artifacts::{
+    READ, READ_INPUTS, SEAL, WRITE, WRITE_BESIDE_INPUTS, WRITE_OUTPUTS, key_of_store, of_store,
+};
+use crate::permission::{PASS_ROLE, Permission, Permissions, Scope, passed_to};
 use crate::provider::{
     Correlation, Descriptor, Documentation, EntityPage, Events, Implements, Provider, ProviderInfo, Tried,
 };
@@ -56,6 +58,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         }),
         ..ProviderInfo::of(
             &[Implements::aws("Deploy", "CloudFormation")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "by event or poll",
@@ -67,6 +70,77 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &CloudFormation,
     token: client_token,
 };
+
+fn stack(scope: &Scope<'_>) -> Vec<String> {
+    let name = scope.value_or_any("StackName");
+    // A stack can also be named by its id.
+    vec![if name.starts_with("arn:") { name } else { scope.arn("cloudformation", &format!("stack/{name}/*")) }]
+}
+
+/// The stack, if the action may have one of these modes.
+fn in_mode(scope: &Scope<'_>, modes: &[&str]) -> Vec<String> {
+    let mode = scope.value_or_any("ActionMode");
+    if mode.contains('*') || modes.contains(&mode.as_str()) { stack(scope) } else { Vec::new() }
+}
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[
+        Permission::new(&["cloudformation:DescribeStackEvents", "cloudformation:DescribeStacks"], stack),
+        Permission::new(&["cloudformation:CreateStack", "cloudformation:UpdateStack"], |scope| {
+            in_mode(scope, &["CREATE_UPDATE", "REPLACE_ON_FAILURE"])
+        }),
+        Permission::new(&["cloudformation:DeleteStack"], |scope| {
+            in_mode(scope, &["DELETE_ONLY", "REPLACE_ON_FAILURE"])
+        }),
+        Permission::new(&["cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet"], |scope| {
+            in_mode(scope, &["CHANGE_SET_REPLACE"])
+        }),
+        Permission::new(&["cloudformation:DescribeChangeSet"], |scope| {
+            in_mode(scope, &["CHANGE_SET_REPLACE", "CHANGE_SET_EXECUTE"])
+        }),
+        Permission::new(&["cloudformation:ExecuteChangeSet"], |scope| in_mode(scope, &["CHANGE_SET_EXECUTE"])),
+        // A stack policy comes with the template's configuration, and with a change set that was made by another action.
+        Permission::new(&["cloudformation:SetStackPolicy"], |scope| match scope.value("TemplateConfiguration") {
+            Some(_) => in_mode(scope, &["CREATE_UPDATE", "REPLACE_ON_FAILURE", "CHANGE_SET_EXECUTE"]),
+            None => in_mode(scope, &["CHANGE_SET_EXECUTE"]),
+        }),
+        // Transforms expand a template in a change set. Source: CloudFormation user guide, 'Control CloudFormation access',
+        // resources of transforms.
+        Permission::new(&["cloudformation:CreateChangeSet"], |scope| {
+            let expands = scope.value("Capabilities").is_some_and(|it| it.contains("AUTO_EXPAND") || it.contains('*'));
+            let transform = format!("arn:{}:cloudformation:{}:aws:transform/*", partition(scope.region), scope.region);
+            expands.then_some(transform).into_iter().collect()
+        }),
+        Permission::new(PASS_ROLE, |scope| scope.value("RoleArn").into_iter().collect())
+            .when(|_| passed_to("cloudformation.amazonaws.com")),
+        Permission::new(READ, kept_policy),
+        Permission::new(WRITE, |scope| match scope.value("TemplateConfiguration") {
+            Some(_) if !in_mode(scope, &["CHANGE_SET_REPLACE"]).is_empty() => kept_policy(scope),
+            _ => Vec::new(),
+        }),
+        Permission::new(SEAL, |scope| {
+            kept_policy(scope).first().and_then(|_| key_of_store(scope)).into_iter().collect()
+        })
+        .when(of_store),
+    ],
+    READ_INPUTS,
+    WRITE_BESIDE_INPUTS,
+    WRITE_OUTPUTS,
+])
+.beside(|scope| {
+    (scope.value("RoleArn").is_none())
+        .then_some("without RoleArn, CloudFormation makes the resources of the template with the rights of this role")
+});
+
+/// Where a change set's stack policy is kept between the two actions.
+fn kept_policy(scope: &Scope<'_>) -> Vec<String> {
+    if in_mode(scope, &["CHANGE_SET_REPLACE", "CHANGE_SET_EXECUTE"]).is_empty() {
+        return Vec::new();
+    }
+    let name = stack_policy::name().ok();
+    let store = scope.store.as_ref().zip(name);
+    store.map(|(store, name)| scope.artifact(&store.bucket, &name)).into_iter().collect()
+}
 
 #[allow(clippy::unnecessary_wraps, reason = "other tokens can be refused")]
 pub(crate) fn client_token(task: &Task) -> Result<String, ProviderError> {

@@ -2,8 +2,8 @@
 //! CodePipeline user guide, 'AWS CodeBuild build and test action reference' and 'CodeBuild rule'.
 //!
 //! The project stays as it is, with whatever type of source: a build has the artifacts as [`crate::build_artifacts`] says,
-//! and is started and watched as [`crate::builds`] says, which also names what the role must be allowed. The project's own
-//! role reads and writes the artifacts.
+//! and is started and watched as [`crate::builds`] says, by the action's role. The project's own role reads
+//! and writes the artifacts.
 
 use async_trait::async_trait;
 use aws_sdk_codebuild::Client;
@@ -12,10 +12,12 @@ use driver::{Outcome, Task, TaskInput};
 use serde::Deserialize;
 
 use crate::build_artifacts::{BuildArtifacts, BuildSources, invalid};
-use crate::builds::{Builds, EVENTS, Machine, Overrides};
+use crate::builds::{BATCHES, BUILDS, Builds, EVENTS, Machine, Overrides, READ_LOG};
 use crate::configuration::{read, title};
 use crate::context::ActionContext;
 use crate::error::ProviderError;
+use crate::permission::artifacts::{PIN_OUTPUTS, READ_INPUTS};
+use crate::permission::{Permission, Permissions, Scope};
 use crate::provider::{Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
@@ -28,6 +30,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 Implements::aws("Test", "CodeBuild"),
                 Implements::aws("Rule", "CodeBuild"),
             ],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "by event or poll",
@@ -39,6 +42,28 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &CodeBuild,
     token: attempt_id,
 };
+
+fn project(scope: &Scope<'_>) -> Vec<String> {
+    vec![scope.named("ProjectName", "codebuild", "project/")]
+}
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[
+        Permission::new(BUILDS, |scope| {
+            let always = scope.value("BatchEnabled").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+            if always { Vec::new() } else { project(scope) }
+        }),
+        Permission::new(BATCHES, |scope| if scope.may_be_true("BatchEnabled") { project(scope) } else { Vec::new() }),
+        Permission::new(READ_LOG, |scope| {
+            let project = scope.value_or_any("ProjectName");
+            let name = project.rsplit('/').next().unwrap_or(&project);
+            vec![scope.arn("logs", &format!("log-group:/aws/codebuild/{name}:*"))]
+        }),
+    ],
+    READ_INPUTS,
+    PIN_OUTPUTS,
+])
+.beside(|_| Some("the project's own role reads the input artifacts, and writes the output artifacts"));
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

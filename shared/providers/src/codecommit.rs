@@ -4,9 +4,6 @@
 //! What AWS's CodePipeline has CodeCommit do by itself (`codecommit:UploadArchive`) nobody else can ask for, so the tree
 //! is read folder by folder and file by file. Symbolic links and submodules are left out: AWS, too, removes the links
 //! (AWS CDK, `CodeCommitSourceOptions.codeBuildCloneOutput`).
-//!
-//! The role needs `codecommit:GetBranch`, `GetCommit`, `GetFolder` and `GetBlob`; the role of a build that clones needs
-//! `codecommit:GitPull`.
 
 use artifacts::{Content, ZipBuilder};
 use async_trait::async_trait;
@@ -30,6 +27,8 @@ use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError, REVISION_UNAVAILABLE};
 use crate::input_zip::half_of_storage;
+use crate::permission::artifacts::WRITE_OUTPUTS;
+use crate::permission::{Permission, Permissions, Scope};
 use crate::provider::{
     Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents,
     Tried, attempt_id, unchanged,
@@ -58,6 +57,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         }),
         ..ProviderInfo::of(
             &[Implements::aws("Source", "CodeCommit")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "at once",
@@ -69,6 +69,25 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &CodeCommit,
     token: attempt_id,
 };
+
+fn repository(scope: &Scope<'_>) -> Vec<String> {
+    vec![scope.arn("codecommit", &scope.value_or_any("RepositoryName"))]
+}
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[
+        Permission::new(&["codecommit:GetBranch", "codecommit:GetCommit"], repository),
+        Permission::new(&["codecommit:GetBlob", "codecommit:GetFolder"], |scope| {
+            let clones = scope.value("OutputArtifactFormat").is_some_and(|it| it == "CODEBUILD_CLONE_REF");
+            if clones { Vec::new() } else { repository(scope) }
+        }),
+    ],
+    WRITE_OUTPUTS,
+])
+.beside(|scope| {
+    let clones = scope.value("OutputArtifactFormat").is_some_and(|it| it == "CODEBUILD_CLONE_REF");
+    clones.then_some("the role of the build that clones the repository needs codecommit:GitPull")
+});
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

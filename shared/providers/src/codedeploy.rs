@@ -4,18 +4,18 @@
 //! The revision is the very object that was recorded, by its version and its ETag: whatever is written over it while the
 //! instances fetch it is refused by CodeDeploy's agent. The instances read it themselves, so their own role must be
 //! allowed to, and to decrypt with the store's key.
-//!
-//! What the role needs is in `codedeploy_deployments`, and to read the artifact: `s3:GetObject`, `s3:GetObjectVersion`.
 
 use async_trait::async_trait;
 use aws_sdk_codedeploy::types::{BundleType, RevisionLocation, RevisionLocationType, S3Location};
 use driver::Outcome;
 use serde::Deserialize;
 
-use crate::codedeploy_deployments::{DEPLOY_TARGET, Deployments, ENTITY, EVENTS};
+use crate::codedeploy_deployments::{DEPLOY_TARGET, DEPLOYMENTS, Deployments, ENTITY, EVENTS};
 use crate::configuration::{read, title};
 use crate::context::ActionContext;
 use crate::error::ProviderError;
+use crate::permission::Permissions;
+use crate::permission::artifacts::READ_INPUTS;
 use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
@@ -25,6 +25,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         deploy_target: Some(DEPLOY_TARGET),
         ..ProviderInfo::of(
             &[Implements::aws("Deploy", "CodeDeploy")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "by event or poll",
@@ -36,6 +37,10 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &CodeDeploy,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[DEPLOYMENTS, READ_INPUTS]).beside(|_| {
+    Some("the instances' own role needs s3:GetObject, s3:GetObjectVersion and kms:Decrypt for the artifact")
+});
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

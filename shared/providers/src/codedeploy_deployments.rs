@@ -3,11 +3,6 @@
 //!
 //! CodeDeploy has no idempotency token. Each deployment therefore has the attempt's id in its description, by which a
 //! deployment is found that a lost worker created, and no call that creates one is repeated without looking for it first.
-//!
-//! The role needs `codedeploy:CreateDeployment` and what that asks for in turn (`codedeploy:GetApplicationRevision`,
-//! `codedeploy:GetDeploymentConfig`, `codedeploy:RegisterApplicationRevision`), `codedeploy:GetDeployment`,
-//! `codedeploy:ListDeployments`, `codedeploy:BatchGetDeployments` and, for a failed lifecycle event in the message,
-//! `codedeploy:ListDeploymentTargets` and `codedeploy:BatchGetDeploymentTargets`.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +27,7 @@ use serde_json::Value;
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
+use crate::permission::{Permission, everything};
 use crate::provider::{Correlation, DeployTarget, EntityPage, Events};
 
 /// Deployments that are described in one call, and targets. Source: CodeDeploy API, `BatchGetDeployments`,
@@ -50,6 +46,30 @@ pub(crate) const ENTITY: EntityPage =
     EntityPage { key: "ApplicationName", path: "codesuite/codedeploy/applications/{}?region={region}" };
 pub(crate) const DEPLOY_TARGET: DeployTarget =
     DeployTarget { key: "DeploymentGroupName", kind: "CodeDeployDeploymentGroup" };
+
+/// What creating and watching deployments takes.
+pub(crate) const DEPLOYMENTS: &[Permission] = &[
+    Permission::new(
+        &[
+            "codedeploy:BatchGetDeployments",
+            "codedeploy:CreateDeployment",
+            "codedeploy:GetDeployment",
+            "codedeploy:ListDeployments",
+        ],
+        |scope| {
+            let (application, group) =
+                (scope.value_or_any("ApplicationName"), scope.value_or_any("DeploymentGroupName"));
+            vec![scope.arn("codedeploy", &format!("deploymentgroup:{application}/{group}"))]
+        },
+    ),
+    // What creating a deployment asks for in turn. Source: CodeDeploy user guide, 'CodeDeploy permissions reference'.
+    Permission::new(&["codedeploy:GetApplicationRevision", "codedeploy:RegisterApplicationRevision"], |scope| {
+        vec![scope.arn("codedeploy", &format!("application:{}", scope.value_or_any("ApplicationName")))]
+    }),
+    Permission::new(&["codedeploy:GetDeploymentConfig"], |scope| vec![scope.arn("codedeploy", "deploymentconfig:*")]),
+    // For a failed lifecycle event in the message. Source: Service Authorization Reference, 'AWS CodeDeploy': no resources.
+    Permission::new(&["codedeploy:BatchGetDeploymentTargets", "codedeploy:ListDeploymentTargets"], everything),
+];
 
 /// The deployment that a state change is about, if it tells of an end. `START` and `READY` tell of none.
 fn ended_deployment(detail: &Value) -> Option<String> {

@@ -7,9 +7,6 @@
 //!
 //! A worker that is lost after it registered the task definition leaves a revision that nothing runs: the next one
 //! registers another, and only a deployment, which names exactly one of them, has an effect.
-//!
-//! What the role needs is in `codedeploy_deployments`, and `ecs:RegisterTaskDefinition` (with `ecs:TagResource` where the
-//! task definition has tags), `iam:PassRole` for the task definition's roles, `s3:GetObject` and `s3:GetObjectVersion`.
 
 use std::collections::BTreeMap;
 
@@ -21,12 +18,14 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::artifact_files::{input, text};
-use crate::codedeploy_deployments::{DEPLOY_TARGET, Deployments, ENTITY, EVENTS};
+use crate::codedeploy_deployments::{DEPLOY_TARGET, DEPLOYMENTS, Deployments, ENTITY, EVENTS};
 use crate::configuration::{missing, read};
 use crate::context::ActionContext;
-use crate::ecs_task_definition::{self, Replacement};
+use crate::ecs_task_definition::{self, REGISTER, Replacement};
 use crate::error::ProviderError;
 use crate::input_zip::label;
+use crate::permission::Permissions;
+use crate::permission::artifacts::READ_INPUTS;
 use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// Longest task definition and AppSpec file that is read. On AWS the whole artifact may have so many bytes. Source:
@@ -46,6 +45,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         deploy_target: Some(DEPLOY_TARGET),
         ..ProviderInfo::of(
             &[Implements::aws("Deploy", "CodeDeployToECS")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "by event or poll",
@@ -57,6 +57,8 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &CodeDeployToEcs,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[DEPLOYMENTS, REGISTER, READ_INPUTS]);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

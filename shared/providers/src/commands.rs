@@ -17,7 +17,9 @@ use crate::compute_network::Network;
 use crate::configuration::read;
 use crate::context::ActionContext;
 use crate::error::ProviderError;
-use crate::managed_compute::{self, Work};
+use crate::managed_compute::{self, BUILD, IN_NETWORK, SECRETS, Work};
+use crate::permission::artifacts::{PIN_OUTPUTS, READ_INPUTS, WRITE_OUTPUTS};
+use crate::permission::{Permissions, Trust};
 use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// Minutes after which a build of commands is ended. Source: CodePipeline user guide, 'Commands action reference'.
@@ -31,6 +33,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         events: Some(EVENTS),
         ..ProviderInfo::of(
             &[Implements::aws("Compute", "Commands"), Implements::aws("Rule", "Commands")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "by event or poll",
@@ -42,6 +45,11 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &Commands,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions =
+    Permissions::of(&[BUILD, IN_NETWORK, SECRETS, READ_INPUTS, WRITE_OUTPUTS, PIN_OUTPUTS])
+        .trusting(Trust::Build)
+        .beside(|_| Some("the role needs whatever the commands do"));
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

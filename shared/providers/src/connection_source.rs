@@ -12,9 +12,8 @@
 //! | `providerType` | `GitHub` (where it is left out), `GitHubEnterpriseServer`, `GitLab`, `GitLabSelfManaged` or `Bitbucket` |
 //! | `apiUrl` | where the API is, for example `https://github.example.com/api/v3`; needed for what companies run themselves |
 //!
-//! The role needs `secretsmanager:GetSecretValue` for that secret, as AWS's needs `codestar-connections:UseConnection` for
-//! the connection: who may not read it cannot use the token. Hosts send no events, so nothing starts by itself:
-//! `DetectChanges` means nothing here yet.
+//! A role that may not read the secret cannot use the token, as on AWS one without `codestar-connections:UseConnection`
+//! cannot use the connection. Hosts send no events, so nothing starts by itself: `DetectChanges` means nothing here yet.
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
@@ -27,6 +26,8 @@ use crate::code_host::{HostCommit, HostType, HostedRepository, Reference};
 use crate::configuration::read;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, ProviderError};
+use crate::permission::artifacts::WRITE_OUTPUTS;
+use crate::permission::{Permission, Permissions};
 use crate::provider::{
     Descriptor, Documentation, Implements, Provider, ProviderInfo, Source, Tried, attempt_id, unchanged,
 };
@@ -38,6 +39,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         source: Some(Source { watched: |_, _| None, takes_revision, events: None }),
         ..ProviderInfo::of(
             &[Implements::aws("Source", "CodeStarSourceConnection")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "at once",
@@ -49,6 +51,17 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &ConnectionSource,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[Permission::new(&["secretsmanager:GetSecretValue"], |scope| {
+        let arn = scope.value_or_any("ConnectionArn");
+        let id = arn.rsplit('/').next().unwrap_or("*");
+        // Secrets Manager ends the ARN with six characters of its own.
+        vec![scope.arn("secretsmanager", &format!("secret:{}{id}-??????", scope.connection_secrets))]
+    })],
+    WRITE_OUTPUTS,
+])
+.beside(|_| Some("if the secret has a key of yours, the role needs kms:Decrypt on it"));
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -3,9 +3,6 @@
 //!
 //! `ScheduleRun` takes no token. A run has the attempt's id as its name, by which it is looked for when a worker was lost.
 //! Files are uploaded anew then: an upload without a run does nothing.
-//!
-//! The role needs `devicefarm:CreateUpload`, `devicefarm:GetUpload`, `devicefarm:ScheduleRun`, `devicefarm:GetRun` and
-//! `devicefarm:ListRuns`, and to read the artifact.
 
 use std::time::Duration;
 
@@ -30,6 +27,8 @@ use crate::configuration::{missing, read, title};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
+use crate::permission::artifacts::READ_INPUTS;
+use crate::permission::{Permission, Permissions};
 use crate::presigned;
 use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
@@ -46,6 +45,7 @@ const LONGEST_NAME: usize = 256;
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo::of(
         &[Implements::aws("Test", "DeviceFarm")],
+        PERMISSIONS,
         Documentation {
             file: file!(),
             ends: "by poll",
@@ -57,6 +57,25 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &DeviceFarm,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[Permission::new(
+        &[
+            "devicefarm:CreateUpload",
+            "devicefarm:GetRun",
+            "devicefarm:GetUpload",
+            "devicefarm:ListRuns",
+            "devicefarm:ScheduleRun",
+        ],
+        |scope| {
+            let project = scope.value_or_any("ProjectId");
+            let own = [format!("project:{project}"), format!("run:{project}/*"), format!("upload:{project}/*")];
+            let own = own.map(|resource| scope.arn("devicefarm", &resource));
+            own.into_iter().chain(scope.value("DevicePoolArn")).collect()
+        },
+    )],
+    READ_INPUTS,
+]);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

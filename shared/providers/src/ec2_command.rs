@@ -25,7 +25,7 @@ use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
 
-const DOCUMENT: &str = "AWS-RunShellScript";
+pub(crate) const DOCUMENT: &str = "AWS-RunShellScript";
 /// Instances that a command can name one by one. Source: Systems Manager API, `SendCommand`, `InstanceIds`.
 pub(crate) const MOST_NAMED: usize = 50;
 /// Longest that a command may run, in seconds. Source: the document's parameter `executionTimeout`.

@@ -6,13 +6,6 @@
 //! `TargetGroupNameList` there is a command for each batch, around which its instances leave their target groups and come
 //! back: see `ec2_rollout`. What an instance does is in `ec2_script`, which instances there are in `ec2_fleet`, and how a
 //! command is sent once in `ec2_command`.
-//!
-//! The role needs `ssm:DescribeInstanceInformation`, `ssm:SendCommand`, `ssm:ListCommands` and, for the reason of a failure
-//! in its message, `ssm:ListCommandInvocations` and `ssm:GetCommandInvocation`; for target groups
-//! `ssm:ListCommandInvocations` and `ssm:CancelCommand` in any case, `elasticloadbalancing:DescribeTargetGroups`,
-//! `elasticloadbalancing:DescribeTargetHealth`, `elasticloadbalancing:DeregisterTargets` and
-//! `elasticloadbalancing:RegisterTargets`. The instances' own role needs `s3:GetObject`, `s3:GetObjectVersion` and
-//! `kms:Decrypt` for the artifact.
 
 use async_trait::async_trait;
 use aws_sdk_ssm::Client;
@@ -21,17 +14,21 @@ use aws_smithy_types::base64;
 use driver::{Outcome, Task};
 use engine::Success;
 use runtime::Session;
+use runtime::arn::partition;
 use serde::Deserialize;
 
 use crate::artifact_files;
-use crate::configuration::{missing, read, title};
+use crate::configuration::{items, missing, read, title};
 use crate::context::ActionContext;
 use crate::deploy_spec::DeploySpec;
-use crate::ec2_command::{MOST_NAMED, Recipients, Request, RunCommand, ended_command};
+use crate::ec2_command::{DOCUMENT, MOST_NAMED, Recipients, Request, RunCommand, ended_command};
 use crate::ec2_fleet::{Fleet, InstanceType, MaxBatch, MaxError};
 use crate::ec2_rollout::Rollout;
+use crate::ec2_rollout_plan::KEEP_PLANS;
 use crate::ec2_script::{FOLDER, Source, hexadecimal, script};
 use crate::error::{JOB_FAILED, ProviderError};
+use crate::permission::artifacts::READ_INPUTS;
+use crate::permission::{Conditions, Permission, Permissions, condition, everything};
 use crate::provider::{
     Correlation, DeployTarget, Descriptor, Documentation, Events, Implements, Provider, ProviderInfo, Tried, attempt_id,
 };
@@ -50,6 +47,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         deploy_target: Some(DeployTarget { key: "InstanceTagKey", kind: "InstanceTag" }),
         ..ProviderInfo::of(
             &[Implements::aws("Deploy", "EC2")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "by event or poll",
@@ -69,6 +67,59 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &Ec2,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[
+        Permission::new(
+            &[
+                "ssm:DescribeInstanceInformation",
+                "ssm:GetCommandInvocation",
+                "ssm:ListCommandInvocations",
+                "ssm:ListCommands",
+            ],
+            everything,
+        ),
+        Permission::new(SEND_COMMAND, |scope| {
+            vec![format!("arn:{}:ssm:{}::document/{DOCUMENT}", partition(scope.region), scope.region)]
+        }),
+        Permission::new(SEND_COMMAND, |scope| match scope.value("InstanceType").as_deref() {
+            Some("EC2") => vec![scope.arn("ec2", "instance/*")],
+            Some("SSM_MANAGED_NODE") => vec![scope.arn("ssm", "managed-instance/*")],
+            _ => vec![scope.arn("ec2", "instance/*"), scope.arn("ssm", "managed-instance/*")],
+        })
+        .when(|scope| {
+            let key = scope.value_or_any("InstanceTagKey");
+            // A key that is not known cannot be in the name of a condition.
+            if key.contains('*') {
+                return Conditions::new();
+            }
+            let value = scope.value("InstanceTagValue").unwrap_or_else(|| "*".to_owned());
+            condition("StringLike", &format!("ssm:resourceTag/{key}"), [value.as_str()])
+        }),
+    ],
+    BY_TARGET_GROUPS,
+    KEEP_PLANS,
+    READ_INPUTS,
+])
+.beside(|_| Some("the instances' own role needs s3:GetObject, s3:GetObjectVersion and kms:Decrypt for the artifact"));
+
+const SEND_COMMAND: &[&str] = &["ssm:SendCommand"];
+
+/// With `TargetGroupNameList`.
+const BY_TARGET_GROUPS: &[Permission] = &[
+    Permission::new(
+        &[
+            "elasticloadbalancing:DescribeTargetGroups",
+            "elasticloadbalancing:DescribeTargetHealth",
+            "ssm:CancelCommand",
+        ],
+        |scope| scope.value("TargetGroupNameList").map(|_| "*".to_owned()).into_iter().collect(),
+    ),
+    Permission::new(&["elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:RegisterTargets"], |scope| {
+        let names = scope.value("TargetGroupNameList").unwrap_or_default();
+        items(&names).map(|name| scope.arn("elasticloadbalancing", &format!("targetgroup/{name}/*"))).collect()
+    }),
+];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -8,7 +8,7 @@
 use artifacts::{Bucket, Encryption, artifact_key};
 use bytes::Bytes;
 use engine::Pin;
-use pipeline::ArtifactName;
+use pipeline::{ArtifactName, InvalidName};
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::store;
@@ -16,6 +16,8 @@ use crate::context::ActionContext;
 use crate::ec2_command::MOST_NAMED;
 use crate::ec2_deploy::Deploy;
 use crate::error::{CONFIGURATION_ERROR, JOB_FAILED, ProviderError};
+use crate::permission::artifacts::{LIST, SEAL, key_of_store, of_store};
+use crate::permission::{Permission, Scope, Store};
 use crate::target_groups::{Standing, Target, TargetGroup, TargetGroupNames, TargetGroups};
 
 /// Longest plan in bytes: 500 instances on some ports of 100 groups.
@@ -120,6 +122,30 @@ impl Plan {
     }
 }
 
+/// The name under which plans lie among the pipeline's artifacts.
+fn name() -> Result<ArtifactName, InvalidName> {
+    ArtifactName::new("TargetGroups")
+}
+
+/// What the pipeline's role needs for plans.
+pub(crate) const KEEP_PLANS: &[Permission] = &[
+    Permission::new(&["s3:GetObject", "s3:PutObject"], |scope| {
+        let place = |store: &Store| Some(scope.artifact(&store.bucket, &name().ok()?));
+        kept(scope).and_then(place).into_iter().collect()
+    })
+    .of_pipeline(),
+    Permission::new(LIST, |scope| kept(scope).map(|store| scope.object(&store.bucket, "")).into_iter().collect())
+        .of_pipeline(),
+    Permission::new(SEAL, |scope| kept(scope).and_then(|_| key_of_store(scope)).into_iter().collect())
+        .when(of_store)
+        .of_pipeline(),
+];
+
+/// The store in which plans are kept, where there are target groups.
+fn kept<'a>(scope: &'a Scope<'_>) -> Option<&'a Store> {
+    scope.value("TargetGroupNameList").and(scope.store.as_ref())
+}
+
 /// Where an action's plan lies.
 pub(crate) struct PlanStore {
     bucket: Bucket,
@@ -133,8 +159,7 @@ impl PlanStore {
         let task = context.task;
         let (bucket, encryption) = store(task)?;
         let bucket = context.pipeline_artifact_store(&task.region, bucket).await?;
-        let name = ArtifactName::new("TargetGroups");
-        let name = name.map_err(|error| ProviderError::failed(JOB_FAILED, error.to_string()))?;
+        let name = name().map_err(|error| ProviderError::failed(JOB_FAILED, error.to_string()))?;
         let key = artifact_key(&task.pipeline, &name, &format!("{}/{}", task.stage, task.action.name));
         Ok(Self { bucket, key, encryption })
     }

@@ -4,8 +4,6 @@
 //! The image itself stays where it is. The artifact, the variable `ImageURI` and the revision name it by its digest, so
 //! that all of an execution means one image, wherever the tag is moved. A push of the tag starts the pipeline with the
 //! digest that was pushed.
-//!
-//! The role needs `ecr:DescribeImages`.
 
 use std::collections::BTreeMap;
 
@@ -24,6 +22,8 @@ use crate::configuration::{read, store};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError, REVISION_UNAVAILABLE};
+use crate::permission::artifacts::WRITE_OUTPUTS;
+use crate::permission::{Permission, Permissions};
 use crate::provider::{
     Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents,
     Tried, attempt_id, unchanged,
@@ -43,6 +43,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         entity: Some(EntityPage { key: "RepositoryName", path: "ecr/repositories/{}/?region={region}" }),
         ..ProviderInfo::of(
             &[Implements::aws("Source", "ECR")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "at once",
@@ -54,6 +55,13 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &Ecr,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[Permission::new(&["ecr:DescribeImages"], |scope| {
+        vec![scope.arn("ecr", &format!("repository/{}", scope.value_or_any("RepositoryName")))]
+    })],
+    WRITE_OUTPUTS,
+]);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

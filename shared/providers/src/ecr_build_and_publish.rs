@@ -2,13 +2,11 @@
 //! 'ECRBuildAndPublish build action reference'.
 //!
 //! The commands run in a build of [`crate::managed_compute`] and are generated: every value is one word of the shell, and none
-//! can become an option. Beside what such builds need, the role needs what is needed to push to the repository:
-//! `ecr:GetAuthorizationToken`, `ecr:InitiateLayerUpload`, `ecr:UploadLayerPart`, `ecr:CompleteLayerUpload`, `ecr:PutImage`,
-//! `ecr:BatchCheckLayerAvailability`, `ecr:GetDownloadUrlForLayer`, or the same of `ecr-public` with
-//! `ecr-public:DescribeRepositories` and `sts:GetServiceBearerToken`.
+//! can become an option.
 
 use async_trait::async_trait;
 use driver::{Outcome, Task};
+use runtime::arn::partition;
 use serde::Deserialize;
 
 use crate::builds::{EVENTS, Machine};
@@ -17,7 +15,9 @@ use crate::configuration::{items, read, shown};
 use crate::context::ActionContext;
 use crate::error::ProviderError;
 use crate::image_registry::{is_tag, registry, sign_in};
-use crate::managed_compute::{self, LONGEST_MINUTES, Work, variable, word};
+use crate::managed_compute::{self, BUILD, LONGEST_MINUTES, SECRETS, Work, variable, word};
+use crate::permission::artifacts::{PIN_OUTPUTS, READ_INPUTS, WRITE_OUTPUTS};
+use crate::permission::{Permission, Permissions, Scope, Trust, everything};
 use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// Output variables: the digest of the pushed image as `sha256:...`, and the repository as it was configured.
@@ -31,6 +31,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         events: Some(EVENTS),
         ..ProviderInfo::of(
             &[Implements::aws("Build", "ECRBuildAndPublish")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "by event or poll",
@@ -42,6 +43,62 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &EcrBuildAndPublish,
     token: attempt_id,
 };
+
+fn is_public(scope: &Scope<'_>) -> bool {
+    scope.value("RegistryType").is_some_and(|kind| kind == "public" || kind.contains('*'))
+}
+
+fn is_private(scope: &Scope<'_>) -> bool {
+    scope.value("RegistryType").is_none_or(|kind| kind != "public")
+}
+
+const PERMISSIONS: Permissions =
+    Permissions::of(&[
+        &[
+            Permission::new(&["ecr:GetAuthorizationToken"], |scope| {
+                if is_private(scope) { everything(scope) } else { Vec::new() }
+            }),
+            Permission::new(
+                &[
+                    "ecr:BatchCheckLayerAvailability",
+                    "ecr:CompleteLayerUpload",
+                    "ecr:GetDownloadUrlForLayer",
+                    "ecr:InitiateLayerUpload",
+                    "ecr:PutImage",
+                    "ecr:UploadLayerPart",
+                ],
+                |scope| {
+                    let repository = format!("repository/{}", scope.value_or_any("ECRRepositoryName"));
+                    if is_private(scope) { vec![scope.arn("ecr", &repository)] } else { Vec::new() }
+                },
+            ),
+            Permission::new(
+                &["ecr-public:DescribeRepositories", "ecr-public:GetAuthorizationToken", "sts:GetServiceBearerToken"],
+                |scope| if is_public(scope) { everything(scope) } else { Vec::new() },
+            ),
+            Permission::new(
+                &[
+                    "ecr-public:BatchCheckLayerAvailability",
+                    "ecr-public:CompleteLayerUpload",
+                    "ecr-public:InitiateLayerUpload",
+                    "ecr-public:PutImage",
+                    "ecr-public:UploadLayerPart",
+                ],
+                |scope| {
+                    let (partition, account) = (partition(scope.region), scope.role_account());
+                    let repository = scope.value_or_any("ECRRepositoryName");
+                    let arn = format!("arn:{partition}:ecr-public::{account}:repository/{repository}");
+                    if is_public(scope) { vec![arn] } else { Vec::new() }
+                },
+            ),
+        ],
+        BUILD,
+        SECRETS,
+        READ_INPUTS,
+        WRITE_OUTPUTS,
+        PIN_OUTPUTS,
+    ])
+    .trusting(Trust::Build);
 
 #[derive(Deserialize)]
 struct Configuration<'a> {

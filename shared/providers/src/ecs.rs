@@ -8,10 +8,6 @@
 //!
 //! ECS has no idempotency token here. Each revision is therefore tagged with the attempt's id ([`ATTEMPT`]), by which
 //! the revision and its deployment are found that a lost worker left.
-//!
-//! The role needs `ecs:DescribeServices`, `ecs:DescribeTaskDefinition`, `ecs:RegisterTaskDefinition`, `ecs:TagResource`,
-//! `ecs:UpdateService` and `iam:PassRole` for the roles of the task definition; and, for the reason of a failure in its
-//! message, `ecs:ListTasks` and `ecs:DescribeTasks`.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +32,10 @@ use crate::artifact_files;
 use crate::configuration::{read, title};
 use crate::console;
 use crate::context::ActionContext;
+use crate::ecs_task_definition::REGISTER;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
+use crate::permission::artifacts::READ_INPUTS;
+use crate::permission::{Permission, Permissions, Scope, condition, everything};
 use crate::provider::{
     Correlation, Descriptor, Documentation, EntityPage, Events, Implements, Provider, ProviderInfo, Tried, attempt_id,
 };
@@ -61,6 +60,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         entity: Some(EntityPage { key: "ClusterName", path: "ecs/v2/clusters/{}/services?region={region}" }),
         ..ProviderInfo::of(
             &[Implements::aws("Deploy", "ECS")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "by event or poll",
@@ -72,6 +72,32 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &Ecs,
     token: attempt_id,
 };
+
+/// The name in an ARN, or the name itself.
+fn short(scope: &Scope<'_>, key: &str) -> String {
+    let value = scope.value_or_any(key);
+    value.rsplit('/').next().unwrap_or(&value).to_owned()
+}
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[
+        Permission::new(&["ecs:DescribeServices", "ecs:UpdateService"], |scope| {
+            let (cluster, service) = (short(scope, "ClusterName"), short(scope, "ServiceName"));
+            vec![scope.arn("ecs", &format!("service/{cluster}/{service}"))]
+        }),
+        Permission::new(&["ecs:DescribeTasks"], |scope| {
+            vec![scope.arn("ecs", &format!("task/{}/*", short(scope, "ClusterName")))]
+        }),
+        Permission::new(&["ecs:ListTasks"], everything).when(|scope| {
+            let cluster = scope.arn("ecs", &format!("cluster/{}", short(scope, "ClusterName")));
+            condition("ArnLike", "ecs:cluster", [cluster.as_str()])
+        }),
+        // Source: Service Authorization Reference, 'Amazon ECS': it has no resources.
+        Permission::new(&["ecs:DescribeTaskDefinition"], everything),
+    ],
+    REGISTER,
+    READ_INPUTS,
+]);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

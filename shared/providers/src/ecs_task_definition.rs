@@ -10,7 +10,22 @@ use aws_sdk_ecs::types::TaskDefinition;
 use aws_smithy_json::codec::{JsonCodec, JsonCodecSettings};
 use aws_smithy_schema::codec::Codec;
 use aws_smithy_schema::serde::{SerializableStruct, ShapeSerializer};
+use runtime::arn::partition;
 use serde_json::{Map, Value, json};
+
+use crate::permission::{PASS_ROLE, Permission, condition, everything, passed_to};
+
+/// What registering a task definition takes, whose roles and family only its file knows.
+pub(crate) const REGISTER: &[Permission] = &[
+    // Source: Service Authorization Reference, 'Amazon ECS': no resources where a revision is registered.
+    Permission::new(&["ecs:RegisterTaskDefinition"], everything),
+    Permission::new(&["ecs:TagResource"], |scope| vec![scope.arn("ecs", "task-definition/*")])
+        .when(|_| condition("StringEquals", "ecs:CreateAction", ["RegisterTaskDefinition"])),
+    Permission::new(PASS_ROLE, |scope| {
+        vec![format!("arn:{}:iam::{}:role/*", partition(scope.region), scope.role_account())]
+    })
+    .when(|_| passed_to("ecs-tasks.amazonaws.com")),
+];
 
 /// What a placeholder stands for, such as `<IMAGE1_NAME>`.
 pub(crate) type Replacement = (String, String);

@@ -2,7 +2,7 @@
 //! Service EKS deploy action reference'.
 //!
 //! The commands run in a build of [`crate::managed_compute`] and are generated: every value is one word of the shell, and none
-//! can become an option. Beside what such builds need, the role needs `eks:DescribeCluster` and an access entry in the cluster.
+//! can become an option.
 
 use async_trait::async_trait;
 use driver::{Outcome, Task};
@@ -14,7 +14,9 @@ use crate::compute_network::Network;
 use crate::configuration::{items, missing, read, title};
 use crate::context::ActionContext;
 use crate::error::ProviderError;
-use crate::managed_compute::{self, LONGEST_MINUTES, Work, variable, word};
+use crate::managed_compute::{self, BUILD, IN_NETWORK, LONGEST_MINUTES, SECRETS, Work, variable, word};
+use crate::permission::artifacts::READ_INPUTS;
+use crate::permission::{Permission, Permissions, Trust};
 use crate::provider::{Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// The output variable, whose value is `ClusterName`.
@@ -39,6 +41,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         entity: Some(EntityPage { key: "ClusterName", path: "eks/clusters/{}?region={region}" }),
         ..ProviderInfo::of(
             &[Implements::aws("Deploy", "EKS")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "by event or poll",
@@ -50,6 +53,16 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &Eks,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[Permission::new(&["eks:DescribeCluster"], |scope| vec![scope.named("ClusterName", "eks", "cluster/")])],
+    BUILD,
+    IN_NETWORK,
+    SECRETS,
+    READ_INPUTS,
+])
+.trusting(Trust::Build)
+.beside(|_| Some("the cluster needs an access entry for the role"));
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -9,12 +9,6 @@
 //!
 //! An environment can be ready again though a deployment has failed. So a deployment succeeds only if the environment has
 //! the version and reports no error since the action began.
-//!
-//! The role needs `elasticbeanstalk:CreateApplicationVersion`, `elasticbeanstalk:CreateStorageLocation`,
-//! `elasticbeanstalk:DescribeApplicationVersions`, `elasticbeanstalk:DescribeEnvironments`,
-//! `elasticbeanstalk:DescribeEvents` and `elasticbeanstalk:UpdateEnvironment`, to write to Elastic Beanstalk's bucket, and
-//! whatever the update of the environment changes: the managed policy `AdministratorAccess-AWSElasticBeanstalk` has all of
-//! it.
 
 use artifacts::Settings;
 use async_trait::async_trait;
@@ -36,6 +30,8 @@ use crate::configuration::{read, title};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
+use crate::permission::artifacts::READ_INPUTS;
+use crate::permission::{Permission, Permissions, everything};
 use crate::provider::{
     Correlation, Descriptor, Documentation, EntityPage, Events, Implements, Provider, ProviderInfo, Tried, attempt_id,
 };
@@ -56,6 +52,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         }),
         ..ProviderInfo::of(
             &[Implements::aws("Deploy", "ElasticBeanstalk")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "by event or poll",
@@ -67,6 +64,43 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &ElasticBeanstalk,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[
+        Permission::new(
+            &[
+                "elasticbeanstalk:CreateApplicationVersion",
+                "elasticbeanstalk:DescribeApplicationVersions",
+                "elasticbeanstalk:DescribeEnvironments",
+                "elasticbeanstalk:DescribeEvents",
+                "elasticbeanstalk:UpdateEnvironment",
+            ],
+            |scope| {
+                let application = scope.value_or_any("ApplicationName");
+                let environment = scope.value_or_any("EnvironmentName");
+                [
+                    format!("application/{application}"),
+                    format!("applicationversion/{application}/*"),
+                    format!("environment/{application}/{environment}"),
+                ]
+                .map(|resource| scope.arn("elasticbeanstalk", &resource))
+                .into()
+            },
+        ),
+        Permission::new(&["elasticbeanstalk:CreateStorageLocation"], everything),
+        Permission::new(&["s3:GetObject", "s3:PutObject"], |scope| {
+            let bucket = format!("elasticbeanstalk-{}-{}", scope.region, scope.role_account());
+            vec![scope.object(&bucket, &format!("{}/*", scope.value_or_any("ApplicationName")))]
+        }),
+    ],
+    READ_INPUTS,
+])
+.beside(|_| {
+    Some(
+        "the update of an environment changes its resources with the rights of the role: the managed policy \
+         AdministratorAccess-AWSElasticBeanstalk has all of them",
+    )
+});
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -1,6 +1,5 @@
 //! What is known of a function that has not reported its job's result, for whoever wonders why.
-//!
-//! The role needs `cloudwatch:GetMetricData` and `logs:FilterLogEvents`; what it may not read is left out.
+//! What the role may not read is left out.
 
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat};
 use aws_smithy_types::DateTime;
@@ -9,6 +8,7 @@ use futures::future::join;
 
 use crate::configuration::shown;
 use crate::context::ActionContext;
+use crate::permission::Scope;
 
 /// Pages of a log that are read.
 const PAGES: usize = 5;
@@ -19,6 +19,12 @@ const ERROR_WORDS: &[&str] = &["ERROR", "Error", "Exception", "Task timed out"];
 pub(crate) fn name(function: &str) -> &str {
     let name = function.split_once(":function:").map_or(function, |(_, rest)| rest);
     name.split(':').next().unwrap_or(name)
+}
+
+/// The ARN of the function that `FunctionName` names, without a version or an alias.
+pub(crate) fn arn(scope: &Scope<'_>) -> String {
+    let arn = scope.named("FunctionName", "lambda", "function:");
+    arn.split(':').take(7).collect::<Vec<_>>().join(":")
 }
 
 /// How often a function was invoked and failed while its action ran, the last error in its log, and where that is.

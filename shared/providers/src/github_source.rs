@@ -12,6 +12,8 @@ use crate::code_host::{HostCommit, HostType, HostedRepository, Reference};
 use crate::configuration::read;
 use crate::context::ActionContext;
 use crate::error::ProviderError;
+use crate::permission::Permissions;
+use crate::permission::artifacts::WRITE_OUTPUTS;
 use crate::provider::{
     Descriptor, Documentation, Implements, Provider, ProviderInfo, Source, Tried, attempt_id, unchanged,
 };
@@ -23,6 +25,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         source: Some(Source { watched: |_, _| None, takes_revision, events: None }),
         ..ProviderInfo::of(
             &[Implements { category: "Source", owner: "ThirdParty", provider: "GitHub", version: "1" }],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "at once",
@@ -34,6 +37,8 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &GitHubSource,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[WRITE_OUTPUTS]);
 
 #[derive(Deserialize)]
 struct Configuration<'a> {

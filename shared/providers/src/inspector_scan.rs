@@ -2,9 +2,7 @@
 //! guide, 'Amazon Inspector InspectorScan invoke action reference'; Amazon Inspector user guide, 'Creating a custom CI/CD
 //! pipeline integration with Amazon Inspector Scan'.
 //!
-//! The commands run in a build of [`crate::managed_compute`] and are generated: every value is one word of the shell. Beside
-//! what such builds need, the role needs `inspector-scan:ScanSbom`, and for images `ecr:GetAuthorizationToken`,
-//! `ecr:GetDownloadUrlForLayer`, `ecr:BatchGetImage` and `ecr:BatchCheckLayerAvailability`.
+//! The commands run in a build of [`crate::managed_compute`] and are generated: every value is one word of the shell.
 
 use async_trait::async_trait;
 use driver::{Outcome, Task};
@@ -15,7 +13,9 @@ use crate::configuration::{missing, read, shown, title};
 use crate::context::ActionContext;
 use crate::error::ProviderError;
 use crate::image_registry::{is_tag, registry, sign_in};
-use crate::managed_compute::{self, LONGEST_MINUTES, Work, variable, word};
+use crate::managed_compute::{self, BUILD, LONGEST_MINUTES, Work, variable, word};
+use crate::permission::artifacts::{PIN_OUTPUTS, READ_INPUTS, WRITE_OUTPUTS};
+use crate::permission::{Permission, Permissions, Scope, Trust, everything};
 use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// The output variable: `critical`, `high`, `medium`, `low`, or `none` where nothing was found.
@@ -39,6 +39,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         events: Some(EVENTS),
         ..ProviderInfo::of(
             &[Implements::aws("Invoke", "InspectorScan")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "by event or poll",
@@ -50,6 +51,31 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &InspectorScan,
     token: attempt_id,
 };
+
+fn scans_image(scope: &Scope<'_>) -> bool {
+    scope.value("InspectorRunMode").is_none_or(|mode| mode != "SourceCodeScan")
+}
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[
+        Permission::new(&["inspector-scan:ScanSbom"], everything),
+        Permission::new(&["ecr:GetAuthorizationToken"], |scope| {
+            if scans_image(scope) { everything(scope) } else { Vec::new() }
+        }),
+        Permission::new(
+            &["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            |scope| {
+                let repository = format!("repository/{}", scope.value_or_any("ECRRepositoryName"));
+                if scans_image(scope) { vec![scope.arn("ecr", &repository)] } else { Vec::new() }
+            },
+        ),
+    ],
+    BUILD,
+    READ_INPUTS,
+    WRITE_OUTPUTS,
+    PIN_OUTPUTS,
+])
+.trusting(Trust::Build);
 
 #[derive(Deserialize)]
 struct Configuration<'a> {

@@ -11,12 +11,15 @@ use serde::de::IgnoredAny;
 use crate::configuration::read;
 use crate::context::ActionContext;
 use crate::error::ProviderError;
+use crate::permission::artifacts::{JOB_INPUTS, PIN_OUTPUTS};
+use crate::permission::{Permissions, Trust};
 use crate::provider::{Descriptor, Documentation, Provider, ProviderInfo, Tried, attempt_id, unchanged};
 
 /// Of all types that job workers poll for; `registry` knows which those are.
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo::of(
         &[],
+        PERMISSIONS,
         Documentation {
             file: file!(),
             ends: "when a job worker reports",
@@ -27,6 +30,8 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &JobWorker,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[JOB_INPUTS, PIN_OUTPUTS]).trusting(Trust::Api);
 
 /// What a third party's action says of the client for whom its jobs are.
 #[derive(Deserialize)]

@@ -9,10 +9,6 @@
 //! All of this can be begun again. Code that the function has already is not updated, and Lambda publishes no second
 //! version of what has not changed since the last one. How far the traffic is, the alias itself says; since when, the
 //! action's external id: see [`DeployState`].
-//!
-//! The role needs `lambda:GetFunctionConfiguration`, `lambda:UpdateFunctionCode` and `lambda:PublishVersion`, and for the
-//! artifact, which Lambda reads with the role's rights, `s3:GetObject`, `s3:GetObjectVersion` and `kms:Decrypt`; for an
-//! alias `lambda:GetAlias` and `lambda:UpdateAlias`, and for alarms `cloudwatch:DescribeAlarms`.
 
 use async_trait::async_trait;
 use aws_sdk_lambda::Client;
@@ -32,8 +28,10 @@ use crate::configuration::{read, title};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
-use crate::function_report::name;
+use crate::function_report::{arn, name};
 use crate::lambda_traffic::{Alarms, DeployStrategy, Traffic};
+use crate::permission::artifacts::READ_INPUTS;
+use crate::permission::{Permission, Permissions, everything};
 use crate::provider::{
     DeployTarget, Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id,
 };
@@ -44,6 +42,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         deploy_target: Some(DeployTarget { key: "FunctionName", kind: "LambdaFunction" }),
         ..ProviderInfo::of(
             &[Implements::aws("Deploy", "Lambda")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "by poll",
@@ -57,6 +56,28 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &LambdaDeploy,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[
+        Permission::new(&["lambda:GetFunctionConfiguration"], |scope| {
+            let function = arn(scope);
+            vec![format!("{function}:*"), function]
+        }),
+        Permission::new(&["lambda:PublishVersion", "lambda:UpdateFunctionCode"], |scope| {
+            if scope.action.inputs.is_empty() { Vec::new() } else { vec![arn(scope)] }
+        }),
+        Permission::new(&["lambda:GetAlias", "lambda:UpdateAlias"], |scope| match scope.value("FunctionAlias") {
+            Some(_) => vec![arn(scope)],
+            None => Vec::new(),
+        }),
+        // Alarms of another kind than a metric's are shown to those alone who may look at all.
+        Permission::new(&["cloudwatch:DescribeAlarms"], |scope| match scope.value("Alarms") {
+            Some(_) => everything(scope),
+            None => Vec::new(),
+        }),
+    ],
+    READ_INPUTS,
+]);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

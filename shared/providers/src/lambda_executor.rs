@@ -4,8 +4,6 @@
 //! The function may be called again with the same job id when a worker was lost. One that needs more than a few minutes
 //! answers `Continue`, and gets another job later. Its credentials reach the job's artifacts; what the type's
 //! `policyStatementsTemplate` asks for besides is not given.
-//!
-//! The role needs `lambda:InvokeFunction`.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +19,8 @@ use crate::configuration::title;
 use crate::context::ActionContext;
 use crate::error::{CONFIGURATION_ERROR, JOB_FAILED, PERMISSION_ERROR, ProviderError, REVISION_UNAVAILABLE};
 use crate::job::{account, credentials, data};
+use crate::permission::artifacts::{JOB_INPUTS, PIN_OUTPUTS};
+use crate::permission::{Permission, Permissions, Trust};
 use crate::provider::{Descriptor, Documentation, Provider, ProviderInfo, Tried, attempt_id, unchanged};
 
 /// Most characters of what one job hands over to the next. Source: CodePipeline API, `ContinuationToken`.
@@ -30,6 +30,7 @@ const LONGEST_STATE: usize = 2_048;
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo::of(
         &[],
+        PERMISSIONS,
         Documentation {
             file: file!(),
             ends: "when the function answers",
@@ -40,6 +41,15 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &LambdaExecutor,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[Permission::new(&["lambda:InvokeFunction"], |scope| {
+        scope.action.custom.as_ref().and_then(|terms| terms.function.clone()).into_iter().collect()
+    })],
+    JOB_INPUTS,
+    PIN_OUTPUTS,
+])
+.trusting(Trust::Api);
 
 struct LambdaExecutor;
 

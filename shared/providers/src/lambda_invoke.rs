@@ -20,6 +20,8 @@ use crate::context::ActionContext;
 use crate::error::ProviderError;
 use crate::function_report::{function_report, name};
 use crate::job::{account, credentials, data};
+use crate::permission::artifacts::{JOB_INPUTS, PIN_OUTPUTS};
+use crate::permission::{Permission, Permissions, Trust, everything};
 use crate::provider::{Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
@@ -27,6 +29,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         entity: Some(EntityPage { key: "FunctionName", path: "lambda/home?region={region}#/functions/{}" }),
         ..ProviderInfo::of(
             &[Implements::aws("Invoke", "Lambda"), Implements::aws("Rule", "LambdaInvoke")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "when the function puts its job's result",
@@ -38,6 +41,20 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &LambdaInvoke,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[
+        Permission::new(&["lambda:InvokeFunction"], |scope| vec![scope.named("FunctionName", "lambda", "function:")]),
+        Permission::new(&["cloudwatch:GetMetricData"], everything),
+        Permission::new(&["logs:FilterLogEvents"], |scope| {
+            let function = scope.value_or_any("FunctionName");
+            vec![scope.arn("logs", &format!("log-group:/aws/lambda/{}:*", name(&function)))]
+        }),
+    ],
+    JOB_INPUTS,
+    PIN_OUTPUTS,
+])
+.trusting(Trust::Api);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

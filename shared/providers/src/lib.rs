@@ -49,9 +49,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! To add a provider, write a file that exports a descriptor (what it says of itself makes `PROVIDERS.md`), and add a line to the list in `registry`, the entry of
-//! its type to [`pipeline::catalogue`], and rules for its service's events to the templates in `infra`. Tests check
-//! that these agree.
+//! To add a provider, write a file that exports a descriptor (what it says of itself makes `PROVIDERS.md`, and what it says
+//! that IAM must allow the policies of `millrace role`), and add a line to the list in `registry`, the entry of its type to
+//! [`pipeline::catalogue`], and rules for its service's events to the templates in `infra`. Tests check that these agree.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod appconfig;
@@ -101,6 +101,7 @@ mod lambda_executor;
 mod lambda_invoke;
 mod lambda_traffic;
 mod managed_compute;
+pub mod permission;
 mod pipeline_invoke;
 mod presigned;
 mod provider;
@@ -121,4 +122,4 @@ pub use provider::{
     Correlation, DeployTarget, Documentation, EntityPage, Events, Implements, ProviderInfo, Source, SourceChange,
     SourceEvents, Tried,
 };
-pub use registry::{Registry, SOURCES, all, find};
+pub use registry::{Registry, SOURCES, all, find, permissions};

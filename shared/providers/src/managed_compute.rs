@@ -3,22 +3,23 @@
 //!
 //! Here the installation has one project for them in each region (`infra/region.yaml`), whose name is the setting
 //! `MILLRACE_COMPUTE_PROJECT`. The project's own role may do nothing: each build is started by the action's role, or the
-//! pipeline's, and with that same role as its own. That role must therefore trust `codebuild.amazonaws.com`, and needs
-//! beside what [`crate::builds`] names `iam:PassRole` for itself, `logs:CreateLogGroup`, `logs:CreateLogStream` and
-//! `logs:PutLogEvents` for `/aws/codepipeline/PIPELINE`, and the artifacts.
+//! pipeline's, and with that same role as its own. That role must therefore trust `codebuild.amazonaws.com`.
 //!
 //! An action in a VPC runs in a project of its own: see [`crate::compute_network`].
 
 use aws_sdk_codebuild::Client;
 use aws_sdk_codebuild::types::{CloudWatchLogsConfig, EnvironmentVariable, LogsConfig, LogsConfigStatusType};
 use driver::{Outcome, Task};
+use pipeline::PipelineName;
 use serde_json::json;
 
 use crate::build_artifacts::{BuildArtifacts, BuildSources, invalid};
-use crate::builds::{Builds, Machine, Overrides};
+use crate::builds::{BUILDS, Builds, Machine, Overrides, READ_LOG};
 use crate::compute_network::Network;
 use crate::context::ActionContext;
 use crate::error::ProviderError;
+use crate::permission::artifacts::store_of_outputs;
+use crate::permission::{PASS_ROLE, Permission, Scope, passed_to, starred};
 
 /// Minutes that a build may take whose action has no other limit. Source: CodePipeline user guide, 'Quotas': what it names
 /// no other time for has an hour.
@@ -26,6 +27,63 @@ pub(crate) const LONGEST_MINUTES: u32 = 60;
 
 /// The shortest time-out that CodeBuild takes. Source: CodeBuild API, `StartBuild`, `timeoutInMinutesOverride`.
 const SHORTEST_TIMEOUT: u32 = 5;
+
+/// What starting, watching and being such a build takes.
+pub(crate) const BUILD: &[Permission] = &[
+    Permission::new(BUILDS, |scope| vec![project_arn(scope)]),
+    Permission::new(PASS_ROLE, |scope| vec![scope.role.to_owned()]).when(|_| passed_to("codebuild.amazonaws.com")),
+    Permission::new(READ_LOG, log_group),
+    Permission::new(&["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], log_group),
+    // CodeBuild looks at the bucket before it stores artifacts there. Source: CodeBuild user guide, 'Allow CodeBuild to
+    // interact with other AWS services'.
+    Permission::new(&["s3:GetBucketAcl", "s3:GetBucketLocation"], store_of_outputs),
+];
+
+/// What looking at the network of its project takes.
+pub(crate) const IN_NETWORK: &[Permission] = &[Permission::new(&["codebuild:BatchGetProjects"], |scope| {
+    if scope.value("Subnets").is_some() { vec![project_arn(scope)] } else { Vec::new() }
+})];
+
+/// Secrets that are environment variables.
+pub(crate) const SECRETS: &[Permission] = &[Permission::new(&["secretsmanager:GetSecretValue"], |scope| {
+    let environment = scope.action.compute.environment.iter();
+    let secrets = environment.filter(|variable| variable.kind.as_deref() == Some("SECRETS_MANAGER"));
+    secrets.map(|variable| secret_arn(scope, &variable.value)).collect()
+})];
+
+/// The secret that an environment variable names: its ARN or name, before the first `:` that is followed by a JSON key.
+/// Source: CodeBuild user guide, 'Build specification reference', `env/secrets-manager`.
+fn secret_arn(scope: &Scope<'_>, reference: &str) -> String {
+    let reference = starred(reference);
+    match reference.starts_with("arn:") {
+        true => reference.split(':').take(7).collect::<Vec<_>>().join(":"),
+        // Secrets Manager ends the ARN with six characters of its own.
+        false => {
+            let name = reference.split(':').next().unwrap_or("*");
+            scope.arn("secretsmanager", &format!("secret:{name}-??????"))
+        }
+    }
+}
+
+/// The project that runs an action: each network has one of its own.
+fn project_arn(scope: &Scope<'_>) -> String {
+    let project = scope.compute_project;
+    let network = ["VpcId", "ClusterName"].into_iter().find_map(|key| scope.value(key));
+    match network.filter(|_| scope.value("Subnets").is_some()) {
+        Some(network) => scope.arn("codebuild", &format!("project/{project}-{network}")),
+        None => scope.arn("codebuild", &format!("project/{project}")),
+    }
+}
+
+fn log_group(scope: &Scope<'_>) -> Vec<String> {
+    let group = scope.arn("logs", &format!("log-group:{}", group_name(scope.pipeline)));
+    vec![format!("{group}:*"), group]
+}
+
+/// The log group that CodePipeline has for a pipeline. The name of a log group cannot have an `@`.
+fn group_name(pipeline: &PipelineName) -> String {
+    format!("/aws/codepipeline/{}", pipeline.as_str().replace('@', "_"))
+}
 
 /// What an action or rule has done for it.
 #[derive(Default)]
@@ -110,11 +168,10 @@ fn buildspec(task: &Task, commands: &[String], exported: &[String], files: &[Str
     spec.to_string()
 }
 
-/// The log group that CodePipeline has for the pipeline. The name of a log group cannot have an `@`.
 fn log(task: &Task) -> Result<LogsConfig, ProviderError> {
     let cloud_watch = CloudWatchLogsConfig::builder()
         .status(LogsConfigStatusType::Enabled)
-        .group_name(format!("/aws/codepipeline/{}", task.pipeline.as_str().replace('@', "_")))
+        .group_name(group_name(&task.pipeline))
         .stream_name(format!("{}/{}", task.stage, task.action.name))
         .build()
         .map_err(invalid)?;

@@ -6,9 +6,6 @@
 //! one execution, however often it is asked to.
 //!
 //! CodePipeline's action ends as soon as it has started the execution. `WaitForCompletion` is a key of Millrace's own.
-//!
-//! The role needs `execute-api:Invoke` on `.../live/POST/pipelines/PIPELINE/StartPipelineExecution` of the API, and on
-//! `.../GetPipelineExecution` to wait.
 
 use async_trait::async_trait;
 use aws_sdk_codepipeline::Client;
@@ -17,15 +14,11 @@ use aws_sdk_codepipeline::operation::start_pipeline_execution::StartPipelineExec
 use aws_sdk_codepipeline::types::{
     PipelineExecution, PipelineExecutionStatus, PipelineVariable, SourceRevisionOverride, SourceRevisionType,
 };
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextMut;
-use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::config_bag::ConfigBag;
-use aws_types::SigningName;
 use driver::Outcome;
 use engine::{External, Progress, Success};
 use pipeline::PipelineName;
+use runtime::PipelinePath;
+use runtime::arn::partition;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -33,6 +26,7 @@ use serde_json::Value;
 use crate::configuration::{read, shown, title};
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
+use crate::permission::{Permission, Permissions, Scope};
 use crate::provider::{
     Correlation, Descriptor, Documentation, Events, Implements, Provider, ProviderInfo, Tried, attempt_id,
 };
@@ -46,6 +40,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         }),
         ..ProviderInfo::of(
             &[Implements::aws("Invoke", "CodePipeline")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "at once; with `WaitForCompletion` by event or poll",
@@ -59,6 +54,21 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &PipelineInvoke,
     token: attempt_id,
 };
+
+fn operation(scope: &Scope<'_>, operation: &str) -> Vec<String> {
+    let (partition, home, account) = (partition(scope.home), scope.home, scope.account);
+    let (api, pipeline) = (scope.api.unwrap_or("*"), scope.value_or_any("PipelineName"));
+    vec![format!("arn:{partition}:execute-api:{home}:{account}:{api}/live/POST/pipelines/{pipeline}/{operation}")]
+}
+
+const PERMISSIONS: Permissions = Permissions::of(&[&[
+    Permission::new(INVOKE, |scope| operation(scope, "StartPipelineExecution")),
+    Permission::new(INVOKE, |scope| {
+        if scope.may_be_true("WaitForCompletion") { operation(scope, "GetPipelineExecution") } else { Vec::new() }
+    }),
+]]);
+
+const INVOKE: &[&str] = &["execute-api:Invoke"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -182,9 +192,8 @@ impl<'a> OtherPipeline<'a> {
         Ok(Self { context, name, client: Client::from_conf(config.build()) })
     }
 
-    /// The path that names pipeline and operation.
-    fn door(&self, operation: &str) -> Door {
-        Door { url: format!("{}/pipelines/{}/{operation}", self.context.api_url.trim_end_matches('/'), self.name) }
+    fn path(&self, operation: &str) -> PipelinePath {
+        PipelinePath::new(self.context.api_url, self.name.as_str(), operation)
     }
 
     fn described(&self) -> String {
@@ -207,7 +216,7 @@ impl<'a> OtherPipeline<'a> {
                 .revision_value(revision_value);
             start = start.source_revisions(revision.build().map_err(incomplete)?);
         }
-        let started = start.customize().interceptor(self.door(operation)).send().await;
+        let started = start.customize().interceptor(self.path(operation)).send().await;
         let started = started.map_err(|error| ProviderError::aws(operation, self.described(), &error))?;
         started.pipeline_execution_id.ok_or_else(|| {
             ProviderError::failed(JOB_FAILED, format!("{operation}: the answer names no execution of {}", self.name))
@@ -217,7 +226,7 @@ impl<'a> OtherPipeline<'a> {
     async fn execution(&self, id: &str) -> Result<PipelineExecution, ProviderError> {
         let operation = "GetPipelineExecution";
         let get = self.client.get_pipeline_execution().pipeline_name(self.name.as_str()).pipeline_execution_id(id);
-        let found = get.customize().interceptor(self.door(operation)).send().await;
+        let found = get.customize().interceptor(self.path(operation)).send().await;
         let found = found.map_err(|error| {
             ProviderError::aws(operation, format!("execution {id} of {}", self.described()), &error)
         })?;
@@ -233,31 +242,6 @@ impl<'a> OtherPipeline<'a> {
             message: format!("The execution {id} of {} ended as {status}{why}", self.described()),
             report: report(id, summary),
         }
-    }
-}
-
-/// Sends a request to the path that names its pipeline, signed for API Gateway: the SDK would send it to `/`, signed for
-/// CodePipeline.
-#[derive(Debug)]
-struct Door {
-    url: String,
-}
-
-#[dyn_dispatch_hint]
-impl Intercept for Door {
-    fn name(&self) -> &'static str {
-        "Door"
-    }
-
-    fn modify_before_signing(
-        &self,
-        context: &mut BeforeTransmitInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        context.request_mut().set_uri(self.url.as_str())?;
-        config.interceptor_state().store_put(SigningName::from_static("execute-api"));
-        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::context::ActionContext;
 use crate::error::ProviderError;
+use crate::permission::Permissions;
 
 /// Runs the actions of one provider.
 #[async_trait]
@@ -58,6 +59,8 @@ pub struct ProviderInfo {
     pub entity: Option<EntityPage>,
     /// What an action deploys to.
     pub deploy_target: Option<DeployTarget>,
+    /// What its actions must be allowed.
+    pub permissions: Permissions,
     /// What `PROVIDERS.md` says of it.
     pub documentation: Documentation,
 }
@@ -91,8 +94,12 @@ pub enum Tried {
 }
 
 impl ProviderInfo {
-    pub(crate) const fn of(types: &'static [Implements], documentation: Documentation) -> Self {
-        Self { types, events: None, source: None, entity: None, deploy_target: None, documentation }
+    pub(crate) const fn of(
+        types: &'static [Implements],
+        permissions: Permissions,
+        documentation: Documentation,
+    ) -> Self {
+        Self { types, events: None, source: None, entity: None, deploy_target: None, permissions, documentation }
     }
 }
 

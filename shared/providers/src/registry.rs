@@ -15,6 +15,7 @@ use crate::approval_links::ApprovalLinks;
 use crate::artifact_files::OpenArtifacts;
 use crate::context::ActionContext;
 use crate::error::{CONFIGURATION_ERROR, ProviderError};
+use crate::permission::Permissions;
 use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
@@ -87,6 +88,20 @@ pub const SOURCES: SourceRules = SourceRules {
         None => Err("Millrace does not run such sources yet, or they find their revisions by themselves"),
     },
 };
+
+/// What an action must be allowed: that of its provider, or of what does the jobs of its type. None for types that Millrace
+/// does not run.
+pub fn permissions(action: &Action) -> Option<&'static Permissions> {
+    if let Some(info) = find(action) {
+        return Some(&info.permissions);
+    }
+    let is_job = action.is_polled() || action.custom.is_some();
+    is_job.then(|| if action.is_polled() { &JOB_WORKER } else { &LAMBDA_EXECUTOR })
+}
+
+/// Apart from their descriptors, as [`INFO`] is.
+static JOB_WORKER: Permissions = job_worker::PROVIDER.info.permissions;
+static LAMBDA_EXECUTOR: Permissions = lambda_executor::PROVIDER.info.permissions;
 
 fn source(action: &Action) -> Option<Source> {
     find(action)?.source

@@ -22,6 +22,8 @@ use crate::console;
 use crate::context::ActionContext;
 use crate::error::ProviderError;
 use crate::input_zip::InputZip;
+use crate::permission::artifacts::{READ_INPUTS, SEAL, WRITE, any_key, within};
+use crate::permission::{Permission, Permissions, Scope};
 use crate::provider::{
     DeployTarget, Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id,
     unchanged,
@@ -37,6 +39,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         deploy_target: Some(DeployTarget { key: "BucketName", kind: "S3Bucket" }),
         ..ProviderInfo::of(
             &[Implements::aws("Deploy", "S3")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "at once",
@@ -48,6 +51,37 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &S3Deploy,
     token: attempt_id,
 };
+
+/// What the action writes.
+fn objects(scope: &Scope<'_>) -> Vec<String> {
+    let bucket = scope.value_or_any("BucketName");
+    let key = scope.value("ObjectKey").unwrap_or_default().replace("{datetime}", "*").replace("{uuid}", "*");
+    match scope.value("Extract") {
+        Some(extract) if extract.eq_ignore_ascii_case("false") => vec![scope.object(&bucket, &key)],
+        _ => vec![scope.object(&bucket, &format!("{}*", folder(&key)))],
+    }
+}
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[
+        Permission::new(WRITE, objects),
+        // What is copied is compared with what is there.
+        Permission::new(&["s3:GetObject"], |scope| {
+            let extracts = scope.value("Extract").is_some_and(|extract| extract.eq_ignore_ascii_case("true"));
+            if extracts { Vec::new() } else { objects(scope) }
+        }),
+        Permission::new(&["s3:PutObjectAcl"], |scope| match scope.value("CannedACL") {
+            Some(_) => objects(scope),
+            None => Vec::new(),
+        }),
+        Permission::new(SEAL, |scope| match scope.value("KMSEncryptionKeyARN") {
+            Some(key) if key.contains(":key/") => vec![key],
+            _ => any_key(scope),
+        })
+        .when(|scope| within(scope.region, &scope.value_or_any("BucketName"))),
+    ],
+    READ_INPUTS,
+]);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

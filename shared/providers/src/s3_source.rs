@@ -18,6 +18,8 @@ use crate::configuration::{read, store};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{CONFIGURATION_ERROR, ProviderError, REVISION_UNAVAILABLE};
+use crate::permission::artifacts::{LIST, READ, WRITE_OUTPUTS, any_key, outputs, within};
+use crate::permission::{Permission, Permissions};
 use crate::provider::{
     Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents,
     Tried, attempt_id, unchanged,
@@ -36,6 +38,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         entity: Some(EntityPage { key: "S3Bucket", path: "s3/buckets/{}?region={region}" }),
         ..ProviderInfo::of(
             &[Implements::aws("Source", "S3")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "at once",
@@ -47,6 +50,21 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &S3Source,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[
+        Permission::new(READ, |scope| {
+            let key = scope.value_or_any("S3ObjectKey");
+            let key = if scope.may_be_true("AllowOverrideForS3ObjectKey") { "*".to_owned() } else { key };
+            vec![scope.object(&scope.value_or_any("S3Bucket"), &key)]
+        }),
+        Permission::new(LIST, |scope| vec![scope.object(&scope.value_or_any("S3Bucket"), "")]),
+        Permission::new(&["kms:Decrypt"], any_key).when(|scope| within(scope.region, &scope.value_or_any("S3Bucket"))),
+        // An attempt that is repeated looks at what it has stored.
+        Permission::new(READ, outputs),
+    ],
+    WRITE_OUTPUTS,
+]);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

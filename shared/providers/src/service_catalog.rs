@@ -4,9 +4,6 @@
 //!
 //! Service Catalog reads the template from S3, so it is put beside its artifact. The attempt's id is the idempotency
 //! token.
-//!
-//! The role needs `servicecatalog:CreateProvisioningArtifact`, `servicecatalog:DescribeProvisioningArtifact` and
-//! `cloudformation:ValidateTemplate`, and to write to the artifact store.
 
 use async_trait::async_trait;
 use aws_sdk_servicecatalog::Client;
@@ -25,6 +22,8 @@ use crate::configuration::{missing, read, title};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
+use crate::permission::artifacts::{READ_INPUTS, WRITE_BESIDE_INPUTS};
+use crate::permission::{Permission, Permissions, everything};
 use crate::provider::{Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// Longest template. Source: CloudFormation quotas.
@@ -37,6 +36,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         entity: Some(EntityPage { key: "ProductId", path: "servicecatalog/home?region={region}#admin-products/{}" }),
         ..ProviderInfo::of(
             &[Implements::aws("Deploy", "ServiceCatalog")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "at once or by poll",
@@ -48,6 +48,19 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &ServiceCatalog,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[
+        Permission::new(
+            &["servicecatalog:CreateProvisioningArtifact", "servicecatalog:DescribeProvisioningArtifact"],
+            |scope| vec![scope.arn("catalog", &format!("product/{}", scope.value_or_any("ProductId")))],
+        ),
+        // Service Catalog has the template looked at.
+        Permission::new(&["cloudformation:ValidateTemplate"], everything),
+    ],
+    READ_INPUTS,
+    WRITE_BESIDE_INPUTS,
+]);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -6,7 +6,7 @@ use artifacts::artifact_key;
 use bytes::Bytes;
 use driver::Task;
 use engine::Pin;
-use pipeline::ArtifactName;
+use pipeline::{ArtifactName, InvalidName};
 
 use crate::configuration::store;
 use crate::context::ActionContext;
@@ -42,7 +42,11 @@ pub(crate) async fn read(context: ActionContext<'_>, description: &str) -> Resul
 }
 
 fn key(task: &Task, token: &str) -> Result<String, ProviderError> {
-    let name =
-        ArtifactName::new("StackPolicy").map_err(|error| ProviderError::failed(JOB_FAILED, error.to_string()))?;
+    let name = name().map_err(|error| ProviderError::failed(JOB_FAILED, error.to_string()))?;
     Ok(artifact_key(&task.pipeline, &name, token))
+}
+
+/// As what policies lie in the artifact store.
+pub(crate) fn name() -> Result<ArtifactName, InvalidName> {
+    ArtifactName::new("StackPolicy")
 }

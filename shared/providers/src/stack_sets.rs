@@ -6,10 +6,6 @@
 //! lacks before it is updated, so that new instances begin with the old version, as in CodePipeline. Each of these is an
 //! operation of the stack set whose id is made from the attempt's: starting it again finds it. A stack set does one
 //! operation at a time, so while it does another one the action waits for its turn.
-//!
-//! The role needs `cloudformation:DescribeStackSet`, `DescribeStackSetOperation`, `ListStackInstances`,
-//! `ListStackSetOperationResults`, `CreateStackSet`, `UpdateStackSet`, `CreateStackInstances` and
-//! `UpdateStackInstances`, and `iam:PassRole` for `AdministrationRoleArn`.
 
 use async_trait::async_trait;
 use aws_sdk_cloudformation::Client;
@@ -30,6 +26,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use driver::{Outcome, Task};
 use engine::{ActionId, External, Progress, Success};
+use runtime::arn::partition;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -39,6 +36,8 @@ use crate::configuration::{items, missing, read, shown};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
+use crate::permission::artifacts::{READ_INPUTS, WRITE_BESIDE_INPUTS};
+use crate::permission::{PASS_ROLE, Permission, Permissions, Scope, passed_to};
 use crate::provider::{
     Correlation, Descriptor, Documentation, EntityPage, Events, Implements, Provider, ProviderInfo, Tried,
 };
@@ -66,6 +65,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 Implements::aws("Deploy", "CloudFormationStackSet"),
                 Implements::aws("Deploy", "CloudFormationStackInstances"),
             ],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "by event or poll",
@@ -77,6 +77,51 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &StackSets,
     token: client_token,
 };
+
+fn stack_set(scope: &Scope<'_>) -> Vec<String> {
+    vec![scope.arn("cloudformation", &format!("stackset/{}:*", scope.value_or_any("StackSetName")))]
+}
+
+/// What operations on instances are allowed on. Source: Service Authorization Reference, 'AWS CloudFormation'.
+fn instances(scope: &Scope<'_>) -> Vec<String> {
+    let name = scope.value_or_any("StackSetName");
+    let target = scope.arn("cloudformation", &format!("stackset-target/{name}:*"));
+    let types = format!("arn:{}:cloudformation:{}::type/resource/*", partition(scope.region), scope.region);
+    stack_set(scope).into_iter().chain([target, types]).collect()
+}
+
+fn is_of_stack_set(scope: &Scope<'_>) -> bool {
+    scope.action.type_id.provider == "CloudFormationStackSet"
+}
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[
+        Permission::new(
+            &[
+                "cloudformation:DescribeStackSetOperation",
+                "cloudformation:ListStackInstances",
+                "cloudformation:ListStackSetOperationResults",
+            ],
+            stack_set,
+        ),
+        Permission::new(&["cloudformation:CreateStackSet", "cloudformation:DescribeStackSet"], |scope| {
+            if is_of_stack_set(scope) { stack_set(scope) } else { Vec::new() }
+        }),
+        Permission::new(&["cloudformation:UpdateStackSet"], |scope| {
+            if is_of_stack_set(scope) { instances(scope) } else { Vec::new() }
+        }),
+        Permission::new(&["cloudformation:CreateStackInstances"], |scope| {
+            if scope.value("DeploymentTargets").is_some() { instances(scope) } else { Vec::new() }
+        }),
+        Permission::new(&["cloudformation:UpdateStackInstances"], |scope| {
+            if is_of_stack_set(scope) { Vec::new() } else { instances(scope) }
+        }),
+        Permission::new(PASS_ROLE, |scope| scope.value("AdministrationRoleArn").into_iter().collect())
+            .when(|_| passed_to("cloudformation.amazonaws.com")),
+    ],
+    READ_INPUTS,
+    WRITE_BESIDE_INPUTS,
+]);
 
 /// The attempt that asked for the operation whose end an event tells. Source: CloudFormation user guide, 'StackSet
 /// Operation Status Change event detail'.

@@ -5,8 +5,6 @@
 //! machine starts once for an attempt, however often it is asked to: Step Functions keeps names for 90 days. Express
 //! state machines do not look at names, and their executions cannot be looked for. The action succeeds as soon as one
 //! has started, so only a worker that is lost between the start and the commit can start one twice.
-//!
-//! The role needs `states:StartExecution`, `states:DescribeExecution` and `states:DescribeStateMachine`.
 
 use artifacts::write_zip;
 use async_trait::async_trait;
@@ -24,6 +22,8 @@ use crate::configuration::{missing, read, store, title};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
+use crate::permission::artifacts::{READ_INPUTS, WRITE_OUTPUTS};
+use crate::permission::{Permission, Permissions, Scope};
 use crate::provider::{
     Correlation, Descriptor, Documentation, EntityPage, Events, Implements, Provider, ProviderInfo, Tried,
 };
@@ -45,6 +45,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
         entity: Some(EntityPage { key: "StateMachineArn", path: "states/home?region={region}#/statemachines/view/{}" }),
         ..ProviderInfo::of(
             &[Implements::aws("Invoke", "StepFunctions")],
+            PERMISSIONS,
             Documentation {
                 file: file!(),
                 ends: "by event or poll; express state machines at once",
@@ -56,6 +57,25 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &StepFunctions,
     token: execution_name,
 };
+
+/// The parts of the state machine's ARN, without the version or the alias.
+fn machine(scope: &Scope<'_>) -> String {
+    let arn = scope.value_or_any("StateMachineArn");
+    arn.split(':').take(7).collect::<Vec<_>>().join(":")
+}
+
+const PERMISSIONS: Permissions = Permissions::of(&[
+    &[
+        Permission::new(&["states:DescribeStateMachine", "states:StartExecution"], |scope| {
+            vec![machine(scope), scope.value_or_any("StateMachineArn")]
+        }),
+        Permission::new(&["states:DescribeExecution"], |scope| {
+            vec![format!("{}:*", machine(scope).replace(":stateMachine:", ":execution:"))]
+        }),
+    ],
+    READ_INPUTS,
+    WRITE_OUTPUTS,
+]);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -8,6 +8,7 @@
 //! - [`KmsSecrets`]: secrets in the table, encrypted with the installation's key.
 //! - [`PassRole`]: whether a caller may give a role to a pipeline.
 //! - [`EventDispatch`] and [`SystemClock`]: the driver's ports on AWS; [`driver()`] puts them together.
+//! - [`PipelinePath`]: requests to the installation's own API.
 //! - [`ApiGateway`]: whether a request came through the installation's own API.
 //! - [`audit`]: the log line that says who changed what.
 //! - [`run`] and [`run_http`]: the loop around a handler, with logging.
@@ -39,6 +40,7 @@ mod handler;
 mod job;
 mod job_ids;
 mod pass_role;
+mod pipeline_path;
 mod roles;
 mod secrets;
 mod session;
@@ -54,6 +56,7 @@ pub use dispatch::EventDispatch;
 pub use handler::{run, run_http, start_logging, time_left};
 pub use job_ids::{JobIdError, JobIds};
 pub use pass_role::{PassRole, PassRoleError};
+pub use pipeline_path::PipelinePath;
 pub use roles::{Identity, RoleError, Roles};
 pub use secrets::KmsSecrets;
 pub use session::Session;

@@ -13,6 +13,7 @@ mod conditions;
 mod configurations;
 mod conflicts;
 mod day;
+mod doctor;
 mod events;
 mod executor;
 mod failing;
@@ -116,6 +117,7 @@ cases! {
     proxy::layer_published;
     day::scripted_day;
     provider_emulator::deployed_to_what_emulators_lack (alone);
+    doctor::ailments_found (alone);
     killed::killed_trigger (alone);
     under_fire::under_fire (alone);
     killed::killed_functions (alone);

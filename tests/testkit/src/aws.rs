@@ -18,6 +18,10 @@ pub struct Call {
     /// The name of the operation, for example `PutObject`; of a request to another host than AWS's, its method and
     /// address, for example `GET https://api.example.com/v1`.
     pub operation: String,
+    /// The name for which it was signed, for example `s3`; nothing for another host.
+    pub service: String,
+    /// The status of the answer.
+    pub status: u16,
     /// For which it was signed.
     pub region: String,
     /// The name of the role whose credentials signed it.
@@ -147,6 +151,11 @@ impl Aws {
         self.0.lock().unwrap().calls.iter().filter(|call| call.operation == operation).cloned().collect()
     }
 
+    /// All calls so far, in their order.
+    pub fn all_calls(&self) -> Vec<Call> {
+        self.0.lock().unwrap().calls.clone()
+    }
+
     /// The names of all operations called so far.
     pub fn operations(&self) -> Vec<String> {
         self.0.lock().unwrap().calls.iter().map(|call| call.operation.clone()).collect()
@@ -233,14 +242,21 @@ impl State {
         }
     }
 
-    fn answer(&mut self, call: Call, service: &str) -> Reply {
+    fn answer(&mut self, call: Call) -> Reply {
+        let index = self.calls.len();
         self.calls.push(call.clone());
+        let reply = self.reply_to(&call);
+        self.calls[index].status = reply.0;
+        reply
+    }
+
+    fn reply_to(&mut self, call: &Call) -> Reply {
         if let Some(reply) = self.prepared.get(&call.operation) {
-            return reply(&call);
+            return reply(call);
         }
-        match (service, call.operation.as_str()) {
+        match (call.service.as_str(), call.operation.as_str()) {
             ("sts", "AssumeRole") => assume_role(&call.text()),
-            ("s3", _) => self.s3(&call),
+            ("s3", _) => self.s3(call),
             _ => panic!("no answer has been prepared for {}", call.operation),
         }
     }
@@ -253,7 +269,13 @@ fn of_range(range: &str, length: usize) -> std::ops::Range<usize> {
     first.parse::<usize>().unwrap().min(end)..end
 }
 
-fn operation(service: &str, method: &str, path: &str, headers: &BTreeMap<String, String>, body: &[u8]) -> String {
+fn operation(
+    service: &str,
+    method: &str,
+    (path, query): (&str, &str),
+    headers: &BTreeMap<String, String>,
+    body: &[u8],
+) -> String {
     if let Some(target) = headers.get("x-amz-target") {
         return target.rsplit('.').next().unwrap().to_owned();
     }
@@ -264,6 +286,8 @@ fn operation(service: &str, method: &str, path: &str, headers: &BTreeMap<String,
     match (service, method) {
         ("appconfig", _) => of_appconfig(method, path).to_owned(),
         ("lambda", _) => of_lambda(method, path).to_owned(),
+        ("s3", "GET") if !path.trim_end_matches('/').contains('/') => of_bucket(query).to_owned(),
+        ("s3", "HEAD") if !path.trim_end_matches('/').contains('/') => "HeadBucket".to_owned(),
         ("s3", "HEAD") => "HeadObject".to_owned(),
         ("s3", "GET") => "GetObject".to_owned(),
         ("s3", "PUT") if headers.contains_key("x-amz-copy-source") => "CopyObject".to_owned(),
@@ -273,6 +297,18 @@ fn operation(service: &str, method: &str, path: &str, headers: &BTreeMap<String,
             body.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or_default().to_owned()
         }
     }
+}
+
+fn of_bucket(query: &str) -> &'static str {
+    let names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    let known = names.filter_map(|name| match name {
+        "encryption" => Some("GetBucketEncryption"),
+        "location" => Some("GetBucketLocation"),
+        "notification" => Some("GetBucketNotificationConfiguration"),
+        "versioning" => Some("GetBucketVersioning"),
+        _ => None,
+    });
+    known.last().unwrap_or_else(|| panic!("GET ?{query} is not known of buckets"))
 }
 
 fn of_appconfig(method: &str, path: &str) -> &'static str {
@@ -288,6 +324,11 @@ fn of_appconfig(method: &str, path: &str) -> &'static str {
 }
 
 fn of_lambda(method: &str, path: &str) -> &'static str {
+    match (method, path.split('/').nth(1).unwrap_or_default()) {
+        ("GET", "account-settings") => return "GetAccountSettings",
+        ("GET", "event-source-mappings") => return "GetEventSourceMapping",
+        _ => {}
+    }
     match (method, path.split('/').collect::<Vec<_>>()[..].get(3..).unwrap_or_default()) {
         ("POST", ["invocations"]) => "Invoke",
         ("GET", ["configuration"]) => "GetFunctionConfiguration",
@@ -307,10 +348,10 @@ impl HttpConnector for Aws {
                 request.headers().iter().map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
             if let Some(address) = Some(request.uri()).filter(|uri| !uri.starts_with("http://aws.test")) {
                 let operation = format!("{} {address}", request.method());
-                let [region, role, path, query] = [const { String::new() }; 4];
+                let [service, region, role, path, query] = [const { String::new() }; 5];
                 let body = body(&mut request).await;
-                let call = Call { operation, region, role, path, query, headers, body };
-                return Ok(response(aws.0.lock().unwrap().answer(call, "")));
+                let call = Call { operation, service, status: 0, region, role, path, query, headers, body };
+                return Ok(response(aws.0.lock().unwrap().answer(call)));
             }
             // AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, ...
             let scope = headers["authorization"].split("Credential=").nth(1).unwrap().split(',').next().unwrap();
@@ -320,7 +361,9 @@ impl HttpConnector for Aws {
             let method = request.method().to_owned();
             let body = body(&mut request).await;
             let call = Call {
-                operation: operation(service, &method, path, &headers, &body),
+                operation: operation(service, &method, (path, query), &headers, &body),
+                service: service.to_owned(),
+                status: 0,
                 region: region.to_owned(),
                 role: role.to_owned(),
                 path: path.to_owned(),
@@ -328,7 +371,7 @@ impl HttpConnector for Aws {
                 headers: headers.clone(),
                 body,
             };
-            Ok(response(aws.0.lock().unwrap().answer(call, service)))
+            Ok(response(aws.0.lock().unwrap().answer(call)))
         })
     }
 }

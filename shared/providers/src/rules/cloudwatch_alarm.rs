@@ -10,8 +10,6 @@
 //! | `onSuccess` | watched until the end of `WaitTime`, and holds then | fails at once |
 //!
 //! The alarm is looked at with each poll. One that goes off and comes back between two polls is not seen.
-//!
-//! The role needs `cloudwatch:DescribeAlarms`.
 
 use async_trait::async_trait;
 use aws_sdk_cloudwatch::Client;
@@ -26,11 +24,13 @@ use crate::configuration::{read, requested};
 use crate::console;
 use crate::context::ActionContext;
 use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
+use crate::permission::{Permission, Permissions, everything};
 use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo::of(
         &[Implements::aws("Rule", "CloudWatchAlarm")],
+        PERMISSIONS,
         Documentation {
             file: file!(),
             ends: "at once or by poll",
@@ -41,6 +41,10 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
     provider: &CloudWatchAlarm,
     token: attempt_id,
 };
+
+// An alarm of another kind than a metric's is shown to those alone who may look at all. Source: CloudWatch API,
+// `DescribeAlarms`.
+const PERMISSIONS: Permissions = Permissions::of(&[&[Permission::new(&["cloudwatch:DescribeAlarms"], everything)]]);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

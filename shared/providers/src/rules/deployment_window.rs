@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 use crate::configuration::{read, requested};
 use crate::context::ActionContext;
 use crate::error::{JOB_FAILED, ProviderError};
+use crate::permission::Permissions;
 use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// How long an opening counts, in milliseconds: longer than the time between two polls.
@@ -23,11 +24,14 @@ const LATE: i64 = 3 * 60_000;
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo::of(
         &[Implements::aws("Rule", "DeploymentWindow")],
+        PERMISSIONS,
         Documentation { file: file!(), ends: "by poll", tried: Tried::Emulators, differs: "None known." },
     ),
     provider: &DeploymentWindow,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[]);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::configuration::{read_with_empty, shown};
 use crate::context::ActionContext;
 use crate::error::{JOB_FAILED, ProviderError};
+use crate::permission::Permissions;
 use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id, unchanged};
 
 /// Most bytes of a compiled pattern: with the longest configuration it bounds the time that matching takes, to seconds.
@@ -22,11 +23,14 @@ const PATTERN_BYTES: usize = 32 * 1024;
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo::of(
         &[Implements::aws("Rule", "VariableCheck")],
+        PERMISSIONS,
         Documentation { file: file!(), ends: "at once", tried: Tried::Emulators, differs: "None known." },
     ),
     provider: &VariableCheck,
     token: attempt_id,
 };
+
+const PERMISSIONS: Permissions = Permissions::of(&[]);
 
 /// A variable can be empty, and something can be expected to be.
 #[derive(Deserialize)]

@@ -245,6 +245,22 @@ async fn what_a_lost_worker_started_is_found_by_its_variable_and_not_started_aga
 }
 
 #[tokio::test]
+async fn a_batch_that_a_lost_worker_started_is_found_too() {
+    let aws = stored();
+    let task = Task { reclaimed: true, ..build(&[("BatchEnabled", "true")]) };
+    let id = "site:22222222-3333-4444-5555-666666666666";
+    let arn = format!("arn:aws:codebuild:eu-west-1:111122223333:build-batch/{id}");
+    let variable = json!({"name": "MILLRACE_ACTION_EXECUTION_ID", "value": task.id.to_string()});
+    let environment = json!({"type": "LINUX_CONTAINER", "image": "i", "computeType": "BUILD_GENERAL1_SMALL",
+        "environmentVariables": [variable]});
+    let batch = json!({"id": id, "arn": arn, "buildBatchStatus": "IN_PROGRESS", "environment": environment});
+    aws.on("ListBuildBatchesForProject", 200, json!({"ids": [id]}).to_string());
+    aws.on("BatchGetBuildBatches", 200, json!({"buildBatches": [batch]}).to_string());
+    assert_eq!(external(&aws, &task).await.id, id);
+    assert!(aws.calls("StartBuildBatch").is_empty());
+}
+
+#[tokio::test]
 async fn a_lost_build_is_looked_for_in_all_pages_that_are_not_older_than_the_attempt() {
     let aws = stored();
     let task = Task { reclaimed: true, ..build(&[]) };

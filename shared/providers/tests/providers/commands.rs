@@ -96,7 +96,7 @@ async fn commands_run_in_the_installation_s_project_with_the_pipeline_s_own_role
 async fn an_action_s_own_role_and_region_are_its_build_s() {
     let aws = stored();
     let task = Task { action_role: Some("arn:aws:iam::444455556666:role/deployer".into()), ..commands(&[]) };
-    let task = Task { region: "us-west-2".into(), store: Some(("store-us".into(), None)), ..task };
+    let task = Task { region: "us-west-2".into(), store: Some(("store-eu".into(), None)), ..task };
     let sent = started(&aws, &task).await;
     let call = &aws.calls("StartBuild")[0];
     assert_eq!((call.role.as_str(), call.region.as_str()), ("deployer", "us-west-2"));

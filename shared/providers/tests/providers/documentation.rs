@@ -1,5 +1,6 @@
 //! `PROVIDERS.md` says what the descriptors and the catalogue say.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -9,10 +10,11 @@ use providers::{ProviderInfo, Tried};
 const HEAD: &str = "# Providers
 
 Which action types and rules run, with what they take. A key in bold is required. A test makes this page from the providers'
-descriptors and the catalogue, and fails when it differs.
+descriptors and the catalogue, and fails when it differs. What is under permissions is what IAM must allow the role of an action,
+each where its configuration has a use for it: `millrace role` says which, and on what.
 
-| action type or rule | configuration | ends | tried end to end | tests | what differs from AWS |
-|---|---|---|---|---|---|
+| action type or rule | configuration | ends | tried end to end | tests | permissions | what differs from AWS |
+|---|---|---|---|---|---|---|
 ";
 
 fn types(info: &ProviderInfo) -> String {
@@ -57,6 +59,21 @@ fn tests(info: &ProviderInfo) -> String {
     format!("[{stem}.rs]({tests})")
 }
 
+/// By service, each once.
+fn permissions(info: &ProviderInfo) -> String {
+    let mut services: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for action in info.permissions.all().flat_map(|permission| permission.actions) {
+        let (service, operation) = action.split_once(':').unwrap();
+        services.entry(service).or_default().insert(operation);
+    }
+    let words = services.iter().map(|(service, operations)| {
+        let operations: Vec<&str> = operations.iter().copied().collect();
+        format!("{service}: {}", operations.join(", "))
+    });
+    let words: Vec<String> = words.collect();
+    if words.is_empty() { "none".to_owned() } else { words.join("; ") }
+}
+
 #[test]
 fn the_page_of_the_providers_is_what_their_descriptors_say() {
     let mut page = HEAD.to_owned();
@@ -69,6 +86,7 @@ fn the_page_of_the_providers_is_what_their_descriptors_say() {
             info.documentation.ends.to_owned(),
             tried(info).to_owned(),
             tests(info),
+            permissions(info),
             info.documentation.differs.to_owned(),
         ];
         assert!(cells.iter().all(|cell| !cell.is_empty() && !cell.contains('|')), "{cells:?}");

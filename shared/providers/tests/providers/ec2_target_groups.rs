@@ -9,9 +9,12 @@ use engine::{External, Timestamp};
 use serde_json::{Value, json};
 use testkit::{Aws, Call, Reply, TestClock};
 
+use crate::permissions::Checked;
 use crate::{failed, put_off, recorded, registry, task};
 
 const ARTIFACT: &str = "store-eu/shop/App/abcdefghijklmnop";
+/// The same in the store of another region.
+const ARTIFACT_THERE: &str = "store-us/shop/App/abcdefghijklmnop";
 /// When the attempt was requested, an hour before its time-out.
 const REQUESTED: i64 = 1_795_475_109_000 - 3_600_000;
 /// Between two polls.
@@ -282,8 +285,10 @@ impl Site {
     fn new() -> Self {
         let aws = Aws::default();
         let zip = write_zip([("bin/after.sh", "true")]).unwrap();
-        aws.plain_object(ARTIFACT, &zip);
-        aws.checksummed(ARTIFACT);
+        for artifact in [ARTIFACT, ARTIFACT_THERE] {
+            aws.plain_object(artifact, &zip);
+            aws.checksummed(artifact);
+        }
         let target = |id: &str, port: &str| ((id.to_owned(), port.to_owned()), State::Healthy);
         let web = ["i-1", "i-2", "i-3", "i-4"].map(|id| target(id, "80"));
         let api = [("i-2", "81"), ("i-2", "82"), ("i-4", "81")].map(|(id, port)| target(id, port));
@@ -325,7 +330,7 @@ impl Site {
 /// An attempt and what the table knows of it.
 struct Run<'a> {
     site: &'a Site,
-    registry: providers::Registry,
+    registry: Checked,
     task: Task,
     /// Whether the action is to be started; otherwise it is polled.
     starts: bool,
@@ -766,12 +771,17 @@ async fn before_the_time_out_the_batch_comes_back_and_its_command_is_cancelled()
 #[tokio::test]
 async fn in_another_region_and_with_another_account_s_role_everything_is_there() {
     let site = Site::new();
-    let task = Task {
+    let mut task = Task {
         region: "us-west-2".into(),
         action_role: Some("arn:aws:iam::444455556666:role/deployer".into()),
         store: Some(("store-us".into(), None)),
         ..deploy(&[])
     };
+    for input in &mut task.inputs {
+        input.bucket = "store-us".into();
+        input.artifact.bucket = "store-us".into();
+        input.artifact.region = "us-west-2".into();
+    }
     done(site.run(task).end().await);
     for operation in
         ["DescribeTargetGroups", "DescribeTargetHealth", "DeregisterTargets", "SendCommand", "RegisterTargets"]

@@ -43,7 +43,7 @@ fn aws() -> Aws {
     aws.plain_object("store-eu/shop/App/abcdefghijklmnop", b"zip");
     aws.checksummed("store-eu/shop/App/abcdefghijklmnop");
     describes(&aws, "Ready", "before");
-    answers(&aws, "CreateStorageLocation", "<S3Bucket>elasticbeanstalk-eu</S3Bucket>");
+    answers(&aws, "CreateStorageLocation", "<S3Bucket>elasticbeanstalk-eu-west-1-111122223333</S3Bucket>");
     answers(&aws, "CreateApplicationVersion", "");
     answers(&aws, "UpdateEnvironment", "<Status>Updating</Status>");
     aws
@@ -77,12 +77,12 @@ async fn the_recorded_artifact_becomes_a_version_to_which_the_environment_is_upd
     let external = report.external.unwrap();
     assert_eq!(external.id, "shop/shop-prod", "what events name");
     assert!(external.url.unwrap().ends_with("/dashboard?applicationName=shop&environmentName=shop-prod"));
-    assert_eq!(aws.stored(&format!("elasticbeanstalk-eu/shop/{label}.zip")).data, b"zip");
+    assert_eq!(aws.stored(&format!("elasticbeanstalk-eu-west-1-111122223333/shop/{label}.zip")).data, b"zip");
     let version = sent(&aws, "CreateApplicationVersion");
     for expected in [
         "ApplicationName=shop".to_owned(),
         format!("VersionLabel={label}"),
-        "SourceBundle.S3Bucket=elasticbeanstalk-eu".to_owned(),
+        "SourceBundle.S3Bucket=elasticbeanstalk-eu-west-1-111122223333".to_owned(),
         format!("SourceBundle.S3Key=shop/{label}.zip"),
         format!("Description=Pipeline shop, execution {}", task.id.execution).replace(',', "%2C"),
     ] {

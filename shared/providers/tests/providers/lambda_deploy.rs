@@ -3,10 +3,10 @@ use std::sync::{Arc, Mutex};
 use aws_smithy_cbor::Encoder;
 use driver::{ActionExecutor, Outcome, Task, TaskInput};
 use engine::{ActionError, Progress, Success, Timestamp};
-use providers::Registry;
 use serde_json::{Value, json};
 use testkit::{Aws, TestClock};
 
+use crate::permissions::Checked;
 use crate::{failed, put_off, recorded, task};
 
 const NOON: Timestamp = Timestamp(1_795_471_600_000);
@@ -127,7 +127,7 @@ fn to_live(strategy: &str) -> Task {
     deploy(&[("FunctionAlias", "live"), ("DeployStrategy", strategy)])
 }
 
-fn registry(aws: &Aws) -> (Registry, Arc<TestClock>) {
+fn registry(aws: &Aws) -> (Checked, Arc<TestClock>) {
     let time = Arc::new(TestClock::standing(NOON));
     (crate::registry(aws).with_clock(time.clone()), time)
 }
@@ -142,24 +142,24 @@ fn waits(task: &mut Task, outcome: Outcome) -> String {
     summary.unwrap()
 }
 
-async fn start(registry: &Registry, task: &mut Task) -> String {
+async fn start(registry: &Checked, task: &mut Task) -> String {
     let outcome = registry.start(task).await.unwrap();
     waits(task, outcome)
 }
 
-async fn poll(registry: &Registry, task: &mut Task) -> String {
+async fn poll(registry: &Checked, task: &mut Task) -> String {
     let outcome = registry.poll(task).await.unwrap();
     waits(task, outcome)
 }
 
-async fn done(registry: &Registry, task: &Task) -> Success {
+async fn done(registry: &Checked, task: &Task) -> Success {
     match registry.poll(task).await.unwrap() {
         Outcome::Succeeded(success) => success,
         other => panic!("{other:?}"),
     }
 }
 
-async fn failure(registry: &Registry, task: &Task) -> ActionError {
+async fn failure(registry: &Checked, task: &Task) -> ActionError {
     match registry.poll(task).await.unwrap() {
         Outcome::Failed { error, .. } => error,
         other => panic!("{other:?}"),

@@ -28,6 +28,7 @@ mod lambda_deploy;
 mod lambda_executor;
 mod lambda_invoke;
 mod managed;
+mod permissions;
 mod pins;
 mod pipeline_invoke;
 mod registry;
@@ -43,11 +44,12 @@ use std::collections::BTreeMap;
 use driver::{ActionExecutor, Outcome, Task, TaskInput};
 use engine::{ActionError, Artifact, ExecutionId, Pin, Success, Timestamp};
 use pipeline::{Action, ActionName, ArtifactName, Compute, PipelineName, StageName, TypeId};
-use providers::Registry;
 use runtime::{Clients, JobIds, Settings};
 use serde_json::{Value, json};
 use testkit::Aws;
 use uuid::Uuid;
+
+use permissions::Checked;
 
 pub const REGION: &str = "eu-west-1";
 pub const STORE: &str = "store-eu";
@@ -59,14 +61,18 @@ pub fn located(name: &str) -> Value {
     json!([{"name": name, "revision": null, "location": location}])
 }
 
-pub fn registry(aws: &Aws) -> Registry {
-    Registry::new(&settings(), &Clients::from_config(aws.config())).unwrap()
+pub const ACCOUNT: &str = "111122223333";
+
+/// Runs actions, and refuses what their providers' permissions do not allow.
+pub fn registry(aws: &Aws) -> Checked {
+    let registry = providers::Registry::new(&settings(), &Clients::from_config(aws.config())).unwrap();
+    Checked::new(registry, aws)
 }
 
 fn settings() -> Settings {
     let settings = Settings::read(|name| match name {
         "AWS_REGION" => Some(REGION.to_owned()),
-        "MILLRACE_ACCOUNT" => Some("111122223333".to_owned()),
+        "MILLRACE_ACCOUNT" => Some(ACCOUNT.to_owned()),
         "MILLRACE_HMAC_KEY" => Some("hmac-key".to_owned()),
         "MILLRACE_API_URL" => Some("http://aws.test/api/live".to_owned()),
         "MILLRACE_APPROVAL_URL" => Some("https://gate.example/approve".to_owned()),
@@ -163,14 +169,14 @@ pub fn input(name: &str) -> TaskInput {
     TaskInput { artifact: artifact(name), bucket: STORE.into(), key_id: None, pin: Pin::default() }
 }
 
-pub async fn succeeded(registry: &Registry, task: &Task) -> Success {
+pub async fn succeeded(registry: &Checked, task: &Task) -> Success {
     match registry.start(task).await.unwrap() {
         Outcome::Succeeded(success) => success,
         other => panic!("{other:?}"),
     }
 }
 
-pub async fn failed(registry: &Registry, task: &Task) -> ActionError {
+pub async fn failed(registry: &Checked, task: &Task) -> ActionError {
     match registry.start(task).await.unwrap() {
         Outcome::Failed { error, .. } => error,
         other => panic!("{other:?}"),
@@ -178,7 +184,7 @@ pub async fn failed(registry: &Registry, task: &Task) -> ActionError {
 }
 
 /// The message with which the task is put off.
-pub async fn put_off(registry: &Registry, task: &Task) -> String {
+pub async fn put_off(registry: &Checked, task: &Task) -> String {
     registry.start(task).await.unwrap_err().to_string()
 }
 

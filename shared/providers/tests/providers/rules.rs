@@ -4,16 +4,16 @@ use aws_smithy_cbor::Encoder;
 use driver::{ActionExecutor, Clock, Outcome, Task};
 use engine::{ActionError, Timestamp};
 use pipeline::catalogue;
-use providers::Registry;
 use testkit::{Aws, TestClock};
 
+use crate::permissions::Checked;
 use crate::{failed, input, job_id, put_off, signing, succeeded};
 
 /// 2026-11-24T08:59:30Z, a Tuesday.
 const MORNING: Timestamp = Timestamp(1_795_510_770_000);
 const MINUTE: i64 = 60_000;
 
-fn registry(aws: &Aws) -> (Registry, Arc<TestClock>) {
+fn registry(aws: &Aws) -> (Checked, Arc<TestClock>) {
     let time = Arc::new(TestClock::standing(MORNING));
     (crate::registry(aws).with_clock(time.clone()), time)
 }
@@ -26,7 +26,7 @@ fn rule(provider: &str, configuration: &[(&str, &str)]) -> Task {
     rule
 }
 
-async fn poll(registry: &Registry, task: &Task) -> Result<String, ActionError> {
+async fn poll(registry: &Checked, task: &Task) -> Result<String, ActionError> {
     match registry.poll(task).await.unwrap() {
         Outcome::Running { report, poll: true, .. } => Ok(report.summary.unwrap()),
         Outcome::Succeeded(success) => Ok(format!("held: {}", success.report.summary.unwrap())),
@@ -35,7 +35,7 @@ async fn poll(registry: &Registry, task: &Task) -> Result<String, ActionError> {
     }
 }
 
-async fn waits(registry: &Registry, task: &Task) -> String {
+async fn waits(registry: &Checked, task: &Task) -> String {
     match registry.start(task).await.unwrap() {
         Outcome::Running { report, poll: true, .. } => report.summary.unwrap(),
         other => panic!("{other:?}"),
