@@ -52,15 +52,15 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 file: file!(),
                 ends: "by event or poll",
                 tried: Tried::OverTheWire,
-                differs: "Batches have at most 50 instances, also where MaxBatch says more or \
-                          nothing. An instance comes back to those of the target groups in which it was, on the same \
-                          ports, and one that is not healthy there ten minutes later has failed. Three minutes before \
-                          the action's time-out what is out comes back and the action fails. What an action that was \
-                          abandoned, or timed out all the same, left outside comes back when the action runs next. The \
-                          instances need the aws CLI, and unzip or Python. There is no log group of the pipeline: a \
-                          failure repeats the last lines of three instances. Instances that failed before do not come \
-                          first. Without target groups an action that is abandoned or timed out does not cancel its \
-                          command.",
+                differs: "Batches have at most 50 instances, also where MaxBatch says more or nothing, and all of them \
+                          together have the action's time-out. An instance comes back to those of the target groups in \
+                          which it was, on the same ports, and one that is not healthy there ten minutes later has \
+                          failed. Three minutes before the time-out what is out comes back, its command is cancelled and \
+                          the action fails. What an action that was abandoned, or timed out all the same, left outside \
+                          comes back when the action runs next: until then that batch gets no traffic. The instances \
+                          need the aws CLI, and unzip or Python. There is no log group of the pipeline: a failure \
+                          repeats the last lines of three instances. Instances that failed before do not come first. \
+                          Without target groups an action that is abandoned or timed out does not cancel its command.",
             },
         )
     },
