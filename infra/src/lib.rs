@@ -5,6 +5,7 @@
 //!
 //! - [`Account`]: the caller's credentials and region, as configuration for SDK clients of any region.
 //! - [`Installation`]: what the home stack of an installation tells about it.
+//! - [`deploy`]: puts an installation into an account, or brings it to another version; [`programs`] builds its functions.
 //! - [`stacks`]: what CloudFormation knows of a stack.
 //! - [`proxy`]: the endpoint on this machine for CodePipeline's clients.
 //! - [`extension`]: the same in a Lambda layer.
@@ -15,13 +16,28 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod account;
+mod change_set;
+mod changes;
+mod code_bucket;
+pub mod deploy;
 pub mod extension;
+mod hash;
 mod http_client;
 mod installation;
 pub mod layer;
 pub mod output;
+mod package;
+mod parameters;
+pub mod programs;
+mod progress;
 pub mod proxy;
+pub mod shell;
 pub mod stacks;
+mod state;
+pub mod template;
 
-pub use account::Account;
+pub use account::{Account, Caller};
+pub use change_set::{Deployment, Outcome};
+pub use hash::hash;
 pub use installation::Installation;
+pub use programs::{Architecture, FUNCTIONS};
