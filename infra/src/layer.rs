@@ -1,11 +1,9 @@
 //! The Lambda layer with the proxy as an extension: built, packed with the API's URL, and published.
 
-use std::env;
 use std::io::{Cursor, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::LayerVersionContentInput;
@@ -14,47 +12,16 @@ use zip::{CompressionMethod, ZipWriter};
 
 use crate::extension::{NAME, URL_FILE};
 use crate::output::{outln, report};
+use crate::programs::build_extension;
 use crate::proxy::ApiUrl;
-use crate::{Account, Installation};
-
-/// The crate's binary that is the extension.
-const PROGRAM: &str = "millrace-extension";
+use crate::{Account, Architecture, Installation};
 
 /// What `millrace layer` is told.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// For which functions; repeat it for both, which is what happens without it.
+    /// What the functions are built for. Without it, there is a layer for each.
     #[arg(long, value_enum)]
     architecture: Vec<Architecture>,
-}
-
-/// What a function runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Architecture {
-    /// Intel and AMD, which functions have unless they say otherwise.
-    #[value(name = "x86_64")]
-    X86,
-    /// AWS's Graviton.
-    #[value(name = "arm64")]
-    Arm64,
-}
-
-impl Architecture {
-    /// Lambda's word for it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::X86 => "x86_64",
-            Self::Arm64 => "arm64",
-        }
-    }
-
-    const fn option(self) -> &'static str {
-        match self {
-            Self::X86 => "--x86-64",
-            Self::Arm64 => "--arm64",
-        }
-    }
 }
 
 impl Args {
@@ -66,50 +33,21 @@ impl Args {
         let url: ApiUrl = Installation::find(account, stack).await?.output("ApiUrl")?.parse()?;
         let client = Client::new(&account.sdk(account.home()));
         let both = [Architecture::X86, Architecture::Arm64];
-        for &architecture in if self.architecture.is_empty() { &both[..] } else { &self.architecture } {
-            let program = tokio::task::spawn_blocking(move || build(architecture)).await??;
+        let wanted = if self.architecture.is_empty() { &both[..] } else { &self.architecture };
+        let mut zips = Vec::new();
+        for &architecture in wanted {
+            let program = tokio::task::spawn_blocking(move || build_extension(architecture)).await??;
             let program = std::fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
-            let zip = zipped(&program, &url)?;
+            zips.push((architecture, zipped(&program, &url)?));
+        }
+        // All are built before the first one is published.
+        for (architecture, zip) in zips {
             report(&format!("the layer for {} has {} KiB", architecture.name(), zip.len() / 1024));
             let name = format!("{stack}-extension-{}", architecture.name());
             outln!("{}", publish(&client, &name, architecture, zip).await?)?;
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Builds the extension with cargo-lambda, for Lambda's Amazon Linux; returns where it is.
-fn build(architecture: Architecture) -> Result<PathBuf> {
-    let infra = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = infra.parent().unwrap_or(infra);
-    ensure!(
-        root.join("Cargo.lock").is_file(),
-        "Millrace's sources are not at {} any more: run this in a clone",
-        root.display()
-    );
-    let folder = root.join("target/lambda/layer").join(architecture.name());
-    let cargo = || Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    let known = cargo().args(["lambda", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    ensure!(
-        known.is_ok_and(|status| status.success()),
-        "cargo-lambda, which builds the extension, is missing: `pip install cargo-lambda ziglang`, or on a Mac \
-         `brew install cargo-lambda`"
-    );
-    let built = cargo()
-        .args(["lambda", "build", "--profile", "lambda", "--locked", "--package", "millrace", "--bin", PROGRAM])
-        .args(["--extension", architecture.option(), "--lambda-dir"])
-        .arg(&folder)
-        .current_dir(root)
-        // What is printed is the layers' ARNs.
-        .stdout(std::io::stderr())
-        .status()
-        .context("cannot build the extension: cargo does not start")?;
-    ensure!(
-        built.success(),
-        "cannot build the extension for {}: see cargo's messages above. A target that Rust lacks comes with `rustup target add`",
-        architecture.name()
-    );
-    Ok(folder.join("extensions").join(PROGRAM))
 }
 
 /// Publishes a layer for functions of one architecture; returns the ARN of its version.
@@ -129,7 +67,7 @@ pub async fn publish(client: &Client, name: &str, architecture: Architecture, zi
     published.layer_version_arn.with_context(|| format!("Lambda gives the layer {name} no ARN"))
 }
 
-/// The layer's zip: the program of `millrace-extension`, and the URL of the API that it leads to. The same program gives the
+/// The layer's zip: the program that [`build_extension`] builds, and the URL of the API that it leads to. The same program gives the
 /// same bytes.
 ///
 /// # Errors

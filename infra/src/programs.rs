@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::io::stderr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -19,6 +20,9 @@ pub const PROFILE: &str = if cfg!(debug_assertions) { "dev" } else { "release" }
 /// What `local` runs on an emulator besides. Cargo would choose other features for the functions, and build them again, if it
 /// built them without these packages.
 const BESIDES: &[&str] = &["build-host", "sample-test"];
+
+/// The program of the Lambda layer, by its name in this package.
+const EXTENSION: &str = "millrace-extension";
 
 /// What a function is built for, as Lambda calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -88,18 +92,37 @@ pub fn build_here() -> Result<BTreeMap<String, PathBuf>> {
 /// # Errors
 /// When a tool is missing, with how to get it, or when a package does not build.
 pub fn build_for_aws(architecture: Architecture) -> Result<BTreeMap<String, PathBuf>> {
-    let zig = env::var_os("CARGO_ZIGBUILD_ZIG_PATH").is_some();
-    check_tools(|program, arguments| version_of(program, arguments).is_some(), zig)?;
     let folder = workspace()?.join("target/lambda").join(architecture.name());
-    let mut command = cargo();
-    command.args(["lambda", "build", "--profile", "lambda", "--locked", architecture.option(), "--lambda-dir"]);
-    build(command.arg(&folder).stdout(Stdio::inherit()), &[])?;
+    build(cargo_lambda(architecture, &folder)?.stdout(Stdio::inherit()), &[])?;
     let programs: BTreeMap<_, _> =
         FUNCTIONS.iter().map(|name| ((*name).to_owned(), folder.join(name).join("bootstrap"))).collect();
     for (name, program) in &programs {
         ensure!(program.is_file(), "cargo-lambda has built no {name}: {} is missing", program.display());
     }
     Ok(programs)
+}
+
+/// Builds the program of the layer in the same way; returns where it is. Nothing is printed to standard output.
+///
+/// # Errors
+/// When a tool is missing, with how to get it, or when it does not build.
+pub fn build_extension(architecture: Architecture) -> Result<PathBuf> {
+    let folder = workspace()?.join("target/lambda/layer").join(architecture.name());
+    let mut command = cargo_lambda(architecture, &folder)?;
+    run(command.args(["--extension", "--package", "millrace", "--bin", EXTENSION]).stdout(stderr()), "the extension")?;
+    let program = folder.join("extensions").join(EXTENSION);
+    ensure!(program.is_file(), "cargo-lambda has built no extension: {} is missing", program.display());
+    Ok(program)
+}
+
+/// A build with cargo-lambda into `folder`, if the tools for it are there.
+fn cargo_lambda(architecture: Architecture, folder: &Path) -> Result<Command> {
+    let zig = env::var_os("CARGO_ZIGBUILD_ZIG_PATH").is_some();
+    check_tools(|program, arguments| version_of(program, arguments).is_some(), zig)?;
+    let mut command = cargo();
+    command.args(["lambda", "build", "--profile", "lambda", "--locked", architecture.option(), "--lambda-dir"]);
+    command.arg(folder);
+    Ok(command)
 }
 
 /// What is missing for a build with cargo-lambda. `answers` says whether a program with these arguments does; `zig`, whether
@@ -135,15 +158,21 @@ fn cargo() -> Command {
 
 /// Runs a build of the functions and `others`; returns what it prints.
 fn build(cargo: &mut Command, others: &[&str]) -> Result<Vec<u8>> {
+    run(cargo.args(FUNCTIONS.iter().chain(others).flat_map(|package| ["--package", package])), "the functions")
+}
+
+/// Runs a build of `what`; returns what it prints.
+fn run(cargo: &mut Command, what: &str) -> Result<Vec<u8>> {
     let output = cargo
-        .args(FUNCTIONS.iter().chain(others).flat_map(|package| ["--package", package]))
         .current_dir(workspace()?)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .spawn()
         .and_then(std::process::Child::wait_with_output)
-        .context("cannot build the functions: `cargo` does not start; it is part of Rust, https://rustup.rs")?;
-    ensure!(output.status.success(), "cannot build the functions: see cargo's messages above");
+        .with_context(|| {
+            format!("cannot build {what}: `cargo` does not start; it is part of Rust, https://rustup.rs")
+        })?;
+    ensure!(output.status.success(), "cannot build {what}: see cargo's messages above");
     Ok(output.stdout)
 }
 

@@ -67,7 +67,7 @@ impl Args {
         };
         let credentials = Credentials::new(Chain::new(profile, account.home()));
         // Better now than at the first call, whose client would have to show it.
-        credentials.get().await.context(Credentials::NONE)?;
+        credentials.get().await.with_context(|| format!("there are no AWS credentials: {}", Credentials::HOW))?;
         let region = url.region().unwrap_or(account.home()).to_owned();
         let proxy = Proxy::bind(self.port, Api::new(url.clone(), region, credentials)).await?;
         let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

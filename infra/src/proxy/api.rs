@@ -81,43 +81,49 @@ impl Api {
         Self { patience, ..self }
     }
 
+    /// Where it answers.
+    pub(super) fn url(&self) -> &ApiUrl {
+        &self.url
+    }
+
     /// Passes a call on.
     ///
     /// # Errors
     /// What API Gateway itself refuses, and what does not reach it, as an exception for the client.
     pub(super) async fn call(&self, asked: &Asked<'_>) -> Result<Answered, ApiError> {
-        let (mut paths, mut refused) = (paths(asked).into_iter(), Vec::new());
-        loop {
-            let Some(path) = paths.next() else {
-                return Err(Exception::InternalFailure.because("There is no path to the API."));
-            };
-            let answer = self.send(asked, &path).await?;
-            let Some(refusal) = Refusal::of(&answer, asked.call.protocol) else {
-                return Ok(Answered { answer: returned(answer), path });
-            };
-            refused.push(self.url.arn(&self.region, &path));
-            if !refusal.is_of_path() || paths.len() == 0 {
-                return Err(refusal.exception(&self.url.to_string(), &refused));
-            }
+        let (path, other) = paths(asked);
+        let refusal = match self.send(asked, &path).await? {
+            Ok(answer) => return Ok(Answered { answer, path }),
+            Err(refusal) => refusal,
+        };
+        let Some(other) = other.filter(|_| refusal.is_of_path()) else {
+            return Err(self.exception(&refusal, &[&path]));
+        };
+        match self.send(asked, &other).await? {
+            Ok(answer) => Ok(Answered { answer, path: other }),
+            Err(refusal) => Err(self.exception(&refusal, &[&path, &other])),
         }
     }
 
+    fn exception(&self, refusal: &Refusal, paths: &[&str]) -> ApiError {
+        let arns: Vec<String> = paths.iter().map(|path| self.url.arn(&self.region, path)).collect();
+        refusal.exception(&self.url, &arns)
+    }
+
     /// Sends a call to one path; once more if other credentials can be had than those that AWS does not take.
-    async fn send(&self, asked: &Asked<'_>, path: &str) -> Result<Response<Vec<u8>>, ApiError> {
+    async fn send(&self, asked: &Asked<'_>, path: &str) -> Result<Result<wire::Response, Refusal>, ApiError> {
         let credentials = self.credentials.get().await.map_err(|error| {
-            Exception::ExpiredTokenException.because(format!(
-                "There is nothing to sign with: {}. {}",
-                Credentials::NONE,
-                said(error)
-            ))
+            let why = said(error);
+            Exception::ExpiredTokenException
+                .because(format!("The proxy has no valid AWS credentials: {}. {why}", Credentials::HOW))
         })?;
-        let answer = self.send_as(asked, path, &credentials).await?;
-        if !Refusal::of(&answer, asked.call.protocol).is_some_and(|refusal| refusal.is_of_credentials()) {
-            return Ok(answer);
-        }
+        let refused = match self.send_as(asked, path, &credentials).await? {
+            Err(refusal) if refusal.is_of_credentials() => refusal,
+            answered => return Ok(answered),
+        };
         match self.credentials.instead_of(&credentials).await {
             Some(others) => self.send_as(asked, path, &others).await,
-            None => Ok(answer),
+            None => Ok(Err(refused)),
         }
     }
 
@@ -126,11 +132,15 @@ impl Api {
         asked: &Asked<'_>,
         path: &str,
         credentials: &aws_credential_types::Credentials,
-    ) -> Result<Response<Vec<u8>>, ApiError> {
+    ) -> Result<Result<wire::Response, Refusal>, ApiError> {
         let request = request(asked, &self.url.at(path))?;
         let request = signed(request, credentials, &self.region, SystemTime::now()).map_err(unsigned)?;
         match timeout(self.patience, self.http.send(request)).await {
-            Ok(answered) => answered.map_err(|error| self.unreachable(&error)),
+            Ok(Ok(answer)) => Ok(match Refusal::of(&answer, asked.call.protocol) {
+                Some(refusal) => Err(refusal),
+                None => Ok(returned(answer)),
+            }),
+            Ok(Err(error)) => Err(self.unreachable(&error)),
             Err(_) => {
                 let seconds = self.patience.as_secs();
                 Err(Exception::ServiceUnavailableException.because(format!(
@@ -150,14 +160,14 @@ impl Api {
     }
 }
 
-/// The paths on which a call may be made, in the order in which they are tried.
-fn paths(asked: &Asked<'_>) -> Vec<String> {
+/// The path on which a call is made first, and the one that may be open where that is not.
+fn paths(asked: &Asked<'_>) -> (String, Option<String>) {
     let operation = asked.call.operation;
     match (asked.call.path, asked.pipeline.filter(|name| is_segment(name))) {
         // Who names a pipeline in the path wants it held against the body's.
-        (path @ Path::Pipeline(_), _) => vec![path.to(operation)],
-        (_, Some(pipeline)) => vec![Path::Pipeline(pipeline).to(operation), Path::Operation.to(operation)],
-        (_, None) => vec![Path::Operation.to(operation)],
+        (path @ Path::Pipeline(_), _) => (path.to(operation), None),
+        (_, Some(pipeline)) => (Path::Pipeline(pipeline).to(operation), Some(Path::Operation.to(operation))),
+        (_, None) => (Path::Operation.to(operation), None),
     }
 }
 
@@ -209,26 +219,28 @@ mod tests {
 
     use super::*;
 
-    fn of(path: Path<'_>, pipeline: Option<&str>) -> Vec<String> {
+    fn of(path: Path<'_>, pipeline: Option<&str>) -> (String, Option<String>) {
         let call = Call { protocol: Protocol::AwsJson11, operation: Operation::GetPipeline, path };
         paths(&Asked { call, pipeline, headers: &HeaderMap::new(), body: b"" })
     }
 
     #[test]
     fn the_pipeline_s_own_path_comes_first_and_the_root_is_never_used() {
-        let general = "/service/CodePipeline_20150709/operation/GetPipeline";
+        let general = "/service/CodePipeline_20150709/operation/GetPipeline".to_owned();
         for path in [Path::Root, Path::Operation] {
-            assert_eq!(of(path, Some("a.b@c_d-1")), ["/pipelines/a.b@c_d-1/GetPipeline", general]);
-            assert_eq!(of(path, None), [general]);
+            let own = "/pipelines/a.b@c_d-1/GetPipeline".to_owned();
+            assert_eq!(of(path, Some("a.b@c_d-1")), (own, Some(general.clone())));
+            assert_eq!(of(path, None), (general.clone(), None));
         }
-        assert_eq!(of(Path::Pipeline("a"), Some("b")), ["/pipelines/a/GetPipeline"], "the API refuses that");
+        let named = "/pipelines/a/GetPipeline".to_owned();
+        assert_eq!(of(Path::Pipeline("a"), Some("b")), (named, None), "the API refuses that");
     }
 
     #[test]
     fn what_would_mean_something_in_a_path_does_not_get_there() {
         let long = "a".repeat(101);
         for name in ["", ".", "..", "...", "a/b", "a?b", "a#b", "a%2fb", "a b", "ä", "a\r\nb", long.as_str()] {
-            assert_eq!(of(Path::Root, Some(name)).len(), 1, "{name:?}");
+            assert_eq!(of(Path::Root, Some(name)).1, None, "{name:?}");
         }
     }
 }

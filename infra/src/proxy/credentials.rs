@@ -54,9 +54,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// What to do when there are none.
-    pub const NONE: &'static str = "the proxy has no valid AWS credentials: log in with `aws sso login`, set AWS_PROFILE or \
-                                    --profile, or give it a role";
+    /// What to do when there are none, or none that AWS takes.
+    pub const HOW: &'static str = "log in with `aws sso login`, set AWS_PROFILE or --profile, or give the proxy a role";
 
     /// Credentials of this provider, which is asked when they are first needed.
     pub fn new(provider: impl ProvideCredentials + 'static) -> Self {

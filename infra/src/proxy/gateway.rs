@@ -9,6 +9,7 @@ use serde_json::Value;
 use wire::{ApiError, Exception, Protocol};
 
 use super::credentials::Credentials;
+use super::url::ApiUrl;
 
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 /// How much of an error's text is handed on, in characters.
@@ -63,7 +64,7 @@ impl Refusal {
     }
 
     /// The same for the client. `arns`: what a policy would have to allow, any of them.
-    pub fn exception(&self, url: &str, arns: &[String]) -> ApiError {
+    pub fn exception(&self, url: &ApiUrl, arns: &[String]) -> ApiError {
         let said = match self.words.as_str() {
             "" => String::new(),
             words => format!(" API Gateway says: {words}"),
@@ -74,7 +75,7 @@ impl Refusal {
                  one), and it goes on. Where they come from its environment, start it again with new ones.{said}"
             )),
             403 if self.is_unknown() => Exception::UnrecognizedClientException
-                .because(format!("AWS does not take the proxy's credentials: {}.{said}", Credentials::NONE)),
+                .because(format!("AWS does not take the proxy's credentials: {}.{said}", Credentials::HOW)),
             403 if self.kind == "MissingAuthenticationTokenException" => {
                 Exception::UnknownOperationException.because(format!(
                     "There is no such path at {url}: is that the home stack's output ApiUrl, with its stage (/live)? \
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn each_error_of_api_gateway_says_what_to_do() {
-        let arns = ["arn:1".to_owned(), "arn:2".to_owned()];
+        let (url, arns) = ("https://abc".parse().unwrap(), ["arn:1".to_owned(), "arn:2".to_owned()]);
         let denied = "User: arn:aws:iam::1:user/ada is not authorized to perform: execute-api:Invoke on resource: x";
         for (status, kind, words, exception, hint) in [
             (403, "AccessDeniedException", denied, "AccessDeniedException", "execute-api:Invoke on arn:1 or on arn:2"),
@@ -179,7 +180,7 @@ mod tests {
             (301, "", "", "UnknownOperationException", "not Millrace's API"),
             (404, "", "", "UnknownOperationException", "ApiUrl"),
         ] {
-            let error = refusal(status, kind, words).exception("https://abc", &arns);
+            let error = refusal(status, kind, words).exception(&url, &arns);
             assert_eq!(error.exception.name(), exception, "{status} {kind}");
             assert!(
                 error.message.contains(hint) && error.message.contains(words),
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn a_body_that_is_no_json_does_no_harm() {
         let odd = answer(502, "text/html", "", "<html>\u{1}");
-        let error = Refusal::of(&odd, Protocol::AwsJson11).unwrap().exception("u", &[]);
+        let error = Refusal::of(&odd, Protocol::AwsJson11).unwrap().exception(&"https://abc".parse().unwrap(), &[]);
         assert_eq!(error.exception, Exception::InternalFailure);
     }
 }

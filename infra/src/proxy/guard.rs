@@ -52,7 +52,7 @@ fn only(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 }
 
 /// Whether `host` is this machine's name with this port. The port may be left out only where it is HTTP's own.
-fn is_here(host: &str, port: u16) -> bool {
+pub fn is_here(host: &str, port: u16) -> bool {
     let host = host.to_ascii_lowercase();
     NAMES.iter().filter_map(|name| host.strip_prefix(name)).any(|rest| match rest.strip_prefix(':') {
         Some(given) => given == port.to_string(),

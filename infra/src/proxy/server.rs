@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
@@ -67,12 +67,17 @@ impl Proxy {
     /// Listens on a port of 127.0.0.1; 0 takes a free one.
     ///
     /// # Errors
-    /// When the port is taken.
+    /// When the port is taken, or the API's URL leads back here.
     pub async fn bind(port: u16, api: Api) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.with_context(|| {
             format!("cannot listen on port {port} of 127.0.0.1: does a proxy run already? --port takes another")
         })?;
         let port = listener.local_addr()?.port();
+        ensure!(
+            !guard::is_here(api.url().host(), port),
+            "{} is the proxy itself: it leads to the API, whose URL is the home stack's output ApiUrl",
+            api.url()
+        );
         Ok(Self { listener, door: Door { port, api, log: Box::new(report) } })
     }
 
@@ -143,15 +148,17 @@ impl Door {
         let began = Instant::now();
         let (head, body) = request.into_parts();
         let mut line = Line::default();
-        let answered = match guard::check(&head, self.port) {
-            Ok(()) => self.call(&head, body, &mut line).await.map_err(|error| error.encode_for(&head, &mut line)),
-            Err(error) => {
-                let mut answer = error.encode_for(&head, &mut line);
-                *answer.status_mut() = StatusCode::FORBIDDEN;
-                Err(answer)
-            }
+        let (called, foreign) = match guard::check(&head, self.port) {
+            Ok(()) => (self.call(&head, body, &mut line).await, false),
+            Err(error) => (Err(error), true),
         };
-        let answer = answered.unwrap_or_else(|refusal| refusal);
+        let mut answer = called.unwrap_or_else(|error| {
+            line.exception = Some(error.exception.name());
+            error.encode(Protocol::of(&head.headers))
+        });
+        if foreign {
+            *answer.status_mut() = StatusCode::FORBIDDEN;
+        }
         line.status = answer.status().as_u16();
         line.ms = began.elapsed().as_millis();
         (self.log)(&serde_json::to_string(&line).unwrap_or_default());
@@ -175,21 +182,6 @@ impl Door {
         let Answered { answer, path } = self.api.call(&asked).await?;
         line.path = Some(path);
         Ok(answer)
-    }
-}
-
-trait EncodeFor {
-    /// The answer with this error, in the protocol of the request, noted in the log.
-    fn encode_for(&self, request: &Parts, line: &mut Line) -> wire::Response;
-}
-
-impl EncodeFor for ApiError {
-    fn encode_for(&self, request: &Parts, line: &mut Line) -> wire::Response {
-        line.exception = Some(self.exception.name());
-        let mut answer = self.encode(Protocol::of(&request.headers));
-        // What is left of the request is not read.
-        answer.headers_mut().insert("connection", HeaderValue::from_static("close"));
-        answer
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::client::call;
 use crate::gateway::{Gateway, answered};
 use crate::signature::{KEY, REGION, SECRET};
+use crate::world::free_port;
 
 /// Longer than anything takes here on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -63,6 +64,10 @@ async fn it_says_why_it_cannot_begin() {
     let port = taken.local_addr().unwrap().port().to_string();
     let said = fails(with_keys().args(["--port", &port, "--api-url", url])).await;
     assert!(said.contains("cannot listen on port") && said.contains("--port"), "{said}");
+
+    let port = free_port().to_string();
+    let said = fails(with_keys().args(["--port", &port, "--api-url", &format!("http://localhost:{port}")])).await;
+    assert!(said.contains("is the proxy itself"), "{said}");
 
     let said = fails(with_keys().args(["--api-url", "http://example.com/live"])).await;
     assert!(said.contains("ApiUrl"), "{said}");

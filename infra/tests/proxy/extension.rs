@@ -17,6 +17,7 @@ use crate::client::call;
 use crate::gateway::{Gateway, answered};
 use crate::server::{Received, Reply, Server};
 use crate::signature::{KEY, REGION, SECRET};
+use crate::world::free_port;
 
 /// Longer than anything takes here on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -93,15 +94,11 @@ async fn ended(mut child: Child) -> (ExitStatus, String) {
     (status, said)
 }
 
-async fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
-}
-
 #[tokio::test]
 async fn it_serves_before_the_function_begins_and_until_lambda_ends_it() {
     let gateway = Gateway::start(|_| std::future::ready(answered("{}"))).await;
     let mut lambda = Lambda::new().await;
-    let (layer, port) = (unpacked(&gateway.url()), free_port().await);
+    let (layer, port) = (unpacked(&gateway.url()), free_port());
     let child = start(layer.path(), &lambda, &format!("http://127.0.0.1:{port}"));
 
     timeout(PATIENCE, lambda.questions.recv()).await.expect("it says that it is ready");

@@ -1,5 +1,6 @@
 //! A proxy in front of a gateway.
 
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,6 +22,19 @@ pub struct World {
     /// Where the proxy listens.
     pub port: u16,
     _running: Running,
+}
+
+/// A port that nobody has, for a process that must be told one. It is none of those that the system hands out by itself, so that
+/// nobody gets it in the meantime.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let turn = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(20_000 + (std::process::id() % 1000 * 31 + turn) % 10_000).unwrap();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// The lines of a log.

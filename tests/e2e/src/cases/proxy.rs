@@ -3,13 +3,13 @@
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use aws_credential_types::Credentials as Keys;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime};
 use local::HOME;
-use millrace::layer::{self, Architecture};
 use millrace::proxy::{Api, Credentials, Proxy};
+use millrace::{Architecture, layer};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -78,7 +78,7 @@ pub async fn clients_through_the_proxy(case: &Arc<Case>) -> Result<()> {
 pub async fn function_with_the_extension(case: &Arc<Case>) -> Result<()> {
     ensure!(include_str!("../../../../README.md").contains(HANDLER), "the README shows another function");
     let lambda = TcpListener::bind("127.0.0.1:0").await?;
-    let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
+    let port = free_port().await?;
     let endpoint = format!("http://127.0.0.1:{port}");
     // The emulators start functions without extensions, so this stands where Lambda would.
     let mut extension = Command::new(&case.extension)
@@ -120,6 +120,17 @@ pub async fn function_with_the_extension(case: &Arc<Case>) -> Result<()> {
     let path = "/service/CodePipeline_20150709/operation/PutJobSuccessResult";
     ensure!(status.success() && said.contains(&format!(r#""path":"{path}","status":200"#)), "{status}: {said}");
     Ok(())
+}
+
+/// A port that nobody has, and that the system hands out to nobody by itself in the meantime.
+async fn free_port() -> Result<u16> {
+    let first = u16::try_from(std::process::id() % 10_000)?;
+    for port in (0..10_000).map(|turn| 20_000 + (first + turn) % 10_000) {
+        if TcpListener::bind(("127.0.0.1", port)).await.is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("there is no free port")
 }
 
 /// Lambda takes the layer as it is packed.
