@@ -85,21 +85,26 @@ async fn mapping(place: &Place<'_>, region: &str, logical: &str, id: &str, findi
 
 async fn rule(place: &Place<'_>, region: &str, id: &str, findings: &mut Findings) {
     let client = aws_sdk_eventbridge::Client::new(&place.account.sdk(region));
-    // A rule of another bus than the default has that one's name in front; emulators may give the ARN.
+    // A rule of another bus than the default has that one's name in front; emulators may leave it out, or give the ARN.
     let id = id.split_once(":rule/").map_or(id, |(_, id)| id);
-    let (bus, rule) = id.split_once(['|', '/']).map_or((None, id), |(bus, rule)| (Some(bus), rule));
+    let (buses, rule) = match id.split_once(['|', '/']) {
+        Some((bus, rule)) => (vec![bus], rule),
+        None => (["default"].into_iter().chain(place.installation.output("BusName").ok()).collect(), id),
+    };
     let what = format!("the rule {rule} in {region}");
-    let found = client.describe_rule().name(rule).set_event_bus_name(bus.map(str::to_owned)).send().await;
-    match findings.look(&what, "events:DescribeRule", "*", found) {
-        Look::Missing => findings.error(format!("{what} does not exist any more"), DEPLOY),
-        Look::Unknown => {}
-        Look::Found(found) => {
-            let on = found.state() != Some(&RuleState::Disabled);
-            let bus = bus.map(|bus| format!(" --event-bus-name {bus}")).unwrap_or_default();
-            let mend = format!("aws events enable-rule --name {rule}{bus} --region {region}");
-            findings.must(on, format!("{what} is {}", if on { "enabled" } else { "disabled" }), mend);
+    for bus in buses {
+        let found = client.describe_rule().name(rule).event_bus_name(bus).send().await;
+        match findings.look(&what, "events:DescribeRule", "*", found) {
+            Look::Missing => {}
+            Look::Unknown => return,
+            Look::Found(found) => {
+                let on = found.state() != Some(&RuleState::Disabled);
+                let mend = format!("aws events enable-rule --name {rule} --event-bus-name {bus} --region {region}");
+                return findings.must(on, format!("{what} is {}", if on { "enabled" } else { "disabled" }), mend);
+            }
         }
     }
+    findings.error(format!("{what} does not exist any more"), DEPLOY);
 }
 
 async fn dead_letters(place: &Place<'_>, region: &str, logical: &str, id: &str, findings: &mut Findings) {

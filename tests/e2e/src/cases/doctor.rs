@@ -68,7 +68,7 @@ pub async fn ailments_found(case: &Arc<Case>) -> Result<()> {
         .draft("doctor")
         .source_in(&source)
         .stage("Ask", [Action::approval("Ask").set("NotificationArn", &topic)])
-        .stage("Check", [Action::function("Check", &function, "").input(crate::declare::ARTIFACT)])
+        .stage("Check", [Action::function("Check", &function, "x").input(crate::declare::ARTIFACT)])
         .stage("Deploy", [Action::unpack("Site", &site)])
         .role(&format!("arn:aws:iam::{ACCOUNT}:role/{role_name}"))
         .create()
