@@ -6,10 +6,11 @@
 //! - [`Account`]: the caller's credentials and region, as configuration for SDK clients of any region.
 //! - [`Installation`]: what the home stack of an installation tells about it.
 //! - [`deploy`]: puts an installation into an account, or brings it to another version; [`programs`] builds its functions.
+//! - [`destroy`]: removes it.
 //! - [`stacks`]: what CloudFormation knows of a stack.
 //! - [`output`]: printing to a reader that may go away, and errors in words.
 //!
-//! This crate may touch CloudFormation, S3, and whatever a subcommand says. The functions know nothing of it.
+//! This crate may touch CloudFormation, S3, and whatever a subcommand says; [`destroy`] reads the table through `store`. The functions know nothing of it.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod account;
@@ -17,6 +18,7 @@ mod change_set;
 mod changes;
 mod code_bucket;
 pub mod deploy;
+pub mod destroy;
 mod hash;
 mod installation;
 pub mod output;
@@ -24,6 +26,7 @@ mod package;
 mod parameters;
 pub mod programs;
 mod progress;
+mod removal;
 pub mod shell;
 pub mod stacks;
 mod state;
