@@ -1,5 +1,7 @@
 //! The account that commands work in.
 
+use std::time::Duration;
+
 use anyhow::{Context, Error, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
@@ -57,6 +59,11 @@ impl Account {
     #[must_use]
     pub fn endpoint(&self) -> Option<&str> {
         self.config.endpoint_url()
+    }
+
+    /// How long to wait before a service is asked again how far it is.
+    pub(crate) fn pause(&self) -> Duration {
+        if self.endpoint().is_some() { Duration::from_millis(50) } else { Duration::from_secs(2) }
     }
 
     /// An S3 client of `region`. Emulators want the bucket in the path.

@@ -14,6 +14,7 @@ use aws_sdk_cloudformation::primitives::DateTimeFormat as Format;
 
 use crate::Account;
 use crate::progress::{Progress, settled};
+use crate::removal::delete;
 use crate::stacks::{describe, is_good, outputs, parameters, status};
 use crate::state::{Way, way};
 use crate::template::Template;
@@ -66,7 +67,7 @@ pub(crate) struct Planned<'a> {
     client: Client,
     /// On whose behalf, for whoever meets this deployment.
     caller: String,
-    emulated: bool,
+    account: Account,
     pub step: Step,
 }
 
@@ -102,8 +103,7 @@ impl<'a> Planned<'a> {
         };
         let anew = Step::Anew(stack.as_ref().map(status).unwrap_or_default().to_owned());
         let (region, caller) = (region.to_owned(), caller.to_owned());
-        let mut planned =
-            Self { deployment, region, client, caller, emulated: account.endpoint().is_some(), step: anew };
+        let mut planned = Self { deployment, region, client, caller, account: account.clone(), step: anew };
         planned.step = match way {
             Way::Anew => return Ok(planned),
             Way::Update => planned.compare(stack).await?,
@@ -155,7 +155,7 @@ impl<'a> Planned<'a> {
                     PATIENCE.as_secs()
                 );
             }
-            tokio::time::sleep(self.pause()).await;
+            tokio::time::sleep(self.account.pause()).await;
         };
         if status == ChangeSetStatus::CreateComplete {
             let changed = values.into_iter().filter_map(|(name, value)| {
@@ -254,7 +254,7 @@ impl<'a> Planned<'a> {
             }
             Err(error) => return Err(error).with_context(|| format!("cannot change the stack {name} in {region}")),
         }
-        let stack = settled(client, name, self.pause(), Some(&mut progress), say).await?;
+        let stack = settled(client, name, self.account.pause(), Some(&mut progress), say).await?;
         let stack = stack.with_context(|| format!("the stack {name} in {region} vanished while it was deployed"))?;
         let done = matches!(status(&stack), "CREATE_COMPLETE" | "UPDATE_COMPLETE");
         if !done {
@@ -280,7 +280,7 @@ impl<'a> Planned<'a> {
             {
                 return Ok(found);
             }
-            tokio::time::sleep(self.pause()).await;
+            tokio::time::sleep(self.account.pause()).await;
             let again = describe(&self.client, self.deployment.name.as_str()).await?;
             stack = again.with_context(|| format!("the stack {} vanished", self.deployment.name))?;
         }
@@ -301,18 +301,8 @@ impl<'a> Planned<'a> {
             }
         }
         say(&format!("  removing what the failed creation of {name} has left"));
-        let _ =
-            client.update_termination_protection().stack_name(name).enable_termination_protection(false).send().await;
-        let removed = client.delete_stack().stack_name(name).send().await;
-        removed.with_context(|| format!("cannot remove the stack {name} in {region}"))?;
-        match settled(client, name, self.pause(), None, say).await? {
-            None => Ok(()),
-            Some(stack) => bail!(
-                "the stack {name} in {region}, whose creation failed, cannot be removed either: it is {}: {}",
-                status(&stack),
-                stack.stack_status_reason().unwrap_or("CloudFormation gives no reason")
-            ),
-        }
+        delete(&self.account, region, name, say).await?;
+        Ok(())
     }
 
     /// Forbids CloudFormation to replace or remove what is retained, and to delete the stack.
@@ -329,7 +319,7 @@ impl<'a> Planned<'a> {
         ]});
         match client.set_stack_policy().stack_name(name).stack_policy_body(policy.to_string()).send().await {
             // LocalStack has no stack policies.
-            Err(error) if error.code() == Some("InternalFailure") && self.emulated => {}
+            Err(error) if error.code() == Some("InternalFailure") && self.account.endpoint().is_some() => {}
             set => {
                 set.with_context(|| format!("cannot set the policy of the stack {name}"))?;
             }
@@ -337,11 +327,6 @@ impl<'a> Planned<'a> {
         let protect = client.update_termination_protection().stack_name(name).enable_termination_protection(true);
         protect.send().await.with_context(|| format!("cannot protect the stack {name} from deletion"))?;
         Ok(())
-    }
-
-    /// How long to wait before CloudFormation is asked again.
-    const fn pause(&self) -> Duration {
-        if self.emulated { Duration::from_millis(50) } else { Duration::from_secs(2) }
     }
 }
 

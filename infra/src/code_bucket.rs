@@ -19,7 +19,8 @@ pub(crate) struct CodeBucket {
     s3: Client,
     pub name: String,
     region: String,
-    owner: String,
+    /// The account that must own it.
+    pub owner: String,
     partition: String,
     endpoint: Option<String>,
 }
@@ -145,9 +146,27 @@ impl CodeBucket {
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error).with_context(|| format!("cannot look for {key} in the bucket {name}")),
         }
-        let put = self.s3.put_object().bucket(name).key(key).expected_bucket_owner(owner).body(body()?.into());
-        put.send().await.with_context(|| format!("cannot upload {key} to the bucket {name}"))?;
+        self.write(key, body()?).await?;
         Ok(true)
+    }
+
+    /// The content of an object, if it is there.
+    pub async fn read(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        let get = self.s3.get_object().bucket(&self.name).key(key).expected_bucket_owner(&self.owner).send().await;
+        match get.map_err(SdkError::into_service_error) {
+            Err(error) if error.is_no_such_key() => Ok(None),
+            got => {
+                let cannot = || format!("cannot read {key} in the bucket {}", self.name);
+                Ok(Some(got.with_context(cannot)?.body.collect().await.with_context(cannot)?.to_vec()))
+            }
+        }
+    }
+
+    /// Writes an object, over what is there.
+    pub async fn write(&self, key: &str, body: Vec<u8>) -> Result<()> {
+        let put = self.s3.put_object().bucket(&self.name).key(key).expected_bucket_owner(&self.owner).body(body.into());
+        put.send().await.with_context(|| format!("cannot write {key} to the bucket {}", self.name))?;
+        Ok(())
     }
 
     /// Removes an object.

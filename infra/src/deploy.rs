@@ -19,6 +19,7 @@ use crate::template::{self, Template};
 use crate::{changes, parameters};
 
 pub use command::Arguments;
+pub(crate) use command::answered;
 
 /// An installation as it is to be.
 #[derive(Clone, Debug)]

@@ -9,14 +9,15 @@
 //! - [`definition`]: a pipeline's definition, of the installation or in a file.
 //! - [`role`]: the least roles of a pipeline.
 //! - [`doctor`]: what is wrong with an installation or a pipeline, and what mends it.
+//! - [`destroy`]: removes it.
 //! - [`stacks`]: what CloudFormation knows of a stack.
 //! - [`proxy`]: the endpoint on this machine for CodePipeline's clients.
 //! - [`extension`]: the same in a Lambda layer.
 //! - [`layer`]: that layer.
 //! - [`output`]: printing to a reader that may go away, and errors in words.
 //!
-//! This crate may touch CloudFormation, S3, and whatever a subcommand says: `doctor` reads at every service that it looks at.
-//! The functions know nothing of it.
+//! This crate may touch CloudFormation, S3, and whatever a subcommand says: [`doctor`] reads at every service that it looks at,
+//! [`destroy`] reads the table through `store`. The functions know nothing of it.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod account;
@@ -25,6 +26,7 @@ mod changes;
 mod code_bucket;
 pub mod definition;
 pub mod deploy;
+pub mod destroy;
 pub mod doctor;
 pub mod extension;
 mod hash;
@@ -37,6 +39,7 @@ mod parameters;
 pub mod programs;
 mod progress;
 pub mod proxy;
+mod removal;
 pub mod role;
 pub mod shell;
 pub mod stacks;

@@ -56,16 +56,16 @@ impl Progress {
             self.seen = newest.event_id().map(str::to_owned);
         }
         for event in fresh.iter().rev() {
-            self.hear(event, stack, say);
+            self.hear(event, say);
         }
         Ok(())
     }
 
-    fn hear(&mut self, event: &StackEvent, stack: &str, say: &mut dyn FnMut(&str)) {
+    fn hear(&mut self, event: &StackEvent, say: &mut dyn FnMut(&str)) {
         let id = event.logical_resource_id().unwrap_or_default();
         let kind = event.resource_type().unwrap_or_default();
         let status = event.resource_status().map_or("", |status| status.as_str());
-        if kind == "AWS::CloudFormation::Stack" && id == stack {
+        if kind == "AWS::CloudFormation::Stack" && event.physical_resource_id() == event.stack_id() {
             return;
         }
         let reason = event.resource_status_reason().filter(|reason| !reason.is_empty());
@@ -104,10 +104,14 @@ pub(crate) async fn settled(
     let began = Instant::now();
     loop {
         let found = describe(client, stack).await?;
-        let Some(found) = found else { return Ok(None) };
         if let Some(progress) = &mut progress {
-            progress.tell(client, stack, say).await?;
+            match progress.tell(client, stack, say).await {
+                // LocalStack forgets the events of a stack that is gone.
+                Err(_) if found.is_none() => {}
+                told => told?,
+            }
         }
+        let Some(found) = found else { return Ok(None) };
         if !status(&found).ends_with("_IN_PROGRESS") {
             return Ok(Some(found));
         }
@@ -142,7 +146,7 @@ mod tests {
             event("C", "CREATE_FAILED", "another"),
             event("D", "DELETE_SKIPPED", ""),
         ] {
-            progress.hear(&event, "stack", &mut |line| said.push(line.to_owned()));
+            progress.hear(&event, &mut |line| said.push(line.to_owned()));
         }
         assert_eq!(progress.first_failure().unwrap(), "A (AWS::SQS::Queue) CREATE_FAILED: no such bucket");
         assert_eq!(said.len(), 4, "beginnings are not told: {said:?}");

@@ -90,7 +90,7 @@ impl Arguments {
             )?;
             return Ok(ExitCode::SUCCESS);
         }
-        if !self.yes && !confirmed("deploy this? (yes/no) ").await? {
+        if !self.yes && !matches!(answered("deploy this? (yes/no) ").await?.to_lowercase().as_str(), "yes" | "y") {
             plan.discard().await;
             outln!("nothing was changed")?;
             return Ok(ExitCode::FAILURE);
@@ -139,8 +139,8 @@ fn not_a_region(region: &str) -> String {
     format!("{region:?} is not the name of a region, such as eu-west-1")
 }
 
-/// Asks the person at the terminal. Whoever presses Ctrl-C has said no.
-pub(crate) async fn confirmed(question: &str) -> Result<bool> {
+/// What the person at the terminal answers. Whoever presses Ctrl-C has answered nothing.
+pub(crate) async fn answered(question: &str) -> Result<String> {
     crate::output::print(format_args!("{question}"))?;
     let (tell, answer) = tokio::sync::oneshot::channel();
     // Not one of tokio's: the process would wait for it at its end.
@@ -153,7 +153,7 @@ pub(crate) async fn confirmed(question: &str) -> Result<bool> {
         line = answer => line.context("nobody reads the terminal")?.context("cannot read the answer")?,
         _ = tokio::signal::ctrl_c() => String::new(),
     };
-    Ok(matches!(line.trim().to_lowercase().as_str(), "yes" | "y"))
+    Ok(line.trim().to_owned())
 }
 
 #[cfg(test)]

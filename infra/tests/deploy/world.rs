@@ -13,6 +13,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use millrace::deploy::{Plan, Wanted};
+use millrace::destroy::Destruction;
 use millrace::{Account, Architecture, Caller, FUNCTIONS};
 use tempfile::TempDir;
 
@@ -84,6 +85,20 @@ impl World {
 
     pub async fn plan(&self, wanted: &Wanted) -> Plan {
         Plan::new(&self.account, &self.caller, wanted).await.unwrap()
+    }
+
+    pub async fn deploy(&self, wanted: &Wanted) {
+        self.plan(wanted).await.execute(&mut |_| ()).await.unwrap();
+    }
+
+    pub async fn destruction(&self) -> Destruction<'_> {
+        Destruction::find(&self.account, &self.caller, "millrace").await.unwrap()
+    }
+
+    /// The artifact bucket of a region.
+    pub async fn artifacts(&self, region: &str) -> String {
+        let found = self.cloudformation(region).describe_stacks().stack_name("millrace-region").send().await.unwrap();
+        millrace::stacks::outputs(&found.stacks()[0])["ArtifactBucket"].clone()
     }
 
     pub fn cloudformation(&self, region: &str) -> aws_sdk_cloudformation::Client {
