@@ -11,7 +11,7 @@ use millrace::output::report;
 
 mod dynamodb_local;
 mod localstack;
-mod ministack;
+pub(crate) mod ministack;
 mod python;
 
 /// An emulator of AWS on which the stack can run.
@@ -33,13 +33,14 @@ impl Emulator {
         }
     }
 
-    /// Installs the emulator under `target/` unless it is there already, and says how to start it.
+    /// Installs the emulator under `target/` unless it is there already, and says how to start it. `enforcing`: so that it
+    /// checks permissions, which only MiniStack can.
     ///
     /// # Errors
     /// When something is missing on this machine or cannot be installed; the message says what to do.
-    pub(crate) fn install(self, paths: &Paths, say: fn(&str)) -> Result<Program> {
+    pub(crate) fn install(self, paths: &Paths, enforcing: bool, say: fn(&str)) -> Result<Program> {
         match self {
-            Self::Ministack => ministack::program(paths, say),
+            Self::Ministack => ministack::program(paths, enforcing, say),
             Self::Localstack => localstack::program(paths, say),
         }
     }

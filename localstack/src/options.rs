@@ -23,12 +23,14 @@ pub struct Options {
     pub lifetime: Lifetime,
     /// Parameters of `infra/home.yaml`, over those that this crate sets.
     pub parameters: BTreeMap<String, String>,
+    /// Whether permissions and signatures are checked as on AWS, where the emulator can: see [`crate::Stack::decisions`].
+    pub enforcing: bool,
     /// Receives progress messages, a line at a time.
     pub say: fn(&str),
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { name: None, lifetime: Lifetime::Detached, parameters: BTreeMap::new(), say: report }
+        Self { name: None, lifetime: Lifetime::Detached, parameters: BTreeMap::new(), enforcing: false, say: report }
     }
 }

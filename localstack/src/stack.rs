@@ -12,6 +12,7 @@ use millrace::{Account, Deployment, deploy};
 
 use crate::build_host::{BuildHost, Place};
 use crate::emulator::Emulator;
+use crate::emulator::ministack::DECISIONS;
 use crate::installation;
 use crate::instance::{Instance, Running, endpoint, port_of};
 use crate::options::Options;
@@ -58,7 +59,7 @@ impl Stack {
             _ => {
                 instance.stop().await?;
                 build_host.stop().await?;
-                let program = emulator.install(&paths, say)?;
+                let program = emulator.install(&paths, options.enforcing, say)?;
                 let port = build_host.reserve()?;
                 let started = instance.start(&program, options.lifetime, &endpoint(port_of(&port)?))?;
                 let running = started.running;
@@ -172,6 +173,15 @@ impl Stack {
     #[must_use]
     pub fn s3(&self, region: &str) -> aws_sdk_s3::Client {
         self.account.s3(region)
+    }
+
+    /// What an enforcing MiniStack has allowed and denied until now, a line of JSON each, as `ministack/enforcing.py` says.
+    ///
+    /// # Errors
+    /// When it does not enforce.
+    pub fn decisions(&self) -> Result<String> {
+        let file = self.folder.join(DECISIONS);
+        Ok(fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?)
     }
 
     /// A value of [`Stack::env`].

@@ -10,6 +10,7 @@ use aws_sdk_s3::types::{
     NotificationConfiguration, VersioningConfiguration,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
+use serde_json::json;
 
 use crate::declare::Draft;
 use crate::fixture::Fixture;
@@ -133,6 +134,10 @@ impl Case {
     /// A new topic and the mailbox of its only subscriber.
     pub async fn mailbox(self: &Arc<Self>, purpose: &str) -> Result<Mailbox> {
         let (url, queue) = self.queue(purpose).await?;
+        let service = json!({"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage", "Resource": queue});
+        let policy = json!({"Version": "2012-10-17", "Statement": [service]}).to_string();
+        self.sqs.set_queue_attributes().queue_url(&url).attributes(QueueAttributeName::Policy, policy).send().await?;
         let topic = self.sns.create_topic().name(self.named(purpose)).send().await?;
         let topic = topic.topic_arn.context("a topic without an ARN")?;
         self.sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(queue).send().await?;

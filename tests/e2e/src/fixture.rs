@@ -9,9 +9,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Architecture, Environment, FunctionCode, Runtime, State};
 use local::{ARCHITECTURE, AWAY, HOME, Stack};
+use serde_json::json;
 
 use crate::wait::until;
-use crate::zips;
+use crate::{iam, zips};
 
 /// A region in which the installation has nothing: what a pipeline needs there is the user's.
 pub const FAR: &str = "ap-southeast-2";
@@ -86,9 +87,12 @@ impl Fixture {
             stack,
         };
         let (bucket, key) = fixture.stack.upload("sample-test").await?;
-        fixture.function(Self::CHECK, FunctionCode::builder().s3_bucket(bucket).s3_key(key).build()).await?;
+        let role = json!({"Service": "lambda.amazonaws.com"});
+        let role = iam::role(&home, "e2e-functions", &role, &["execute-api:Invoke", "sqs:SendMessage"]).await?;
+        let check = FunctionCode::builder().s3_bucket(bucket).s3_key(key).build();
+        fixture.function(Self::CHECK, &role, check).await?;
         let package = Blob::new(zips::package(&std::fs::read(forward)?)?);
-        fixture.function(Self::FORWARD, FunctionCode::builder().zip_file(package).build()).await?;
+        fixture.function(Self::FORWARD, &role, FunctionCode::builder().zip_file(package).build()).await?;
         for region in [HOME, AWAY] {
             let client = aws_sdk_sfn::Client::new(&fixture.stack.sdk(region));
             for (name, definition) in MACHINES {
@@ -100,7 +104,7 @@ impl Fixture {
         Ok(fixture)
     }
 
-    async fn function(&self, name: &str, code: FunctionCode) -> Result<()> {
+    async fn function(&self, name: &str, role: &str, code: FunctionCode) -> Result<()> {
         let environment = Environment::builder()
             .variables("AWS_ENDPOINT_URL", &self.stack.endpoint)
             .variables("AWS_ENDPOINT_URL_CODEPIPELINE", &self.stack.api_url);
@@ -110,7 +114,7 @@ impl Fixture {
             .runtime(Runtime::Providedal2023)
             .handler("bootstrap")
             .architectures(Architecture::from(ARCHITECTURE))
-            .role(self.role()?)
+            .role(role)
             .timeout(30)
             .memory_size(256)
             .environment(environment.build())

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::case::Case;
 use crate::fixture::Fixture;
-use crate::{cases, diagnosis};
+use crate::{cases, diagnosis, permissions};
 
 /// Cases at a time: most of what one does is waiting.
 const AT_ONCE: usize = 6;
@@ -76,7 +76,8 @@ async fn suite(emulator: Emulator, [forward, extension]: [&Path; 2], chosen: &[E
     }
     let began = Instant::now();
     let name = format!("e2e-{}", emulator.name());
-    let options = Options { name: Some(name), lifetime: Lifetime::UntilExit, say, ..Options::default() };
+    let enforcing = emulator == Emulator::Ministack;
+    let options = Options { name: Some(name), lifetime: Lifetime::UntilExit, enforcing, say, ..Options::default() };
     let stack = Stack::up(emulator, options).await?;
     let up = began.elapsed();
     let fixture = Fixture::new(stack, forward, extension).await.context("what all cases share could not be made")?;
@@ -94,11 +95,21 @@ async fn suite(emulator: Emulator, [forward, extension]: [&Path; 2], chosen: &[E
     for entry in alone {
         failed.extend(one(entry, fixture.clone(), turns.clone()).await);
     }
+    if enforcing {
+        let problems =
+            permissions::problems(&fixture.stack.decisions()?, "millrace", chosen.len() == cases::ALL.len())?;
+        if problems.is_empty() {
+            say("test permissions ... ok");
+        } else {
+            say(&format!("test permissions ... FAILED\n{}", problems.into_iter().collect::<Vec<_>>().join("\n")));
+            failed.push("permissions");
+        }
+    }
     let verdict = if failed.is_empty() { "ok".to_owned() } else { format!("FAILED: {}", failed.join(", ")) };
     say(&format!(
         "\ntest result on {}: {verdict}. {} passed; {} failed; finished in {:.1} s",
         emulator.name(),
-        chosen.len() - failed.len(),
+        chosen.len().saturating_sub(failed.len()),
         failed.len(),
         began.elapsed().as_secs_f64()
     ));

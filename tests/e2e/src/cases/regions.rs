@@ -5,11 +5,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use aws_sdk_codepipeline::config::{Credentials, SharedCredentialsProvider};
 use local::{AWAY, HOME};
+use serde_json::json;
 
 use crate::case::Case;
 use crate::check::{deployed, encrypted_in, named};
 use crate::declare::{ARTIFACT, Action};
 use crate::fixture::FAR;
+use crate::iam;
 
 /// An account that has nothing to do with the installation's.
 const OTHER_ACCOUNT: &str = "222222222222";
@@ -27,7 +29,7 @@ pub async fn three_regions_and_two_accounts(case: &Arc<Case>) -> Result<()> {
         .create_state_machine()
         .name(case.named("theirs"))
         .definition(r#"{"StartAt": "Echo", "States": {"Echo": {"Type": "Pass", "End": true}}}"#)
-        .role_arn(format!("arn:aws:iam::{OTHER_ACCOUNT}:role/machine"));
+        .role_arn(iam::role(&there, "machine", &json!({"Service": "states.amazonaws.com"}), &[]).await?);
     let theirs = made.send().await.context("cannot make a state machine in the other account")?.state_machine_arn;
     ensure!(theirs.contains(OTHER_ACCOUNT), "{theirs} is not the other account's");
 
@@ -40,7 +42,9 @@ pub async fn three_regions_and_two_accounts(case: &Arc<Case>) -> Result<()> {
     let deploys =
         sites.iter().map(|(region, site)| Action::unpack(&format!("In-{region}"), site).with("region", *region));
     let visit = Action::machine("Theirs", &theirs, "{}").away().input(ARTIFACT);
-    let visit = visit.with("roleArn", format!("arn:aws:iam::{OTHER_ACCOUNT}:role/deployer"));
+    let pipelines = json!({"AWS": case.role()?});
+    let deployer = iam::role(&there, "deployer", &pipelines, &["states:*", "s3:GetObject*", "kms:Decrypt"]).await?;
+    let visit = visit.with("roleArn", deployer);
     let pipeline = case
         .draft("regions")
         .store(FAR, &far, &key)
