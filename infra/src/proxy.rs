@@ -5,14 +5,14 @@
 //! server on 127.0.0.1: it takes away the client's signature, puts the caller's own in its place, and sends the request to the
 //! path of its pipeline or its operation. It keeps nothing but credentials and open connections.
 //!
-//! Whoever can connect to it acts with the caller's rights, so [`guard`] refuses what comes from a web page.
+//! Whoever can connect to it acts with the caller's rights, so `guard` refuses what comes from a web page.
 //!
-//! - [`server`]: connections, limits, and a line in the log for each call.
-//! - [`guard`]: who may send.
-//! - [`api`]: the way to the API and back: which path, what is sent, what is handed on.
-//! - [`gateway`]: API Gateway's own errors in words for clients.
-//! - [`sign`], [`credentials`]: in whose name.
-//! - [`url`]: what an API's URL tells.
+//! - `server`: connections, limits, and a line in the log for each call.
+//! - `guard`: who may send.
+//! - `api`: the way to the API and back: which path, what is sent, what is handed on.
+//! - `gateway`: API Gateway's own errors in words for clients.
+//! - `sign`, `credentials`: in whose name.
+//! - `url`: what an API's URL tells.
 
 mod api;
 mod credentials;
