@@ -1,8 +1,10 @@
 //! The account that commands work in.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
+use aws_sdk_s3::config::RequestChecksumCalculation;
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 /// An AWS account, or an emulator of one, as the caller sees it.
@@ -57,22 +59,94 @@ impl Account {
         self.config.endpoint_url()
     }
 
+    /// An S3 client of `region`. Emulators want the bucket in the path.
+    #[must_use]
+    pub fn s3(&self, region: &str) -> aws_sdk_s3::Client {
+        let mut config = aws_sdk_s3::config::Builder::from(&self.sdk(region));
+        if self.endpoint().is_some() {
+            let when_required = RequestChecksumCalculation::WhenRequired;
+            config = config.force_path_style(true).request_checksum_calculation(when_required);
+        }
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
     /// The account's number, and with it the proof that the credentials are valid.
     ///
     /// # Errors
     /// When there are no credentials, or AWS does not take them; the message says how to get some.
     pub async fn number(&self) -> Result<String> {
-        let provider = self.config.credentials_provider().context(NO_CREDENTIALS)?;
-        provider.provide_credentials().await.context(NO_CREDENTIALS)?;
-        let caller = aws_sdk_sts::Client::new(&self.config).get_caller_identity().send().await;
-        let caller = caller.context("AWS does not take the credentials; `aws sts get-caller-identity` says more")?;
-        Ok(caller.account().context("STS does not say which account this is")?.to_owned())
+        Ok(self.caller().await?.account)
     }
+
+    /// Who calls, and with it the proof that the credentials are valid.
+    ///
+    /// # Errors
+    /// When there are no credentials, they have expired, or AWS does not take them; the message says what to do.
+    pub async fn caller(&self) -> Result<Caller> {
+        let provider = self.config.credentials_provider().context(NO_CREDENTIALS)?;
+        provider.provide_credentials().await.map_err(|error| {
+            let error = Error::new(error);
+            let advice =
+                if error.chain().any(|cause| is_about_a_login(&cause.to_string())) { EXPIRED } else { NO_CREDENTIALS };
+            error.context(advice)
+        })?;
+        let caller = aws_sdk_sts::Client::new(&self.config).get_caller_identity().send().await;
+        let caller = caller.map_err(|error| {
+            let advice = match (&error, error.code()) {
+                (_, Some("ExpiredToken" | "ExpiredTokenException")) => EXPIRED.to_owned(),
+                // Also what a region says that the account has not turned on.
+                (_, Some("InvalidClientTokenId")) => format!(
+                    "AWS does not know the access key in {0}: it was deleted, or the account has not enabled {0} \
+                     (`aws sts get-caller-identity` says more)",
+                    self.home
+                ),
+                (SdkError::DispatchFailure(_) | SdkError::TimeoutError(_), _) => match self.endpoint() {
+                    Some(endpoint) => {
+                        format!("nothing answers at {endpoint}, to which AWS_ENDPOINT_URL or the profile points")
+                    }
+                    None => {
+                        format!("AWS cannot be reached in {}: is that a region, and is this machine online?", self.home)
+                    }
+                },
+                _ => "AWS does not take the credentials; `aws sts get-caller-identity` says more".to_owned(),
+            };
+            Error::new(error).context(advice)
+        })?;
+        let account = caller.account().context("STS does not say which account this is")?.to_owned();
+        Ok(Caller { account, arn: caller.arn().context("STS does not say who calls")?.to_owned() })
+    }
+}
+
+/// Who calls AWS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The account's number, 12 digits.
+    pub account: String,
+    /// The user's ARN, or the session's of an assumed role.
+    pub arn: String,
+}
+
+impl Caller {
+    /// The partition in which the account is: `aws`, `aws-cn` or `aws-us-gov`.
+    #[must_use]
+    pub fn partition(&self) -> &str {
+        self.arn.split(':').nth(1).unwrap_or("aws")
+    }
+}
+
+/// Whether an error of the credentials' provider says that somebody must log in again.
+fn is_about_a_login(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["expired", "sso token", "token is invalid", "refresh"].iter().any(|word| text.contains(word))
 }
 
 /// What to do without credentials.
 const NO_CREDENTIALS: &str =
     "there are no AWS credentials; set AWS_PROFILE or --profile, or log in with `aws sso login`";
+
+/// What to do with old ones.
+const EXPIRED: &str =
+    "the AWS session has expired; log in again with `aws sso login` (with --profile NAME, if you use one)";
 
 #[cfg(test)]
 mod tests {

@@ -8,20 +8,44 @@
 //! - [`definition`]: a pipeline's definition, of the installation or in a file.
 //! - [`role`]: the least roles of a pipeline.
 //! - [`doctor`]: what is wrong with an installation or a pipeline, and what mends it.
+//! - [`deploy`]: puts an installation into an account, or brings it to another version; [`programs`] builds its functions.
 //! - [`stacks`]: what CloudFormation knows of a stack.
+//! - [`proxy`]: the endpoint on this machine for CodePipeline's clients.
+//! - [`extension`]: the same in a Lambda layer.
+//! - [`layer`]: that layer.
 //! - [`output`]: printing to a reader that may go away, and errors in words.
 //!
-//! This crate may touch CloudFormation, S3, and whatever a subcommand says: `doctor` reads at every service that it looks at. The functions know nothing of it.
+//! This crate may touch CloudFormation, S3, and whatever a subcommand says: `doctor` reads at every service that it looks at.
+//! The functions know nothing of it.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod account;
+mod change_set;
+mod changes;
+mod code_bucket;
 pub mod definition;
+pub mod deploy;
 pub mod doctor;
+pub mod extension;
+mod hash;
+mod http_client;
 mod installation;
+pub mod layer;
 pub mod output;
+mod package;
+mod parameters;
+pub mod programs;
+mod progress;
+pub mod proxy;
 pub mod role;
+pub mod shell;
 pub mod stacks;
+mod state;
+pub mod template;
 mod trust;
 
-pub use account::Account;
+pub use account::{Account, Caller};
+pub use change_set::{Deployment, Outcome};
+pub use hash::hash;
 pub use installation::Installation;
+pub use programs::{Architecture, FUNCTIONS};

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use millrace::deploy;
 use millrace::output::{CLOSED_PIPE, Closed, outln, report, words};
-use millrace::{Account, Installation, doctor, role};
+use millrace::{Account, Installation, doctor, layer, proxy, role};
 
 /// Millrace in an AWS account.
 #[derive(Parser)]
@@ -34,8 +35,13 @@ struct Place {
 
 #[derive(Subcommand)]
 enum Command {
+    Deploy(deploy::Arguments),
     /// Tell where the installation answers.
     Status,
+    /// Serve CodePipeline's clients on this machine: signs what they send for API Gateway, as you.
+    Proxy(proxy::Args),
+    /// Publish a Lambda layer with the same for functions, and print its ARN for each architecture.
+    Layer(layer::Args),
     /// Look for what is wrong with the installation, or with a pipeline, and say what mends it.
     Doctor(doctor::Arguments),
     /// Print the least roles with which a pipeline can run, or make them.
@@ -56,13 +62,20 @@ async fn main() -> ExitCode {
 
 async fn execute(arguments: &Arguments) -> Result<ExitCode> {
     let place = &arguments.place;
-    let account = Account::from_environment(place.profile.as_deref(), place.region.as_deref()).await?;
+    let region = match &arguments.command {
+        Command::Proxy(proxy) => proxy.region().or(place.region.as_deref()),
+        _ => place.region.as_deref(),
+    };
+    let account = Account::from_environment(place.profile.as_deref(), region).await?;
     match &arguments.command {
+        Command::Deploy(wanted) => wanted.run(&account, &place.stack).await,
         Command::Status => {
             let installation = Installation::find(&account, &place.stack).await?;
             outln!("{} in {}: CodePipeline at {}", installation.name, account.home(), installation.output("ApiUrl")?)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Layer(layer) => layer.run(&account, &place.stack).await,
+        Command::Proxy(proxy) => proxy.run(&account, place.profile.as_deref(), &place.stack).await,
         Command::Doctor(wanted) => wanted.run(&account, &place.stack).await,
         Command::Role(wanted) => wanted.run(&account, &place.stack).await,
     }

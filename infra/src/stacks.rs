@@ -22,10 +22,10 @@ pub async fn describe(client: &Client, name: &str) -> Result<Option<Stack>> {
     }
 }
 
-/// Whether the stack stands as it was last described.
+/// Whether the stack stands: as it was last described, or as it was before an update that failed.
 #[must_use]
 pub fn is_good(stack: &Stack) -> bool {
-    matches!(status(stack), "CREATE_COMPLETE" | "UPDATE_COMPLETE")
+    matches!(status(stack), "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_COMPLETE")
 }
 
 /// The values of the stack's outputs, by their keys.
@@ -35,6 +35,16 @@ pub fn outputs(stack: &Stack) -> BTreeMap<String, String> {
         .outputs()
         .iter()
         .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())))
+        .collect()
+}
+
+/// The values of the stack's parameters, by their names.
+#[must_use]
+pub fn parameters(stack: &Stack) -> BTreeMap<String, String> {
+    stack
+        .parameters()
+        .iter()
+        .filter_map(|it| Some((it.parameter_key()?.to_owned(), it.parameter_value()?.to_owned())))
         .collect()
 }
 

@@ -3,7 +3,8 @@
 //!
 //! Everything is made under `target/local`: virtual environments with the emulators (`venv-*`), one folder for each
 //! running emulator and the build host beside it with their logs, and `env`, a file that any client's shell can source.
-//! What is deployed is `infra/home.yaml` and `infra/region.yaml`, as on AWS; only parameters differ.
+//! What is deployed is `infra/home.yaml` and `infra/region.yaml`, by the same code as on AWS (the crate `millrace`); only
+//! parameters differ.
 //!
 //! The command is `cargo run -p local -- up | down | status | demo | run | logs | why`. Tests use the library, with an
 //! emulator of their own that ends with them:
@@ -25,15 +26,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod build_host;
-mod deploy;
 mod emulator;
 mod environment;
-mod hash;
 pub mod http;
 mod installation;
 mod instance;
 mod options;
-mod package;
 mod paths;
 mod processes;
 mod sdk;
@@ -43,8 +41,9 @@ mod trouble;
 
 pub use emulator::{Emulator, install_dynamodb_local, install_ministack};
 pub use installation::{ARCHITECTURE, COMPUTE_PROJECT};
+pub use millrace::FUNCTIONS;
+pub use millrace::programs::PROFILE;
 pub use options::{Lifetime, Options};
-pub use package::{FUNCTIONS, PROFILE};
 pub use sdk::{ACCOUNT, AWAY, HOME, REGIONS};
 pub use stack::{Stack, down};
 pub use trouble::{dead_build_host, trouble};

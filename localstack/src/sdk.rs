@@ -1,11 +1,12 @@
 //! How clients reach the emulator. Nothing is read from the environment or from the user's AWS files.
 
+use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use millrace::Account;
 
 /// The account that both emulators answer for.
 pub const ACCOUNT: &str = "000000000000";
@@ -32,10 +33,7 @@ pub(crate) fn config(endpoint: &str, region: &str) -> SdkConfig {
         .build()
 }
 
-/// An S3 client; emulators want the bucket in the path.
-pub(crate) fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
-    let config = aws_sdk_s3::config::Builder::from(config)
-        .force_path_style(true)
-        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
-    aws_sdk_s3::Client::from_conf(config.build())
+/// The account of the emulator, for the library that deploys.
+pub(crate) fn account(endpoint: &str) -> Result<Account> {
+    Account::new(config(endpoint, HOME)).context("the emulator's account has no region")
 }

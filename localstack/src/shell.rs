@@ -19,12 +19,6 @@ pub(crate) fn run(command: &mut Command, what: &str) -> Result<()> {
     bail!("cannot {what}: `{program}` {}\n{}", output.status, tail(&String::from_utf8_lossy(&said)));
 }
 
-/// What `program` prints when asked, or nothing when it is not there or fails.
-pub(crate) fn version_of(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
 /// The last lines of a text.
 pub(crate) fn tail(text: &str) -> String {
     let lines: Vec<_> = text.lines().collect();
@@ -41,11 +35,6 @@ mod tests {
             run(Command::new("sh").args(["-c", "echo no such thing >&2; exit 3"]), "do it").unwrap_err().to_string();
         assert!(error.starts_with("cannot do it: `sh`"), "{error}");
         assert!(error.contains("no such thing"), "{error}");
-    }
-
-    #[test]
-    fn a_missing_program_has_no_version() {
-        assert_eq!(version_of("there-is-no-such-program", &[]), None);
     }
 
     #[test]

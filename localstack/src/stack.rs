@@ -7,16 +7,17 @@ use std::process::ChildStdin;
 
 use anyhow::{Context, Result, bail};
 use aws_config::SdkConfig;
+use millrace::programs::build_here;
+use millrace::{Account, Deployment, deploy};
 
 use crate::build_host::{BuildHost, Place};
-use crate::deploy::Deployment;
 use crate::emulator::Emulator;
-use crate::installation::{self, Target};
+use crate::installation;
 use crate::instance::{Instance, Running, endpoint, port_of};
 use crate::options::Options;
 use crate::paths::Paths;
 use crate::sdk::{self, HOME};
-use crate::{environment, package, processes};
+use crate::{environment, processes};
 
 /// An installation that is deployed on a running emulator.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub struct Stack {
     pub env: BTreeMap<String, String>,
     /// Where the instance keeps its log and its state.
     pub folder: PathBuf,
+    account: Account,
     pid: i32,
     programs: BTreeMap<String, PathBuf>,
     _guards: Vec<ChildStdin>,
@@ -66,8 +68,7 @@ impl Stack {
             }
         };
         // The emulator starts while cargo builds.
-        let root = paths.root.clone();
-        let programs = tokio::task::spawn_blocking(move || package::build(&root)).await?;
+        let programs = tokio::task::spawn_blocking(build_here).await?;
         if let Some(starting) = &mut starting {
             instance.wait_until_ready(starting).await?;
         }
@@ -122,6 +123,7 @@ impl Stack {
             api_url: api_url.clone(),
             env,
             folder,
+            account: sdk::account(&running.endpoint())?,
             pid: running.pid,
             programs: BTreeMap::new(),
             _guards: Vec::new(),
@@ -135,9 +137,7 @@ impl Stack {
     /// When there is no such program, or the emulator does not take it.
     pub async fn upload(&self, program: &str) -> Result<(String, String)> {
         let path = self.programs.get(program).with_context(|| format!("no program {program} was built"))?;
-        let target = Target::new(&self.endpoint);
-        let key = package::upload(&target.s3, &target.bucket, program, path).await?;
-        Ok((target.bucket, key))
+        deploy::upload(&self.account, installation::STACK, program, path).await
     }
 
     /// Deploys a template of yours beside the installation, if it is not there unchanged. Returns its outputs.
@@ -151,14 +151,14 @@ impl Stack {
         template: &str,
         parameters: BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, String>> {
-        let deployment = Deployment { name, template, parameters };
-        Ok(Target::new(&self.endpoint).apply(region, &deployment).await?.1)
+        let deployment = Deployment { name: name.to_owned(), template, url: None, parameters, protected: false };
+        Ok(deploy::apply(&self.account, region, deployment).await?.1)
     }
 
     /// Configuration for SDK clients of `region`; CodePipeline's own is [`Stack::codepipeline`].
     #[must_use]
     pub fn sdk(&self, region: &str) -> SdkConfig {
-        sdk::config(&self.endpoint, region)
+        self.account.sdk(region)
     }
 
     /// A CodePipeline client, as anybody would make it.
@@ -171,7 +171,7 @@ impl Stack {
     /// An S3 client of `region`.
     #[must_use]
     pub fn s3(&self, region: &str) -> aws_sdk_s3::Client {
-        sdk::s3(&self.sdk(region))
+        self.account.s3(region)
     }
 
     /// A value of [`Stack::env`].

@@ -32,7 +32,7 @@ async fn a_stack_comes_up_once_and_says_so_when_its_emulator_is_gone() {
     let stack = Stack::up(emulator, options()).await.unwrap();
     let told = said();
     assert!(
-        told.contains("millrace created") && told.contains("builds run on this machine, with your rights"),
+        told.contains("millrace in eu-west-1 created") && told.contains("builds run on this machine, with your rights"),
         "{told}"
     );
     assert_ne!(stack.endpoint, "http://127.0.0.1:4566", "the usual port is the user's own");

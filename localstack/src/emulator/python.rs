@@ -6,8 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::hash::hash;
-use crate::shell::{run, version_of};
+use crate::shell::run;
+use millrace::hash;
+use millrace::shell::version_of;
 
 /// The oldest Python on which both emulators install.
 const OLDEST: (u32, u32) = (3, 10);

@@ -1,61 +1,41 @@
 //! Deploy/EC2: an artifact on instances that a tag names, by Systems Manager's Run Command. Source: CodePipeline user guide,
-//! 'Amazon EC2 action reference'; Systems Manager API, `SendCommand`, `Command`; Systems Manager user guide, 'Understanding
-//! command statuses' and 'Using targets and rate controls to run commands at scale'.
+//! 'Amazon EC2 action reference'.
 //!
-//! One command goes to all instances. Systems Manager itself finds them by the tag, runs at most `MaxBatch` at a time, and
-//! sends no more of it when `MaxError` is exceeded; its status is that of the action. What an instance does is in
-//! `ec2_script`. The instances are counted beforehand by Systems Manager's own list of them, which knows EC2 instances and
-//! other nodes and finds both by their tags: EC2's API, whose SDK is larger than all others together, is not asked.
-//!
-//! `SendCommand` has no idempotency token. The command's comment has the attempt's id, by which a command is found that a
-//! lost worker sent, and no call that sends one is repeated without looking for it first.
+//! Without target groups one command goes to all instances. Systems Manager itself finds them by the tag, runs at most
+//! `MaxBatch` at a time, and sends no more of it when `MaxError` is exceeded; its status is that of the action. With
+//! `TargetGroupNameList` there is a command for each batch, around which its instances leave their target groups and come
+//! back: see `ec2_rollout`. What an instance does is in `ec2_script`, which instances there are in `ec2_fleet`, and how a
+//! command is sent once in `ec2_command`.
 
 use async_trait::async_trait;
 use aws_sdk_ssm::Client;
-use aws_sdk_ssm::config::Builder;
-use aws_sdk_ssm::config::retry::RetryConfig;
-use aws_sdk_ssm::operation::describe_instance_information::DescribeInstanceInformationError;
-use aws_sdk_ssm::operation::get_command_invocation::{GetCommandInvocationError, GetCommandInvocationOutput};
-use aws_sdk_ssm::operation::list_command_invocations::ListCommandInvocationsError;
-use aws_sdk_ssm::operation::list_commands::ListCommandsError;
-use aws_sdk_ssm::operation::send_command::SendCommandError;
-use aws_sdk_ssm::primitives::{DateTime, DateTimeFormat};
-use aws_sdk_ssm::types::{
-    Command, CommandFilter, CommandFilterKey, CommandInvocationStatus, CommandStatus, InstanceInformationStringFilter,
-    PlatformType, ResourceType, Target,
-};
+use aws_sdk_ssm::types::{CommandStatus, Target};
 use aws_smithy_types::base64;
 use driver::{Outcome, Task};
-use engine::{External, Progress, Success};
+use engine::Success;
+use runtime::Session;
 use runtime::arn::partition;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::artifact_files;
-use crate::configuration::{missing, read, title};
-use crate::console;
+use crate::configuration::{items, missing, read, title};
 use crate::context::ActionContext;
 use crate::deploy_spec::DeploySpec;
+use crate::ec2_command::{DOCUMENT, MOST_NAMED, Recipients, Request, RunCommand, ended_command};
+use crate::ec2_fleet::{Fleet, InstanceType, MaxBatch, MaxError};
+use crate::ec2_rollout::Rollout;
+use crate::ec2_rollout_plan::KEEP_PLANS;
 use crate::ec2_script::{FOLDER, Source, hexadecimal, script};
-use crate::error::{ClassifyError, ErrorClass, JOB_FAILED, ProviderError};
+use crate::error::{JOB_FAILED, ProviderError};
 use crate::permission::artifacts::READ_INPUTS;
-use crate::permission::{Conditions, Permission, Permissions, condition, everything};
+use crate::permission::{Conditions, Permission, Permissions, Scope, condition, everything};
 use crate::provider::{
     Correlation, DeployTarget, Descriptor, Documentation, Events, Implements, Provider, ProviderInfo, Tried, attempt_id,
 };
+use crate::target_groups::TargetGroupNames;
 
-const DOCUMENT: &str = "AWS-RunShellScript";
-/// Source: as above, 'The maximum fleet size supported is 500 instances'.
-const MOST_INSTANCES: usize = 500;
-/// Instances that a command can name one by one. Source: Systems Manager API, `SendCommand`, `InstanceIds`.
-const MOST_NAMED: usize = 50;
 /// Longest deploy spec file, and longest script that is made of it: with all else it is a document of at most 64 KB.
 const LONGEST_FILE: u64 = 48 << 10;
-/// Longest that a command may run, in seconds. Source: the document's parameter `executionTimeout`.
-const LONGEST_RUN: u32 = 172_800;
-/// Failed instances whose output a failure repeats, and the lines of each.
-const FAILED_SHOWN: usize = 3;
-const LINES: usize = 10;
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
@@ -72,16 +52,27 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 file: file!(),
                 ends: "by event or poll",
                 tried: Tried::OverTheWire,
-                differs: "TargetGroupNameList is refused: instances are not taken out of target groups yet. The instances \
-                          need the aws CLI, and unzip or Python. There is no log group of the pipeline: a failure repeats \
-                          the last lines of three instances. Systems Manager chooses which instances come first. An \
-                          action that is abandoned or timed out does not cancel its command.",
+                differs: "Batches have at most 50 instances, also where MaxBatch says more or \
+                          nothing. An instance comes back to those of the target groups in which it was, on the same \
+                          ports, and one that is not healthy there ten minutes later has failed. Three minutes before \
+                          the action's time-out what is out comes back and the action fails. What an action that was \
+                          abandoned, or timed out all the same, left outside comes back when the action runs next. The \
+                          instances need the aws CLI, and unzip or Python. There is no log group of the pipeline: a \
+                          failure repeats the last lines of three instances. Instances that failed before do not come \
+                          first. Without target groups an action that is abandoned or timed out does not cancel its \
+                          command.",
             },
         )
     },
     provider: &Ec2,
     token: attempt_id,
 };
+
+/// The target groups that the action names.
+fn groups(scope: &Scope<'_>) -> Vec<String> {
+    let names = scope.value("TargetGroupNameList").unwrap_or_default();
+    items(&names).map(|name| scope.arn("elasticloadbalancing", &format!("targetgroup/{name}/*"))).collect()
+}
 
 const PERMISSIONS: Permissions = Permissions::of(&[
     &[
@@ -111,7 +102,18 @@ const PERMISSIONS: Permissions = Permissions::of(&[
             let value = scope.value("InstanceTagValue").unwrap_or_else(|| "*".to_owned());
             condition("StringLike", &format!("ssm:resourceTag/{key}"), [value.as_str()])
         }),
+        // Elastic Load Balancing shows all or nothing. Source: Service Authorization Reference, 'AWS Elastic Load Balancing V2'.
+        Permission::new(
+            &[
+                "elasticloadbalancing:DescribeTargetGroups",
+                "elasticloadbalancing:DescribeTargetHealth",
+                "ssm:CancelCommand",
+            ],
+            |scope| if groups(scope).is_empty() { Vec::new() } else { everything(scope) },
+        ),
+        Permission::new(&["elasticloadbalancing:DeregisterTargets", "elasticloadbalancing:RegisterTargets"], groups),
     ],
+    KEEP_PLANS,
     READ_INPUTS,
 ])
 .beside(|_| Some("the instances' own role needs s3:GetObject, s3:GetObjectVersion and kms:Decrypt for the artifact"));
@@ -120,7 +122,7 @@ const SEND_COMMAND: &[&str] = &["ssm:SendCommand"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Configuration<'a> {
+pub(crate) struct Configuration<'a> {
     instance_tag_key: &'a str,
     instance_tag_value: Option<&'a str>,
     instance_type: InstanceType,
@@ -128,59 +130,9 @@ struct Configuration<'a> {
     pre_script: Option<&'a str>,
     post_script: Option<&'a str>,
     deploy_spec: Option<&'a str>,
-    max_batch: Option<MaxBatch>,
-    max_error: Option<MaxError>,
-    target_group_name_list: Option<&'a str>,
-}
-
-#[derive(Clone, Copy, Deserialize, PartialEq)]
-enum InstanceType {
-    #[serde(rename = "EC2")]
-    Ec2,
-    #[serde(rename = "SSM_MANAGED_NODE")]
-    SsmManagedNode,
-}
-
-/// A number from one on, or a percentage.
-#[derive(Deserialize)]
-#[serde(try_from = "&str")]
-struct MaxBatch(String);
-
-/// A number, or a percentage.
-#[derive(Deserialize)]
-#[serde(try_from = "&str")]
-struct MaxError(String);
-
-impl TryFrom<&str> for MaxBatch {
-    type Error = &'static str;
-
-    fn try_from(text: &str) -> Result<Self, Self::Error> {
-        let why = "it must be a number of instances from 1, or a percentage from 1% to 100%";
-        amount(text, 1).map(Self).ok_or(why)
-    }
-}
-
-impl TryFrom<&str> for MaxError {
-    type Error = &'static str;
-
-    fn try_from(text: &str) -> Result<Self, Self::Error> {
-        amount(text, 0).map(Self).ok_or("it must be a number of instances, or a percentage from 0% to 100%")
-    }
-}
-
-/// As Systems Manager takes it.
-fn amount(text: &str, least: u32) -> Option<String> {
-    let text = text.trim();
-    let (digits, most) = text.strip_suffix('%').map_or((text, 999_999), |digits| (digits, 100));
-    let number: u32 = digits.parse().ok().filter(|number| (least..=most).contains(number))?;
-    Some(format!("{number}{}", &text[digits.len()..]))
-}
-
-/// The command that an event is about, if it tells of an end. Source: EventBridge, 'Systems Manager Run Command events'.
-fn ended_command(detail: &Value) -> Option<String> {
-    let text = |key: &str| detail.get(key)?.as_str();
-    let ended = ["Success", "Failed", "TimedOut", "Cancelled"].contains(&text("status")?);
-    text("command-id").filter(|_| ended).map(str::to_owned)
+    pub(crate) max_batch: Option<MaxBatch>,
+    pub(crate) max_error: Option<MaxError>,
+    target_group_name_list: Option<TargetGroupNames>,
 }
 
 struct Ec2;
@@ -189,71 +141,100 @@ struct Ec2;
 impl Provider for Ec2 {
     async fn start(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
         let deploy = Deploy::new(context).await?;
-        if context.task.reclaimed
-            && let Some(found) = deploy.find().await?
-        {
-            return Ok(deploy.running(&found));
+        match &deploy.configuration.target_group_name_list {
+            Some(names) => Rollout::new(&deploy, names).start().await,
+            None => deploy.start().await,
         }
-        let script = deploy.script().await?;
-        let target = deploy.target().await?;
-        deploy.send(script, target).await
     }
 
     async fn poll(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError> {
         let deploy = Deploy::new(context).await?;
-        let command = match &context.task.external {
-            Some(external) => deploy.command(&external.id).await?,
-            None => deploy.find().await?.ok_or_else(|| {
-                let label = deploy.label();
-                ProviderError::failed(JOB_FAILED, format!("Systems Manager has no command of this action for {label}"))
-            })?,
-        };
-        match command.status() {
-            Some(CommandStatus::Success) => {
-                Ok(Outcome::Succeeded(Success { report: deploy.report(&command), ..Success::default() }))
-            }
-            Some(CommandStatus::Failed | CommandStatus::TimedOut | CommandStatus::Cancelled) => {
-                Err(deploy.failed(&command).await)
-            }
-            _ => Ok(deploy.running(&command)),
+        match &deploy.configuration.target_group_name_list {
+            Some(names) => Rollout::new(&deploy, names).poll().await,
+            None => deploy.poll().await,
         }
     }
 }
 
-/// Which instances a command goes to.
-enum Instances {
-    Tagged(Target),
-    Named(Vec<String>),
-}
-
-struct Deploy<'a> {
-    context: ActionContext<'a>,
-    configuration: Configuration<'a>,
+pub(crate) struct Deploy<'a> {
+    pub(crate) context: ActionContext<'a>,
+    pub(crate) configuration: Configuration<'a>,
+    pub(crate) session: Session,
     client: Client,
-    /// What the comment of this attempt's command says.
-    comment: String,
 }
 
 impl<'a> Deploy<'a> {
     async fn new(context: ActionContext<'a>) -> Result<Self, ProviderError> {
         let configuration: Configuration<'_> = read(context.task)?;
         check(context.task, &configuration)?;
-        let client = Client::new(context.session().await?.config());
-        let comment = format!("Millrace action execution {}", context.token);
-        Ok(Self { context, configuration, client, comment })
+        let session = context.session().await?;
+        let client = Client::new(session.config());
+        Ok(Self { context, configuration, session, client })
     }
 
-    /// How messages call the instances.
-    fn label(&self) -> String {
-        let Configuration { instance_tag_key: key, instance_tag_value, .. } = &self.configuration;
-        match instance_tag_value {
-            Some(value) => format!("the instances with the tag {key}={value}"),
-            None => format!("the instances with the tag {key}"),
+    pub(crate) fn fleet(&self) -> Fleet<'_> {
+        Fleet {
+            client: &self.client,
+            region: &self.context.task.region,
+            tag_key: self.configuration.instance_tag_key,
+            tag_value: self.configuration.instance_tag_value,
+            instance_type: self.configuration.instance_type,
+        }
+    }
+
+    pub(crate) fn commands(&self) -> RunCommand<'_> {
+        RunCommand { context: self.context, client: &self.client, label: self.fleet().label() }
+    }
+
+    /// What the comment of this attempt's command says, or begins with.
+    pub(crate) fn comment(&self) -> String {
+        format!("Millrace action execution {}", self.context.token)
+    }
+
+    async fn start(&self) -> Result<Outcome, ProviderError> {
+        let commands = self.commands();
+        if self.context.task.reclaimed
+            && let Some(found) = commands.find(&self.comment()).await?
+        {
+            return Ok(commands.running(&found));
+        }
+        let request = Request {
+            script: self.script().await?,
+            recipients: self.recipients().await?,
+            seconds: self.context.task.action.timeout_minutes().saturating_mul(60),
+            max_concurrency: self.configuration.max_batch.map(|it| it.0.text()),
+            max_errors: self.configuration.max_error.map(|it| it.0.text()),
+        };
+        let sent = commands.send(&self.comment(), request).await?;
+        Ok(commands.running(&sent))
+    }
+
+    async fn poll(&self) -> Result<Outcome, ProviderError> {
+        let commands = self.commands();
+        let command = match &self.context.task.external {
+            Some(external) => commands.describe(&external.id).await?,
+            None => commands.find(&self.comment()).await?.ok_or_else(|| {
+                let label = &commands.label;
+                ProviderError::failed(JOB_FAILED, format!("Systems Manager has no command of this action for {label}"))
+            })?,
+        };
+        match command.status() {
+            // Fewer instances failed than `MaxError` allows, and the command reached all of them.
+            _ if command.status_details() == Some("Incomplete") && command.delivery_timed_out_count() == 0 => {
+                Ok(Outcome::Succeeded(Success { report: commands.report(&command), ..Success::default() }))
+            }
+            Some(CommandStatus::Success) => {
+                Ok(Outcome::Succeeded(Success { report: commands.report(&command), ..Success::default() }))
+            }
+            Some(CommandStatus::Failed | CommandStatus::TimedOut | CommandStatus::Cancelled) => {
+                Err(commands.failed(&command).await)
+            }
+            _ => Ok(commands.running(&command)),
         }
     }
 
     /// What each instance does.
-    async fn script(&self) -> Result<String, ProviderError> {
+    pub(crate) async fn script(&self) -> Result<String, ProviderError> {
         let task = self.context.task;
         let input = task.inputs.first();
         let input =
@@ -290,179 +271,29 @@ impl<'a> Deploy<'a> {
         Ok(script)
     }
 
-    /// The instances, which must be there: a command to nobody would succeed.
-    async fn target(&self) -> Result<Instances, ProviderError> {
-        let Configuration { instance_tag_key: key, instance_tag_value: value, instance_type, .. } = self.configuration;
-        let (name, value) = match value {
-            Some(value) => (format!("tag:{key}"), value),
-            None => ("tag-key".to_owned(), key),
-        };
-        let filter = InstanceInformationStringFilter::builder().key(&name).values(value).build();
-        let filter = filter.map_err(|error| ProviderError::configuration(error.to_string()))?;
-        let mut pages = self.client.describe_instance_information().filters(filter).into_paginator().send();
-        let (mut wanted, mut others) = (Vec::new(), 0);
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| ProviderError::aws("DescribeInstanceInformation", self.label(), &error))?;
-            for found in page.instance_information_list.unwrap_or_default() {
-                let is_managed_node = found.resource_type() == Some(&ResourceType::ManagedInstance);
-                if is_managed_node != (instance_type == InstanceType::SsmManagedNode) {
-                    others += 1;
-                    continue;
-                }
-                let id = found.instance_id.unwrap_or_default();
-                if found.platform_type.is_some_and(|platform| platform != PlatformType::Linux) {
-                    return Err(ProviderError::configuration(format!("{id} of {} does not run Linux", self.label())));
-                }
-                wanted.push(id);
+    /// To whom the one command goes.
+    async fn recipients(&self) -> Result<Recipients, ProviderError> {
+        let fleet = self.fleet();
+        match fleet.found().await? {
+            (_, 0) => {
+                let (key, value) = fleet.tag();
+                Ok(Recipients::Tagged(Target::builder().key(key).values(value).build()))
             }
-            if wanted.len() > MOST_INSTANCES {
-                break;
-            }
+            (wanted, _) if wanted.len() <= MOST_NAMED => Ok(Recipients::Named(wanted)),
+            (wanted, others) => Err(fleet.refused(format!(
+                "{} are of the InstanceType and {others} are not, and a command can name {MOST_NAMED} one by one: give them \
+                 different tags",
+                wanted.len()
+            ))),
         }
-        let refused = |why: String| Err(ProviderError::configuration(format!("{}: {why}", self.label())));
-        match (wanted.len(), others) {
-            (0, _) => refused(format!("Systems Manager manages none in {}", self.context.task.region)),
-            (count, _) if count > MOST_INSTANCES => refused(format!("they are more than {MOST_INSTANCES}")),
-            (_, 0) => Ok(Instances::Tagged(Target::builder().key(name).values(value).build())),
-            (count, _) if count <= MOST_NAMED => Ok(Instances::Named(wanted)),
-            (count, others) => refused(format!(
-                "{count} are of the InstanceType and {others} are not, and a command can name {MOST_NAMED} one by one: give \
-                 them different tags"
-            )),
-        }
-    }
-
-    async fn send(&self, script: String, target: Instances) -> Result<Outcome, ProviderError> {
-        // An answer that got lost does not say whether there is a command: the next start looks for it.
-        let once = Builder::new().retry_config(RetryConfig::disabled());
-        let timeout = self.context.task.action.timeout_minutes().saturating_mul(60).min(LONGEST_RUN);
-        let (targets, ids) = match target {
-            Instances::Tagged(target) => (Some(vec![target]), None),
-            Instances::Named(ids) => (None, Some(ids)),
-        };
-        let sent = self
-            .client
-            .send_command()
-            .document_name(DOCUMENT)
-            .set_targets(targets)
-            .set_instance_ids(ids)
-            .parameters("commands", vec![script])
-            .parameters("executionTimeout", vec![timeout.to_string()])
-            .comment(&self.comment)
-            .set_max_concurrency(self.configuration.max_batch.as_ref().map(|it| it.0.clone()))
-            .set_max_errors(self.configuration.max_error.as_ref().map(|it| it.0.clone()))
-            .customize()
-            .config_override(once)
-            .send()
-            .await
-            .map_err(|error| ProviderError::aws("SendCommand", self.label(), &error))?;
-        let command = sent.command.filter(|command| command.command_id().is_some()).ok_or_else(|| {
-            ProviderError::Retryable(format!("Systems Manager did not say what it sends to {}", self.label()))
-        })?;
-        Ok(self.running(&command))
-    }
-
-    async fn command(&self, id: &str) -> Result<Command, ProviderError> {
-        let found = self.client.list_commands().command_id(id).send().await;
-        let found = found.map_err(|error| ProviderError::aws("ListCommands", id, &error))?;
-        let command = found.commands.unwrap_or_default().into_iter().find(|command| command.command_id() == Some(id));
-        // What was sent just now may not be listed yet.
-        command.ok_or_else(|| ProviderError::Retryable(format!("Systems Manager does not list the command {id}")))
-    }
-
-    /// The command that was sent for this attempt, which none from before its request is.
-    async fn find(&self) -> Result<Option<Command>, ProviderError> {
-        let since = DateTime::from_secs(self.context.earliest_start().0.div_euclid(1_000));
-        let since = since.fmt(DateTimeFormat::DateTime).map_err(|error| ProviderError::Retryable(error.to_string()))?;
-        let filter = |key: CommandFilterKey, value: &str| CommandFilter::builder().key(key).value(value).build();
-        let filters: Result<Vec<_>, _> =
-            [filter(CommandFilterKey::InvokedAfter, &since), filter(CommandFilterKey::DocumentName, DOCUMENT)]
-                .into_iter()
-                .collect();
-        let filters = filters.map_err(|error| ProviderError::Retryable(error.to_string()))?;
-        let mut pages = self.client.list_commands().set_filters(Some(filters)).into_paginator().send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| ProviderError::aws("ListCommands", self.label(), &error))?;
-            let mut commands = page.commands.unwrap_or_default().into_iter();
-            if let Some(own) = commands.find(|command| command.comment() == Some(&self.comment)) {
-                return Ok(Some(own));
-            }
-        }
-        Ok(None)
-    }
-
-    fn report(&self, command: &Command) -> Progress {
-        let id = command.command_id().unwrap_or_default().to_owned();
-        let url = Some(console::run_command(&self.context.task.region, &id));
-        let (all, done, failed) = (command.target_count(), command.completed_count(), command.error_count());
-        let summary = match failed {
-            0 => format!("{done} of {all} instances are done"),
-            _ => format!("{done} of {all} instances are done, {failed} of them failed"),
-        };
-        let percent = i64::from(done).saturating_mul(100).checked_div(i64::from(all));
-        let percent = percent.and_then(|percent| u8::try_from(percent.min(100)).ok());
-        Progress { external: Some(External { id, url }), summary: Some(summary), percent }
-    }
-
-    fn running(&self, command: &Command) -> Outcome {
-        Outcome::Running { report: self.report(command), poll: true, event_source: None }
-    }
-
-    async fn failed(&self, command: &Command) -> ProviderError {
-        let id = command.command_id().unwrap_or_default();
-        let status = command.status_details().or(command.status().map(CommandStatus::as_str)).unwrap_or("-");
-        let report = self.report(command);
-        let state = report.summary.as_deref().unwrap_or_default();
-        let mut message = format!("The command {id} to {} ended as {status}: {state}", self.label());
-        match self.failed_instances(id).await {
-            Ok(instances) => instances.iter().for_each(|words| message = format!("{message}\n{words}")),
-            Err(error) => tracing::info!(?error, id, "the output of failed instances cannot be looked at"),
-        }
-        ProviderError::Failed { code: JOB_FAILED, message, report }
-    }
-
-    /// What the first failed instances say.
-    async fn failed_instances(&self, command: &str) -> Result<Vec<String>, ProviderError> {
-        let mut words = Vec::new();
-        let mut pages = self.client.list_command_invocations().command_id(command).into_paginator().send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| ProviderError::aws("ListCommandInvocations", command, &error))?;
-            let failed = page.command_invocations().iter().filter(|it| {
-                matches!(it.status(), Some(CommandInvocationStatus::Failed | CommandInvocationStatus::TimedOut))
-            });
-            for instance in failed.filter_map(|it| it.instance_id()) {
-                let found = self.client.get_command_invocation().command_id(command).instance_id(instance).send().await;
-                let found = found.map_err(|error| ProviderError::aws("GetCommandInvocation", instance, &error))?;
-                words.push(ending(instance, &found));
-                if words.len() == FAILED_SHOWN {
-                    return Ok(words);
-                }
-            }
-        }
-        Ok(words)
-    }
-}
-
-/// How the command ended on an instance, with the last lines that it printed: on stderr, if there are any.
-fn ending(instance: &str, found: &GetCommandInvocationOutput) -> String {
-    let outputs = [found.standard_error_content(), found.standard_output_content()];
-    let printed = outputs.into_iter().flatten().map(str::trim).find(|text| !text.is_empty()).unwrap_or_default();
-    let lines: Vec<&str> = printed.lines().collect();
-    let last = lines[lines.len().saturating_sub(LINES)..].join("\n");
-    let status = found.status_details().unwrap_or("Failed");
-    let code = found.response_code();
-    match last.as_str() {
-        "" => format!("{instance}: {status} (exit code {code})"),
-        last => format!("{instance}: {status} (exit code {code}):\n{last}"),
     }
 }
 
 fn check(task: &Task, configuration: &Configuration<'_>) -> Result<(), ProviderError> {
     let refused = |why: String| Err(ProviderError::configuration(why));
-    let Configuration { target_directory, pre_script, post_script, deploy_spec, target_group_name_list, .. } =
-        configuration;
-    if target_group_name_list.is_some() {
-        return refused("TargetGroupNameList: instances are not taken out of target groups yet".to_owned());
+    let Configuration { target_directory, pre_script, post_script, deploy_spec, .. } = configuration;
+    if configuration.target_group_name_list.is_some() && configuration.instance_type != InstanceType::Ec2 {
+        return refused("TargetGroupNameList needs EC2 as InstanceType: target groups have EC2 instances".to_owned());
     }
     let scripts = [("TargetDirectory", target_directory), ("PreScript", pre_script), ("PostScript", post_script)];
     if deploy_spec.is_some() {
@@ -479,64 +310,5 @@ fn check(task: &Task, configuration: &Configuration<'_>) -> Result<(), ProviderE
         (None, None) => refused(format!("{} needs TargetDirectory and PostScript, or DeploySpec", title(task))),
         (None, _) => refused(missing(task, "TargetDirectory")),
         (_, None) => refused(missing(task, "PostScript")),
-    }
-}
-
-/// What all operations can answer.
-macro_rules! classify {
-    ($($error:ident: $($configuration:ident)*;)*) => {$(
-        impl ClassifyError for $error {
-            fn class(&self) -> Option<ErrorClass> {
-                match self {
-                    Self::InternalServerError(_) => Some(ErrorClass::Retryable),
-                    $(Self::$configuration(_) => Some(ErrorClass::Configuration),)*
-                    _ => None,
-                }
-            }
-        }
-    )*};
-}
-
-classify! {
-    DescribeInstanceInformationError: InvalidFilterKey InvalidInstanceInformationFilterValue;
-    GetCommandInvocationError:;
-    ListCommandInvocationsError:;
-    ListCommandsError:;
-    SendCommandError: InvalidDocument InvalidInstanceId InvalidParameters MaxDocumentSizeExceeded UnsupportedPlatformType;
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn only_a_command_s_end_names_it() {
-        let of = |status: &str| ended_command(&json!({"status": status, "command-id": "c-1"}));
-        for end in ["Success", "Failed", "TimedOut", "Cancelled"] {
-            assert_eq!(of(end).as_deref(), Some("c-1"));
-        }
-        for other in ["Pending", "InProgress", "Cancelling", ""] {
-            assert_eq!(of(other), None);
-        }
-    }
-
-    #[test]
-    fn amounts_are_numbers_or_percentages() {
-        for (text, batch, error) in [
-            ("1", Some("1"), Some("1")),
-            (" 25% ", Some("25%"), Some("25%")),
-            ("100%", Some("100%"), Some("100%")),
-            ("0", None, Some("0")),
-            ("0%", None, Some("0%")),
-            ("101%", None, None),
-            ("-1", None, None),
-            ("some", None, None),
-            ("%", None, None),
-        ] {
-            assert_eq!(MaxBatch::try_from(text).ok().map(|it| it.0).as_deref(), batch, "{text}");
-            assert_eq!(MaxError::try_from(text).ok().map(|it| it.0).as_deref(), error, "{text}");
-        }
     }
 }

@@ -24,7 +24,7 @@
 //! | Deploy/ElasticBeanstalk | `elastic_beanstalk` | by event or poll |
 //! | Deploy/CodeDeploy, Deploy/CodeDeployToECS | `codedeploy`, `codedeploy_to_ecs` | by event or poll |
 //! | Deploy/AppConfig | `appconfig` | by poll |
-//! | Deploy/EC2 | `ec2_deploy`, `ec2_script`, `deploy_spec` | by event or poll |
+//! | Deploy/EC2 | `ec2_deploy`, `ec2_rollout`, `ec2_script`, `deploy_spec` | by event or poll |
 //! | Deploy/Lambda | `lambda_deploy`, `lambda_traffic` | by poll |
 //! | Approval/Manual | `approval` | when a person answers |
 //! | Invoke/InspectorScan | `inspector_scan` | by event or poll |
@@ -75,8 +75,13 @@ mod console;
 mod context;
 mod deploy_spec;
 mod device_farm;
+mod ec2_command;
 mod ec2_deploy;
+mod ec2_fleet;
+mod ec2_rollout;
+mod ec2_rollout_plan;
 mod ec2_script;
+mod ec2_turn;
 mod ecr;
 mod ecr_build_and_publish;
 mod ecs;
@@ -109,6 +114,7 @@ mod service_catalog;
 mod stack_policy;
 mod stack_sets;
 mod step_functions;
+mod target_groups;
 mod web;
 
 pub use console::entity_page;

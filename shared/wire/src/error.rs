@@ -90,8 +90,12 @@ common {
     UnsupportedMediaTypeException = 415;
     RequestEntityTooLargeException = 413;
     AccessDeniedException = 400;
+    ExpiredTokenException = 400;
+    UnrecognizedClientException = 400;
+    InvalidSignatureException = 400;
     ThrottlingException = 400;
     InternalFailure = 500;
+    ServiceUnavailableException = 503;
 }
 }
 

@@ -46,7 +46,7 @@ mod protocol;
 pub use codec::{decode, encode, from_json, to_json};
 pub use error::{ApiError, Exception, allowed};
 pub use operation::{Input, NoSuchOperation, Operation, Shape};
-pub use pipeline_path::{check_pipeline, pipeline_of};
+pub use pipeline_path::{check_pipeline, pipeline_in, pipeline_of};
 pub use protocol::{Call, Path, Protocol, route};
 
 /// A whole answer: status, headers, body.

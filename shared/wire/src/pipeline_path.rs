@@ -2,7 +2,7 @@
 
 use aws_smithy_schema::serde::SerializableStruct;
 
-use crate::{ApiError, Exception, Input, Operation, to_json};
+use crate::{ApiError, Exception, Input, Operation, Protocol, cbor, json, to_json};
 
 /// Refuses an input that is not for this pipeline, or for none: who may only call `/pipelines/release/...` must not
 /// reach another pipeline through the body.
@@ -29,6 +29,17 @@ pub fn check_pipeline<I: Input + SerializableStruct>(pipeline: &str, input: &I) 
 pub fn pipeline_of<I: Input + SerializableStruct>(input: &I) -> Option<String> {
     let json = to_json(input).ok()?;
     json.pointer(member(I::OPERATION)?)?.as_str().map(str::to_owned)
+}
+
+/// The pipeline that a body is for, if its operation is for one and the body can be read. Nothing is checked: what is wrong
+/// with a body comes out where it is decoded.
+pub fn pipeline_in(operation: Operation, protocol: Protocol, body: &[u8]) -> Option<String> {
+    let member = member(operation)?;
+    let value = match protocol {
+        Protocol::AwsJson11 => json::parse(body).ok()?,
+        Protocol::RpcV2Cbor => cbor::parse(body).ok()?,
+    };
+    value.pointer(member)?.as_str().map(str::to_owned)
 }
 
 /// Where an operation's input names the pipeline that it is for, as a JSON pointer.
@@ -105,6 +116,28 @@ mod tests {
         let error = check_pipeline("other", &create).unwrap_err();
         assert_eq!(error.exception, Exception::ValidationException);
         assert!(error.message.contains("'pipeline.name'"), "{}", error.message);
+    }
+
+    #[test]
+    fn the_pipeline_of_a_body_is_found_in_each_protocol() {
+        let json = |operation, body: &str| pipeline_in(operation, Protocol::AwsJson11, body.as_bytes());
+        assert_eq!(json(Operation::GetPipeline, r#"{"name":"release"}"#).as_deref(), Some("release"));
+        assert_eq!(json(Operation::CreatePipeline, r#"{"pipeline":{"name":"a"}}"#).as_deref(), Some("a"));
+        // The last one counts, as it does when the body is decoded.
+        assert_eq!(json(Operation::StopPipelineExecution, r#"{"pipelineName":"a","pipelineName":"b"}"#).unwrap(), "b");
+        let mut body = aws_smithy_cbor::Encoder::new(Vec::new());
+        body.begin_map().str("pipelineName").str("release").end();
+        let found = pipeline_in(Operation::PutApprovalResult, Protocol::RpcV2Cbor, &body.into_writer());
+        assert_eq!(found.as_deref(), Some("release"));
+        for (operation, body) in [
+            (Operation::DeleteWebhook, r#"{"name":"release"}"#),
+            (Operation::GetPipeline, r#"{"pipelineName":"release"}"#),
+            (Operation::GetPipeline, r#"{"name":7}"#),
+            (Operation::GetPipeline, r#"{"name":"release""#),
+            (Operation::GetPipeline, ""),
+        ] {
+            assert_eq!(json(operation, body), None, "{operation} {body}");
+        }
     }
 
     #[test]

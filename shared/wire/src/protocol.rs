@@ -33,18 +33,22 @@ impl Protocol {
         }
     }
 
+    /// The content type of requests and answers.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::AwsJson11 => JSON_TYPE,
+            Self::RpcV2Cbor => CBOR_TYPE,
+        }
+    }
+
     /// A response in this protocol around `body`.
     pub(crate) fn response(self, status: u16, body: Vec<u8>) -> Response {
         let mut response = Response::new(body);
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-        let media_type = match self {
-            Self::AwsJson11 => JSON_TYPE,
-            Self::RpcV2Cbor => {
-                response.headers_mut().insert(SMITHY_PROTOCOL, HeaderValue::from_static(RPC_V2_CBOR));
-                CBOR_TYPE
-            }
-        };
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        if self == Self::RpcV2Cbor {
+            response.headers_mut().insert(SMITHY_PROTOCOL, HeaderValue::from_static(RPC_V2_CBOR));
+        }
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type()));
         response
     }
 }
@@ -58,6 +62,17 @@ pub enum Path<'a> {
     Operation,
     /// `/pipelines/{pipeline}/{Operation}`: the pipeline as well. See [`crate::check_pipeline`].
     Pipeline(&'a str),
+}
+
+impl Path<'_> {
+    /// The path itself, behind whatever base an API has. It is the inverse of what [`route`] finds in a path.
+    pub fn to(self, operation: Operation) -> String {
+        match self {
+            Self::Root => "/".to_owned(),
+            Self::Operation => format!("/service/{SERVICE}/operation/{operation}"),
+            Self::Pipeline(pipeline) => format!("/pipelines/{pipeline}/{operation}"),
+        }
+    }
 }
 
 /// What a request calls, and how.
@@ -86,10 +101,7 @@ pub fn route<'a>(method: &http::Method, path: &'a str, headers: &HeaderMap) -> R
     }
     let (path, named) = named_in(path)?;
     let protocol = Protocol::of(headers);
-    let expected = match protocol {
-        Protocol::AwsJson11 => JSON_TYPE,
-        Protocol::RpcV2Cbor => CBOR_TYPE,
-    };
+    let expected = protocol.media_type();
     if media_type(headers) != Some(expected) {
         return Err(Exception::UnsupportedMediaTypeException.because(format!("The content type must be {expected}.")));
     }
@@ -188,6 +200,17 @@ mod tests {
                     let bare = headers(&[("content-type", "Application/X-Amz-Json-1.1; charset=utf-8")]);
                     assert_eq!(route(&Method::POST, &path, &bare), call(Protocol::AwsJson11), "{path}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_leads_back_to_what_it_was_made_of() {
+        for &operation in Operation::ALL {
+            for path in [Path::Root, Path::Operation, Path::Pipeline("release")] {
+                let target = json(&format!("CodePipeline_20150709.{operation}"));
+                let call = Call { protocol: Protocol::AwsJson11, operation, path };
+                assert_eq!(route(&Method::POST, &path.to(operation), &target), Ok(call));
             }
         }
     }

@@ -24,6 +24,7 @@ mod jobs;
 mod killed;
 mod modes;
 mod provider_emulator;
+mod proxy;
 mod regions;
 mod release;
 mod retry;
@@ -111,6 +112,9 @@ cases! {
     api::pages_and_tags;
     webhooks::webhooks_kept;
     clients::boto3_and_cli;
+    proxy::clients_through_the_proxy;
+    proxy::function_with_the_extension;
+    proxy::layer_published;
     day::scripted_day;
     provider_emulator::deployed_to_what_emulators_lack (alone);
     doctor::ailments_found (alone);

@@ -1,7 +1,7 @@
 //! What all cases share: the stack, its clients, two functions and the state machines.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -51,6 +51,8 @@ pub struct Fixture {
     pub parameters: aws_sdk_ssm::Client,
     /// CodeBuild, which the build host speaks.
     pub codebuild: aws_sdk_codebuild::Client,
+    /// The program of `src/bin/extension.rs`.
+    pub extension: PathBuf,
     dynamodb: aws_sdk_dynamodb::Client,
     machines: BTreeMap<(&'static str, &'static str), String>,
 }
@@ -62,7 +64,7 @@ impl Fixture {
     /// answers what that says.
     pub const FORWARD: &'static str = "e2e-forward";
 
-    pub async fn new(stack: Stack, forward: &Path) -> Result<Self> {
+    pub async fn new(stack: Stack, forward: &Path, extension: &Path) -> Result<Self> {
         let home = stack.sdk(HOME);
         let codebuild = aws_sdk_codebuild::config::Builder::from(&home);
         let codebuild = codebuild.endpoint_url(stack.value("AWS_ENDPOINT_URL_CODEBUILD")?).build();
@@ -78,6 +80,7 @@ impl Fixture {
             cloudwatch: aws_sdk_cloudwatch::Client::new(&home),
             parameters: aws_sdk_ssm::Client::new(&home),
             codebuild: aws_sdk_codebuild::Client::from_conf(codebuild),
+            extension: extension.to_owned(),
             dynamodb: aws_sdk_dynamodb::Client::new(&home),
             machines: BTreeMap::new(),
             stack,

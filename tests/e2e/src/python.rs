@@ -38,11 +38,12 @@ pub async fn clients() -> Result<PathBuf> {
     Ok(root.join("bin"))
 }
 
-/// Runs a client in the environment that `local` writes for everybody; returns what it prints.
-pub async fn client(case: &Case, program: &Path, arguments: &[&str]) -> Result<String> {
+/// Runs a client in the environment that `local` writes for everybody, but for CodePipeline's endpoint; returns what it prints.
+pub async fn client(case: &Case, endpoint: &str, program: &Path, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new(program);
     let environment = case.stack.env.iter();
     command.args(arguments).env_clear().envs(environment).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("AWS_ENDPOINT_URL_CODEPIPELINE", endpoint);
     // No credentials or configuration of the user's own.
     run(command.env("HOME", "/nonexistent").env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_PAGER", "")).await
 }

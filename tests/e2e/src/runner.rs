@@ -37,9 +37,9 @@ pub struct Entry {
 }
 
 /// Runs the suite on this emulator. Arguments are as those of any test program: words that are no options choose cases by
-/// their names, `--list` shows them. `forward`: the program of `src/bin/forward.rs`.
+/// their names, `--list` shows them. `forward`, `extension`: the programs of these names in `src/bin`.
 #[must_use]
-pub fn main(emulator: Emulator, forward: &'static str) -> ExitCode {
+pub fn main(emulator: Emulator, forward: &'static str, extension: &'static str) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&String> = arguments.iter().filter(|word| !word.starts_with('-')).collect();
     let chosen: Vec<Entry> = cases::ALL
@@ -58,7 +58,7 @@ pub fn main(emulator: Emulator, forward: &'static str) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(suite(emulator, forward, &chosen)) {
+    match runtime.block_on(suite(emulator, [forward, extension].map(Path::new), &chosen)) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
@@ -69,7 +69,7 @@ pub fn main(emulator: Emulator, forward: &'static str) -> ExitCode {
 }
 
 /// Returns how many cases failed.
-async fn suite(emulator: Emulator, forward: &str, chosen: &[Entry]) -> Result<usize> {
+async fn suite(emulator: Emulator, [forward, extension]: [&Path; 2], chosen: &[Entry]) -> Result<usize> {
     if chosen.is_empty() {
         say("no case has such a name");
         return Ok(0);
@@ -79,8 +79,8 @@ async fn suite(emulator: Emulator, forward: &str, chosen: &[Entry]) -> Result<us
     let options = Options { name: Some(name), lifetime: Lifetime::UntilExit, say, ..Options::default() };
     let stack = Stack::up(emulator, options).await?;
     let up = began.elapsed();
-    let fixture =
-        Arc::new(Fixture::new(stack, Path::new(forward)).await.context("what all cases share could not be made")?);
+    let fixture = Fixture::new(stack, forward, extension).await.context("what all cases share could not be made")?;
+    let fixture = Arc::new(fixture);
     say(&format!("\nrunning {} cases on {} (stack up after {:.1} s)", chosen.len(), emulator.name(), up.as_secs_f64()));
 
     let turns = Arc::new(Semaphore::new(AT_ONCE));

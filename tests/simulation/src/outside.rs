@@ -56,6 +56,8 @@ struct Run {
     /// When it ends; none: it never does.
     ends: Option<i64>,
     fails: bool,
+    /// Whether its end is that of a step: the action is to be started again, for the next one.
+    continues: bool,
     starts: u32,
 }
 
@@ -129,6 +131,13 @@ impl ActionExecutor for SimPerform {
             }
             // Only its function reports a job's end.
             Some(run) if manner(&task.action.type_id) != Manner::Job && run.ends.is_some_and(|ends| ends <= now) => {
+                if run.continues {
+                    world.counts.continued += 1;
+                    return Ok(Outcome::Continue {
+                        token: format!("after {}", task.id.turn),
+                        report: Progress::default(),
+                    });
+                }
                 Ok(end(&mut world, task, run.fails))
             }
             Some(_) => {
@@ -261,10 +270,13 @@ fn begin(world: &mut World, task: &Task) -> Run {
         1..9 => world.rng.random_range(0..30_000),
         _ => world.rng.random_range(0..300_000),
     };
-    if matches!(manner(&task.action.type_id), Manner::Token | Manner::Named | Manner::Tagged) {
+    let is_polled = matches!(manner(&task.action.type_id), Manner::Token | Manner::Named | Manner::Tagged);
+    if is_polled {
         world.outside.polled.insert(task.id);
     }
-    let fresh = Run { ends: (!endless).then_some(now + time), fails: world.rng.random_bool(failing), starts: 0 };
+    let continues = is_polled && task.id.turn < 3 && world.rng.random_bool(0.2);
+    let ends = (!endless).then_some(now + time);
+    let fresh = Run { ends, fails: world.rng.random_bool(failing), continues, starts: 0 };
     let run = world.outside.runs.entry(task.id).or_insert(fresh);
     run.starts += 1;
     run.clone()

@@ -39,7 +39,7 @@ pub struct Counts {
     pub approvals: u64,
     /// Results of jobs that were taken.
     pub jobs: u64,
-    /// Functions that asked to be called again.
+    /// Actions that asked to be started again: functions, and what runs in steps.
     pub continued: u64,
     /// Executions that clients stopped.
     pub stops: u64,
@@ -105,7 +105,7 @@ impl fmt::Display for Counts {
         let by: Vec<String> = self.executions.iter().map(|(status, count)| format!("{count} {status}")).collect();
         write!(
             f,
-            "{total} executions ({}); {} starts of actions, {} polls, {} announced ends, {} approvals, {} job results, {} functions continued, \
+            "{total} executions ({}); {} starts of actions, {} polls, {} announced ends, {} approvals, {} job results, {} actions continued, \
              {} stops, {} retries ({} beside running actions), {} rollbacks, {} overrides, {} copies + {} late, {} artifacts overwritten; {} commits, {} conflicts, {} loads, {} steps; {} crashes, {} pauses, {} failed \
              invocations, {} events lost, {} doubled, {} sweeps",
             by.join(", "),

@@ -4,7 +4,7 @@ use engine::External;
 use serde_json::{Value, json};
 use testkit::{Aws, Call, Reply};
 
-use crate::{failed, input, put_off, registry, task};
+use crate::{failed, input, put_off, refusals, registry, task};
 
 const DEPLOYMENT: &str = "application/shop/environment/prod/deployment/12";
 
@@ -231,30 +231,24 @@ async fn what_is_wrong_is_said_before_anything_changes() {
 
 #[tokio::test]
 async fn what_appconfig_refuses_is_told_in_its_words_and_what_passes_is_tried_again() {
-    for (operation, status, code, expected) in [
-        ("GetConfigurationProfile", 404, "ResourceNotFoundException", "ConfigurationError"),
-        ("GetConfigurationProfile", 403, "AccessDeniedException", "PermissionError"),
-        ("CreateHostedConfigurationVersion", 413, "PayloadTooLargeException", "ConfigurationError"),
-        ("CreateHostedConfigurationVersion", 429, "ThrottlingException", ""),
-        ("StartDeployment", 400, "BadRequestException", "ConfigurationError"),
-        ("StartDeployment", 404, "ResourceNotFoundException", "ConfigurationError"),
-        ("StartDeployment", 403, "AccessDeniedException", "PermissionError"),
-        ("StartDeployment", 500, "InternalServerException", ""),
-        ("StartDeployment", 429, "TooManyRequestsException", ""),
-    ] {
-        let (aws, task) = (aws(), deploy(&[]));
-        refuses(&aws, operation, status, code);
-        let message = match expected {
-            "" => put_off(&registry(&aws), &task).await,
-            _ => {
-                let error = failed(&registry(&aws), &task).await;
-                assert_eq!(error.code, expected, "{operation} {code}");
-                error.message
-            }
-        };
-        assert!(message.starts_with(operation), "{message}");
-        assert!(message.ends_with(&format!("{code}: The words of AppConfig.")), "{message}");
-    }
+    refusals(
+        aws,
+        refuses,
+        &deploy(&[]),
+        "The words of AppConfig.",
+        &[
+            ("GetConfigurationProfile", 404, "ResourceNotFoundException", Some("ConfigurationError")),
+            ("GetConfigurationProfile", 403, "AccessDeniedException", Some("PermissionError")),
+            ("CreateHostedConfigurationVersion", 413, "PayloadTooLargeException", Some("ConfigurationError")),
+            ("CreateHostedConfigurationVersion", 429, "ThrottlingException", None),
+            ("StartDeployment", 400, "BadRequestException", Some("ConfigurationError")),
+            ("StartDeployment", 404, "ResourceNotFoundException", Some("ConfigurationError")),
+            ("StartDeployment", 403, "AccessDeniedException", Some("PermissionError")),
+            ("StartDeployment", 500, "InternalServerException", None),
+            ("StartDeployment", 429, "TooManyRequestsException", None),
+        ],
+    )
+    .await;
 }
 
 #[tokio::test]

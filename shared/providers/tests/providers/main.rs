@@ -15,6 +15,7 @@ mod connection_source;
 mod device_farm;
 mod documentation;
 mod ec2_deploy;
+mod ec2_target_groups;
 mod ecr;
 mod ecr_build_and_publish;
 mod ecs;
@@ -185,4 +186,30 @@ pub async fn failed(registry: &Checked, task: &Task) -> ActionError {
 /// The message with which the task is put off.
 pub async fn put_off(registry: &Checked, task: &Task) -> String {
     registry.start(task).await.unwrap_err().to_string()
+}
+
+/// A service refuses one operation after another: each with a status and a code. The action fails with a `FailureType`, or
+/// (none) is put off; in any case the service's words are told, and nothing is asked for twice.
+pub async fn refusals(
+    aws: impl Fn() -> Aws,
+    refuse: impl Fn(&Aws, &str, u16, &str),
+    task: &Task,
+    words: &str,
+    table: &[(&str, u16, &str, Option<&str>)],
+) {
+    for (operation, status, code, failure) in table {
+        let aws = aws();
+        refuse(&aws, operation, *status, code);
+        let message = match failure {
+            None => put_off(&registry(&aws), task).await,
+            Some(failure) => {
+                let error = failed(&registry(&aws), task).await;
+                assert_eq!(error.code, *failure, "{operation} {code}");
+                error.message
+            }
+        };
+        assert!(message.starts_with(operation), "{message}");
+        assert!(message.ends_with(&format!("{code}: {words}")), "{message}");
+        assert_eq!(aws.calls(operation).len(), 1, "what it may have begun is looked for first");
+    }
 }

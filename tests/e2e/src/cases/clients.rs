@@ -1,6 +1,7 @@
 //! Clients that people have on their machines: boto3 and the aws CLI, unchanged.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -15,16 +16,21 @@ use crate::python;
 const SCRIPT: &str = include_str!("../../clients/happy.py");
 
 pub async fn boto3_and_cli(case: &Arc<Case>) -> Result<()> {
+    boto3_and_cli_at(case, &case.stack.api_url).await
+}
+
+/// The same with another endpoint for CodePipeline.
+pub(super) async fn boto3_and_cli_at(case: &Arc<Case>, endpoint: &str) -> Result<()> {
     let folder = python::clients().await?;
-    let files =
-        std::env::temp_dir().join(format!("millrace-e2e-{}-{}", case.stack.emulator.name(), std::process::id()));
+    let name = format!("{}-{}-{}", case.named("files"), case.stack.emulator.name(), std::process::id());
+    let files = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&files)?;
-    let result = both(case, &folder, &files).await;
+    let result = both(case, endpoint, &folder, &files).await;
     std::fs::remove_dir_all(&files)?;
     result
 }
 
-async fn both(case: &Arc<Case>, folder: &std::path::Path, files: &std::path::Path) -> Result<()> {
+async fn both(case: &Arc<Case>, endpoint: &str, folder: &Path, files: &Path) -> Result<()> {
     let target = case.bucket(HOME, "boto3-target").await?;
     let draft = case.draft("boto3").source().await?.stage("Gate", [Action::approval("Ask")]);
     let draft = draft.stage("Deploy", [Action::unpack("Unpack", &target)]);
@@ -33,7 +39,8 @@ async fn both(case: &Arc<Case>, folder: &std::path::Path, files: &std::path::Pat
     std::fs::File::create(&script)?.write_all(SCRIPT.as_bytes())?;
     std::fs::write(&declaration, draft.json()?.to_string())?;
     let arguments = [script.to_string_lossy(), declaration.to_string_lossy()];
-    let printed = python::client(case, &folder.join("python"), &arguments.each_ref().map(AsRef::as_ref)).await?;
+    let printed =
+        python::client(case, endpoint, &folder.join("python"), &arguments.each_ref().map(AsRef::as_ref)).await?;
     assert!(printed.ends_with("Succeeded\n"), "{printed}");
     deployed(case, HOME, &target, &["assets/app.js", "assets/site.css", "index.html"]).await?;
 
@@ -49,7 +56,7 @@ async fn both(case: &Arc<Case>, folder: &std::path::Path, files: &std::path::Pat
         let program = folder.join("aws");
         async move {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            let printed = python::client(case, &program, &arguments).await?;
+            let printed = python::client(case, endpoint, &program, &arguments).await?;
             Ok::<Value, anyhow::Error>(if printed.is_empty() { Value::Null } else { serde_json::from_str(&printed)? })
         }
     };

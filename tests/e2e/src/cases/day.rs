@@ -19,7 +19,7 @@ pub async fn scripted_day(case: &Arc<Case>) -> Result<()> {
     let draft = draft.stage("Deploy", [Action::unpack("Unpack", &target)]);
     let declared = case.draft("declared").source().await?.stage("Gate", [Action::approval("Ask")]);
     let plan = json!({"day": draft.json()?, "declared": declared.json()?}).to_string();
-    let printed = python::client(case, &python, &[SCRIPT, &plan]).await?;
+    let printed = python::client(case, &case.stack.api_url, &python, &[SCRIPT, &plan]).await?;
     assert!(printed.ends_with("done\n"), "{printed}");
     Ok(())
 }

@@ -53,7 +53,7 @@ async fn jobs(case: &Arc<Case>, provider: &str, store: impl FnOnce(Draft) -> Dra
 
     let arguments = [WORKER, "--provider", provider, "--query", "ProjectName=shop", "--actions", "1"];
     let arguments: Vec<&str> = arguments.into_iter().chain(["--seconds", "60", "--pause", "0.2"]).collect();
-    let printed = python::client(case, &python, &arguments).await?;
+    let printed = python::client(case, &case.stack.api_url, &python, &arguments).await?;
     assert!(printed.contains("built") && printed.contains("done") && !printed.contains(PASSWORD), "{printed}");
     pipeline.ends(&execution, "Succeeded").await?;
 

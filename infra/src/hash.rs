@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 /// SHA-256, as 64 hexadecimal digits.
-pub(crate) fn hash(content: impl AsRef<[u8]>) -> String {
+#[must_use]
+pub fn hash(content: impl AsRef<[u8]>) -> String {
     Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }

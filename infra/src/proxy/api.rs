@@ -1,0 +1,234 @@
+//! The way to the API and back.
+//!
+//! AWS JSON 1.1 on `/` says in a header what it calls, so it is sent to a path that says it too, where IAM policies see it. For a
+//! request that is for one pipeline there are two: the pipeline's own, then that of the operation for all pipelines. Policies may
+//! allow either, and only IAM knows which, so where API Gateway refuses the first, the second is tried. The function has not been
+//! called then, and the caller could have taken the second path at once: nothing is done twice, and nobody gains a right.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, USER_AGENT};
+use http::{HeaderValue, Response};
+use pipeline::PipelineName;
+use tokio::time::timeout;
+use wire::{ApiError, Call, Exception, Path, Protocol};
+
+use super::credentials::Credentials;
+use super::gateway::Refusal;
+use super::said;
+use super::sign::{CannotSign, signed};
+use super::url::ApiUrl;
+use crate::http_client::HttpClient;
+use crate::output::words;
+
+/// API Gateway gives a function 29 seconds.
+const PATIENCE: Duration = Duration::from_secs(32);
+
+/// The headers that go on to the API, beside the content type. Nothing that concerns the client's signature or connection does.
+const SENT: [&str; 6] = [
+    "amz-sdk-invocation-id",
+    "amz-sdk-request",
+    "smithy-protocol",
+    "x-amz-target",
+    "x-amz-user-agent",
+    "x-amzn-trace-id",
+];
+/// The headers that come back, beside all that begin with `x-amzn-`.
+const RETURNED: [&str; 3] = ["content-type", "smithy-protocol", "x-amz-apigw-id"];
+
+/// Millrace's API, called with the credentials of whoever runs the proxy.
+#[derive(Debug)]
+pub struct Api {
+    url: ApiUrl,
+    region: String,
+    credentials: Credentials,
+    http: HttpClient,
+    patience: Duration,
+}
+
+/// An answer, and the path that it came from.
+#[derive(Debug)]
+pub struct Answered {
+    /// As the client gets it.
+    pub answer: wire::Response,
+    /// Behind the API's base.
+    pub path: String,
+}
+
+/// What a client asks for.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// Operation and protocol, and what the client's own path names.
+    pub call: Call<'a>,
+    /// The pipeline that it is for, if it is for one.
+    pub pipeline: Option<&'a str>,
+    /// The client's headers.
+    pub headers: &'a HeaderMap,
+    /// The client's body.
+    pub body: &'a [u8],
+}
+
+impl Api {
+    /// The API at `url`, whose requests are signed for `region`.
+    #[must_use]
+    pub fn new(url: ApiUrl, region: String, credentials: Credentials) -> Self {
+        Self { url, region, credentials, http: HttpClient::new(), patience: PATIENCE }
+    }
+
+    /// The same, waiting this long for each answer.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Passes a call on.
+    ///
+    /// # Errors
+    /// What API Gateway itself refuses, and what does not reach it, as an exception for the client.
+    pub(super) async fn call(&self, asked: &Asked<'_>) -> Result<Answered, ApiError> {
+        let (mut paths, mut refused) = (paths(asked).into_iter(), Vec::new());
+        loop {
+            let Some(path) = paths.next() else {
+                return Err(Exception::InternalFailure.because("There is no path to the API."));
+            };
+            let answer = self.send(asked, &path).await?;
+            let Some(refusal) = Refusal::of(&answer, asked.call.protocol) else {
+                return Ok(Answered { answer: returned(answer), path });
+            };
+            refused.push(self.url.arn(&self.region, &path));
+            if !refusal.is_of_path() || paths.len() == 0 {
+                return Err(refusal.exception(&self.url.to_string(), &refused));
+            }
+        }
+    }
+
+    /// Sends a call to one path; once more if other credentials can be had than those that AWS does not take.
+    async fn send(&self, asked: &Asked<'_>, path: &str) -> Result<Response<Vec<u8>>, ApiError> {
+        let credentials = self.credentials.get().await.map_err(|error| {
+            Exception::ExpiredTokenException.because(format!(
+                "There is nothing to sign with: {}. {}",
+                Credentials::NONE,
+                said(error)
+            ))
+        })?;
+        let answer = self.send_as(asked, path, &credentials).await?;
+        if !Refusal::of(&answer, asked.call.protocol).is_some_and(|refusal| refusal.is_of_credentials()) {
+            return Ok(answer);
+        }
+        match self.credentials.instead_of(&credentials).await {
+            Some(others) => self.send_as(asked, path, &others).await,
+            None => Ok(answer),
+        }
+    }
+
+    async fn send_as(
+        &self,
+        asked: &Asked<'_>,
+        path: &str,
+        credentials: &aws_credential_types::Credentials,
+    ) -> Result<Response<Vec<u8>>, ApiError> {
+        let request = request(asked, &self.url.at(path))?;
+        let request = signed(request, credentials, &self.region, SystemTime::now()).map_err(unsigned)?;
+        match timeout(self.patience, self.http.send(request)).await {
+            Ok(answered) => answered.map_err(|error| self.unreachable(&error)),
+            Err(_) => {
+                let seconds = self.patience.as_secs();
+                Err(Exception::ServiceUnavailableException.because(format!(
+                    "{} has not answered for {seconds} s. It may have done what was asked: look before you ask again.",
+                    self.url.host()
+                )))
+            }
+        }
+    }
+
+    fn unreachable(&self, error: &anyhow::Error) -> ApiError {
+        Exception::ServiceUnavailableException.because(format!(
+            "The proxy gets no answer from {}: is there a network, and is the API's URL right? {}",
+            self.url.host(),
+            words(error)
+        ))
+    }
+}
+
+/// The paths on which a call may be made, in the order in which they are tried.
+fn paths(asked: &Asked<'_>) -> Vec<String> {
+    let operation = asked.call.operation;
+    match (asked.call.path, asked.pipeline.filter(|name| is_segment(name))) {
+        // Who names a pipeline in the path wants it held against the body's.
+        (path @ Path::Pipeline(_), _) => vec![path.to(operation)],
+        (_, Some(pipeline)) => vec![Path::Pipeline(pipeline).to(operation), Path::Operation.to(operation)],
+        (_, None) => vec![Path::Operation.to(operation)],
+    }
+}
+
+/// Whether a name can stand in a path: it is a pipeline's, and means nothing there.
+fn is_segment(name: &str) -> bool {
+    PipelineName::new(name).is_ok() && !name.trim_matches('.').is_empty()
+}
+
+fn request(asked: &Asked<'_>, uri: &str) -> Result<http::Request<Vec<u8>>, ApiError> {
+    let media_type = HeaderValue::from_static(asked.call.protocol.media_type());
+    let mut request = http::Request::post(uri).body(asked.body.to_vec()).map_err(|_| unsendable())?;
+    let headers = request.headers_mut();
+    for name in SENT.map(HeaderName::from_static).into_iter().chain([USER_AGENT]) {
+        if let Some(value) = asked.headers.get(&name).filter(|value| value.to_str().is_ok()) {
+            headers.insert(name, value.clone());
+        }
+    }
+    if asked.call.protocol == Protocol::RpcV2Cbor {
+        // API Gateway hands on bytes as bytes only to who accepts them.
+        headers.insert(ACCEPT, media_type.clone());
+    }
+    headers.insert(CONTENT_TYPE, media_type);
+    Ok(request)
+}
+
+/// What of the API's answer the client gets: all of it but what concerns the connection.
+fn returned(answer: Response<Vec<u8>>) -> wire::Response {
+    let (mut head, body) = answer.into_parts();
+    head.headers = head
+        .headers
+        .iter()
+        .filter(|(name, _)| RETURNED.contains(&name.as_str()) || name.as_str().starts_with("x-amzn-"))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    Response::from_parts(head, body)
+}
+
+fn unsigned(error: CannotSign) -> ApiError {
+    Exception::InvalidSignatureException.because(said(error))
+}
+
+fn unsendable() -> ApiError {
+    Exception::ValidationException.because("The request cannot be sent on: a header or the path is malformed.")
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::Operation;
+
+    use super::*;
+
+    fn of(path: Path<'_>, pipeline: Option<&str>) -> Vec<String> {
+        let call = Call { protocol: Protocol::AwsJson11, operation: Operation::GetPipeline, path };
+        paths(&Asked { call, pipeline, headers: &HeaderMap::new(), body: b"" })
+    }
+
+    #[test]
+    fn the_pipeline_s_own_path_comes_first_and_the_root_is_never_used() {
+        let general = "/service/CodePipeline_20150709/operation/GetPipeline";
+        for path in [Path::Root, Path::Operation] {
+            assert_eq!(of(path, Some("a.b@c_d-1")), ["/pipelines/a.b@c_d-1/GetPipeline", general]);
+            assert_eq!(of(path, None), [general]);
+        }
+        assert_eq!(of(Path::Pipeline("a"), Some("b")), ["/pipelines/a/GetPipeline"], "the API refuses that");
+    }
+
+    #[test]
+    fn what_would_mean_something_in_a_path_does_not_get_there() {
+        let long = "a".repeat(101);
+        for name in ["", ".", "..", "...", "a/b", "a?b", "a#b", "a%2fb", "a b", "ä", "a\r\nb", long.as_str()] {
+            assert_eq!(of(Path::Root, Some(name)).len(), 1, "{name:?}");
+        }
+    }
+}
