@@ -75,12 +75,6 @@ pub async fn examine(
     Ok(findings)
 }
 
-/// An S3 client; emulators want the bucket in the path.
-fn s3(account: &Account, region: &str) -> aws_sdk_s3::Client {
-    let config = aws_sdk_s3::config::Builder::from(&account.sdk(region));
-    aws_sdk_s3::Client::from_conf(config.force_path_style(account.endpoint().is_some()).build())
-}
-
 /// Where the parts of this module look.
 struct Place<'a> {
     account: &'a Account,

@@ -10,6 +10,10 @@
 //! - [`role`]: the least roles of a pipeline.
 //! - [`doctor`]: what is wrong with an installation or a pipeline, and what mends it.
 //! - [`destroy`]: removes it.
+//! - [`definition`]: a pipeline's definition, of the installation or in a file.
+//! - [`role`]: the least roles of a pipeline.
+//! - [`doctor`]: what is wrong with an installation or a pipeline, and what mends it.
+//! - [`deploy`]: puts an installation into an account, or brings it to another version; [`programs`] builds its functions.
 //! - [`stacks`]: what CloudFormation knows of a stack.
 //! - [`proxy`]: the endpoint on this machine for CodePipeline's clients.
 //! - [`extension`]: the same in a Lambda layer.

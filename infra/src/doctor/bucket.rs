@@ -2,8 +2,8 @@
 
 use aws_sdk_s3::types::{BucketVersioningStatus, ServerSideEncryption};
 
+use super::Place;
 use super::finding::{Findings, Look};
-use super::{Place, s3};
 
 /// What is asked of a bucket.
 #[derive(Clone, Copy)]
@@ -25,7 +25,7 @@ pub(super) async fn look(
     wanted: Wanted<'_>,
     findings: &mut Findings,
 ) -> bool {
-    let client = s3(place.account, wanted.region);
+    let client = place.account.s3(wanted.region);
     let arn = format!("arn:{}:s3:::{name}", runtime::arn::partition(wanted.region));
     let owner = wanted.owner.map(str::to_owned);
     let location = client.get_bucket_location().bucket(name).set_expected_bucket_owner(owner.clone()).send().await;

@@ -1,12 +1,13 @@
 //! The installation: its stacks and what is in them, its settings, and the way to it.
 
-use aws_sdk_cloudformation::types::StackResourceSummary;
+use aws_sdk_cloudformation::types::{Stack, StackResourceSummary};
 use aws_sdk_codepipeline::Client;
 use runtime::PipelinePath;
 
 use super::finding::{Findings, Look};
 use super::{Place, clock, resources};
 use crate::stacks::{describe, is_good, outputs, status};
+use crate::state::{Way, way};
 use crate::{Account, Installation};
 
 /// Functions that may run at once in a new account. Source: Lambda developer guide, 'Lambda quotas'.
@@ -63,25 +64,20 @@ async fn find(account: &Account, name: &str, findings: &mut Findings) -> Option<
     }
 }
 
-fn state(name: &str, region: &str, stack: &aws_sdk_cloudformation::types::Stack, findings: &mut Findings) {
+fn state(name: &str, region: &str, stack: &Stack, findings: &mut Findings) {
     let what = format!("the stack {name} in {region} is {}", status(stack));
-    match status(stack) {
-        _ if is_good(stack) => findings.ok(what),
-        "UPDATE_ROLLBACK_COMPLETE" => {
+    let busy = status(stack).ends_with("_IN_PROGRESS");
+    match way(name, region, Some(status(stack))) {
+        Ok(Way::Update) if status(stack) == "UPDATE_ROLLBACK_COMPLETE" => {
             findings.warning(
                 format!("{what}: its last update failed"),
                 "millrace deploy, which says why if it fails again",
             );
         }
-        "UPDATE_ROLLBACK_FAILED" => findings
-            .error(what, format!("aws cloudformation continue-update-rollback --stack-name {name} --region {region}")),
-        status if status.ends_with("_IN_PROGRESS") => findings.warning(what, "wait for it"),
-        _ => findings.error(
-            what,
-            format!(
-                "aws cloudformation describe-stack-events --stack-name {name} --region {region}, then millrace deploy"
-            ),
-        ),
+        Ok(Way::Update) if is_good(stack) => findings.ok(what),
+        Ok(_) => findings.error(what, "millrace deploy"),
+        Err(words) if busy => findings.warning(what, words.to_string()),
+        Err(words) => findings.error(what, words.to_string()),
     }
 }
 
@@ -168,7 +164,11 @@ async fn client(account: &Account, installation: &Installation, endpoint: Option
     let Ok(api) = installation.output("ApiUrl") else {
         return findings.error("the home stack has no output ApiUrl", "millrace deploy");
     };
-    let export = format!("export AWS_ENDPOINT_URL_CODEPIPELINE={api}");
+    // Clients sign for CodePipeline, which only an emulator's API takes.
+    let export = match findings.emulator {
+        true => format!("export AWS_ENDPOINT_URL_CODEPIPELINE={api}"),
+        false => "run `millrace proxy`, and set what it prints".to_owned(),
+    };
     let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) else {
         return findings.warning(
             "AWS_ENDPOINT_URL_CODEPIPELINE is not set: the clients of this shell speak to AWS's CodePipeline",
@@ -182,6 +182,10 @@ async fn client(account: &Account, installation: &Installation, endpoint: Option
     let request = if is_api { request.interceptor(PipelinePath::of_operation(api, "ListPipelines")) } else { request };
     let what = format!("the API at {endpoint} (AWS_ENDPOINT_URL_CODEPIPELINE)");
     match findings.look(&what, "execute-api:Invoke", "*", request.send().await) {
+        Look::Found(_) if is_api && !findings.emulator => findings.warning(
+            format!("{what} answers, but not to CodePipeline's clients: they do not sign for API Gateway"),
+            export,
+        ),
         Look::Found(_) => findings.ok(format!("{what} answers")),
         Look::Missing => findings.error(format!("{what} is not the installation's"), export),
         Look::Unknown => {}

@@ -62,7 +62,7 @@ fn called(kind: &str, name: &str, scope: &Scope<'_>) -> String {
 async fn deploy_bucket(place: &Place<'_>, scope: &Scope<'_>, findings: &mut Findings) {
     let Some(bucket) = named(scope, "BucketName") else { return };
     let what = called("bucket", &bucket, scope);
-    let found = super::s3(place.account, scope.region).head_bucket().bucket(&bucket).send().await;
+    let found = place.account.s3(scope.region).head_bucket().bucket(&bucket).send().await;
     let look = findings.look(&what, "s3:ListBucket", &scope.object(&bucket, ""), found);
     must_exist(&what, look, &format!("aws s3 mb s3://{bucket} --region {}", scope.region), findings);
 }

@@ -3,8 +3,8 @@
 use providers::permission::Scope;
 use serde_json::json;
 
+use super::Place;
 use super::finding::{Findings, Look};
-use super::{Place, s3};
 
 pub(super) async fn look(place: &Place<'_>, scope: &Scope<'_>, findings: &mut Findings) {
     let id = &scope.action.type_id;
@@ -27,7 +27,7 @@ pub(super) async fn look(place: &Place<'_>, scope: &Scope<'_>, findings: &mut Fi
 async fn source(place: &Place<'_>, region: &str, bucket: &str, findings: &mut Findings) {
     let what = format!("the bucket {bucket}");
     let arn = format!("arn:{}:s3:::{bucket}", runtime::arn::partition(region));
-    let found = s3(place.account, region).get_bucket_notification_configuration().bucket(bucket).send().await;
+    let found = place.account.s3(region).get_bucket_notification_configuration().bucket(bucket).send().await;
     let Some(found) = findings.look(&what, "s3:GetBucketNotification", &arn, found).found() else { return };
     if found.event_bridge_configuration().is_some() {
         return findings.ok(format!("{what} tells EventBridge of its objects"));

@@ -78,7 +78,8 @@ pub fn run(sent: &Value, files: &[(&str, &str)], programs: &[(&str, &str)]) -> R
 
 fn program(path: &Path, name: &str, script: &str, calls: &Path) {
     let calls = calls.display();
-    let note = format!("{{ printf '%s' '{name}'; for it; do printf ' [%s]' \"$it\"; done; echo; }} >> {calls}");
+    // In one write: programs of a pipe run at the same time.
+    let note = format!("CALL='{name}'; for it; do CALL=\"$CALL [$it]\"; done; printf '%s\\n' \"$CALL\" >> {calls}");
     std::fs::write(path, format!("#!/bin/sh\n{note}\n{script}\n")).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
