@@ -6,7 +6,7 @@
 //! - [`Account`]: the caller's credentials and region, as configuration for SDK clients of any region.
 //! - [`Installation`]: what the home stack of an installation tells about it.
 //! - [`deploy`]: puts an installation into an account, or brings it to another version; [`programs`] builds its functions.
-//! - [`destroy`]: removes it.
+//! - [`rollback`]: puts its functions back to the versions before; [`destroy`] removes it.
 //! - [`stacks`]: what CloudFormation knows of a stack.
 //! - [`output`]: printing to a reader that may go away, and errors in words.
 //!
@@ -27,13 +27,17 @@ mod parameters;
 pub mod programs;
 mod progress;
 mod removal;
+pub mod rollback;
 pub mod shell;
 pub mod stacks;
 mod state;
 pub mod template;
+mod versions;
+mod watch;
 
 pub use account::{Account, Caller};
 pub use change_set::{Deployment, Outcome};
 pub use hash::hash;
 pub use installation::Installation;
 pub use programs::{Architecture, FUNCTIONS};
+pub use versions::Shift;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use millrace::output::{CLOSED_PIPE, Closed, outln, report, words};
 use millrace::{Account, Installation};
-use millrace::{deploy, destroy};
+use millrace::{deploy, destroy, rollback};
 
 /// Millrace in an AWS account.
 #[derive(Parser)]
@@ -37,6 +37,7 @@ struct Place {
 enum Command {
     Deploy(deploy::Arguments),
     Destroy(destroy::Arguments),
+    Rollback(rollback::Arguments),
     /// Tell where the installation answers.
     Status,
 }
@@ -58,6 +59,7 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
     let account = Account::from_environment(place.profile.as_deref(), place.region.as_deref()).await?;
     match &arguments.command {
         Command::Deploy(wanted) => wanted.run(&account, &place.stack).await,
+        Command::Rollback(wanted) => wanted.run(&account, &place.stack).await,
         Command::Destroy(wanted) => wanted.run(&account, &place.stack).await,
         Command::Status => {
             let installation = Installation::find(&account, &place.stack).await?;
