@@ -32,8 +32,12 @@ impl Account {
         if let Some(region) = region {
             loader = loader.region(Region::new(region.to_owned()));
         }
-        Self::new(loader.load().await)
-            .context("say which region is the installation's home: --region, AWS_REGION, or `region` in the profile")
+        Self::new(loader.load().await).with_context(|| {
+            let wanted =
+                "say which region is the installation's home: --region, AWS_REGION, or `region` in the profile";
+            let known = "is there such a profile? `aws configure list-profiles` shows them";
+            profile.map_or_else(|| wanted.to_owned(), |profile| format!("{wanted} {profile} ({known})"))
+        })
     }
 
     /// The account that `config` leads to; its region is the installation's home.

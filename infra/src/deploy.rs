@@ -16,6 +16,7 @@ use crate::code_bucket::CodeBucket;
 use crate::package::{Package, code_parameter};
 use crate::programs::{Architecture, FUNCTIONS};
 use crate::template::{self, Template};
+use crate::versions::{self, Shift};
 use crate::{changes, parameters};
 
 pub use command::Arguments;
@@ -34,6 +35,9 @@ pub struct Wanted {
     pub architecture: Architecture,
     /// Parameters of the templates, by name. What is not among them keeps the value that the stack has, or its default.
     pub parameters: BTreeMap<String, String>,
+    /// How traffic goes over to new versions of the functions. Without it none are published, and everything runs what the stack
+    /// was last updated to.
+    pub shift: Option<Shift>,
 }
 
 /// What a deployment will do.
@@ -41,6 +45,10 @@ pub struct Plan {
     bucket: CodeBucket,
     packages: Vec<Package>,
     stacks: Vec<Planned<'static>>,
+    account: Account,
+    shift: Option<Shift>,
+    /// Functions that do not run what their stack has already.
+    behind: Vec<String>,
     /// What was put into the bucket for CloudFormation to compare, and whether the bucket was made for that.
     template: Option<String>,
     made_bucket: bool,
@@ -86,7 +94,16 @@ impl Plan {
         }
 
         let packages = packages.into_iter().map(|(_, package)| package).collect();
-        let mut plan = Self { bucket, packages, stacks: Vec::new(), template: None, made_bucket: false };
+        let mut plan = Self {
+            bucket,
+            packages,
+            stacks: Vec::new(),
+            account: account.clone(),
+            shift: wanted.shift,
+            behind: Vec::new(),
+            template: None,
+            made_bucket: false,
+        };
         let regions = [account.home()].into_iter().chain(regions(account, wanted));
         let stacks = [(account.home(), wanted.stack.clone(), &home, &of_home)]
             .into_iter()
@@ -95,6 +112,15 @@ impl Plan {
             if let Err(error) = plan.add(account, caller, place, name, template, parameters.clone()).await {
                 plan.discard().await;
                 return Err(error);
+            }
+        }
+        if plan.shift.is_some() && plan.stacks.first().is_some_and(|home| matches!(home.step, Step::Nothing(_))) {
+            match versions::behind(account, &wanted.stack).await {
+                Ok(behind) => plan.behind = behind,
+                Err(error) => {
+                    plan.discard().await;
+                    return Err(error);
+                }
             }
         }
         Ok(plan)
@@ -125,13 +151,17 @@ impl Plan {
     /// Whether nothing would change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.stacks.iter().all(|stack| matches!(stack.step, Step::Nothing(_)))
+        self.behind.is_empty() && self.stacks.iter().all(|stack| matches!(stack.step, Step::Nothing(_)))
     }
 
     /// What will change, a line for each resource.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        self.stacks.iter().flat_map(changes::lines).collect()
+        let mut lines: Vec<_> = self.stacks.iter().flat_map(changes::lines).collect();
+        if !self.behind.is_empty() {
+            lines.push(format!("functions that will go over to what their stack has: {}", self.behind.join(", ")));
+        }
+        lines
     }
 
     /// Takes everything back that was made to find out what would change.
@@ -171,6 +201,16 @@ impl Plan {
                     }
                     return Err(error.context(self.how_far(at)));
                 }
+            }
+        }
+        if let (Some(shift), Some(home)) = (self.shift, self.stacks.first()) {
+            let name = &home.deployment.name;
+            say(&format!("functions of {name} in {}:", home.region));
+            let released = versions::release(&self.account, name, shift, say).await;
+            if !released
+                .with_context(|| format!("{}, but not the functions' new code", self.how_far(self.stacks.len())))?
+            {
+                say("  they run this version already");
             }
         }
         Ok(Deployed(deployed))

@@ -10,10 +10,7 @@
 //! - [`role`]: the least roles of a pipeline.
 //! - [`doctor`]: what is wrong with an installation or a pipeline, and what mends it.
 //! - [`destroy`]: removes it.
-//! - [`definition`]: a pipeline's definition, of the installation or in a file.
-//! - [`role`]: the least roles of a pipeline.
-//! - [`doctor`]: what is wrong with an installation or a pipeline, and what mends it.
-//! - [`deploy`]: puts an installation into an account, or brings it to another version; [`programs`] builds its functions.
+//! - [`rollback`]: puts its functions back to the versions before; [`destroy`] removes it.
 //! - [`stacks`]: what CloudFormation knows of a stack.
 //! - [`proxy`]: the endpoint on this machine for CodePipeline's clients.
 //! - [`extension`]: the same in a Lambda layer.
@@ -45,14 +42,18 @@ mod progress;
 pub mod proxy;
 mod removal;
 pub mod role;
+pub mod rollback;
 pub mod shell;
 pub mod stacks;
 mod state;
 pub mod template;
 mod trust;
+mod versions;
+mod watch;
 
 pub use account::{Account, Caller};
 pub use change_set::{Deployment, Outcome};
 pub use hash::hash;
 pub use installation::Installation;
 pub use programs::{Architecture, FUNCTIONS};
+pub use versions::Shift;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use millrace::output::{CLOSED_PIPE, Closed, outln, report, words};
-use millrace::{Account, Installation, deploy, destroy, doctor, layer, proxy, role};
+use millrace::{Account, Installation, deploy, destroy, doctor, layer, proxy, role, rollback};
 
 /// Millrace in an AWS account.
 #[derive(Parser)]
@@ -36,6 +36,7 @@ struct Place {
 enum Command {
     Deploy(deploy::Arguments),
     Destroy(destroy::Arguments),
+    Rollback(rollback::Arguments),
     /// Tell where the installation answers.
     Status,
     /// Serve CodePipeline's clients on this machine: signs what they send for API Gateway, as you.
@@ -69,6 +70,7 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
     let account = Account::from_environment(place.profile.as_deref(), region).await?;
     match &arguments.command {
         Command::Deploy(wanted) => wanted.run(&account, &place.stack).await,
+        Command::Rollback(wanted) => wanted.run(&account, &place.stack).await,
         Command::Destroy(wanted) => wanted.run(&account, &place.stack).await,
         Command::Status => {
             let installation = Installation::find(&account, &place.stack).await?;

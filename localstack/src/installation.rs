@@ -44,6 +44,8 @@ pub(crate) async fn deploy(
         programs: programs.clone(),
         architecture: Architecture::HERE,
         parameters: parameters(options),
+        // Whoever changes a function here wants to see it run.
+        shift: None,
     };
     let plan = Plan::new(&account, &account.caller().await?, &wanted).await?;
     let Deployed(deployed) = plan.execute(&mut |_| ()).await?;

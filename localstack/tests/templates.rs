@@ -16,6 +16,11 @@ fn target(value: &Value) -> Option<&str> {
     value.get("Fn::GetAtt")?.as_str()?.strip_suffix(".Arn")
 }
 
+/// The function to which an alias leads.
+fn function_of<'a>(template: &'a Template, alias: &str) -> &'a str {
+    target(&template.resources[alias]["Properties"]["FunctionName"]).unwrap()
+}
+
 fn home() -> Template {
     Template::home()
 }
@@ -43,7 +48,7 @@ fn every_function_that_a_rule_targets_lets_the_rule_in() {
             allowed.insert((target(&permission["SourceArn"]).unwrap(), target(&permission["FunctionName"]).unwrap()));
         }
     }
-    let needed: BTreeSet<_> = targets(&home).into_iter().filter(|(_, it)| home.is(it, "Lambda::Function")).collect();
+    let needed: BTreeSet<_> = targets(&home).into_iter().filter(|(_, it)| home.is(it, "Lambda::Alias")).collect();
     assert!(!needed.is_empty());
     assert_eq!(needed, allowed);
 }
@@ -108,7 +113,7 @@ fn what_providers_want_to_hear_reaches_them_from_every_region() {
     for provider in providers::all() {
         if let Some(events) = provider.events {
             for kind in events.detail_types {
-                assert_eq!(rules_for(&home, events.source, kind, "WorkerFunction").len(), 1, "{kind}");
+                assert_eq!(rules_for(&home, events.source, kind, "WorkerLive").len(), 1, "{kind}");
                 // Our own events are of the home region alone.
                 if events.source != "millrace" {
                     forwarded.insert((events.source, *kind));
@@ -153,14 +158,15 @@ fn every_queue_of_work_has_dead_letters_and_every_dead_letter_an_alarm() {
 fn functions_that_are_invoked_asynchronously_do_not_lose_what_fails() {
     let home = home();
     // A user's own rules invoke the trigger.
-    let invoked = targets(&home).into_iter().map(|(_, it)| it).chain(["TriggerFunction"]);
-    for function in invoked.filter(|it| home.is(it, "Lambda::Function")) {
+    let invoked = targets(&home).into_iter().map(|(_, it)| it).chain(["TriggerLive"]);
+    for alias in invoked.filter(|it| home.is(it, "Lambda::Alias")) {
+        let function = function_of(&home, alias);
         let properties = &home.resources[function]["Properties"];
         assert!(target(&properties["DeadLetterConfig"]["TargetArn"]).is_some(), "{function} loses what fails");
     }
     for (_, mapping) in home.of_type("Lambda::EventSourceMapping") {
         let from_stream = mapping.get("StartingPosition").is_some();
-        let function = &home.resources[target(&mapping["FunctionName"]).unwrap()]["Properties"];
+        let function = &home.resources[function_of(&home, target(&mapping["FunctionName"]).unwrap())]["Properties"];
         if from_stream {
             assert!(target(&mapping["DestinationConfig"]["OnFailure"]["Destination"]).is_some());
             assert_eq!(mapping["BisectBatchOnFunctionError"], true);
@@ -336,7 +342,7 @@ fn operations_are_called_on_signed_paths_and_only_the_approval_page_is_open() {
             let uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"].as_str().unwrap();
             let function = if signed { "ApiFunction" } else { "ApprovalFunction" };
             let name = home.resources[function]["Properties"]["FunctionName"]["Fn::Sub"].as_str().unwrap();
-            assert!(uri.ends_with(&format!(":function:{name}/invocations")), "{path}");
+            assert!(uri.ends_with(&format!(":function:{name}:live/invocations")), "{path}");
             assert!(!signed || method == "post", "{path} answers {method:?}");
         }
     }
@@ -384,7 +390,7 @@ fn both_doors_are_open_to_api_gateway() {
             target(&it["FunctionName"]).unwrap()
         })
         .collect();
-    assert_eq!(allowed, BTreeSet::from(["ApiFunction", "ApprovalFunction"]));
+    assert_eq!(allowed, BTreeSet::from(["ApiLive", "ApprovalLive"]));
 }
 
 #[test]
@@ -464,5 +470,24 @@ fn every_role_takes_the_boundary_and_the_path() {
             let (condition, value) = (&boundary[0], &boundary[1]["Ref"]);
             assert_eq!((condition, value), (&"RolesAreBounded".into(), &"PermissionsBoundary".into()), "{name}");
         }
+    }
+}
+
+#[test]
+fn every_function_is_invoked_by_its_alias_which_the_template_never_moves() {
+    let home = home();
+    let functions: BTreeSet<_> = home.of_type("Lambda::Function").map(|(name, _)| name).collect();
+    let mut aliased = BTreeSet::new();
+    for (name, alias) in home.of_type("Lambda::Alias") {
+        assert_eq!((&alias["Name"], &alias["FunctionVersion"]), (&"live".into(), &"$LATEST".into()), "{name}");
+        // Another property that changed would lead it to $LATEST again.
+        assert_eq!(alias.as_mapping().unwrap().len(), 3, "{name}");
+        aliased.insert(function_of(&home, name));
+    }
+    assert_eq!(aliased, functions);
+    let invoked = ["Lambda::Permission", "Lambda::EventSourceMapping"].map(|kind| home.of_type(kind));
+    let invoked = invoked.into_iter().flatten().map(|(_, it)| target(&it["FunctionName"]).unwrap());
+    for it in invoked.chain(targets(&home).into_iter().map(|(_, it)| it)) {
+        assert!(!functions.contains(it), "{it} is invoked past its alias");
     }
 }

@@ -14,6 +14,7 @@ use crate::Account;
 use crate::output::{outln, report};
 use crate::programs::{Architecture, build_for_aws, build_here};
 use crate::stacks::{describe, parameters};
+use crate::versions::Shift;
 
 /// Build Millrace and put it into the account, or bring the installation there to this version.
 #[derive(Args, Debug)]
@@ -34,6 +35,10 @@ pub struct Arguments {
     /// Path of every role of the installation, such as /platform/; the parameter RolePath.
     #[arg(long, value_name = "PATH")]
     role_path: Option<String>,
+    /// How traffic goes over to the new code: `all` at once, or per cent and minutes, such as 10:5. During these minutes alarms
+    /// and errors take it back. On AWS 10:5, on an emulator `all`.
+    #[arg(long, value_name = "SHIFT")]
+    shift: Option<Shift>,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
@@ -75,6 +80,7 @@ impl Arguments {
             programs,
             architecture,
             parameters: given,
+            shift: Some(self.shift.unwrap_or(if emulated { Shift::ALL } else { Shift::GRADUAL })),
         };
 
         report(&format!("comparing with account {}, as {}", caller.account, caller.arn));

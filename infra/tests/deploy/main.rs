@@ -4,4 +4,6 @@
 
 mod deploying;
 mod destroying;
+mod refusing;
+mod upgrading;
 mod world;

@@ -14,7 +14,7 @@ use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use millrace::deploy::{Plan, Wanted};
 use millrace::destroy::Destruction;
-use millrace::{Account, Architecture, Caller, FUNCTIONS};
+use millrace::{Account, Architecture, Caller, FUNCTIONS, Shift};
 use tempfile::TempDir;
 
 pub const HOME: &str = "eu-west-1";
@@ -79,6 +79,7 @@ impl World {
             regions: [AWAY.to_owned()].into(),
             programs: self.programs(programs),
             architecture: Architecture::HERE,
+            shift: Some(Shift::ALL),
             parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         }
     }

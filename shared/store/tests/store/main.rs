@@ -6,6 +6,7 @@
 
 mod emulator;
 mod entity;
+mod format;
 mod lossy;
 mod samples;
 mod suite;
