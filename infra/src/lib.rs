@@ -5,13 +5,15 @@
 //!
 //! - [`Account`]: the caller's credentials and region, as configuration for SDK clients of any region.
 //! - [`Installation`]: what the home stack of an installation tells about it.
+//! - [`audit_log`]: `millrace audit`.
 //! - [`stacks`]: what CloudFormation knows of a stack.
 //! - [`output`]: printing to a reader that may go away, and errors in words.
 //!
-//! This crate may touch CloudFormation, S3, and whatever a subcommand says. The functions know nothing of it.
+//! This crate may touch CloudFormation, S3, the table, and whatever a subcommand says. The functions know nothing of it.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod account;
+pub mod audit_log;
 mod installation;
 pub mod output;
 pub mod stacks;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use millrace::audit_log::{self, AuditLog};
 use millrace::output::{CLOSED_PIPE, Closed, outln, report, words};
 use millrace::{Account, Installation};
 
@@ -36,6 +37,8 @@ struct Place {
 enum Command {
     /// Tell where the installation answers.
     Status,
+    /// Show who called what and what changed, or check that nobody has altered the record of it.
+    Audit(audit_log::Arguments),
 }
 
 #[tokio::main]
@@ -58,6 +61,11 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
             let installation = Installation::find(&account, &place.stack).await?;
             outln!("{} in {}: CodePipeline at {}", installation.name, account.home(), installation.output("ApiUrl")?)?;
             Ok(ExitCode::SUCCESS)
+        }
+        Command::Audit(arguments) => {
+            let log = AuditLog::of(&account, &place.stack, arguments).await?;
+            let right = log.run(arguments, &mut |line| outln!("{line}")).await?;
+            Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
 }

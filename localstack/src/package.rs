@@ -16,7 +16,8 @@ use crate::build_host;
 use crate::hash::hash;
 
 /// The installation's functions, by package name.
-pub const FUNCTIONS: &[&str] = &["api", "worker", "replicator", "trigger", "approval", "publisher", "sweeper"];
+pub const FUNCTIONS: &[&str] =
+    &["api", "worker", "replicator", "trigger", "approval", "publisher", "sweeper", "auditor"];
 
 /// What tests and the demo deploy beside the installation.
 const SAMPLES: &[&str] = &["sample-test"];
