@@ -9,8 +9,8 @@
 //! - [`definition`]: a pipeline's definition, of the installation or in a file.
 //! - [`role`]: the least roles of a pipeline.
 //! - [`doctor`]: what is wrong with an installation or a pipeline, and what mends it.
-//! - [`destroy`]: removes it.
 //! - [`rollback`]: puts its functions back to the versions before; [`destroy`] removes it.
+//! - [`audit_log`]: `millrace audit`.
 //! - [`stacks`]: what CloudFormation knows of a stack.
 //! - [`proxy`]: the endpoint on this machine for CodePipeline's clients.
 //! - [`extension`]: the same in a Lambda layer.
@@ -22,6 +22,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod account;
+pub mod audit_log;
 mod change_set;
 mod changes;
 mod code_bucket;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use millrace::audit_log::{self, AuditLog};
 use millrace::output::{CLOSED_PIPE, Closed, outln, report, words};
 use millrace::{Account, Installation, deploy, destroy, doctor, layer, proxy, role, rollback};
 
@@ -47,6 +48,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Print the least roles with which a pipeline can run, or make them.
     Role(role::Arguments),
+    /// Show who called what and what changed, or check that nobody has altered the record of it.
+    Audit(audit_log::Arguments),
 }
 
 #[tokio::main]
@@ -81,5 +84,10 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
         Command::Proxy(proxy) => proxy.run(&account, place.profile.as_deref(), &place.stack).await,
         Command::Doctor(wanted) => wanted.run(&account, &place.stack).await,
         Command::Role(wanted) => wanted.run(&account, &place.stack).await,
+        Command::Audit(arguments) => {
+            let log = AuditLog::of(&account, &place.stack, arguments).await?;
+            let right = log.run(arguments, &mut |line| outln!("{line}")).await?;
+            Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
     }
 }

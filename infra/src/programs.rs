@@ -12,7 +12,8 @@ use serde::Deserialize;
 use crate::shell::version_of;
 
 /// The installation's functions, by package name.
-pub const FUNCTIONS: &[&str] = &["api", "worker", "replicator", "trigger", "approval", "publisher", "sweeper"];
+pub const FUNCTIONS: &[&str] =
+    &["api", "worker", "replicator", "trigger", "approval", "publisher", "sweeper", "auditor"];
 
 /// The profile of programs for an emulator: the one in which this program was built.
 pub const PROFILE: &str = if cfg!(debug_assertions) { "dev" } else { "release" };

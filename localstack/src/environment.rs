@@ -14,6 +14,7 @@ const FROM_HOME: &[(&str, &str)] = &[
     ("AWS_ENDPOINT_URL_CODEPIPELINE", "ApiUrl"),
     ("MILLRACE_APPROVAL_URL", "ApprovalUrl"),
     ("MILLRACE_TABLE", "TableName"),
+    ("MILLRACE_AUDIT_BUCKET", "AuditBucket"),
     ("MILLRACE_BUS", "BusName"),
     ("MILLRACE_POLL_QUEUE_URL", "PollQueueUrl"),
     ("MILLRACE_HMAC_KEY", "HmacKeyArn"),

@@ -185,6 +185,7 @@ fn queues_bound_their_functions_and_nothing_is_reserved_by_default() {
         let bound = mapping["ScalingConfig"]["Fn::If"][2]["MaximumConcurrency"]["Ref"].as_str();
         match target(&mapping["EventSourceArn"]).map(|it| home.is(it, "SQS::Queue")) {
             // Less than two and more than a thousand AWS refuses.
+            Some(true) if name == "AuditedCalls" => assert_eq!(mapping["ScalingConfig"]["MaximumConcurrency"], 2),
             Some(true) => {
                 let parameter = &home.parameters[bound.unwrap_or_else(|| panic!("{name} has no bound"))];
                 assert_eq!((parameter["MinValue"].as_u64(), parameter["MaxValue"].as_u64()), (Some(2), Some(1_000)));
@@ -271,12 +272,58 @@ fn only_the_api_writes_what_pipelines_are() {
                 let keys: Option<Vec<_>> = keys.map(|it| it.iter().map(|it| it.as_str().unwrap()).collect());
                 match role {
                     "ApiRole" => assert_eq!(keys, None),
+                    "AuditorRole" => assert_eq!(keys.unwrap(), [format!("{}*", store::AUDIT_PARTITION)]),
                     _ => assert_eq!(keys.unwrap(), bound, "{role}"),
                 }
             }
         }
     }
-    assert_eq!(writers, BTreeSet::from(["ApiRole", "WorkerRole", "TriggerRole", "ApprovalRole", "SweeperRole"]));
+    let expected = ["ApiRole", "WorkerRole", "TriggerRole", "ApprovalRole", "SweeperRole", "AuditorRole"];
+    assert_eq!(writers, BTreeSet::from(expected));
+}
+
+#[test]
+fn the_audit_log_is_locked_and_only_the_auditor_continues_it() {
+    let home = home();
+    let resource = &home.resources["AuditLog"];
+    assert_eq!((&resource["DeletionPolicy"], &resource["UpdateReplacePolicy"]), (&"Retain".into(), &"Retain".into()));
+    let bucket = &resource["Properties"];
+    assert_eq!(bucket["ObjectLockEnabled"], true);
+    let retention = &bucket["ObjectLockConfiguration"]["Rule"]["DefaultRetention"];
+    assert_eq!(
+        (&retention["Mode"]["Ref"], &retention["Days"]["Ref"]),
+        (&"AuditLockMode".into(), &"AuditLockDays".into())
+    );
+    assert_eq!(home.parameters["AuditLockMode"]["Default"], "GOVERNANCE");
+    assert_eq!(bucket["VersioningConfiguration"]["Status"], "Enabled");
+    assert!(bucket["PublicAccessBlockConfiguration"].as_mapping().unwrap().values().all(|it| *it == true));
+    let encryption =
+        &bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]["ServerSideEncryptionByDefault"];
+    assert_eq!(encryption["SSEAlgorithm"], "aws:kms");
+    // Nobody may remove anything, nor change how long it is kept, and one role may put.
+    let mut allowed = BTreeSet::new();
+    for (role, properties) in home.of_type("IAM::Role") {
+        for policy in properties["Policies"].as_sequence().unwrap() {
+            for statement in policy["PolicyDocument"]["Statement"].as_sequence().unwrap() {
+                let actions = statement["Action"].as_sequence().into_iter().flatten().map(|it| it.as_str().unwrap());
+                let of_s3 = actions.filter(|it| it.starts_with("s3:")).map(|it| (role, it));
+                allowed.extend(of_s3);
+            }
+        }
+    }
+    assert_eq!(allowed, BTreeSet::from([("AuditorRole", "s3:GetObject"), ("AuditorRole", "s3:PutObject")]));
+    let (_, policy) = home.of_type("S3::BucketPolicy").next().unwrap();
+    let statements = policy["PolicyDocument"]["Statement"].as_sequence().unwrap();
+    let denied = |sid: &str| {
+        let statement = statements.iter().find(|it| it["Sid"] == sid).unwrap();
+        assert_eq!((&statement["Effect"], &statement["Principal"]), (&"Deny".into(), &"*".into()));
+        assert_eq!(statement["Action"], "s3:PutObject");
+        assert_eq!(statement["Resource"]["Fn::Sub"], "${AuditLog.Arn}/*");
+        &statement["Condition"]
+    };
+    let others = denied("OnlyTheAuditorWrites");
+    assert_eq!(target(&others["ArnNotEquals"]["aws:PrincipalArn"]), Some("AuditorRole"));
+    assert_eq!(denied("NothingIsPutOver")["Null"]["s3:if-none-match"], "true");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use driver::{DriveError, Driver};
 use pipeline::PipelineName;
-use runtime::{JobIds, PassRole, Roles};
+use runtime::{CallLog, JobIds, PassRole, Roles};
 use wire::{ApiError, Operation};
 
 use crate::errors;
@@ -19,6 +19,8 @@ pub struct App {
     pub job_ids: JobIds,
     /// Whether callers may give pipelines their roles.
     pub pass_role: PassRole,
+    /// Where calls are noted.
+    pub(crate) calls: CallLog,
     /// The emulator's address, where there is no AWS.
     pub(crate) endpoint: Option<String>,
     /// Whether `/` is served, on which AWS JSON 1.1 names the operation in a header only.
@@ -26,9 +28,17 @@ pub struct App {
 }
 
 impl App {
-    /// The API over this driver, in this account, with these roles, this to ask who may pass them, and these ids of jobs.
-    pub fn new(driver: Driver, account: &str, roles: Roles, pass_role: PassRole, job_ids: JobIds) -> Self {
-        Self { driver, account: account.to_owned(), roles, job_ids, pass_role, endpoint: None, root: false }
+    /// The API over this driver, in this account, with these roles, this to ask who may pass them, these ids of jobs, and
+    /// this to note calls.
+    pub fn new(
+        driver: Driver,
+        account: &str,
+        roles: Roles,
+        pass_role: PassRole,
+        job_ids: JobIds,
+        calls: CallLog,
+    ) -> Self {
+        Self { driver, account: account.to_owned(), roles, job_ids, pass_role, calls, endpoint: None, root: false }
     }
 
     /// The same behind an emulator's address instead of AWS's, if there is one.

@@ -1,7 +1,7 @@
 //! CodePipeline's API as a Lambda function: see the library of this crate.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-use runtime::{ApiGateway, Clients, JobIds, PassRole, Roles, SettingError, Settings};
+use runtime::{ApiGateway, CallLog, Clients, JobIds, PassRole, Roles, SettingError, Settings};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -16,7 +16,8 @@ fn wire(settings: &Settings, clients: &Clients) -> Result<(ApiGateway, api::App)
     let roles = Roles::of(settings, clients)?;
     let pass_role = PassRole::new(settings, clients)?;
     let job_ids = JobIds::new(settings, clients)?;
-    let app = api::App::new(driver, &account, roles, pass_role, job_ids)
+    let calls = CallLog::new(settings, clients)?;
+    let app = api::App::new(driver, &account, roles, pass_role, job_ids, calls)
         .on(settings.endpoint_url())
         .with_root(settings.json_on_root()?);
     Ok((ApiGateway::new(settings)?, app))

@@ -1,6 +1,7 @@
 //! From a request to its operation and back.
 
 use std::future::Future;
+use std::sync::OnceLock;
 
 use aws_smithy_schema::serde::SerializableStruct;
 use lambda_http::http::HeaderValue;
@@ -61,14 +62,21 @@ pub async fn handle(app: &App, request: Request) -> Response<Body> {
     let routed = wire::route(request.method(), request.uri().path(), request.headers());
     let protocol = routed.as_ref().map_or_else(|_| Protocol::of(request.headers()), |call| call.protocol);
     let operation = routed.as_ref().map_or("unknown", |call| call.operation.name());
-    let answered = match &routed {
-        // Boxed, since all operations together make a large future.
-        Ok(call) => {
-            let routed = Routed { call: *call, origin: &origin, body: request.body().as_ref() };
-            origin.of_changes().scope(Box::pin(dispatch(app, routed))).await
-        }
-        Err(error) => Err(error.clone()),
+    let pipeline = OnceLock::new();
+    let answering = async {
+        let answered = match &routed {
+            Ok(call) => {
+                let body = request.body().as_ref();
+                dispatch(app, Routed { call: *call, origin: &origin, body, pipeline: &pipeline }).await
+            }
+            Err(error) => Err(error.clone()),
+        };
+        let result = answered.as_ref().map_or_else(|error| error.exception.name(), |_| "ok");
+        app.calls.answered(operation, pipeline.get().map(String::as_str), result).await;
+        answered
     };
+    // Boxed, since all operations together make a large future.
+    let answered = origin.of_changes().scope(Box::pin(answering)).await;
     let answer = answered.unwrap_or_else(|error| {
         tracing::info!(operation, request = %origin.id, exception = error.exception.name(), "refused");
         error.encode(protocol)
@@ -100,6 +108,8 @@ struct Routed<'a> {
     call: wire::Call<'a>,
     origin: &'a Origin,
     body: &'a [u8],
+    /// The pipeline that the input names, once it is read.
+    pipeline: &'a OnceLock<String>,
 }
 
 async fn dispatch(app: &App, request: Routed<'_>) -> Result<wire::Response, ApiError> {
@@ -164,14 +174,15 @@ async fn dispatch(app: &App, request: Routed<'_>) -> Result<wire::Response, ApiE
     }
 }
 
-/// Decodes the input, runs the operation, encodes the output. What may change something leaves a line in the audit log,
-/// whatever comes of it.
+/// Decodes the input, runs the operation, encodes the output.
 async fn run<I: Input + SerializableStruct, F: Future<Output = Result<I::Output, ApiError>>>(
-    Routed { call, body, .. }: Routed<'_>,
+    Routed { call, body, pipeline, .. }: Routed<'_>,
     operation: impl FnOnce(I) -> F,
 ) -> Result<wire::Response, ApiError> {
     let input = wire::decode(call.protocol, body)?;
-    let audited = changes(call.operation).then(|| wire::pipeline_of(&input));
+    if let Some(name) = wire::pipeline_of(&input) {
+        pipeline.get_or_init(|| name);
+    }
     let answered = match call.path {
         Path::Pipeline(pipeline) => wire::check_pipeline(pipeline, &input),
         _ => Ok(()),
@@ -180,14 +191,5 @@ async fn run<I: Input + SerializableStruct, F: Future<Output = Result<I::Output,
         Ok(()) => operation(input).await,
         Err(error) => Err(error),
     };
-    if let Some(pipeline) = audited {
-        let result = answered.as_ref().map_or_else(|error| error.exception.name(), |_| "ok");
-        runtime::audit(call.operation.name(), pipeline.as_deref(), result);
-    }
     Ok(wire::encode(call.protocol, &answered?))
-}
-
-/// Whether an operation may change something.
-fn changes(operation: Operation) -> bool {
-    !["Get", "List"].iter().any(|reading| operation.name().starts_with(reading))
 }

@@ -8,6 +8,7 @@ use lambda_http::http::{Method, StatusCode, header};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
 use notify::{LinkError, Links, Ticket};
+use runtime::CallLog;
 use store::ChangeOrigin;
 
 use crate::form::{Form, Unreadable};
@@ -22,13 +23,17 @@ pub struct ApprovalHandler {
     /// Whether a link can approve as well as reject.
     approves: bool,
     clock: Arc<dyn Clock>,
+    calls: CallLog,
 }
+
+/// As the audit log names it when somebody looks at the page.
+const OPENED: &str = "OpenApprovalLink";
 
 impl ApprovalHandler {
     /// A handler to what this driver drives, opened by these links, which can approve as well as reject; none where links
-    /// are off.
-    pub fn new(driver: Driver, links: Option<Links>, clock: Arc<dyn Clock>) -> Self {
-        Self { driver, links, approves: true, clock }
+    /// are off. `calls` hears of everybody whose link is right.
+    pub fn new(driver: Driver, links: Option<Links>, clock: Arc<dyn Clock>, calls: CallLog) -> Self {
+        Self { driver, links, approves: true, clock, calls }
     }
 
     /// The same with links that can only reject: they do not prove who approves.
@@ -51,58 +56,79 @@ impl ApprovalHandler {
     }
 
     async fn show(&self, request: &Request) -> (StatusCode, Page) {
-        match self.find(request).await {
-            Ok((ticket, view)) => (StatusCode::OK, Page::request(&self.approval_request(&ticket, &view), None)),
+        let ticket = match self.ticket(request).await {
+            Ok(ticket) => ticket,
+            Err(notice) => return told(&notice),
+        };
+        let by = Approver::Link { name: String::new() };
+        let showing = Box::pin(async {
+            let found = self.view(&ticket).await;
+            self.calls.answered(OPENED, Some(&ticket.pipeline), result_of(&found)).await;
+            found
+        });
+        match origin(&by, request).scope(showing).await {
+            Ok(view) => (StatusCode::OK, Page::request(&self.approval_request(&ticket, &view), None)),
             Err(notice) => told(&notice),
         }
     }
 
     async fn answer(&self, request: &Request) -> (StatusCode, Page) {
-        let (ticket, view) = match self.find(request).await {
-            Ok(found) => found,
+        let ticket = match self.ticket(request).await {
+            Ok(ticket) => ticket,
             Err(notice) => return told(&notice),
         };
         let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let form = match Form::read(content_type, request.body().as_ref()) {
-            Ok(form) => form,
-            Err(Unreadable::TooLarge) => return told(&Notice::TooLarge),
-            Err(Unreadable::NoForm) => return told(&Notice::NoForm),
-        };
-        let (Some(approved), true) = (form.approved, form.faults().is_empty()) else {
-            return (StatusCode::BAD_REQUEST, Page::request(&self.approval_request(&ticket, &view), Some(&form)));
-        };
-        if approved && !self.approves {
-            return told(&Notice::CannotApprove);
-        }
-        let by = Approver::Link { name: form.name };
+        let form = Form::read(content_type, request.body().as_ref());
+        let name = form.as_ref().map_or_else(|_| String::new(), |form| form.name.clone());
+        let by = Approver::Link { name };
         let origin = origin(&by, request);
-        let answer = ApprovalAnswer { approved, summary: form.comment, by };
         // Boxed: with the engine's states in it, the future is large.
         let answering = Box::pin(async {
-            let answered = self.driver.approve_by_id(ticket.action_id, ticket.token, answer).await;
-            let result = if answered.is_ok() { "ok" } else { "refused" };
-            runtime::audit("PutApprovalResult", Some(&ticket.pipeline), result);
+            let answered = self.answer_with(&ticket, form, by).await;
+            self.calls.answered("PutApprovalResult", Some(&ticket.pipeline), result_of(&answered)).await;
             answered
         });
-        match origin.scope(answering).await {
+        origin.scope(answering).await.unwrap_or_else(|refused| refused)
+    }
+
+    /// Gives the form's answer; what is shown then, and if it was not taken, what is shown instead.
+    async fn answer_with(
+        &self,
+        ticket: &Ticket,
+        form: Result<Form, Unreadable>,
+        by: Approver,
+    ) -> Result<(StatusCode, Page), (StatusCode, Page)> {
+        let view = self.view(ticket).await.map_err(|notice| told(&notice))?;
+        let form = form.map_err(|unreadable| match unreadable {
+            Unreadable::TooLarge => told(&Notice::TooLarge),
+            Unreadable::NoForm => told(&Notice::NoForm),
+        })?;
+        let (Some(approved), true) = (form.approved, form.faults().is_empty()) else {
+            return Err((StatusCode::BAD_REQUEST, Page::request(&self.approval_request(ticket, &view), Some(&form))));
+        };
+        if approved && !self.approves {
+            return Err(told(&Notice::CannotApprove));
+        }
+        let answer = ApprovalAnswer { approved, summary: form.comment, by };
+        match self.driver.approve_by_id(ticket.action_id, ticket.token, answer).await {
             Ok(()) => {
                 tracing::info!(action = %ticket.action_id, approved, "answered by link");
-                told(&Notice::Done { approved, ticket: Box::new(ticket) })
+                Ok(told(&Notice::Done { approved, ticket: Box::new(ticket.clone()) }))
             }
             // Somebody else was first.
-            Err(DriveError::Refused(Refusal::AlreadyAnswered { .. })) => match self.find(request).await {
+            Err(DriveError::Refused(Refusal::AlreadyAnswered { .. })) => Err(match self.view(ticket).await {
                 Err(notice) => told(&notice),
                 Ok(_) => told(&Notice::Superseded),
-            },
-            Err(error) => told(&refused(&error)),
+            }),
+            Err(error) => Err(told(&refused(&error))),
         }
     }
 
-    /// The approval that a link opens, if it can still be answered.
-    async fn find(&self, request: &Request) -> Result<(Ticket, ApprovalView), Notice> {
+    /// What a link says, if it is one of ours.
+    async fn ticket(&self, request: &Request) -> Result<Ticket, Notice> {
         let links = self.links.as_ref().ok_or(Notice::LinksOff)?;
         let query = request.query_string_parameters();
-        let ticket = links.verify(query.iter(), self.clock.now()).await.map_err(|error| match error {
+        links.verify(query.iter(), self.clock.now()).await.map_err(|error| match error {
             LinkError::Malformed => Notice::NoLink,
             LinkError::Forged => Notice::Forged,
             LinkError::Expired(ticket) => Notice::Expired(ticket),
@@ -110,7 +136,11 @@ impl ApprovalHandler {
                 tracing::error!(%error);
                 Notice::Unavailable
             }
-        })?;
+        })
+    }
+
+    /// The approval that a link opens, if it can still be answered.
+    async fn view(&self, ticket: &Ticket) -> Result<ApprovalView, Notice> {
         let view = self.driver.approval(ticket.action_id).await.map_err(|error| refused(&error))?;
         if view.run.token != Some(ticket.token) {
             return Err(Notice::Superseded);
@@ -121,7 +151,7 @@ impl ApprovalHandler {
         if !view.stage_status.is_open() {
             return Err(Notice::Superseded);
         }
-        Ok((ticket, view))
+        Ok(view)
     }
 
     fn approval_request<'a>(&self, ticket: &'a Ticket, view: &'a ApprovalView) -> ApprovalRequest<'a> {
@@ -140,6 +170,11 @@ impl ApprovalHandler {
             approves: self.approves,
         }
     }
+}
+
+/// The result of a call as the audit log has it.
+fn result_of<T, E>(result: &Result<T, E>) -> &'static str {
+    if result.is_ok() { "ok" } else { "refused" }
 }
 
 /// Who answers: whoever has the link. IAM vouches for nobody here.

@@ -15,7 +15,7 @@ mod tests;
 use std::sync::Arc;
 
 use notify::Links;
-use runtime::{ApiGateway, Clients, SettingError, Settings, SystemClock};
+use runtime::{ApiGateway, CallLog, Clients, SettingError, Settings, SystemClock};
 
 use crate::handler::ApprovalHandler;
 
@@ -37,7 +37,7 @@ fn wire(settings: &Settings, clients: &Clients) -> Result<(ApiGateway, ApprovalH
         true => Some(Links::new(clients.kms().clone(), settings.hmac_key()?)),
         false => None,
     };
-    let handler = ApprovalHandler::new(driver, links, Arc::new(SystemClock));
+    let handler = ApprovalHandler::new(driver, links, Arc::new(SystemClock), CallLog::new(settings, clients)?);
     let handler = if settings.separate_approver()? { handler.rejecting_only() } else { handler };
     Ok((ApiGateway::new(settings)?, handler))
 }

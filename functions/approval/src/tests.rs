@@ -13,7 +13,8 @@ use engine::{
 use lambda_http::{Body, Response};
 use notify::{Links, Ticket};
 use pipeline::{Declaration, PipelineName};
-use serde_json::json;
+use runtime::{CallLog, Clients, Settings};
+use serde_json::{Value, json};
 use store::{ChangeOrigin, Entity, Key, MemoryStore};
 use testkit::{Answer, Outbox, Stub, TestClock, TestExecutor, create, kms, setup};
 use url::Url;
@@ -67,6 +68,8 @@ struct World {
     outbox: Arc<Outbox>,
     store: Arc<MemoryStore>,
     handler: ApprovalHandler,
+    /// The queue of the audit log.
+    queue: Stub,
     links: Links,
     execution: ExecutionId,
     action: ActionId,
@@ -78,13 +81,15 @@ impl World {
         let (clock, outbox) = (Arc::new(TestClock::standing(NOW)), Arc::new(Outbox::default()));
         let store = Arc::new(MemoryStore::default());
         let links = Links::new(aws_sdk_kms::Client::new(&kms().config()), "key-1");
-        let handler = ApprovalHandler::new(driver(&store, &clock, &outbox), Some(links.clone()), clock.clone());
+        let queue = Stub::new(|_| Answer::ok(r#"{"MessageId": "m"}"#));
+        let handler =
+            ApprovalHandler::new(driver(&store, &clock, &outbox), Some(links.clone()), clock.clone(), calls(&queue));
         let driver = driver(&store, &clock, &outbox);
         let record = create(&driver, declaration()).await;
         let page = driver.executions(&record.head.pipeline, None, 1).await.unwrap();
         let Some(Entity::Execution(execution)) = page.entities.first() else { panic!("it starts by itself") };
         let execution = execution.id;
-        let world = Self { clock, outbox, store, handler, links, execution, action: execution.action(1, 0, 1) };
+        let world = Self { clock, outbox, store, handler, queue, links, execution, action: execution.action(1, 0, 1) };
         world.work().await;
         world
     }
@@ -128,6 +133,16 @@ impl World {
     async fn post(&self, link: &str, form: &str) -> (u16, String) {
         shown(&self.handler.open(&event("POST", link, Some(form))).await.unwrap())
     }
+}
+
+/// What the audit log is told, through this queue.
+fn calls(queue: &Stub) -> CallLog {
+    let environment = |name| match name {
+        "AWS_REGION" => Some("eu-west-1".into()),
+        "MILLRACE_AUDIT_QUEUE_URL" => Some("https://queue".into()),
+        _ => None,
+    };
+    CallLog::new(&Settings::read(environment).unwrap(), &Clients::from_config(queue.config())).unwrap()
 }
 
 fn driver(store: &Arc<MemoryStore>, clock: &Arc<TestClock>, outbox: &Arc<Outbox>) -> Driver {
@@ -346,7 +361,7 @@ async fn a_fault_of_kms_changes_nothing() {
     let link = world.link().await;
     let down = Stub::new(|_| Answer { status: 500, body: "{}".into() });
     let links = Links::new(aws_sdk_kms::Client::new(&down.config()), "key-1");
-    let handler = ApprovalHandler::new(world.driver(), Some(links), world.clock.clone());
+    let handler = ApprovalHandler::new(world.driver(), Some(links), world.clock.clone(), calls(&world.queue));
     let (status, body) = shown(&handler.open(&event("POST", &link, Some(FORM))).await.unwrap());
     assert_eq!(status, 503);
     assert!(body.contains("Nothing was changed"), "{body}");
@@ -374,11 +389,17 @@ async fn a_name_that_looks_like_an_identity_stays_a_name() {
 #[tokio::test]
 async fn an_answer_by_link_is_recorded_as_one_in_the_table_and_in_the_audit_log() {
     let world = World::waiting().await;
-    let log = testkit::TestLog::begin();
     let link = world.link().await;
     world.get(&link).await;
     world.post(&link, FORM).await;
-    let [line] = &log.of("audit")[..] else { panic!("one answer, one line") };
+    world.post(&link, FORM).await;
+    let forged = link.replace("Gate", "Gates");
+    assert_ne!(world.get(&forged).await.0, 200, "of this nothing is recorded: anybody could fill the log");
+    let sent: Vec<Value> = world.queue.requests().iter().map(|it| serde_json::from_str(&it.body).unwrap()).collect();
+    let sent = sent.iter().map(|it| serde_json::from_str(it["MessageBody"].as_str().unwrap()).unwrap());
+    let [opened, line, again]: &[Value] = &sent.collect::<Vec<_>>()[..] else { panic!("a look and two answers") };
+    assert_eq!([&again["operation"], &again["result"]], ["PutApprovalResult", "refused"], "it is answered");
+    assert_eq!([&opened["operation"], &opened["pipeline"]], ["OpenApprovalLink", "release"]);
     let members = ["operation", "pipeline", "caller", "source", "request", "result"].map(|name| line[name].as_str());
     let caller = "approval link (name given: Ada Lovelace)";
     let expected = ["PutApprovalResult", "release", caller, "203.0.113.7", "q", "ok"].map(Some);
@@ -392,7 +413,7 @@ async fn an_answer_by_link_is_recorded_as_one_in_the_table_and_in_the_audit_log(
 async fn where_links_are_off_every_link_is_answered_by_a_notice() {
     let world = World::waiting().await;
     let link = world.link().await;
-    let handler = ApprovalHandler::new(world.driver(), None, world.clock.clone());
+    let handler = ApprovalHandler::new(world.driver(), None, world.clock.clone(), calls(&world.queue));
     for (method, form) in [("GET", None), ("POST", Some(FORM))] {
         let (status, body) = shown(&handler.open(&event(method, &link, form)).await.unwrap());
         assert_eq!(status, 403);
@@ -406,7 +427,8 @@ async fn where_links_are_off_every_link_is_answered_by_a_notice() {
 async fn where_the_approver_must_be_somebody_else_a_link_can_only_reject() {
     let world = World::waiting().await;
     let link = world.link().await;
-    let handler = ApprovalHandler::new(world.driver(), Some(world.links.clone()), world.clock.clone());
+    let handler =
+        ApprovalHandler::new(world.driver(), Some(world.links.clone()), world.clock.clone(), calls(&world.queue));
     let handler = handler.rejecting_only();
     let (status, body) = shown(&handler.open(&event("GET", &link, None)).await.unwrap());
     assert_eq!(status, 200);

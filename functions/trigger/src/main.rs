@@ -14,7 +14,7 @@ mod tests;
 use anyhow::Context;
 use aws_sdk_sqs::types::MessageAttributeValue;
 use driver::Driver;
-use runtime::{Clients, SettingError, Settings};
+use runtime::{CallLog, Clients, SettingError, Settings};
 use serde_json::{Value, json};
 
 /// Longest reason that goes with a dead letter, in characters.
@@ -24,9 +24,9 @@ const LONGEST_REASON: usize = 2_000;
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
     let clients = &Clients::new(&settings).await;
-    let (driver, queue) = &wire(&settings, clients)?;
+    let (driver, calls, queue) = &wire(&settings, clients)?;
     runtime::run(|event: Value, context| async move {
-        let handled = handle(driver, &event, &context.request_id).await?;
+        let handled = handle(driver, calls, &event, &context.request_id).await?;
         for refused in &handled.refused {
             tracing::error!(reason = refused.reason, "not started");
             leave(clients.sqs(), queue, refused).await?;
@@ -36,9 +36,10 @@ async fn main() -> anyhow::Result<()> {
     .await
 }
 
-/// The driver, and the queue for dead letters.
-fn wire(settings: &Settings, clients: &Clients) -> Result<(Driver, String), SettingError> {
-    Ok((runtime::driver(settings, clients, providers::SOURCES)?, settings.dead_letters_url()?))
+/// The driver, where starts are noted, and the queue for dead letters.
+fn wire(settings: &Settings, clients: &Clients) -> Result<(Driver, CallLog, String), SettingError> {
+    let driver = runtime::driver(settings, clients, providers::SOURCES)?;
+    Ok((driver, CallLog::new(settings, clients)?, settings.dead_letters_url()?))
 }
 
 /// What came of an invocation.
@@ -58,12 +59,12 @@ struct Refused {
 }
 
 /// Handles every event that was delivered. After an error all are delivered again, which starts none of them again.
-async fn handle(driver: &Driver, event: &Value, invocation: &str) -> anyhow::Result<Handled> {
+async fn handle(driver: &Driver, calls: &CallLog, event: &Value, invocation: &str) -> anyhow::Result<Handled> {
     let mut handled = Handled::default();
     for delivery in event::deliveries(invocation, event) {
         let reasons = match event::read(&delivery.body) {
             Ok(signal) => {
-                let starts = start::start(driver, signal, &delivery.name).await?;
+                let starts = start::start(driver, calls, signal, &delivery.name).await?;
                 handled.started += starts.new;
                 starts.refused
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use driver::{DriveError, Driver, StartRequest};
 use engine::{RevisionOverride, Trigger};
 use pipeline::{ActionName, PipelineName};
+use runtime::CallLog;
 
 use crate::event::StartSignal;
 
@@ -17,17 +18,22 @@ pub struct Starts {
     pub refused: Vec<String>,
 }
 
-/// Starts what a signal asks for; an event that comes twice, with the same id or `delivery`, starts nothing again.
+/// Starts what a signal asks for, and notes each start in the audit log; an event that comes twice, with the same id or `delivery`, starts nothing again.
 ///
 /// # Errors
 /// The store's, for which the event is to be delivered again.
-pub async fn start(driver: &Driver, signal: StartSignal, delivery: &str) -> Result<Starts, DriveError> {
+pub async fn start(
+    driver: &Driver,
+    calls: &CallLog,
+    signal: StartSignal,
+    delivery: &str,
+) -> Result<Starts, DriveError> {
     let mut starts = Starts::default();
     for request in requests(driver, signal, delivery).await? {
         let pipeline = request.pipeline.clone();
         let started = driver.start(request).await;
         let result = if started.is_ok() { "ok" } else { "refused" };
-        runtime::audit("StartPipelineExecution", Some(pipeline.as_str()), result);
+        calls.answered("StartPipelineExecution", Some(pipeline.as_str()), result).await;
         match started {
             Ok(it) => {
                 starts.new += usize::from(it.new);

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use driver::Setup;
 use engine::Timestamp;
 use pipeline::PipelineName;
+use runtime::{Clients, Settings};
 use store::MemoryStore;
-use testkit::{Outbox, TestClock, create, setup};
+use testkit::{Answer, Outbox, Stub, TestClock, create, setup};
 
 use super::*;
 
@@ -19,6 +20,24 @@ async fn driver() -> Driver {
     driver
 }
 
+/// A queue that takes every call.
+fn queue() -> Stub {
+    Stub::new(|_| Answer::ok(r#"{"MessageId": "m"}"#))
+}
+
+fn calls(queue: &Stub) -> CallLog {
+    let environment = |name| match name {
+        "AWS_REGION" => Some("eu-west-1".into()),
+        "MILLRACE_AUDIT_QUEUE_URL" => Some("https://queue".into()),
+        _ => None,
+    };
+    CallLog::new(&Settings::read(environment).unwrap(), &Clients::from_config(queue.config())).unwrap()
+}
+
+async fn handled(driver: &Driver, event: &Value, invocation: &str) -> anyhow::Result<Handled> {
+    handle(driver, &calls(&queue()), event, invocation).await
+}
+
 fn queued(body: &Value) -> Value {
     json!({"Records": [{"messageId": "m1", "body": body.to_string()}]})
 }
@@ -28,8 +47,8 @@ async fn a_rule_gives_its_pipeline_source_revisions() {
     let driver = driver().await;
     let event = json!({"pipeline": "release", "sourceRevisions": [
         {"actionName": "Fetch", "revisionType": "S3_OBJECT_VERSION_ID", "revisionValue": "v7"}]});
-    assert_eq!(handle(&driver, &event, "i1").await.unwrap(), Handled { started: 1, refused: vec![] });
-    assert_eq!(handle(&driver, &event, "i1").await.unwrap().started, 0, "the same invocation again");
+    assert_eq!(handled(&driver, &event, "i1").await.unwrap(), Handled { started: 1, refused: vec![] });
+    assert_eq!(handled(&driver, &event, "i1").await.unwrap().started, 0, "the same invocation again");
     let name = PipelineName::new("release").unwrap();
     let newest = driver.executions(&name, None, 1).await.unwrap().entities.pop().unwrap();
     let store::Entity::Execution(execution) = newest else { panic!("{newest:?}") };
@@ -38,19 +57,23 @@ async fn a_rule_gives_its_pipeline_source_revisions() {
 }
 
 #[tokio::test]
-async fn a_start_by_an_event_leaves_a_line_in_the_audit_log_in_the_functions_own_name() {
+async fn a_start_by_an_event_comes_into_the_audit_log_in_the_functions_own_name() {
     let driver = driver().await;
-    let log = testkit::TestLog::begin();
+    let queue = queue();
     let function = store::ChangeOrigin { caller: "millrace-trigger".into(), source: None, request: "i1".into() };
     let events = [json!({"pipeline": "release"}), json!({"pipeline": "gone"})];
     for event in &events {
-        function.clone().scope(Box::pin(handle(&driver, event, "i1"))).await.unwrap();
+        function.clone().scope(Box::pin(handle(&driver, &calls(&queue), event, "i1"))).await.unwrap();
     }
     let members = |line: Value| ["operation", "pipeline", "caller", "request", "result"].map(|name| line[name].clone());
     let line = |pipeline, result| {
         ["StartPipelineExecution", pipeline, "millrace-trigger", "i1", result].map(|text: &str| Value::from(text))
     };
-    let found: Vec<_> = log.of("audit").into_iter().map(members).collect();
+    let sent = queue.requests().into_iter().map(|request| {
+        let request: Value = serde_json::from_str(&request.body).unwrap();
+        serde_json::from_str(request["MessageBody"].as_str().unwrap()).unwrap()
+    });
+    let found: Vec<_> = sent.map(members).collect();
     assert_eq!(found, [line("release", "ok"), line("gone", "refused")]);
 }
 
@@ -67,7 +90,7 @@ async fn what_cannot_be_started_is_refused_with_its_reason() {
             "'Other'",
         ),
     ] {
-        let handled = handle(&driver, &queued(&body), "i").await.unwrap();
+        let handled = handled(&driver, &queued(&body), "i").await.unwrap();
         let [refused] = handled.refused.as_slice() else { panic!("{body}: {handled:?}") };
         assert_eq!((handled.started, refused.body.as_str()), (0, body.to_string().as_str()));
         assert!(refused.reason.contains(reason), "{}", refused.reason);
@@ -78,7 +101,7 @@ async fn what_cannot_be_started_is_refused_with_its_reason() {
 async fn an_object_that_nobody_watches_is_nothing_to_speak_of() {
     let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": {
         "bucket": {"name": "other"}, "object": {"key": "app.zip", "version-id": "v1"}}});
-    assert_eq!(handle(&driver().await, &queued(&event), "i").await.unwrap(), Handled::default());
+    assert_eq!(handled(&driver().await, &queued(&event), "i").await.unwrap(), Handled::default());
 }
 
 #[test]

@@ -13,12 +13,12 @@ use crate::api_gateway::ApiGateway;
 use crate::audit;
 
 /// Lets log lines go to stderr as JSON, by `RUST_LOG` (default `info`), each with the spans it is in: the outermost
-/// holds the request id, an inner one the execution's id. Lines of the audit log are always among them. Called again it
+/// holds the request id, an inner one the execution's id. Calls that are missing in the audit log are always among them. Called again it
 /// does nothing.
 pub fn start_logging() {
     let asked = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_else(|_| "info".to_owned());
     let filter =
-        EnvFilter::try_new(format!("{asked},{}=info", audit::TARGET)).unwrap_or_else(|_| EnvFilter::new("info"));
+        EnvFilter::try_new(format!("{asked},{}=error", audit::TARGET)).unwrap_or_else(|_| EnvFilter::new("info"));
     // A second call finds a subscriber; that is no fault.
     let _ = tracing_subscriber::fmt()
         .json()

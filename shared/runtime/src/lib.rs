@@ -10,7 +10,7 @@
 //! - [`EventDispatch`] and [`SystemClock`]: the driver's ports on AWS; [`driver()`] puts them together.
 //! - [`PipelinePath`]: requests to the installation's own API.
 //! - [`ApiGateway`]: whether a request came through the installation's own API.
-//! - [`audit`]: the log line that says who changed what.
+//! - [`CallLog`]: calls on their way into the audit log.
 //! - [`run`] and [`run_http`]: the loop around a handler, with logging.
 //!
 //! May touch STS and IAM for its own purposes; for the other services it only makes clients (and sends the driver's
@@ -49,7 +49,7 @@ mod wiring;
 
 pub use api_gateway::{ApiGateway, NotThroughApi};
 pub use artifacts::ArtifactError;
-pub use audit::audit;
+pub use audit::CallLog;
 pub use clients::Clients;
 pub use clock::SystemClock;
 pub use dispatch::EventDispatch;

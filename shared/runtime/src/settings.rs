@@ -137,6 +137,22 @@ impl Settings {
         self.needed("MILLRACE_DEAD_LETTERS_URL")
     }
 
+    /// `MILLRACE_AUDIT_QUEUE_URL`: the queue for calls that belong in the audit log.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn audit_queue_url(&self) -> Result<String, SettingError> {
+        self.needed("MILLRACE_AUDIT_QUEUE_URL")
+    }
+
+    /// `MILLRACE_AUDIT_BUCKET`: the bucket of the audit log.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn audit_bucket(&self) -> Result<String, SettingError> {
+        self.needed("MILLRACE_AUDIT_BUCKET")
+    }
+
     /// `MILLRACE_HMAC_KEY`: the KMS key that signs approval links.
     ///
     /// # Errors

@@ -15,12 +15,14 @@
 //! | action type | `T#owner` | `category#provider#version` | | |
 //! | external id | `X#event source/region/id` | `ACTION` | | |
 //! | queued job | `J#category#owner#provider#version#query` | `time/action id` | | |
+//! | audit log's tip | `A#AUDIT` | `TIP` | | |
 //!
 //! What pipelines are is in other partitions than what becomes of them ([`EXECUTION_PARTITIONS`]), since the API alone may
 //! write the former.
 
 use std::collections::BTreeMap;
 
+use audit::Tip;
 use engine::{
     ActionId, Execution, ExecutionId, ExternalId, Head, Incarnation, Job, Queue, StageLocks, StageRun, StoredOutputs,
     Timestamp,
@@ -36,6 +38,9 @@ use crate::parts::{DeclarationPart, Parts};
 /// What the partition keys begin with that executions are written under. Functions other than the API may write no others
 /// (`dynamodb:LeadingKeys` in `infra/home.yaml`): none of them changes a pipeline, its roles or who may start it.
 pub const EXECUTION_PARTITIONS: [&str; 4] = ["E#", "J#", "L#", "X#"];
+
+/// What the partition key begins with that the auditor alone writes under, besides the API.
+pub const AUDIT_PARTITION: &str = "A#";
 
 /// Deleted pipelines' locks are kept for this many seconds, for executions that still end: 90 days.
 const TOMBSTONE_SECONDS: i64 = 90 * 24 * 3_600;
@@ -162,6 +167,7 @@ pub enum Entity {
     ActionType(StoredType),
     Job(Job),
     ExternalId(ExternalId),
+    AuditTip(Tip),
 }
 
 /// Where an entity is kept.
@@ -202,6 +208,8 @@ pub enum Key {
         /// The id that the service chose.
         id: String,
     },
+    /// The last line of the audit log.
+    AuditTip,
 }
 
 /// What can be listed with a query, without a scan.
@@ -263,6 +271,7 @@ impl Key {
             }
             Self::ActionType(id) => (types_of(owner(id)), type_sort(id)),
             Self::ExternalId { source, region, id } => (format!("X#{source}/{region}/{id}"), "ACTION".into()),
+            Self::AuditTip => (format!("{AUDIT_PARTITION}AUDIT"), "TIP".into()),
             Self::Job(queue, queued, action) => (jobs_of(queue), format!("{:020}/{action}", queued.0.max(0))),
         }
     }
@@ -311,6 +320,7 @@ impl Entity {
             Self::ExternalId(it) => {
                 Key::ExternalId { source: it.source.clone(), region: it.region.clone(), id: it.id.clone() }
             }
+            Self::AuditTip(_) => Key::AuditTip,
             Self::Job(job) => Key::Job(job.queue.clone(), job.queued, job.action),
         }
     }
@@ -332,6 +342,7 @@ impl Entity {
             Self::ActionType(_) => "ACTIONTYPE",
             Self::ExternalId(_) => "EXTERNALID",
             Self::Job(_) => "JOB",
+            Self::AuditTip(_) => "AUDITTIP",
         }
     }
 
@@ -389,6 +400,7 @@ impl Entity {
             Self::ActionType(it) => serde_json::to_string(it),
             Self::ExternalId(it) => serde_json::to_string(it),
             Self::Job(it) => serde_json::to_string(it),
+            Self::AuditTip(it) => serde_json::to_string(it),
         }
     }
 
@@ -412,6 +424,7 @@ impl Entity {
             "ACTIONTYPE" => Self::ActionType(serde_json::from_str(body)?),
             "EXTERNALID" => Self::ExternalId(serde_json::from_str(body)?),
             "JOB" => Self::Job(serde_json::from_str(body)?),
+            "AUDITTIP" => Self::AuditTip(serde_json::from_str(body)?),
             other => return Err(serde::de::Error::custom(format!("unknown kind {other:?}"))),
         })
     }

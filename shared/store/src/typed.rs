@@ -1,5 +1,6 @@
 //! Reads of one type: what is under a key is what the key says.
 
+use audit::Tip;
 use engine::{Execution, ExternalId, Head, Job, StageLocks, StageRun, StoredOutputs};
 
 use crate::{
@@ -47,6 +48,7 @@ stored! {
     ActionType(StoredType),
     Job(Job),
     ExternalId(ExternalId),
+    AuditTip(Tip),
 }
 
 impl Versioned {

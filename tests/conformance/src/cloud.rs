@@ -24,12 +24,13 @@ pub fn stored_pin() -> Pin {
     Pin { version: Some("first".into()), sha256: Some("c2hhMjU2".into()) }
 }
 
-/// STS gives credentials for every role, IAM lets everybody pass every role, KMS gives the key for the ids of jobs, and S3
+/// STS gives credentials for every role, SQS takes every message, IAM lets everybody pass every role, KMS gives the key for the ids of jobs, and S3
 /// has an object under every key.
 pub(crate) fn cloud() -> Aws {
     let aws = Aws::default();
     let mac = json!({"KeyId": "k", "Mac": in_base64(&[7; 32]), "MacAlgorithm": "HMAC_SHA_256"});
     aws.on("GenerateMac", 200, mac.to_string());
+    aws.on("SendMessage", 200, r#"{"MessageId": "m"}"#);
     allow_to_pass_all_but(&aws, None);
     store(&aws, Stored::Recorded);
     aws

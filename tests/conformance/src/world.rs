@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::App;
 use driver::{Driver, Outcome, Setup, Task};
 use engine::{ActionError, Artifact, External, Progress, Revision, Success, Timestamp};
-use runtime::{Clients, JobIds, PassRole, Roles, Settings};
+use runtime::{CallLog, Clients, JobIds, PassRole, Roles, Settings};
 use serde_json::Value;
 use store::MemoryStore;
 use testkit::{Aws, Outbox, TestClock, TestExecutor, setup};
@@ -52,12 +52,14 @@ fn app(driver: Driver, aws: &Aws) -> App {
         "AWS_REGION" => Some(REGION.into()),
         "MILLRACE_ACCOUNT" => Some(ACCOUNT.into()),
         "MILLRACE_HMAC_KEY" => Some("hmac-key".into()),
+        "MILLRACE_AUDIT_QUEUE_URL" => Some("https://sqs.eu-west-1.amazonaws.com/111122223333/audit".into()),
         _ => None,
     });
     let (settings, clients) = (settings.unwrap(), Clients::from_config(aws.config()));
     let pass_role = PassRole::new(&settings, &clients).unwrap();
     let job_ids = JobIds::new(&settings, &clients).unwrap();
-    App::new(driver, ACCOUNT, Roles::new(&aws.config(), ACCOUNT), pass_role, job_ids).with_root(true)
+    let calls = CallLog::new(&settings, &clients).unwrap();
+    App::new(driver, ACCOUNT, Roles::new(&aws.config(), ACCOUNT), pass_role, job_ids, calls).with_root(true)
 }
 
 impl Default for World {

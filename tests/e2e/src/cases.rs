@@ -5,6 +5,7 @@ pub use under_fire::asked as asked_executions;
 
 mod api;
 mod approval;
+mod audited;
 mod builds;
 mod changes;
 mod clients;
@@ -58,6 +59,7 @@ cases! {
     approval::rejection_by_link;
     approval::link_forged_or_expired;
     approval::link_of_what_is_gone;
+    audited::audit_log;
     builds::builds_deployed;
     builds::builds_that_fail;
     commands::commands_run;

@@ -14,6 +14,7 @@ use testkit::Template;
 const OF_LAMBDA: &[(&str, &[&str])] = &[
     ("Log", &["logs:CreateLogStream", "logs:PutLogEvents"]),
     ("TakePolls", &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]),
+    ("TakeCalls", &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]),
     ("TakeEvents", &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]),
     ("ReadStream", &["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]),
     ("ListStreams", &["dynamodb:ListStreams"]),

@@ -233,6 +233,9 @@ impl State {
                 let checksum = format!("<ChecksumSHA256>{sha256}</ChecksumSHA256>");
                 plain(200, format!("<CopyObjectResult><ETag>\"copied\"</ETag>{checksum}</CopyObjectResult>"))
             }
+            "PutObject" if call.header("if-none-match") == "*" && self.objects.contains_key(&path) => {
+                plain(412, "<Error><Code>PreconditionFailed</Code><Message>The words of S3.</Message></Error>")
+            }
             "PutObject" => {
                 kept.extend(call.headers.get(CHECKSUM).map(|sha256| (CHECKSUM.to_owned(), sha256.clone())));
                 self.objects.insert(path, Stored { data: call.body.clone(), headers: kept });

@@ -345,5 +345,6 @@ pub fn all() -> Vec<Entity> {
         Entity::ActionType(action_type("Jenkins")),
         Entity::Job(job("Jenkins", Some("shop"), 7, 1)),
         Entity::ExternalId(external_id("aws.codebuild", "eu-west-1", "b:7")),
+        Entity::AuditTip(Tip { object: 7, line: 40, hash: "ab".repeat(32) }),
     ]
 }

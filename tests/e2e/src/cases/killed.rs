@@ -12,6 +12,7 @@ use rand::RngExt;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::case::Case;
+use crate::cases::audited;
 use crate::check::{deployed, encrypted};
 use crate::declare::{Action, SOURCE_KEY};
 use crate::pipeline::Pipeline;
@@ -19,7 +20,7 @@ use crate::wait::{PATIENCE, until};
 use crate::zips;
 
 /// Functions of a release; each of them is killed.
-const VICTIMS: &[&str] = &["worker", "sweeper", "replicator", "publisher", "trigger", "api"];
+const VICTIMS: &[&str] = &["worker", "sweeper", "replicator", "publisher", "trigger", "api", "auditor"];
 /// Pipelines that run at once.
 const PIPELINES: usize = 4;
 /// Releases of each, one after another.
@@ -79,7 +80,10 @@ pub async fn killed_functions(case: &Arc<Case>) -> Result<()> {
     let executions = case.sfn.list_executions().state_machine_arn(&machine).send().await?.executions;
     assert_eq!(executions.len(), 2 * ROUNDS * PIPELINES, "each action started its state machine once");
     assert!(executions.iter().all(|execution| execution.status == ExecutionStatus::Succeeded));
-    Ok(())
+    for (pipeline, _) in &pipelines {
+        audited::all_ended(case, &pipeline.name, ROUNDS).await?;
+    }
+    audited::right(case).await
 }
 
 /// Nothing but the event tells that an object has changed: it outlives whoever is to start the pipelines.
