@@ -332,6 +332,15 @@ async fn what_the_caller_may_not_see_is_named_and_the_rest_is_looked_at() {
 }
 
 #[tokio::test]
+async fn a_bucket_of_another_region_is_found_by_what_s3_says_when_it_refuses() {
+    let aws = healthy();
+    let region = BTreeMap::from([("x-amz-bucket-region".to_owned(), "us-west-2".to_owned())]);
+    let refused = "<Error><Code>AuthorizationHeaderMalformed</Code><Message>no</Message></Error>";
+    aws.reply("GetBucketLocation", move |_| (400, region.clone(), refused.into()));
+    finds(&aws, Level::Error, "is in us-west-2", "a bucket of eu-west-1").await;
+}
+
+#[tokio::test]
 async fn without_an_installation_there_is_no_more_to_look_at() {
     let aws = healthy();
     let missing = "<ErrorResponse><Error><Code>ValidationError</Code><Message>Stack with id millrace does not \

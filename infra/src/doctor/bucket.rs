@@ -29,6 +29,13 @@ pub(super) async fn look(
     let arn = format!("arn:{}:s3:::{name}", runtime::arn::partition(wanted.region));
     let owner = wanted.owner.map(str::to_owned);
     let location = client.get_bucket_location().bucket(name).set_expected_bucket_owner(owner.clone()).send().await;
+    // Whoever asks in the wrong region is told the right one, and no more.
+    let elsewhere = location.as_ref().err().and_then(|error| error.raw_response());
+    let elsewhere = elsewhere.and_then(|response| response.headers().get("x-amz-bucket-region"));
+    if let Some(region) = elsewhere.filter(|region| *region != wanted.region).map(str::to_owned) {
+        findings.error(format!("{what} is in {region}"), format!("name a bucket of {} instead", wanted.region));
+        return true;
+    }
     match findings.look(what, "s3:GetBucketLocation", &arn, location) {
         Look::Missing => {
             let (region, bucket) = (wanted.region, name);
