@@ -115,6 +115,7 @@ cases! {
     webhooks::webhooks_kept;
     clients::boto3_and_cli;
     proxy::clients_through_the_proxy;
+    proxy::policies_by_path;
     proxy::function_with_the_extension;
     proxy::layer_published;
     day::scripted_day;

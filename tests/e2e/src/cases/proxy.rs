@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, bail, ensure};
 use aws_credential_types::Credentials as Keys;
+use aws_sdk_codepipeline::error::ProvideErrorMetadata as _;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime};
-use local::HOME;
+use local::{Emulator, HOME};
 use millrace::proxy::{Api, Credentials, Proxy};
 use millrace::{Architecture, layer};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
@@ -74,6 +75,58 @@ pub async fn clients_through_the_proxy(case: &Arc<Case>) -> Result<()> {
     Ok(())
 }
 
+/// Policies decide by path: one for a single pipeline works, and so does one for an operation. Whoever has neither is told what is
+/// missing, and whoever signs with a wrong key gets nowhere. Only MiniStack checks any of that.
+pub async fn policies_by_path(case: &Arc<Case>) -> Result<()> {
+    if case.stack.emulator != Emulator::Ministack {
+        return Ok(());
+    }
+    let iam = aws_sdk_iam::Client::new(&case.stack.sdk(HOME));
+    let policies = [
+        ("one", "/pipelines/prod-*/GetPipeline", ["PipelineNotFoundException", "AccessDeniedException"]),
+        ("all", "/service/*/GetPipeline", ["PipelineNotFoundException", "PipelineNotFoundException"]),
+        ("none", "/pipelines/*/StopPipelineExecution", ["AccessDeniedException", "AccessDeniedException"]),
+    ];
+    for (purpose, path, expected) in policies {
+        let user = case.named(purpose);
+        iam.create_user().user_name(&user).send().await?;
+        let resource = format!("arn:aws:execute-api:{HOME}:*:*/live/POST{path}");
+        let statement = json!({"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resource});
+        let policy = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
+        iam.put_user_policy().user_name(&user).policy_name("call").policy_document(policy).send().await?;
+        let key = iam.create_access_key().user_name(&user).send().await?.access_key.context("no key")?;
+        let keys = |secret: &str| Keys::new(key.access_key_id(), secret, None, None, "e2e");
+        let said = get_pipelines(case, keys(key.secret_access_key())).await?;
+        for (said, code) in said.iter().zip(expected) {
+            ensure!(said.starts_with(code), "{purpose}: {said}, not {code}");
+        }
+        if expected[1] == "AccessDeniedException" {
+            let missing = "/POST/pipelines/dev/GetPipeline or on arn:aws:execute-api:";
+            ensure!(said[1].contains(missing), "{purpose}: {}", said[1]);
+        }
+        let said = get_pipelines(case, keys("of somebody else")).await?;
+        ensure!(said.iter().all(|said| said.starts_with("InvalidSignatureException")), "{purpose}: {said:?}");
+    }
+    Ok(())
+}
+
+/// What GetPipeline says through a proxy with these keys: of a pipeline `prod-a`, and of one `dev`. Neither exists.
+async fn get_pipelines(case: &Case, keys: Keys) -> Result<Vec<String>> {
+    let api = Api::new(case.stack.api_url.parse()?, HOME.to_owned(), Credentials::new(keys));
+    let proxy = Proxy::bind(0, api).await?.with_log(|_| {});
+    let config = aws_sdk_codepipeline::config::Builder::from(&case.stack.sdk(HOME)).endpoint_url(proxy.url()).build();
+    let client = aws_sdk_codepipeline::Client::from_conf(config);
+    let serving = tokio::spawn(proxy.serve(std::future::pending()));
+    let mut all = Vec::new();
+    for name in ["prod-a", "dev"] {
+        let error = client.get_pipeline().name(name).send().await.err().context("there is no such pipeline")?;
+        let error = error.into_service_error();
+        all.push(format!("{}: {}", error.code().unwrap_or_default(), error.message().unwrap_or_default()));
+    }
+    serving.abort();
+    Ok(all)
+}
+
 /// A Python function answers its job with nothing but its endpoint's variable, through the layer's program.
 pub async fn function_with_the_extension(case: &Arc<Case>) -> Result<()> {
     ensure!(include_str!("../../../../README.md").contains(HANDLER), "the README shows another function");
@@ -84,7 +137,7 @@ pub async fn function_with_the_extension(case: &Arc<Case>) -> Result<()> {
     let mut extension = Command::new(&case.extension)
         .env_clear()
         .envs([("AWS_LAMBDA_RUNTIME_API", lambda.local_addr()?.to_string()), ("AWS_REGION", HOME.to_owned())])
-        .envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_SESSION_TOKEN", "session")])
+        .envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")])
         .env("AWS_ENDPOINT_URL_CODEPIPELINE", &endpoint)
         .env("MILLRACE_API_URL", &case.stack.api_url)
         .stderr(Stdio::piped())
