@@ -37,7 +37,8 @@ impl Arguments {
         let regions: Vec<_> = destruction.regions.iter().map(String::as_str).collect();
         outln!("{stack} in account {}: home {}, regions {}", caller.account, account.home(), regions.join(", "))?;
         for stored in &destruction.stored {
-            outln!("  {} {stored}", if self.keep_data { "stays:" } else { "is removed, with all that is in it:" })?;
+            let stays = self.keep_data || stored.kind == super::stored::Kind::Log;
+            outln!("  {} {stored}", if stays { "stays:" } else { "is removed, with all that is in it:" })?;
         }
         let running = destruction.running().await?;
         outln!("{running}")?;

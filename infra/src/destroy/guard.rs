@@ -74,7 +74,8 @@ pub(super) async fn running(account: &Account, stored: &BTreeSet<Stored>) -> Res
                     }
                 }
             }
-            Kind::Key => {}
+            // None of them is lost before its time.
+            Kind::Key | Kind::Log => {}
         }
     }
     Ok(running)

@@ -19,17 +19,20 @@ const RESCUE_DAYS: i32 = 7;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Kind {
     Bucket,
+    /// The audit log: it must outlive whoever destroys what it tells of.
+    Log,
     Table,
     // After what it encrypts.
     Key,
 }
 
 impl Kind {
-    fn of(resource_type: &str) -> Option<Self> {
-        match resource_type {
-            "AWS::S3::Bucket" => Some(Self::Bucket),
-            "AWS::DynamoDB::Table" => Some(Self::Table),
-            "AWS::KMS::Key" => Some(Self::Key),
+    fn of(resource_type: &str, logical_id: &str) -> Option<Self> {
+        match (resource_type, logical_id) {
+            ("AWS::S3::Bucket", "AuditLog") => Some(Self::Log),
+            ("AWS::S3::Bucket", _) => Some(Self::Bucket),
+            ("AWS::DynamoDB::Table", _) => Some(Self::Table),
+            ("AWS::KMS::Key", _) => Some(Self::Key),
             _ => None,
         }
     }
@@ -47,6 +50,7 @@ impl fmt::Display for Stored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
             Kind::Bucket => "the bucket",
+            Kind::Log => "the audit log",
             Kind::Table => "the table",
             Kind::Key => "the key",
         };
@@ -65,7 +69,7 @@ pub(super) async fn of_stack(account: &Account, region: &str, stack: &str) -> Re
             page => page.with_context(|| format!("cannot list the resources of the stack {stack} in {region}"))?,
         };
         stored.extend(page.stack_resource_summaries().iter().filter_map(|resource| {
-            let kind = Kind::of(resource.resource_type()?)?;
+            let kind = Kind::of(resource.resource_type()?, resource.logical_resource_id()?)?;
             let id = resource.physical_resource_id().filter(|id| !id.is_empty())?.to_owned();
             Some(Stored { kind, region: region.to_owned(), id })
         }));
@@ -84,6 +88,7 @@ impl Stored {
         say(&format!("removing {self}"));
         match self.kind {
             Kind::Bucket => self.remove_bucket(account, owner).await.map(|()| None),
+            Kind::Log => self.remove_log(account, owner).await,
             Kind::Table => self.remove_table(account).await.map(|()| None),
             Kind::Key => self.remove_key(account).await,
         }
@@ -97,6 +102,25 @@ impl Stored {
         }
         s3.delete_bucket().bucket(&self.id).expected_bucket_owner(owner).send().await?;
         Ok(())
+    }
+
+    /// Removes a log in which nothing was ever written. S3 lets nobody remove another one before its time.
+    async fn remove_log(&self, account: &Account, owner: &str) -> Result<Option<String>> {
+        let s3 = account.s3(&self.region);
+        let page = s3.list_object_versions().bucket(&self.id).max_keys(1).expected_bucket_owner(owner).send().await;
+        match page {
+            Err(error) if error.code() == Some("NoSuchBucket") => Ok(None),
+            page if page.as_ref().is_ok_and(|page| page.versions().is_empty() && page.delete_markers().is_empty()) => {
+                s3.delete_bucket().bucket(&self.id).expected_bucket_owner(owner).send().await?;
+                Ok(None)
+            }
+            page => {
+                page?;
+                Ok(Some(format!(
+                    "{self} stays: S3 keeps each of its objects for AuditLockDays. `aws s3api` removes it after that"
+                )))
+            }
+        }
     }
 
     async fn remove_table(&self, account: &Account) -> Result<()> {

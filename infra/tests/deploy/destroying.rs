@@ -61,7 +61,7 @@ async fn nothing_is_left_even_if_it_ends_half_way_first() {
     assert!(inventory(&world, HOME).await.len() > before.0.len() + 30, "the inventory sees what is there");
 
     let destruction = world.destruction().await;
-    assert_eq!(destruction.stored.len(), 7, "a table, two keys, and a bucket and a key in each region");
+    assert_eq!(destruction.stored.len(), 8, "a table, two keys, the audit log, and a bucket and a key in each region");
     let running = destruction.running().await.unwrap();
     assert_eq!((running.pipelines, running.executions, running.artifacts), (0, 0, 6), "{running}");
 
@@ -76,7 +76,7 @@ async fn nothing_is_left_even_if_it_ends_half_way_first() {
     assert_eq!(world.stacks(AWAY).await.len(), 1);
 
     let again = world.destruction().await;
-    assert_eq!((again.stored.len(), again.regions.len()), (7, 2), "what the first one wrote down");
+    assert_eq!((again.stored.len(), again.regions.len()), (8, 2), "what the first one wrote down");
     let mut said = Vec::new();
     let left = again.execute(false, &mut |line| said.push(line.to_owned())).await.unwrap();
     assert_eq!(left.0.len(), 4, "{left:?}");
@@ -87,8 +87,15 @@ async fn nothing_is_left_even_if_it_ends_half_way_first() {
     let error = Destruction::find(&world.account, &world.caller, "millrace").await.err().unwrap();
     assert!(words(&error).starts_with("there is no installation millrace in eu-west-1"), "{error}");
 
-    // Nothing is in the way of another one.
+    // Nothing is in the way of another one. An audit log in which something was written stays.
     world.deploy(&world.wanted("first", &[])).await;
+    let found = world.cloudformation(HOME).describe_stacks().stack_name("millrace").send().await.unwrap();
+    let log = millrace::stacks::outputs(&found.stacks()[0])["AuditBucket"].clone();
+    let put = world.account.s3(HOME).put_object().bucket(&log).key("audit/1").body(b"a call".to_vec().into());
+    put.if_none_match("*").send().await.unwrap();
+    let left = world.destruction().await.execute(false, &mut |_| ()).await.unwrap();
+    assert!(left.0.iter().any(|line| line.starts_with(&format!("the audit log {log} in eu-west-1 stays"))), "{left:?}");
+    assert_eq!(world.buckets().await, [log]);
 }
 
 #[tokio::test]
@@ -97,11 +104,11 @@ async fn data_that_is_kept_is_listed() {
     world.deploy(&world.wanted("first", &[])).await;
     store_artifacts(&world, AWAY).await;
     let left = world.destruction().await.execute(true, &mut |_| ()).await.unwrap();
-    assert_eq!(left.0.len(), 7, "{left:?}");
+    assert_eq!(left.0.len(), 8, "{left:?}");
     assert!(left.0.iter().all(|line| line.starts_with("kept: ")), "{left:?}");
     let tables = aws_sdk_dynamodb::Client::new(&world.account.sdk(HOME)).list_tables().send().await.unwrap();
     assert_eq!(tables.table_names().len(), 1);
     let buckets = world.buckets().await;
-    assert_eq!(buckets.len(), 2, "the artifact buckets, without that of the code: {buckets:?}");
+    assert_eq!(buckets.len(), 3, "artifacts and audit log, without the code: {buckets:?}");
     assert_eq!((world.stacks(HOME).await.len(), world.stacks(AWAY).await.len()), (0, 0));
 }
