@@ -10,6 +10,7 @@
 //! - [`EventDispatch`] and [`SystemClock`]: the driver's ports on AWS; [`driver()`] puts them together.
 //! - [`ApiGateway`]: whether a request came through the installation's own API.
 //! - [`CallLog`]: calls on their way into the audit log.
+//! - [`Metrics`]: numbers for CloudWatch, in the function's own log.
 //! - [`run`] and [`run_http`]: the loop around a handler, with logging.
 //!
 //! May touch STS and IAM for its own purposes; for the other services it only makes clients (and sends the driver's
@@ -38,6 +39,7 @@ mod dispatch;
 mod handler;
 mod job;
 mod job_ids;
+mod metrics;
 mod pass_role;
 mod roles;
 mod secrets;
@@ -53,6 +55,7 @@ pub use clock::SystemClock;
 pub use dispatch::EventDispatch;
 pub use handler::{run, run_http, start_logging, time_left};
 pub use job_ids::{JobIdError, JobIds};
+pub use metrics::{Metrics, Unit};
 pub use pass_role::{PassRole, PassRoleError};
 pub use roles::{Identity, RoleError, Roles};
 pub use secrets::KmsSecrets;
