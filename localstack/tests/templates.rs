@@ -147,11 +147,49 @@ fn every_queue_of_work_has_dead_letters_and_every_dead_letter_an_alarm() {
     }
     let watched: BTreeSet<_> = home
         .of_type("CloudWatch::Alarm")
+        .filter(|(_, alarm)| alarm["Dimensions"][0]["Name"] == "QueueName")
         .map(|(_, alarm)| {
             alarm["Dimensions"][0]["Value"]["Fn::GetAtt"].as_str().unwrap().trim_end_matches(".QueueName")
         })
         .collect();
     assert_eq!(dead, watched);
+}
+
+#[test]
+fn every_reader_of_the_stream_and_whoever_does_work_is_watched() {
+    let home = home();
+    let watched: BTreeSet<_> = home
+        .of_type("CloudWatch::Alarm")
+        .filter(|(_, alarm)| alarm["Dimensions"][0]["Name"] == "FunctionName")
+        .map(|(_, alarm)| (target(&alarm["Dimensions"][0]["Value"]).unwrap(), alarm["MetricName"].as_str().unwrap()))
+        .collect();
+    let readers = home.of_type("Lambda::EventSourceMapping").filter(|(_, it)| it.get("StartingPosition").is_some());
+    for (_, reader) in readers {
+        assert!(watched.contains(&(target(&reader["FunctionName"]).unwrap(), "IteratorAge")), "{watched:?}");
+    }
+    for watch in [("WorkerFunction", "Errors"), ("WorkerFunction", "Throttles"), ("SweeperFunction", "Errors")] {
+        assert!(watched.contains(&watch), "{watched:?}");
+    }
+    for (name, alarm) in home.of_type("CloudWatch::Alarm") {
+        assert_eq!(alarm["AlarmActions"]["Fn::If"][0], "AlarmsAreHeard", "{name} tells nobody");
+        assert_eq!(alarm["TreatMissingData"], "notBreaching", "{name}");
+    }
+}
+
+#[test]
+fn the_dashboard_is_json_and_shows_every_function_and_every_dead_letter() {
+    let home = home();
+    let (_, dashboard) = home.of_type("CloudWatch::Dashboard").next().unwrap();
+    let body = dashboard["DashboardBody"]["Fn::Sub"].as_str().unwrap();
+    let widgets: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert!(widgets["widgets"].as_array().unwrap().len() > 8);
+    for (_, function) in home.of_type("Lambda::Function") {
+        let name = function["FunctionName"]["Fn::Sub"].as_str().unwrap();
+        assert!(body.contains(&format!("\"{name}\"")), "{name} is not shown");
+    }
+    for (queue, _) in home.of_type("SQS::Queue").filter(|(queue, _)| queue.ends_with("DeadLetters")) {
+        assert!(body.contains(&format!("${{{queue}.QueueName}}")), "{queue} is not shown");
+    }
 }
 
 #[test]

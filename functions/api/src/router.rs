@@ -7,6 +7,7 @@ use aws_smithy_schema::serde::SerializableStruct;
 use lambda_http::http::HeaderValue;
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
+use runtime::CallLog;
 use store::ChangeOrigin;
 use uuid::Uuid;
 use wire::{ApiError, Exception, Input, Operation, Path, Protocol};
@@ -62,21 +63,25 @@ pub async fn handle(app: &App, request: Request) -> Response<Body> {
     let routed = wire::route(request.method(), request.uri().path(), request.headers());
     let protocol = routed.as_ref().map_or_else(|_| Protocol::of(request.headers()), |call| call.protocol);
     let operation = routed.as_ref().map_or("unknown", |call| call.operation.name());
-    let pipeline = OnceLock::new();
+    let noted: OnceLock<Noted> = OnceLock::new();
     let answering = async {
         let answered = match &routed {
             Ok(call) => {
                 let body = request.body().as_ref();
-                dispatch(app, Routed { call: *call, origin: &origin, body, pipeline: &pipeline }).await
+                let routed = Routed { call: *call, origin: &origin, body, calls: &app.calls, noted: &noted };
+                // Boxed, since all operations together make a large future.
+                Box::pin(dispatch(app, routed)).await
             }
             Err(error) => Err(error.clone()),
         };
         let result = answered.as_ref().map_or_else(|error| error.exception.name(), |_| "ok");
-        app.calls.answered(operation, pipeline.get().map(String::as_str), result).await;
+        let (pipeline, asked) = noted.get().map_or((None, false), |noted| (noted.pipeline.as_deref(), noted.asked));
+        if answered.is_err() || !asked {
+            app.calls.answered(operation, pipeline, result).await;
+        }
         answered
     };
-    // Boxed, since all operations together make a large future.
-    let answered = origin.of_changes().scope(Box::pin(answering)).await;
+    let answered = origin.of_changes().scope(answering).await;
     let answer = answered.unwrap_or_else(|error| {
         tracing::info!(operation, request = %origin.id, exception = error.exception.name(), "refused");
         error.encode(protocol)
@@ -108,8 +113,16 @@ struct Routed<'a> {
     call: wire::Call<'a>,
     origin: &'a Origin,
     body: &'a [u8],
-    /// The pipeline that the input names, once it is read.
-    pipeline: &'a OnceLock<String>,
+    calls: &'a CallLog,
+    noted: &'a OnceLock<Noted>,
+}
+
+/// What is known of a call once its input is read.
+struct Noted {
+    /// The pipeline that it names.
+    pipeline: Option<String>,
+    /// Whether the audit log tells of it already.
+    asked: bool,
 }
 
 async fn dispatch(app: &App, request: Routed<'_>) -> Result<wire::Response, ApiError> {
@@ -176,20 +189,32 @@ async fn dispatch(app: &App, request: Routed<'_>) -> Result<wire::Response, ApiE
 
 /// Decodes the input, runs the operation, encodes the output.
 async fn run<I: Input + SerializableStruct, F: Future<Output = Result<I::Output, ApiError>>>(
-    Routed { call, body, pipeline, .. }: Routed<'_>,
+    Routed { call, body, calls, noted, .. }: Routed<'_>,
     operation: impl FnOnce(I) -> F,
 ) -> Result<wire::Response, ApiError> {
     let input = wire::decode(call.protocol, body)?;
-    if let Some(name) = wire::pipeline_of(&input) {
-        pipeline.get_or_init(|| name);
-    }
-    let answered = match call.path {
+    let allowed = match call.path {
         Path::Pipeline(pipeline) => wire::check_pipeline(pipeline, &input),
         _ => Ok(()),
     };
-    let answered = match answered {
-        Ok(()) => operation(input).await,
-        Err(error) => Err(error),
+    let asked = allowed.is_ok() && reads(call.operation);
+    let noted = noted.get_or_init(|| Noted { pipeline: wire::pipeline_of(&input), asked });
+    allowed?;
+    // A read is noted while it is done, so that nobody waits for both. What comes of it is not known then: if it is refused,
+    // that is noted besides.
+    let answered = if asked {
+        let noting = calls.answered(call.operation.name(), noted.pipeline.as_deref(), ASKED);
+        tokio::join!(operation(input), noting).0
+    } else {
+        operation(input).await
     };
     Ok(wire::encode(call.protocol, &answered?))
+}
+
+/// What the audit log says of a read that has come in.
+const ASKED: &str = "asked";
+
+/// Whether an operation changes nothing.
+fn reads(operation: Operation) -> bool {
+    ["Get", "List"].iter().any(|reading| operation.name().starts_with(reading))
 }

@@ -2,9 +2,11 @@
 //!
 //! Invoked by the table's stream. Images of executions and stage attempts become CodePipeline's state-change events
 //! (`notify`); all others are skipped. Records are handled in order; if one fails, the stream delivers that one and the
-//! ones after it again, so nothing is lost and the order is kept.
+//! ones after it again, so nothing is lost and the order is kept. What the changes tell of an installation as a whole goes into
+//! metrics (`measures`).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod measures;
 mod record;
 mod state_changes;
 
@@ -13,7 +15,7 @@ use std::sync::Arc;
 use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use notify::Publisher;
-use runtime::{Clients, SettingError, Settings};
+use runtime::{Clients, Metrics, SettingError, Settings};
 use store::DynamoStore;
 
 use crate::state_changes::{EventReader, Reads};
@@ -21,23 +23,41 @@ use crate::state_changes::{EventReader, Reads};
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
-    let (reader, publisher) = &wire(&settings, &Clients::new(&settings).await)?;
-    runtime::run(|batch: Event, _| async move { Ok(handle(reader, publisher, &batch).await) }).await
+    let (reader, publisher, metrics) = &wire(&settings, &Clients::new(&settings).await)?;
+    runtime::run(|batch: Event, _| async move {
+        let mut metrics = metrics.clone();
+        let response = handle(reader, publisher, &mut metrics, &batch).await;
+        metrics.write();
+        Ok(response)
+    })
+    .await
 }
 
-fn wire(settings: &Settings, clients: &Clients) -> Result<(EventReader, Publisher), SettingError> {
+fn wire(settings: &Settings, clients: &Clients) -> Result<(EventReader, Publisher, Metrics), SettingError> {
     let store = DynamoStore::new(clients.dynamodb().clone(), settings.table()?);
     let reader = EventReader::new(Arc::new(store), settings.region(), &settings.account()?);
-    Ok((reader, Publisher::new(clients.eventbridge().clone(), settings.event_bus(), settings.bus()?)))
+    let publisher = Publisher::new(clients.eventbridge().clone(), settings.event_bus(), settings.bus()?);
+    Ok((reader, publisher, Metrics::new(settings)?))
 }
 
 /// Publishes the events of a batch. Returns the record from which the stream must repeat the batch, if one failed.
-async fn handle(reader: &EventReader, publisher: &Publisher, batch: &Event) -> DynamoDbEventResponse {
+async fn handle(
+    reader: &EventReader,
+    publisher: &Publisher,
+    metrics: &mut Metrics,
+    batch: &Event,
+) -> DynamoDbEventResponse {
     let (mut events, mut origins) = (Vec::new(), Vec::new());
     let (mut failed, mut reads) = (None, Reads::default());
     for record in &batch.records {
-        match reader.tell(record, &mut reads).await {
+        let told = async {
+            let Some(change) = record::entities(record)? else { return Ok(Vec::new()) };
+            measures::of_change(&change, metrics);
+            reader.tell(change, &mut reads).await
+        };
+        match told.await {
             Ok(told) => {
+                told.iter().for_each(|event| measures::of_event(event, metrics));
                 origins.extend(told.iter().map(|_| record));
                 events.extend(told);
             }
@@ -112,7 +132,13 @@ mod tests {
     async fn run(reader: &EventReader, stub: &Stub, records: Vec<Value>) -> Value {
         let publisher = Publisher::new(aws_sdk_eventbridge::Client::new(&stub.config()), "default", "millrace");
         let batch: Event = serde_json::from_value(json!({"Records": records})).unwrap();
-        serde_json::to_value(handle(reader, &publisher, &batch).await).unwrap()
+        let environment = |name| match name {
+            "AWS_REGION" => Some("eu-west-1".into()),
+            "MILLRACE_INSTALLATION" => Some("millrace".into()),
+            _ => None,
+        };
+        let mut metrics = Metrics::new(&Settings::read(environment).unwrap()).unwrap();
+        serde_json::to_value(handle(reader, &publisher, &mut metrics, &batch).await).unwrap()
     }
 
     fn accepting() -> Stub {

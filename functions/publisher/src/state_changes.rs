@@ -1,17 +1,14 @@
-//! Turns a record into events. What an event holds beside the record's own item is read from the table.
+//! Turns a change into events. What an event holds beside the record's own item is read from the table.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use anyhow::Context;
-use aws_lambda_events::dynamodb::EventRecord;
 use engine::{Artifact, Execution, StageRun};
 use notify::changes::{self, StageChange, State};
 use notify::{EventBuilder, StateChange};
 use pipeline::{ArtifactName, Pipeline};
 use store::{Entity, Key, PipelineVersions, Store};
-
-use crate::record::entities;
 
 /// What was read for a batch of records, none where there is nothing. All of the batch was written before the first
 /// reading, so that what was read for one record is new enough for the others.
@@ -30,7 +27,7 @@ impl Reads {
     }
 }
 
-/// Turns records of the table's stream into state-change events.
+/// Turns changes of the table into state-change events.
 pub struct EventReader {
     store: Arc<dyn Store>,
     home: String,
@@ -44,17 +41,17 @@ impl EventReader {
         Self { store, home: home.to_owned(), account: account.to_owned(), versions: PipelineVersions::default() }
     }
 
-    /// The events of a record; most have none, and for those nothing is read.
+    /// The events of a change from the one entity, if it was there, to the other; most have none, and for those nothing is read.
     ///
     /// # Errors
-    /// When the record or what belongs to it cannot be read.
-    pub async fn tell(&self, record: &EventRecord, reads: &mut Reads) -> anyhow::Result<Vec<StateChange>> {
-        match entities(record)? {
-            Some((old, Entity::Execution(new))) => {
+    /// When what belongs to it cannot be read.
+    pub async fn tell(&self, change: (Option<Entity>, Entity), reads: &mut Reads) -> anyhow::Result<Vec<StateChange>> {
+        match change {
+            (old, Entity::Execution(new)) => {
                 let old = old.and_then(|old| if let Entity::Execution(it) = old { Some(it) } else { None });
                 self.execution(&new, &changes::of_execution(old.as_ref(), &new), reads).await
             }
-            Some((old, Entity::Stage(new))) => {
+            (old, Entity::Stage(new)) => {
                 let old = old.and_then(|old| if let Entity::Stage(it) = old { Some(it) } else { None });
                 self.stage(&new, &changes::of_stage(old.as_ref(), &new), reads).await
             }

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use driver::Driver;
-use runtime::{Clients, SettingError, Settings};
+use runtime::{Clients, Metrics, SettingError, Settings, Unit};
 use serde_json::{Value, json};
 
 /// The period of the rule that wakes this function.
@@ -17,18 +17,25 @@ const PERIOD: Duration = Duration::from_secs(60);
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
-    let (driver, pause) = &wire(&settings, &Clients::new(&settings).await)?;
-    runtime::run(|_: Value, _| async move { sweep(driver, *pause).await }).await
+    let (driver, pause, metrics) = &wire(&settings, &Clients::new(&settings).await)?;
+    runtime::run(|_: Value, _| async move {
+        let swept = sweep(driver, *pause).await?;
+        let mut metrics = metrics.clone();
+        measure(driver, swept, &mut metrics).await?;
+        metrics.write();
+        Ok(json!({"swept": swept}))
+    })
+    .await
 }
 
-/// The driver, and the time between two sweeps.
-fn wire(settings: &Settings, clients: &Clients) -> Result<(Driver, Duration), SettingError> {
+/// The driver, the time between two sweeps, and no metrics yet.
+fn wire(settings: &Settings, clients: &Clients) -> Result<(Driver, Duration, Metrics), SettingError> {
     let pause = Duration::from_secs(settings.sweep_seconds()?.into());
-    Ok((runtime::driver(settings, clients, providers::SOURCES)?, pause))
+    Ok((runtime::driver(settings, clients, providers::SOURCES)?, pause, Metrics::new(settings)?))
 }
 
 /// Sweeps until the next sweep belongs to the next invocation. Returns how many items were dealt with.
-async fn sweep(driver: &Driver, pause: Duration) -> anyhow::Result<Value> {
+async fn sweep(driver: &Driver, pause: Duration) -> anyhow::Result<usize> {
     let began = tokio::time::Instant::now();
     let mut swept = 0;
     loop {
@@ -38,10 +45,17 @@ async fn sweep(driver: &Driver, pause: Duration) -> anyhow::Result<Value> {
         }
         swept += now;
         if began.elapsed() + pause >= PERIOD {
-            return Ok(json!({"swept": swept}));
+            return Ok(swept);
         }
         tokio::time::sleep(pause).await;
     }
+}
+
+/// How much was swept, and for how long what is left has been due: that grows where something can never be done.
+async fn measure(driver: &Driver, swept: usize, metrics: &mut Metrics) -> anyhow::Result<()> {
+    metrics.add("Swept", Unit::Count, swept as f64);
+    metrics.add("Overdue", Unit::Milliseconds, driver.overdue().await?.as_millis() as f64);
+    Ok(())
 }
 
 #[cfg(test)]

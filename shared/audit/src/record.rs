@@ -41,7 +41,8 @@ pub enum What {
     Call {
         /// The operation's name, for example `StartPipelineExecution`.
         operation: String,
-        /// `ok`, or the name of the exception.
+        /// `ok`, or the name of the exception; of a read `asked`, and if it was refused, the exception in a second record of the same
+        /// request.
         result: String,
     },
     /// An item of the table that was written or removed.

@@ -32,6 +32,20 @@ impl Driver {
         shards.into_iter().sum()
     }
 
+    /// For how long the item has been due that has been so the longest. After a sweep this is what no sweep can do.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn overdue(&self) -> Result<Duration, DriveError> {
+        let now = self.clock.now();
+        let shards = join_all((0..DUE_SHARDS).map(|shard| self.store.due(shard, Timestamp(0), now, 1))).await;
+        let mut longest = 0;
+        for due in shards {
+            longest = due?.first().map_or(0, |due| now.since(due.at)).max(longest);
+        }
+        Ok(Duration::from_millis(u64::try_from(longest).unwrap_or_default()))
+    }
+
     async fn sweep_shard(&self, shard: u64, now: Timestamp, until: Timestamp) -> Result<usize, DriveError> {
         let mut done = 0;
         // Read on from the time of the last item; those of that very time that have been dealt with are known.

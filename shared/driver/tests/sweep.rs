@@ -94,3 +94,21 @@ fn a_sweep_without_time_leaves_everything_to_the_next() {
     assert_eq!(block_on(environment.driver.sweep(Duration::ZERO)).unwrap(), 0);
     assert_eq!(environment.sweep(), lost);
 }
+
+#[test]
+fn what_no_sweep_can_do_is_overdue_the_longer_the_more() {
+    let environment = Environment::new();
+    let overdue = || block_on(environment.driver.overdue()).unwrap();
+    let broken = environment.create(0, 2);
+    environment.clock.pass(20_000);
+    assert_eq!(environment.sweep().len(), 2);
+    assert_eq!(overdue(), Duration::ZERO, "all was done");
+    let write = Write::Delete { key: Key::Execution(broken[0]), expect: Expect::Any };
+    block_on(environment.store.commit(vec![write])).unwrap();
+    environment.clock.pass(25_000);
+    environment.sweep();
+    assert_eq!(overdue(), Duration::from_secs(5));
+    environment.clock.pass(60_000);
+    environment.sweep();
+    assert_eq!(overdue(), Duration::from_secs(65));
+}

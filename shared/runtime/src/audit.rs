@@ -49,8 +49,9 @@ impl CallLog {
         };
         let record = record.bounded();
         let body = serde_json::to_string(&record).unwrap_or_default();
-        let sent = self.clients.sqs().send_message().queue_url(&self.queue).message_body(&body).send().await;
-        if let Err(error) = sent {
+        let message = self.clients.sqs().send_message().queue_url(&self.queue).message_body(&body);
+        // Boxed: it is large, and a part of every operation's future.
+        if let Err(error) = Box::pin(message.send()).await {
             let error = DisplayErrorContext(&error);
             tracing::error!(target: TARGET, record = body, %error, "a call is missing in the audit log");
         }

@@ -11,6 +11,7 @@
 //! - [`PipelinePath`]: requests to the installation's own API.
 //! - [`ApiGateway`]: whether a request came through the installation's own API.
 //! - [`CallLog`]: calls on their way into the audit log.
+//! - [`Metrics`]: numbers for CloudWatch, in the function's own log.
 //! - [`run`] and [`run_http`]: the loop around a handler, with logging.
 //!
 //! May touch STS and IAM for its own purposes; for the other services it only makes clients (and sends the driver's
@@ -39,6 +40,7 @@ mod dispatch;
 mod handler;
 mod job;
 mod job_ids;
+mod metrics;
 mod pass_role;
 mod pipeline_path;
 mod roles;
@@ -55,6 +57,7 @@ pub use clock::SystemClock;
 pub use dispatch::EventDispatch;
 pub use handler::{run, run_http, start_logging, time_left};
 pub use job_ids::{JobIdError, JobIds};
+pub use metrics::{Metrics, Unit};
 pub use pass_role::{PassRole, PassRoleError};
 pub use pipeline_path::PipelinePath;
 pub use roles::{Identity, RoleError, Roles};

@@ -145,6 +145,14 @@ impl Settings {
         self.needed("MILLRACE_AUDIT_QUEUE_URL")
     }
 
+    /// `MILLRACE_INSTALLATION`: the name of the home stack, by which metrics tell installations apart.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn installation(&self) -> Result<String, SettingError> {
+        self.needed("MILLRACE_INSTALLATION")
+    }
+
     /// `MILLRACE_AUDIT_BUCKET`: the bucket of the audit log.
     ///
     /// # Errors
