@@ -173,9 +173,6 @@ impl Stored {
 
 /// Removes everything in a bucket of the account `owner`, with all versions; returns whether there is such a bucket.
 pub(super) async fn empty(s3: &aws_sdk_s3::Client, bucket: &str, owner: &str) -> Result<bool> {
-    // S3 takes the word for it only where there is a lock: the audit log has one. What is locked in compliance mode stays
-    // all the same, and S3 says so.
-    let locked = s3.get_object_lock_configuration().bucket(bucket).expected_bucket_owner(owner).send().await.is_ok();
     loop {
         let page = s3.list_object_versions().bucket(bucket).expected_bucket_owner(owner).send().await;
         let page = match page {
@@ -192,14 +189,7 @@ pub(super) async fn empty(s3: &aws_sdk_s3::Client, bucket: &str, owner: &str) ->
             return Ok(true);
         }
         let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build()?;
-        let deleted = s3
-            .delete_objects()
-            .bucket(bucket)
-            .expected_bucket_owner(owner)
-            .set_bypass_governance_retention(locked.then_some(true))
-            .delete(delete)
-            .send()
-            .await;
+        let deleted = s3.delete_objects().bucket(bucket).expected_bucket_owner(owner).delete(delete).send().await;
         let deleted = deleted.with_context(|| format!("cannot empty the bucket {bucket}"))?;
         let refused = deleted.errors().first();
         ensure!(
