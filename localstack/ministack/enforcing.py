@@ -13,9 +13,12 @@ from urllib.parse import parse_qs
 
 from ministack.app import main
 from ministack.core import iam_actions, iam_evaluator
+from ministack.services import iam
 
 action_of = iam_actions.extract_iam_action
 tag_context = iam_actions.request_tag_context
+s3_context = iam_actions.s3_service_context
+condition_value = iam_evaluator._resolve_condition_key
 evaluate = iam_evaluator.evaluate
 evaluate_resource_policy = iam_evaluator.evaluate_resource_policy
 of_resource = contextvars.ContextVar("of_resource", default=False)
@@ -48,6 +51,21 @@ def context_of(service, action, body, params):
     return context
 
 
+def s3_context_of(action, query, path="", headers=None):
+    """The condition keys of a request to S3, with the one that says whether it may put over what is there."""
+    condition = (headers or {}).get("if-none-match")
+    return s3_context(action, query, path, headers) | ({"s3:if-none-match": condition} if condition else {})
+
+
+def value_of(key, context):
+    """The value of a condition key. To aws:PrincipalArn a session is its role."""
+    if key.lower() == "aws:principalarn" and context.principal_type == "AssumedRole":
+        name = iam_evaluator._role_name_from_assumed_arn(context.principal_arn)
+        role = iam._roles.get_scoped(context.principal_account, None, name)
+        return role["Arn"] if role else context.principal_arn
+    return condition_value(key, context)
+
+
 def decide(context, policies, *limits):
     # What does not leave this machine is as safe as with TLS, which our resources ask for.
     context.secure_transport = True
@@ -76,6 +94,8 @@ def decide_by_resource_policy(*arguments, **named):
 
 iam_actions.extract_iam_action = permission_of
 iam_actions.request_tag_context = context_of
+iam_actions.s3_service_context = s3_context_of
+iam_evaluator._resolve_condition_key = value_of
 iam_evaluator.evaluate = decide
 iam_evaluator.evaluate_resource_policy = decide_by_resource_policy
 main()
