@@ -122,6 +122,9 @@ impl Checker {
                 Entity::ExternalId(it) => _ = self.external_ids.insert(it.id.clone()),
                 Entity::Token(_) | Entity::Outputs(_) | Entity::ActionType(_) => {}
                 Entity::Part(_) | Entity::Webhook(_) | Entity::Revision(_) => {}
+                Entity::AuditTip(_) => {
+                    return broken("the driver wrote the tip of the audit log, which is the auditor's");
+                }
             }
         }
         for place in entered {

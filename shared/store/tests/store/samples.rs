@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use audit::Tip;
 use engine::{
     ActionError, ActionRun, ActionStatus, ApprovalToken, Artifact, CancelCause, ConditionRun, ConditionStatus,
     Execution, ExecutionId, ExecutionStatus, External, ExternalId, Head, Incarnation, Job, JobNonce, JobRun,
