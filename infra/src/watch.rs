@@ -10,12 +10,14 @@ use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, 
 
 use crate::Account;
 
+/// A function, and its new version.
+pub(crate) type Version = (String, String);
+
 /// Alarms and errors since a moment.
 pub(crate) struct Watch<'a> {
     client: Client,
     alias: &'a str,
-    /// Functions, each with its new version.
-    versions: &'a [(String, String)],
+    versions: &'a [Version],
     alarms: Vec<String>,
     /// What rang before anything was changed is no news.
     rang: BTreeSet<String>,
@@ -25,12 +27,7 @@ pub(crate) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// Begins to watch the alarms of the installation `stack`, and the errors of these versions behind `alias`.
-    pub async fn begin(
-        account: &Account,
-        stack: &str,
-        alias: &'a str,
-        versions: &'a [(String, String)],
-    ) -> Result<Self> {
+    pub async fn begin(account: &Account, stack: &str, alias: &'a str, versions: &'a [Version]) -> Result<Self> {
         let config = account.sdk(account.home());
         let cloudformation = aws_sdk_cloudformation::Client::new(&config);
         let mut pages = cloudformation.list_stack_resources().stack_name(stack).into_paginator().send();
@@ -79,7 +76,7 @@ impl<'a> Watch<'a> {
     }
 
     /// The versions that have failed since, and how often.
-    async fn errors(&self) -> Result<Vec<(&(String, String), f64)>> {
+    async fn errors(&self) -> Result<Vec<(&Version, f64)>> {
         let queries = self.versions.iter().enumerate().map(|(at, (function, version))| {
             let dimension = |name: &str, value: String| Dimension::builder().name(name).value(value).build();
             let metric = Metric::builder()

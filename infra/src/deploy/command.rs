@@ -53,7 +53,6 @@ impl Arguments {
     /// # Errors
     /// When something is missing, refused or fails; the message says what to do, and how far it came.
     pub async fn run(&self, account: &Account, stack: &str) -> Result<ExitCode> {
-        // A terminal at both ends: whoever reads the question can answer it.
         let can_ask = stdin().is_terminal();
         ensure!(
             self.yes || self.dry_run || can_ask,
