@@ -227,10 +227,10 @@ mod tests {
             let entries = bodies.iter().flat_map(|body| body["Entries"].as_array().unwrap().clone());
             entries.map(|entry| entry["EventBusName"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(buses(&by_call, ended(&by_call), &[awaiting.clone()]).await, ["default", "millrace"]);
+        assert_eq!(buses(&by_call, ended(&by_call), std::slice::from_ref(&awaiting)).await, ["default", "millrace"]);
         assert_eq!(buses(&by_call, ended(&by_call), &[]).await, ["default"], "nobody waits");
         let stopping = Execution { status: ExecutionStatus::Stopping, ..by_call.clone() };
-        assert_eq!(buses(&by_call, stopping, &[awaiting.clone()]).await, ["default"], "it has not ended");
+        assert_eq!(buses(&by_call, stopping, std::slice::from_ref(&awaiting)).await, ["default"], "it has not ended");
         let by_change = Execution { trigger: trigger("CloudWatchEvent"), ..by_call };
         assert_eq!(buses(&by_change, ended(&by_change), &[awaiting]).await, ["default"], "no action has started it");
     }

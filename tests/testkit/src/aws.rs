@@ -304,14 +304,14 @@ fn operation(
 
 fn of_bucket(query: &str) -> &'static str {
     let names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
-    let known = names.filter_map(|name| match name {
+    let mut known = names.filter_map(|name| match name {
         "encryption" => Some("GetBucketEncryption"),
         "location" => Some("GetBucketLocation"),
         "notification" => Some("GetBucketNotificationConfiguration"),
         "versioning" => Some("GetBucketVersioning"),
         _ => None,
     });
-    known.last().unwrap_or_else(|| panic!("GET ?{query} is not known of buckets"))
+    known.next_back().unwrap_or_else(|| panic!("GET ?{query} is not known of buckets"))
 }
 
 fn of_appconfig(method: &str, path: &str) -> &'static str {
