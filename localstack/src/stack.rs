@@ -181,7 +181,7 @@ impl Stack {
     /// When it does not enforce.
     pub fn decisions(&self) -> Result<String> {
         let file = self.folder.join(DECISIONS);
-        Ok(fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?)
+        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
     }
 
     /// A value of [`Stack::env`].

@@ -120,6 +120,7 @@ fn statements() -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use serde_json::json;
 
