@@ -27,7 +27,7 @@ const PREFIX: &str = "millrace-";
 
 /// A stack as it is to be.
 pub struct Deployment<'a> {
-    /// The stack's name.
+    /// The name under which CloudFormation knows the stack in its region.
     pub name: String,
     /// Its template, in YAML or JSON.
     pub template: &'a str,
@@ -44,7 +44,7 @@ pub struct Deployment<'a> {
 pub enum Outcome {
     /// It was not there.
     Created,
-    /// It was changed.
+    /// It was there, and its content or its parameters were not these.
     Updated,
     /// It was as it was to be already.
     Unchanged,

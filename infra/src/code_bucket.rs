@@ -169,7 +169,7 @@ impl CodeBucket {
         Ok(())
     }
 
-    /// Removes an object.
+    /// Removes an object; it may be gone already.
     pub async fn remove(&self, key: &str) -> Result<()> {
         let remove = self.s3.delete_object().bucket(&self.name).key(key).expected_bucket_owner(&self.owner);
         remove.send().await.with_context(|| format!("cannot remove {key} from the bucket {}", self.name))?;

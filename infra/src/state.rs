@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 pub(crate) enum Way {
     /// There is none, or nothing but a change set that nobody executed.
     Create,
-    /// It stands.
+    /// It stands, and takes a change set of what is different.
     Update,
     /// Its first creation failed: it takes no update, and is removed and made anew.
     Anew,

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Whether a trust policy lets somebody assume the role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// It does.
+    /// It does, for this pipeline alone.
     Given,
     /// It does for whatever pipeline: it demands no external id, or takes any.
     ForAnyPipeline,

@@ -39,7 +39,7 @@ pub struct Shift {
 }
 
 impl Shift {
-    /// All at once.
+    /// New versions get all of the traffic at once, and nothing is watched.
     pub const ALL: Self = Self { percent: 100, watch: Duration::ZERO };
 
     /// A tenth, for five minutes: alarms look at whole minutes, and metrics come late.

@@ -58,7 +58,7 @@ pub struct Findings {
 
 /// What a look at something has shown.
 pub(super) enum Look<T> {
-    /// It is there.
+    /// It is there, and this is what its service says of it.
     Found(T),
     /// It is not there. Nothing has been said about it yet.
     Missing,
@@ -99,7 +99,7 @@ impl Findings {
         self.all.push(Finding { level: Level::Error, what: what.into(), mend: Some(mend.into()) });
     }
 
-    /// Fine or wrong.
+    /// `ok` where it is fine, and otherwise an error that `mend` mends.
     pub(super) fn must(&mut self, is_fine: bool, what: impl Into<String>, mend: impl Into<String>) {
         if is_fine { self.ok(what) } else { self.error(what, mend) }
     }

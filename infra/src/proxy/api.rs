@@ -62,9 +62,9 @@ pub struct Asked<'a> {
     pub call: Call<'a>,
     /// The pipeline that it is for, if it is for one.
     pub pipeline: Option<&'a str>,
-    /// The client's headers.
+    /// The headers as they came, the client's own signature among them; what goes on is chosen from them.
     pub headers: &'a HeaderMap,
-    /// The client's body.
+    /// The body as it came, at most `wire::MAX_BODY`.
     pub body: &'a [u8],
 }
 
@@ -81,7 +81,7 @@ impl Api {
         Self { patience, ..self }
     }
 
-    /// Where it answers.
+    /// Where the API answers, its stage included.
     pub(super) fn url(&self) -> &ApiUrl {
         &self.url
     }

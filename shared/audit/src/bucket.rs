@@ -40,7 +40,7 @@ pub struct Bucket {
 /// An object as a list of the bucket shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Its number.
+    /// The number in its key; the first object of a log has 1.
     pub object: u64,
     /// Its first version, which counts.
     version: Option<String>,

@@ -8,7 +8,7 @@ use crate::line::{Line, Tip, lines};
 /// A line's place: its object's number, and its place among that object's lines, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The object's number.
+    /// The number in the object's key; the first object of a log has 1.
     pub object: u64,
     /// The place in it.
     pub line: usize,

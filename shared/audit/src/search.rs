@@ -5,7 +5,7 @@ use crate::record::{Record, What};
 /// What somebody looks for; what is not set, is the same to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// The pipeline's name.
+    /// The whole name of the pipeline that a call or a change was about.
     pub pipeline: Option<String>,
     /// Part of the caller's ARN or name, in capital or small letters.
     pub by: Option<String>,

@@ -47,7 +47,7 @@ pub(crate) enum Recipients {
     Named(Vec<String>),
 }
 
-/// What is sent.
+/// A command that is to be sent: what runs, where, and how much of it may go wrong.
 pub(crate) struct Request {
     pub(crate) script: String,
     pub(crate) recipients: Recipients,

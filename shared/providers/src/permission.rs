@@ -18,7 +18,7 @@ pub use statement::{Conditions, Statement, condition, merge};
 /// Actions that are allowed together on the same resources.
 #[derive(Clone, Copy, Debug)]
 pub struct Permission {
-    /// For example `s3:GetObject`.
+    /// As IAM writes them, for example `s3:GetObject`.
     pub actions: &'static [&'static str],
     /// What it is allowed on; nothing where the configuration has no use for it.
     pub on: fn(&Scope<'_>) -> Vec<String>,
@@ -92,7 +92,7 @@ impl Permissions {
         Self { beside, ..self }
     }
 
-    /// Each permission.
+    /// The permissions of all lists, in their order.
     pub fn all(&self) -> impl Iterator<Item = &'static Permission> + use<> {
         self.lists.iter().flat_map(|list| list.iter())
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::clock::SystemClock;
 use crate::settings::{SettingError, Settings};
 
-/// The metrics' namespace.
+/// Under what CloudWatch lists our metrics.
 const NAMESPACE: &str = "Millrace";
 /// The dimension that all metrics have: the name of the home stack.
 const INSTALLATION: &str = "Installation";
@@ -23,9 +23,9 @@ const MOST_VALUES: usize = 100;
 /// What a metric counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unit {
-    /// Pieces.
+    /// So many of something: starts, ends, repairs.
     Count,
-    /// A time.
+    /// How long something took or waited.
     Milliseconds,
 }
 

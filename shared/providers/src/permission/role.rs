@@ -12,15 +12,15 @@ use super::{Conditions, Holder, Scope, Statement, Store, Trust, merge};
 /// What is asked of an installation to write policies for it.
 #[derive(Clone, Debug)]
 pub struct Installed {
-    /// Its home region.
+    /// The region of its home stack, where pipelines live.
     pub home: String,
-    /// Its account.
+    /// The account that it is in: 12 digits.
     pub account: String,
     /// The id of its API, if it is known.
     pub api: Option<String>,
-    /// The setting `ConnectionSecrets`.
+    /// How the names of secrets for connections begin: the parameter `ConnectionSecrets`.
     pub connection_secrets: String,
-    /// The setting `ComputeProject`.
+    /// In which project commands run: the parameter `ComputeProject`.
     pub compute_project: String,
     /// The ARN of the worker's role.
     pub worker_role: String,
@@ -33,7 +33,7 @@ pub struct Installed {
 /// A role of a pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoleNeeds {
-    /// Its ARN.
+    /// The role's ARN, as the declaration has it.
     pub arn: String,
     /// What it must be allowed.
     pub statements: Vec<Statement>,
@@ -48,7 +48,7 @@ pub struct RoleNeeds {
 pub enum Trusted {
     /// Roles that assume it, with this external id.
     Roles {
-        /// Their ARNs.
+        /// Functions' roles, or the pipeline's for an action's own role.
         arns: BTreeSet<String>,
         /// The ARN of the pipeline.
         external_id: String,
@@ -57,7 +57,7 @@ pub enum Trusted {
     Builds {
         /// The account of the projects.
         account: String,
-        /// ARNs with `*`.
+        /// ARNs of projects and their builds, with `*` for what varies.
         projects: BTreeSet<String>,
     },
 }

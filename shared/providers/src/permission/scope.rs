@@ -8,7 +8,7 @@ use runtime::arn::partition;
 pub struct Store {
     /// The region that it is for.
     pub region: String,
-    /// The bucket's name.
+    /// The name of the bucket, without a prefix.
     pub bucket: String,
     /// The id or ARN of its key; none: what S3 takes.
     pub key: Option<String>,
@@ -17,7 +17,7 @@ pub struct Store {
 /// An action and where it runs.
 #[derive(Clone, Debug)]
 pub struct Scope<'a> {
-    /// The pipeline's name.
+    /// The pipeline of which it is an action: artifacts lie under its name.
     pub pipeline: &'a PipelineName,
     /// An action, or a rule.
     pub action: &'a Action,
@@ -29,7 +29,7 @@ pub struct Scope<'a> {
     pub store: Option<Store>,
     /// The installation's home region.
     pub home: &'a str,
-    /// The installation's account.
+    /// The account of the installation: 12 digits.
     pub account: &'a str,
     /// The id of the installation's API; where it is not known, any.
     pub api: Option<&'a str>,

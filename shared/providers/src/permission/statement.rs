@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// Conditions of a statement: operator, key, values.
 pub type Conditions = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-/// One condition.
+/// The condition that `key` has one of these values, by an operator of IAM such as `StringLike`.
 pub fn condition<'a>(operator: &str, key: &str, values: impl IntoIterator<Item = &'a str>) -> Conditions {
     let values = values.into_iter().map(str::to_owned).collect();
     Conditions::from([(operator.to_owned(), BTreeMap::from([(key.to_owned(), values)]))])
@@ -17,16 +17,16 @@ pub fn condition<'a>(operator: &str, key: &str, values: impl IntoIterator<Item =
 /// A statement that allows something.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Statement {
-    /// For example `s3:GetObject`.
+    /// As IAM writes them, for example `s3:GetObject`.
     pub actions: BTreeSet<String>,
     /// ARNs, in which `*` stands for anything.
     pub resources: BTreeSet<String>,
-    /// Under what conditions.
+    /// All must hold; empty allows without any.
     pub conditions: Conditions,
 }
 
 impl Statement {
-    /// None without resources.
+    /// A statement about these resources; there is none where there are no resources.
     pub fn new(actions: &[&str], resources: impl IntoIterator<Item = String>, conditions: Conditions) -> Option<Self> {
         let resources: BTreeSet<String> = resources.into_iter().collect();
         let actions = actions.iter().map(|action| (*action).to_owned()).collect();

@@ -17,7 +17,7 @@ const ARTIFACT: &str = "store-eu/shop/App/abcdefghijklmnop";
 const ARTIFACT_THERE: &str = "store-us/shop/App/abcdefghijklmnop";
 /// When the attempt was requested, an hour before its time-out.
 const REQUESTED: i64 = 1_795_475_109_000 - 3_600_000;
-/// Between two polls.
+/// Milliseconds between two polls.
 const PERIOD: i64 = 5_000;
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -73,7 +73,9 @@ fn is(record: &Value, members: &[(&str, &str)]) -> bool {
 }
 
 pub async fn audit_log(case: &Arc<Case>) -> Result<()> {
-    let began = jiff::Timestamp::now().to_string();
+    let now = jiff::Timestamp::now();
+    // DynamoDB tells of a change only in which second it was.
+    let (began, before) = (now.to_string(), (now - jiff::SignedDuration::from_secs(1)).to_string());
     let mailbox = case.mailbox("mail").await?;
     let ask = Action::approval("Ask").set("NotificationArn", &mailbox.topic);
     let pipeline = case.draft("watched").source().await?.stage("Gate", [ask]).create().await?;
@@ -128,7 +130,7 @@ pub async fn audit_log(case: &Arc<Case>) -> Result<()> {
         Ok(found.iter().any(|record| record["result"] == "PipelineNotFoundException").then_some(()))
     };
     until(PATIENCE, || "the refused call is not in the log".into(), refused).await?;
-    let before = found(case, &["--pipeline", &pipeline.name, "--until", &began]).await?;
+    let before = found(case, &["--pipeline", &pipeline.name, "--until", &before]).await?;
     ensure!(before.is_empty(), "nothing of it happened before: {before:?}");
     let (printed, _) = audit(case, &["--pipeline", &pipeline.name, "--by", person]).await?;
     ensure!(printed.iter().any(|line| line.contains(person) && line.contains("PutApprovalResult")), "{printed:?}");

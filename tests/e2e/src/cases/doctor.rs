@@ -29,7 +29,7 @@ impl Doctor {
         examine(&self.account, STACK, Some(&self.pipeline), Some(&self.api)).await
     }
 
-    /// Nothing is wrong.
+    /// The doctor finds no error.
     async fn is_well(&self) -> Result<()> {
         let found = self.examine().await?;
         let errors: Vec<String> =
