@@ -51,7 +51,7 @@ async fn a_stack_comes_up_once_and_says_so_when_its_emulator_is_gone() {
     let again = Stack::up(emulator, options()).await.unwrap();
     assert_eq!(again.env, stack.env);
     let said = said();
-    assert!(said.contains("millrace unchanged") && !said.contains("starting"), "{said}");
+    assert!(said.contains("millrace in eu-west-1 unchanged") && !said.contains("starting"), "{said}");
     assert_eq!(http::get(builds).await.unwrap().status, 403, "the build host goes on");
     assert_eq!(Stack::attach(emulator, name).await.unwrap().api_url, stack.api_url);
 

@@ -165,7 +165,8 @@ fn every_reader_of_the_stream_and_whoever_does_work_is_watched() {
         .collect();
     let readers = home.of_type("Lambda::EventSourceMapping").filter(|(_, it)| it.get("StartingPosition").is_some());
     for (_, reader) in readers {
-        assert!(watched.contains(&(target(&reader["FunctionName"]).unwrap(), "IteratorAge")), "{watched:?}");
+        let reader = function_of(&home, target(&reader["FunctionName"]).unwrap());
+        assert!(watched.contains(&(reader, "IteratorAge")), "{watched:?}");
     }
     for watch in [("WorkerFunction", "Errors"), ("WorkerFunction", "Throttles"), ("SweeperFunction", "Errors")] {
         assert!(watched.contains(&watch), "{watched:?}");

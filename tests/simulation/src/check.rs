@@ -298,8 +298,13 @@ impl Checker {
         };
         let committed = match message {
             Message::Run { .. } => run.status != ActionStatus::Pending && run.turn >= action.turn,
+            // Another poll may have asked for the next start in the meantime.
             Message::Poll { .. } => {
-                !matches!(run.status, ActionStatus::Pending | ActionStatus::Requested | ActionStatus::Claimed { .. })
+                run.turn > action.turn
+                    || !matches!(
+                        run.status,
+                        ActionStatus::Pending | ActionStatus::Requested | ActionStatus::Claimed { .. }
+                    )
             }
             Message::Replicate { artifact, .. } => run.outputs.iter().any(|output| output.name == *artifact),
         };
