@@ -105,7 +105,8 @@ const PERMISSIONS: Permissions = Permissions::of(&[
 
 const SEND_COMMAND: &[&str] = &["ssm:SendCommand"];
 
-/// With `TargetGroupNameList`.
+/// What batches need beside the rest: to look at target groups, to leave and join those that `TargetGroupNameList` names, and to
+/// cancel a command before the time-out. Nothing where it names none.
 const BY_TARGET_GROUPS: &[Permission] = &[
     Permission::new(
         &[
