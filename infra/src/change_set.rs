@@ -213,7 +213,7 @@ impl<'a> Planned<'a> {
     }
 
     /// Does what is planned; `say` hears of each resource. Returns what became of the stack, and its outputs.
-    pub async fn execute(&self, say: &mut dyn FnMut(&str)) -> Result<(Outcome, BTreeMap<String, String>)> {
+    pub async fn execute(&self, say: &mut (dyn FnMut(&str) + Send)) -> Result<(Outcome, BTreeMap<String, String>)> {
         match &self.step {
             Step::Nothing(stack) => {
                 self.protect().await?;
@@ -233,7 +233,7 @@ impl<'a> Planned<'a> {
     async fn change(
         &self,
         change_set: &ChangeSet,
-        say: &mut dyn FnMut(&str),
+        say: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(Outcome, BTreeMap<String, String>)> {
         let Self { client, region, .. } = self;
         let name = self.deployment.name.as_str();
@@ -287,7 +287,7 @@ impl<'a> Planned<'a> {
     }
 
     /// Removes what a failed first creation has left. Nothing ever worked in it.
-    async fn remove(&self, say: &mut dyn FnMut(&str)) -> Result<()> {
+    async fn remove(&self, say: &mut (dyn FnMut(&str) + Send)) -> Result<()> {
         let Self { client, region, .. } = self;
         let name = self.deployment.name.as_str();
         let template = Template::parse(self.deployment.template)?;

@@ -182,7 +182,7 @@ impl Plan {
     /// # Errors
     /// When a stack cannot be changed, with the first resource that failed; the message says how far it came. The stack is as
     /// it was, unless the message says otherwise, and the same command goes on from there.
-    pub async fn execute(self, say: &mut dyn FnMut(&str)) -> Result<Deployed> {
+    pub async fn execute(self, say: &mut (dyn FnMut(&str) + Send)) -> Result<Deployed> {
         if let Err(error) = self.upload().await {
             self.discard().await;
             return Err(error);

@@ -86,7 +86,7 @@ impl<'a> Destruction<'a> {
     ///
     /// # Errors
     /// When something cannot be removed; the message says what. Running it again goes on.
-    pub async fn execute(&self, keep_data: bool, say: &mut dyn FnMut(&str)) -> Result<Left> {
+    pub async fn execute(&self, keep_data: bool, say: &mut (dyn FnMut(&str) + Send)) -> Result<Left> {
         let Self { account, bucket, stack, .. } = self;
         if bucket.exists().await? {
             bucket.write(NOTE, serde_json::to_vec(&(&self.regions, &self.stored))?).await?;

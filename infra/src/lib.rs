@@ -31,7 +31,6 @@ pub mod deploy;
 pub mod destroy;
 pub mod doctor;
 pub mod extension;
-mod hash;
 mod http_client;
 mod installation;
 pub mod layer;
@@ -53,8 +52,9 @@ mod versions;
 mod watch;
 
 pub use account::{Account, Caller};
+pub use audit::hash;
 pub use change_set::{Deployment, Outcome};
-pub use hash::hash;
 pub use installation::Installation;
+pub use package::package_size;
 pub use programs::{Architecture, FUNCTIONS};
 pub use versions::Shift;

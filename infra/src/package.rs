@@ -9,7 +9,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::code_bucket::CodeBucket;
-use crate::hash::hash;
+use crate::hash;
 
 /// A program that is to become a function.
 pub(crate) struct Package {
@@ -31,6 +31,15 @@ impl Package {
         let method = if bucket.is_emulated() { CompressionMethod::Stored } else { CompressionMethod::Deflated };
         bucket.put_once(&self.key, || zipped(&self.program, method)).await.map(|_| ())
     }
+}
+
+/// How large what AWS gets of a program is, in bytes.
+///
+/// # Errors
+/// When the program cannot be read.
+pub fn package_size(program: &Path) -> Result<usize> {
+    let content = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    Ok(zipped(&content, CompressionMethod::Deflated)?.len())
 }
 
 /// A Lambda package of a custom runtime: one executable called `bootstrap`. The same program gives the same bytes.

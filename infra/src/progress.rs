@@ -34,7 +34,7 @@ impl Progress {
     }
 
     /// Tells what has happened since the last time.
-    async fn tell(&mut self, client: &Client, stack: &str, say: &mut dyn FnMut(&str)) -> Result<()> {
+    async fn tell(&mut self, client: &Client, stack: &str, say: &mut (dyn FnMut(&str) + Send)) -> Result<()> {
         let mut fresh: Vec<StackEvent> = Vec::new();
         let mut next = None;
         'pages: loop {
@@ -61,7 +61,7 @@ impl Progress {
         Ok(())
     }
 
-    fn hear(&mut self, event: &StackEvent, say: &mut dyn FnMut(&str)) {
+    fn hear(&mut self, event: &StackEvent, say: &mut (dyn FnMut(&str) + Send)) {
         let id = event.logical_resource_id().unwrap_or_default();
         let kind = event.resource_type().unwrap_or_default();
         let status = event.resource_status().map_or("", |status| status.as_str());
@@ -99,7 +99,7 @@ pub(crate) async fn settled(
     stack: &str,
     pause: Duration,
     mut progress: Option<&mut Progress>,
-    say: &mut dyn FnMut(&str),
+    say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Option<Stack>> {
     let began = Instant::now();
     loop {

@@ -12,7 +12,12 @@ use crate::stacks::{describe, status};
 ///
 /// # Errors
 /// When CloudFormation cannot delete it, with the first resource that stands in the way. Deleting again goes on.
-pub(crate) async fn delete(account: &Account, region: &str, name: &str, say: &mut dyn FnMut(&str)) -> Result<bool> {
+pub(crate) async fn delete(
+    account: &Account,
+    region: &str,
+    name: &str,
+    say: &mut (dyn FnMut(&str) + Send),
+) -> Result<bool> {
     let client = Client::new(&account.sdk(region));
     let Some(stack) = describe(&client, name).await? else { return Ok(false) };
     // By its id it can be asked for when it is gone.

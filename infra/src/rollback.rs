@@ -41,6 +41,6 @@ impl Arguments {
 ///
 /// # Errors
 /// When there is no version before, or Lambda does not let the caller move an alias. Running it again goes on.
-pub async fn roll_back(account: &Account, stack: &str, say: &mut dyn FnMut(&str)) -> Result<()> {
+pub async fn roll_back(account: &Account, stack: &str, say: &mut (dyn FnMut(&str) + Send)) -> Result<()> {
     versions::roll_back(account, stack, say).await
 }

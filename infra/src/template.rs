@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use serde_yaml_ng::Value;
 
-use crate::hash::hash;
+use crate::hash;
 
 /// The control plane: one stack in the home region.
 pub const HOME: &str = include_str!("../home.yaml");

@@ -17,6 +17,7 @@ use aws_sdk_lambda::types::{AliasRoutingConfiguration, LastUpdateStatus, State};
 use serde::{Deserialize, Serialize};
 
 use crate::Account;
+use crate::output::words;
 use crate::programs::FUNCTIONS;
 use crate::watch::Watch;
 
@@ -28,6 +29,11 @@ const LATEST: &str = "$LATEST";
 
 /// Longer than Lambda takes to put new code in place.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The newest versions of a function stay, besides those that its alias leads to now and led to before: what somebody compares
+/// with, and what requests of the last deployments may still run on. Older ones are removed, since Lambda counts the code of all
+/// versions of an account against one quota, 75 GB. Source: Lambda developer guide, 'Lambda quotas'.
+const KEPT: usize = 3;
 
 /// How traffic goes over to new versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +162,12 @@ fn content(found: GetFunctionConfigurationOutput) -> impl PartialEq {
 ///
 /// # Errors
 /// When something in the installation rings while the new versions get a part of the traffic: they get none any more then.
-pub(crate) async fn release(account: &Account, stack: &str, shift: Shift, say: &mut dyn FnMut(&str)) -> Result<bool> {
+pub(crate) async fn release(
+    account: &Account,
+    stack: &str,
+    shift: Shift,
+    say: &mut (dyn FnMut(&str) + Send),
+) -> Result<bool> {
     let client = Client::new(&account.sdk(account.home()));
     let mut moving = Vec::new();
     for function in FUNCTIONS {
@@ -191,9 +202,37 @@ pub(crate) async fn release(account: &Account, stack: &str, shift: Shift, say: &
         let before = Some(live.version.clone()).filter(|version| version != LATEST);
         let from = before.as_deref().map_or_else(String::new, |version| format!(" from version {version}"));
         say(&format!("  {} goes{from} to version {new}", live.function));
+        let needed: Vec<_> = before.iter().chain([&*new]).cloned().collect();
         live.lead(&client, new, None, &Note { since, before }).await?;
+        // What is left over does no harm, and the next deployment tries again.
+        if let Err(error) = remove_old(&client, &live.function, &needed).await {
+            say(&format!("  old versions of {} stay: {}", live.function, words(&error)));
+        }
     }
     Ok(true)
+}
+
+/// Removes the versions of a function that are neither needed nor among the newest.
+async fn remove_old(client: &Client, function: &str, needed: &[String]) -> Result<()> {
+    let listed = client.list_versions_by_function().function_name(function).into_paginator().items().send();
+    let listed = listed.collect::<Result<Vec<_>, _>>().await.context("cannot list them")?;
+    let versions: Vec<_> = listed.into_iter().filter_map(|it| it.version).collect();
+    for version in old(&versions, needed) {
+        let removed = client.delete_function().function_name(function).qualifier(version.to_string()).send().await;
+        match removed.map_err(SdkError::into_service_error) {
+            // An alias of somebody's own leads to it.
+            Err(error) if error.is_resource_conflict_exception() => {}
+            removed => _ = removed.with_context(|| format!("cannot remove version {version}"))?,
+        }
+    }
+    Ok(())
+}
+
+/// The numbers among these versions that are neither needed nor among the newest.
+fn old(versions: &[String], needed: &[String]) -> Vec<u64> {
+    let numbers = |of: &[String]| -> BTreeSet<u64> { of.iter().filter_map(|it| it.parse().ok()).collect() };
+    let needed = numbers(needed);
+    numbers(versions).into_iter().rev().skip(KEPT).filter(|version| !needed.contains(version)).collect()
 }
 
 /// Gives the new versions a part of the traffic for a while; returns what rang.
@@ -202,7 +241,7 @@ async fn try_out(
     moving: &mut [(Live, String)],
     shift: Shift,
     watch: &mut Watch<'_>,
-    say: &mut dyn FnMut(&str),
+    say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Option<String>> {
     say(&format!("  new versions get {} % of the traffic for {} s", shift.percent, shift.watch.as_secs()));
     for (live, new) in moving.iter_mut().filter(|(live, _)| live.version != LATEST) {
@@ -258,7 +297,7 @@ async fn publish(client: &Client, function: &str, pause: Duration) -> Result<Str
 ///
 /// # Errors
 /// When there is no version before, or an alias cannot be moved; running it again goes on.
-pub(crate) async fn roll_back(account: &Account, stack: &str, say: &mut dyn FnMut(&str)) -> Result<()> {
+pub(crate) async fn roll_back(account: &Account, stack: &str, say: &mut (dyn FnMut(&str) + Send)) -> Result<()> {
     let client = Client::new(&account.sdk(account.home()));
     let mut moved = last_moved(&client, stack).await?;
     for (live, before) in &mut moved {
@@ -299,6 +338,14 @@ mod tests {
         for bad in ["", "10", "0:5", "100:5", "10:0", "10:121", "x:y", "10:5:1"] {
             assert!(bad.parse::<Shift>().unwrap_err().contains("10:5"), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_newest_versions_and_the_needed_ones_are_not_old() {
+        let versions = |of: &[u64]| of.iter().map(u64::to_string).chain([LATEST.to_owned()]).collect::<Vec<_>>();
+        assert_eq!(old(&versions(&[1, 2, 3]), &[]), Vec::<u64>::new());
+        assert_eq!(old(&versions(&[9, 10, 11, 2, 1]), &["11".into(), "9".into()]), [2, 1]);
+        assert_eq!(old(&versions(&[1, 2, 3, 4, 5, 6]), &["6".into(), "2".into()]), [3, 1], "put back, then deployed");
     }
 
     #[test]

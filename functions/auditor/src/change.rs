@@ -1,9 +1,8 @@
 //! From a record of the table's stream to one of the audit log. Source: DynamoDB streams API, `Record`.
 
-use audit::{Record, What, exact};
+use audit::{Record, What, exact, hash};
 use notify::changes::{self, StageChange};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use store::{AUDIT_PARTITION, Entity};
 
 /// What the stream names as the one who removes items whose time is over.
@@ -48,10 +47,6 @@ pub fn read(delivered: &Value) -> Option<Record> {
 
 fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
-}
-
-fn hash(body: &str) -> String {
-    Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An item as it was before or after a change; null if it was not there.

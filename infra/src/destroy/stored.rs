@@ -83,7 +83,7 @@ impl Stored {
         &self,
         account: &Account,
         owner: &str,
-        say: &mut dyn FnMut(&str),
+        say: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Option<String>> {
         say(&format!("removing {self}"));
         match self.kind {

@@ -58,6 +58,31 @@ async fn functions_go_over_to_new_versions_and_back() {
     plan.discard().await;
 }
 
+/// The versions of a function that Lambda has, without `$LATEST`.
+async fn versions(world: &World, function: &str) -> Vec<String> {
+    let lambda = aws_sdk_lambda::Client::new(&world.account.sdk(HOME));
+    let listed = lambda.list_versions_by_function().function_name(format!("millrace-{function}")).send().await.unwrap();
+    listed.versions().iter().filter_map(|it| it.version().map(str::to_owned)).filter(|it| it != "$LATEST").collect()
+}
+
+#[tokio::test]
+async fn old_versions_are_removed_but_for_what_a_rollback_needs() {
+    let world = World::new("outdated").await;
+    for programs in ["1", "2", "3", "4", "5"] {
+        world.deploy(&world.wanted(programs, &[])).await;
+    }
+    assert_eq!(versions(&world, "worker").await, ["3", "4", "5"]);
+    roll_back(&world.account, "millrace", &mut |_| ()).await.unwrap();
+    assert_eq!(live(&world).await, ["4"; 8]);
+    for programs in ["6", "7"] {
+        world.deploy(&world.wanted(programs, &[])).await;
+    }
+    assert_eq!(live(&world).await, ["7"; 8]);
+    assert_eq!(versions(&world, "api").await, ["5", "6", "7"]);
+    roll_back(&world.account, "millrace", &mut |_| ()).await.unwrap();
+    assert_eq!(live(&world).await, ["6"; 8]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_rings_during_a_gradual_shift_takes_it_back() {
     let world = World::new("shifted").await;

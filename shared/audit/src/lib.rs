@@ -29,7 +29,7 @@ mod bucket;
 
 pub use append::{AppendError, Objects, PortError, Tips, append};
 pub use check::{Checker, Fault, Place};
-pub use line::{Line, Tip, Unreadable, extend, lines};
+pub use line::{Line, Tip, Unreadable, extend, hash, lines};
 pub use record::{Record, What, exact};
 pub use search::Filter;
 

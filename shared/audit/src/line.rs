@@ -75,7 +75,7 @@ impl Line {
         // Nothing may stand behind the hash, where it would not be covered.
         let hash = rest.strip_suffix("\"}").filter(|hash| hash.len() == DIGITS).ok_or(Unreadable)?;
         let line: Self = serde_json::from_str(text).map_err(|_| Unreadable)?;
-        Ok(Self { intact: hash_of(content.as_bytes()) == hash, ..line })
+        Ok(Self { intact: self::hash(content) == hash, ..line })
     }
 }
 
@@ -95,15 +95,17 @@ pub fn extend(tip: &Tip, records: &[Record], recorded: &str) -> (Vec<u8>, Tip) {
         // Only maps with keys that are no texts, and failing writers, cannot be written as JSON.
         let content = serde_json::to_string(&unsealed).unwrap_or_default();
         let content = content.strip_suffix('}').unwrap_or_default();
-        let hash = hash_of(content.as_bytes());
+        let hash = hash(content);
         object.extend_from_slice(format!("{content}{SEAL}{hash}\"}}\n").as_bytes());
         end = Tip { line, hash, ..end };
     }
     (object, end)
 }
 
-fn hash_of(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+/// SHA-256, as 64 hexadecimal digits.
+#[must_use]
+pub fn hash(content: impl AsRef<[u8]>) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
