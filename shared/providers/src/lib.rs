@@ -122,4 +122,4 @@ pub use provider::{
     Correlation, DeployTarget, Documentation, EntityPage, Events, Implements, ProviderInfo, Source, SourceChange,
     SourceEvents, Tried,
 };
-pub use registry::{Registry, SOURCES, all, find, permissions};
+pub use registry::{Registry, SOURCES, all, all_permissions, find, permissions};

@@ -15,7 +15,7 @@ use crate::approval_links::ApprovalLinks;
 use crate::artifact_files::OpenArtifacts;
 use crate::context::ActionContext;
 use crate::error::{CONFIGURATION_ERROR, ProviderError};
-use crate::permission::Permissions;
+use crate::permission::{Permission, Permissions};
 use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
@@ -97,6 +97,11 @@ pub fn permissions(action: &Action) -> Option<&'static Permissions> {
     }
     let is_job = action.is_polled() || action.custom.is_some();
     is_job.then(|| if action.is_polled() { &JOB_WORKER } else { &LAMBDA_EXECUTOR })
+}
+
+/// What the actions of all types may need, those of the account and of third parties among them.
+pub fn all_permissions() -> impl Iterator<Item = &'static Permission> {
+    all().iter().map(|info| &info.permissions).chain([&JOB_WORKER, &LAMBDA_EXECUTOR]).flat_map(Permissions::all)
 }
 
 /// Apart from their descriptors, as [`INFO`] is.
