@@ -39,6 +39,9 @@ pub struct Arguments {
     /// and errors take it back. On AWS 10:5, on an emulator `all`.
     #[arg(long, value_name = "SHIFT")]
     shift: Option<Shift>,
+    /// On an emulator: build the functions as for AWS, with cargo-lambda, and not quickly with plain cargo.
+    #[arg(long)]
+    for_aws: bool,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
@@ -71,7 +74,8 @@ impl Arguments {
         let architecture = self.architecture(account, &standing)?;
         report(&format!("building the functions for {}", architecture.name()));
         let emulated = account.endpoint().is_some();
-        let building = move || if emulated { build_here() } else { build_for_aws(architecture) };
+        let quickly = emulated && !self.for_aws;
+        let building = move || if quickly { build_here() } else { build_for_aws(architecture) };
         let programs = tokio::task::spawn_blocking(building).await??;
         let wanted = Wanted {
             stack: stack.to_owned(),

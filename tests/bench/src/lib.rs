@@ -14,6 +14,9 @@
 //! `target/bench/{emulator}.json`. It starts an emulator of its own, which ends with it; other work on the same machine
 //! disturbs the figures.
 //!
+//! `cargo run -p bench -- functions [--check]` builds the functions as `millrace deploy` does for AWS, and tells how large each is and
+//! how soon it is ready ([`packages`]). It needs no emulator.
+//!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
 //! let report = bench::measure(local::Emulator::Ministack, &bench::Effort::default(), &std::env::current_exe()?).await?;
@@ -27,6 +30,7 @@ pub mod function;
 mod installation;
 mod lines;
 mod measure;
+pub mod packages;
 mod past;
 mod pipelines;
 mod processor;

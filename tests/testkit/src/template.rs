@@ -84,6 +84,11 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// Each variable with its value.
+    pub fn given(&self) -> &BTreeMap<String, String> {
+        &self.given
+    }
+
     /// For `Settings::read`: a lookup that remembers what it was asked for.
     pub fn lookup(&self) -> impl Fn(&'static str) -> Option<String> + Send + Sync + 'static {
         let it = self.clone();
