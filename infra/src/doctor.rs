@@ -4,11 +4,13 @@ mod bucket;
 mod clock;
 mod finding;
 mod home;
+mod limits;
 mod named;
 mod notifications;
 mod pipeline;
 mod resources;
 mod roles;
+mod services;
 
 use std::process::ExitCode;
 

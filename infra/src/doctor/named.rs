@@ -2,9 +2,9 @@
 
 use providers::permission::Scope;
 
-use super::Place;
 use super::bucket::{self, Wanted};
 use super::finding::{Findings, Look};
+use super::{Place, services};
 
 /// Looks at what an action's configuration names. Names with variables in them are not known yet.
 pub(super) async fn look(place: &Place<'_>, scope: &Scope<'_>, findings: &mut Findings) {
@@ -23,6 +23,9 @@ pub(super) async fn look(place: &Place<'_>, scope: &Scope<'_>, findings: &mut Fi
             }
         }
         (_, "Commands" | "EKS" | "ECRBuildAndPublish" | "InspectorScan") => {
+            if id.provider == "EKS" {
+                services::cluster(place, scope, findings).await;
+            }
             let network = ["VpcId", "ClusterName"].into_iter().find_map(|key| named(scope, key));
             let (project, mend) = match network.filter(|_| scope.value("Subnets").is_some()) {
                 Some(network) => (format!("{}-{network}", scope.compute_project), "deploy infra/compute-vpc.yaml"),
@@ -36,17 +39,22 @@ pub(super) async fn look(place: &Place<'_>, scope: &Scope<'_>, findings: &mut Fi
         ("Source", "ECR") => images(place, scope, findings).await,
         ("Source", "CodeStarSourceConnection") => secret(place, scope, findings).await,
         ("Deploy", "ECS") => service(place, scope, findings).await,
+        ("Deploy", "CodeDeploy" | "CodeDeployToECS") => services::deployment_group(place, scope, findings).await,
+        ("Deploy", "ElasticBeanstalk") => services::environment(place, scope, findings).await,
+        ("Deploy", "AppConfig") => services::configuration(place, scope, findings).await,
+        ("Deploy", "ServiceCatalog") => services::product(place, scope, findings).await,
+        ("Test", "DeviceFarm") => services::devices(place, scope, findings).await,
         _ => {}
     }
 }
 
 /// A value without variables.
-fn named(scope: &Scope<'_>, key: &str) -> Option<String> {
+pub(super) fn named(scope: &Scope<'_>, key: &str) -> Option<String> {
     scope.value(key).filter(|value| !value.contains('*'))
 }
 
 /// What is said of something that must be there.
-fn must_exist<T>(what: &str, look: Look<T>, mend: &str, findings: &mut Findings) {
+pub(super) fn must_exist<T>(what: &str, look: Look<T>, mend: &str, findings: &mut Findings) {
     match look {
         Look::Found(_) => findings.ok(format!("{what} exists")),
         Look::Missing => findings.error(format!("{what} does not exist"), mend),
@@ -55,7 +63,7 @@ fn must_exist<T>(what: &str, look: Look<T>, mend: &str, findings: &mut Findings)
 }
 
 /// How findings call it.
-fn called(kind: &str, name: &str, scope: &Scope<'_>) -> String {
+pub(super) fn called(kind: &str, name: &str, scope: &Scope<'_>) -> String {
     format!("the {kind} {name} of the action {} in {}", scope.action.name, scope.region)
 }
 

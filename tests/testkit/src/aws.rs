@@ -288,6 +288,7 @@ fn operation(
     }
     match (service, method) {
         ("appconfig", _) => of_appconfig(method, path).to_owned(),
+        ("eks", "GET") if path.starts_with("clusters/") => "DescribeCluster".to_owned(),
         ("lambda", _) => of_lambda(method, path).to_owned(),
         ("s3", "GET") if !path.trim_end_matches('/').contains('/') => of_bucket(query).to_owned(),
         ("s3", "HEAD") if !path.trim_end_matches('/').contains('/') => "HeadBucket".to_owned(),
@@ -315,8 +316,12 @@ fn of_bucket(query: &str) -> &'static str {
 }
 
 fn of_appconfig(method: &str, path: &str) -> &'static str {
+    if (method, path.split('/').next()) == ("GET", Some("deploymentstrategies")) {
+        return "GetDeploymentStrategy";
+    }
     match (method, path.split('/').collect::<Vec<_>>()[..].get(2..).unwrap_or_default()) {
         ("GET", ["configurationprofiles", _]) => "GetConfigurationProfile",
+        ("GET", ["environments", _]) => "GetEnvironment",
         ("POST", ["configurationprofiles", _, "hostedconfigurationversions"]) => "CreateHostedConfigurationVersion",
         ("GET", ["configurationprofiles", _, "hostedconfigurationversions"]) => "ListHostedConfigurationVersions",
         ("POST", ["environments", _, "deployments"]) => "StartDeployment",
