@@ -16,6 +16,7 @@ from ministack.core import iam_actions, iam_evaluator
 from ministack.services import iam
 
 action_of = iam_actions.extract_iam_action
+arn_of = iam_actions.extract_resource_arn
 tag_context = iam_actions.request_tag_context
 s3_context = iam_actions.s3_service_context
 condition_value = iam_evaluator._resolve_condition_key
@@ -36,6 +37,17 @@ def permission_of(service, *request):
     if service == "lambda" and path[-2:-1] == ["aliases"]:
         return {"GET": "lambda:GetAlias", "PUT": "lambda:UpdateAlias", "DELETE": "lambda:DeleteAlias"}.get(method, action)
     return action
+
+
+def resource_of(service, method, path, headers, body, params, region, account):
+    """The resource of a request, where MiniStack takes another for it: of what asks for a service of ECS, its cluster."""
+    operation = headers.get("x-amz-target", "").split(".")[-1]
+    if service == "ecs" and operation in ("DescribeServices", "UpdateService"):
+        request = json.loads(body)
+        names = [request.get("cluster") or "default", (request.get("services") or [request.get("service")])[0]]
+        cluster, name = (it.split("/")[-1] for it in names)
+        return f"arn:aws:ecs:{region}:{account}:service/{cluster}/{name}"
+    return arn_of(service, method, path, headers, body, params, region, account)
 
 
 def context_of(service, action, body, params):
@@ -93,6 +105,7 @@ def decide_by_resource_policy(*arguments, **named):
 
 
 iam_actions.extract_iam_action = permission_of
+iam_actions.extract_resource_arn = resource_of
 iam_actions.request_tag_context = context_of
 iam_actions.s3_service_context = s3_context_of
 iam_evaluator._resolve_condition_key = value_of

@@ -141,6 +141,13 @@ impl Stack {
         deploy::upload(&self.account, installation::STACK, program, path).await
     }
 
+    /// Where the programs of the installation's functions are, by their names, and those of what this crate runs besides. None but
+    /// for a stack that came from [`Stack::up`].
+    #[must_use]
+    pub const fn programs(&self) -> &BTreeMap<String, PathBuf> {
+        &self.programs
+    }
+
     /// Deploys a template of yours beside the installation, if it is not there unchanged. Returns its outputs.
     ///
     /// # Errors

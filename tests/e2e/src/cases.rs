@@ -29,6 +29,7 @@ mod proxy;
 mod regions;
 mod release;
 mod retry;
+mod roles;
 mod rollback;
 mod rules;
 mod services;
@@ -38,6 +39,7 @@ mod third_party;
 mod transitions;
 mod triggers;
 mod under_fire;
+mod upgraded;
 mod variables;
 mod webhooks;
 
@@ -88,6 +90,7 @@ cases! {
     stop::stopped_and_abandoned;
     retry::retried_by_hand;
     retry::retried_by_itself;
+    roles::one_role_for_a_release;
     rollback::rolled_back_by_hand;
     rollback::rolled_back_by_itself;
     conditions::skipped_by_condition;
@@ -124,4 +127,5 @@ cases! {
     killed::killed_trigger (alone);
     under_fire::under_fire (alone);
     killed::killed_functions (alone);
+    upgraded::released_during_upgrades (alone);
 }

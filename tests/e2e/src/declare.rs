@@ -171,6 +171,11 @@ impl Draft {
         self
     }
 
+    /// The bucket that its source watches.
+    pub(crate) fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
     /// Any other member of the stage that was declared last: its conditions, or what happens when it fails.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {

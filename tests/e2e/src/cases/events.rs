@@ -12,6 +12,26 @@ use crate::case::Case;
 use crate::declare::Action;
 use crate::wait::{PATIENCE, until};
 
+/// The URL of a queue into which a rule puts the state changes of a pipeline.
+pub(super) async fn told(case: &Case, pipeline: &str) -> Result<String> {
+    let (queue, arn) = case.queue("events").await?;
+    let rule = case.named("rule");
+    let pattern = json!({"source": ["millrace"], "detail": {"pipeline": [pipeline]}}).to_string();
+    case.events.put_rule().name(&rule).event_pattern(pattern).send().await?;
+    let target = Target::builder().id("queue").arn(arn).build()?;
+    case.events.put_targets().rule(&rule).targets(target).send().await?;
+    Ok(queue)
+}
+
+/// What a state change tells: of a pipeline, a stage or an action, which of them, and its new state.
+pub(super) fn summary(event: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let kind = text(&event["detail-type"]).replace("CodePipeline ", "").replace(" Execution State Change", "");
+    let detail = &event["detail"];
+    let place = if kind == "Action" { text(&detail["action"]) } else { text(&detail["stage"]) };
+    format!("{kind} {place} {}", text(&detail["state"]))
+}
+
 pub async fn state_changes(case: &Arc<Case>) -> Result<()> {
     let nowhere = case.named("nowhere");
     let draft = case.draft("told").source().await?;
@@ -19,13 +39,7 @@ pub async fn state_changes(case: &Arc<Case>) -> Result<()> {
     let draft = draft.stage("Deploy", [Action::unpack("Unpack", &nowhere)]);
     let name = draft.handle().name;
 
-    let (queue, arn) = case.queue("events").await?;
-    let rule = case.named("rule");
-    let pattern = json!({"source": ["millrace"], "detail": {"pipeline": [name]}}).to_string();
-    case.events.put_rule().name(&rule).event_pattern(pattern).send().await?;
-    let target = Target::builder().id("queue").arn(arn).build()?;
-    case.events.put_targets().rule(&rule).targets(target).send().await?;
-
+    let queue = told(case, &name).await?;
     let pipeline = draft.create().await?;
     let execution = pipeline.first().await?;
     pipeline.ends(&execution, "Failed").await?;
@@ -53,13 +67,6 @@ pub async fn state_changes(case: &Arc<Case>) -> Result<()> {
         events.push(serde_json::from_str(&body)?);
     }
 
-    let summary = |event: &Value| {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let kind = text(&event["detail-type"]).replace("CodePipeline ", "").replace(" Execution State Change", "");
-        let detail = &event["detail"];
-        let place = if kind == "Action" { text(&detail["action"]) } else { text(&detail["stage"]) };
-        format!("{kind} {place} {}", text(&detail["state"]))
-    };
     let told: BTreeSet<String> = events.iter().map(summary).collect();
     let expected = [
         "Pipeline  STARTED",

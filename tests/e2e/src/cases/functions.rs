@@ -15,11 +15,11 @@ use crate::declare::{ARTIFACT, Action};
 use crate::wait::{PATIENCE, until};
 use crate::zips;
 
-const ALIAS: &str = "live";
+pub(super) const ALIAS: &str = "live";
 
-/// A package of a function that says this, and puts it as the variable of its job's result.
-fn saying(word: &str) -> Result<Vec<u8>> {
-    let code = format!(
+/// The file `app.py` of a function that says this, and puts it as the variable of its job's result.
+pub(super) fn code(word: &str) -> String {
+    format!(
         r#"
 import boto3, os
 def handler(event, context):
@@ -29,12 +29,15 @@ def handler(event, context):
         client.put_job_success_result(jobId=job["id"], outputVariables={{"Said": "{word}"}})
     return "{word}"
 "#
-    );
-    zips::zipped(&[("app.py", &code)])
+    )
+}
+
+fn saying(word: &str) -> Result<Vec<u8>> {
+    zips::zipped(&[("app.py", &code(word))])
 }
 
 /// A function that says `one`; its alias points at its first version.
-async fn function(case: &Case) -> Result<String> {
+pub(super) async fn function(case: &Case) -> Result<String> {
     let name = case.named("shop");
     let environment = Environment::builder()
         .variables("AWS_ENDPOINT_URL", &case.stack.endpoint)

@@ -12,14 +12,14 @@ use crate::declare::{Action, Draft};
 use crate::pipeline::Pipeline;
 
 /// An action that starts a pipeline with this value of its variable, and waits for the end.
-fn invoke(pipeline: &Pipeline, color: &str) -> Action {
+pub(super) fn invoke(pipeline: &Pipeline, color: &str) -> Action {
     let action = Action::new("Release", "Invoke", "CodePipeline").set("PipelineName", &pipeline.name);
     let action = action.set("Variables", &format!(r#"[{{"name": "COLOR", "value": "{color}"}}]"#));
     action.set("WaitForCompletion", "true")
 }
 
 /// QUEUED, so that no execution overtakes another.
-async fn with_color(case: &Arc<Case>, purpose: &str, color: &str) -> Result<Draft> {
+pub(super) async fn with_color(case: &Arc<Case>, purpose: &str, color: &str) -> Result<Draft> {
     case.draft(purpose).mode("QUEUED").variable("COLOR", color).source().await
 }
 

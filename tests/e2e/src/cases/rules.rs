@@ -19,7 +19,7 @@ use crate::pipeline::Pipeline;
 use crate::wait::{PATIENCE, until};
 
 /// An alarm over a metric that has no data, so that it stays in the state in which it is put.
-async fn alarm(case: &Case, purpose: &str, state: StateValue) -> Result<String> {
+pub(super) async fn alarm(case: &Case, purpose: &str, state: StateValue) -> Result<String> {
     let name = case.named(purpose);
     let put = case.cloudwatch.put_metric_alarm().alarm_name(&name).namespace("E2E").metric_name(purpose);
     let put = put.statistic(Statistic::Sum).period(86_400).evaluation_periods(1).threshold(1.0);

@@ -17,12 +17,8 @@ fn container(name: &str, image: &str) -> ContainerDefinition {
     ContainerDefinition::builder().name(name).image(image).memory(64).build()
 }
 
-/// A service gets the images that a file names; a file that names another container changes nothing.
-pub async fn images_deployed(case: &Arc<Case>) -> Result<()> {
-    if case.stack.emulator == Emulator::Localstack {
-        say("images_deployed: not tried, LocalStack's open edition has no ECS");
-        return Ok(());
-    }
+/// A new cluster and a service in it, of the containers `web` and `proxy`.
+pub(super) async fn service(case: &Case) -> Result<(String, String)> {
     let ecs = Client::new(&case.stack.sdk(HOME));
     let (cluster, service) = (case.named("cluster"), case.named("shop"));
     ecs.create_cluster().cluster_name(&cluster).send().await?;
@@ -31,11 +27,25 @@ pub async fn images_deployed(case: &Arc<Case>) -> Result<()> {
     // The emulator has no place where containers could run.
     let create = ecs.create_service().cluster(&cluster).service_name(&service).task_definition(&service);
     create.desired_count(0).send().await?;
+    Ok((cluster, service))
+}
 
+/// An action that gives a service the images of `imagedefinitions.json`.
+pub(super) fn deploy(name: &str, cluster: &str, service: &str) -> Action {
+    Action::new(name, "Deploy", "ECS").set("ClusterName", cluster).set("ServiceName", service).input(ARTIFACT)
+}
+
+/// A service gets the images that a file names; a file that names another container changes nothing.
+pub async fn images_deployed(case: &Arc<Case>) -> Result<()> {
+    if case.stack.emulator == Emulator::Localstack {
+        say("images_deployed: not tried, LocalStack's open edition has no ECS");
+        return Ok(());
+    }
+    let ecs = Client::new(&case.stack.sdk(HOME));
+    let (cluster, service) = service(case).await?;
     let deploy = |definitions: &str| {
         let source = zips::zipped(&[("imagedefinitions.json", definitions)]);
-        let action = Action::new("Deploy", "Deploy", "ECS").set("ClusterName", &cluster).set("ServiceName", &service);
-        source.map(|source| (source, action.input(ARTIFACT)))
+        source.map(|source| (source, deploy("Deploy", &cluster, &service)))
     };
     let (source, action) = deploy(r#"[{"name": "web", "imageUri": "web@sha256:new"}]"#)?;
     let draft = case.draft("services").source_of(source).await?;

@@ -16,7 +16,7 @@ use crate::declare::{ARTIFACT, Action};
 use crate::zips;
 
 /// A queue whose name and time-out are parameters.
-const TEMPLATE: &str = r#"
+pub(super) const TEMPLATE: &str = r#"
 Parameters:
   Name: {Type: String}
   Seconds: {Type: Number, Default: "10"}
@@ -29,12 +29,12 @@ Outputs:
   Waits: {Value: !Ref Seconds}
 "#;
 
-fn deploy(name: &str, mode: &str, stack: &str, order: u8) -> Action {
+pub(super) fn deploy(name: &str, mode: &str, stack: &str, order: u8) -> Action {
     let action = Action::new(name, "Deploy", "CloudFormation").set("ActionMode", mode).set("StackName", stack);
     action.with("runOrder", order)
 }
 
-fn from_template(action: Action, role: &str, template: &str) -> Action {
+pub(super) fn from_template(action: Action, role: &str, template: &str) -> Action {
     action.input(ARTIFACT).set("TemplatePath", &format!("{ARTIFACT}::{template}")).set("RoleArn", role)
 }
 
@@ -151,7 +151,7 @@ pub async fn nested_stacks(case: &Arc<Case>) -> Result<()> {
     Ok(())
 }
 
-async fn approve(case: &Case, pipeline: &str, token: &str) -> Result<()> {
+pub(super) async fn approve(case: &Case, pipeline: &str, token: &str) -> Result<()> {
     let result = ApprovalResult::builder().status(ApprovalStatus::Approved).summary("Go").build()?;
     let answer = case.pipelines.put_approval_result().pipeline_name(pipeline).stage_name("Late").action_name("Ask");
     answer.result(result).token(token).send().await?;
