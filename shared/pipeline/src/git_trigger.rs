@@ -12,6 +12,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::declaration::{GitConfiguration, GitPullRequestFilter, GitPushFilter, Patterns};
 use crate::names::ActionName;
 use crate::pipeline::{Action, CONNECTION, Pipeline, PipelineType};
@@ -21,7 +23,8 @@ mod glob;
 use glob::Glob;
 
 /// Something that happened in a Git repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct GitEvent {
     /// With its owner or groups, for example `owner/name`.
     pub repository: String,
@@ -38,7 +41,8 @@ pub struct GitEvent {
 }
 
 /// What happened in a Git repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum GitChange {
     /// A branch has other commits than before, or is new.
     Branch {
@@ -57,7 +61,8 @@ pub enum GitChange {
 }
 
 /// A pull request (at GitLab a merge request).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PullRequest {
     /// What happened to it.
     pub event: PullRequestEvent,
@@ -72,7 +77,8 @@ pub struct PullRequest {
 }
 
 /// What may happen to a pull request. Source: CodePipeline API, `GitPullRequestFilter`, `events`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PullRequestEvent {
     /// It was opened, or opened again.
     Open,

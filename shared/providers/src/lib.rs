@@ -73,6 +73,7 @@ mod configuration;
 mod connection_source;
 mod console;
 mod context;
+mod delivery;
 mod deploy_spec;
 mod device_farm;
 mod ec2_command;
@@ -118,6 +119,7 @@ mod target_groups;
 mod web;
 
 pub use console::entity_page;
+pub use delivery::{Delivered, Undelivered, delivered};
 pub use provider::{
     Correlation, DeployTarget, Documentation, EntityPage, Events, Implements, ProviderInfo, Source, SourceChange,
     SourceEvents, Tried,
