@@ -24,6 +24,7 @@ mod ports;
 mod replication;
 mod resolve;
 mod revision;
+mod source_polls;
 mod start;
 mod step;
 mod succeeded;
@@ -40,8 +41,8 @@ pub use history::{ActionExecutionView, ActionView, ExecutionView};
 pub use jobs::{JobCaller, JobResult, JobState, MOST_JOBS, Offered};
 pub use pipelines::PipelineRecord;
 pub use ports::{
-    ActionExecutor, ArtifactStore, Clock, Dispatch, DispatchError, ExecutorError, Message, Outcome, SourceRules, Task,
-    TaskInput,
+    ActionExecutor, ArtifactStore, Clock, Dispatch, DispatchError, ExecutorError, Message, NewestRevision, Outcome,
+    SourcePoller, SourceRules, Task, TaskInput,
 };
 pub use replication::Replication;
 pub use revision::PutRevision;

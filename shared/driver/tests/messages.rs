@@ -3,7 +3,7 @@
 
 use driver::Message;
 use engine::ExecutionId;
-use pipeline::ArtifactName;
+use pipeline::{ActionName, ArtifactName, PipelineName};
 use uuid::Uuid;
 
 /// Each message with what each release has sent for it, the newest last.
@@ -19,6 +19,13 @@ fn sent() -> Vec<(Message, Vec<&'static str>)> {
         (
             Message::Poll { action, count: None },
             vec![r#"{"kind":"poll","action":"00000000-0000-8007-8000-010200030000","count":null}"#],
+        ),
+        (
+            Message::PollSource {
+                pipeline: PipelineName::new("release").unwrap(),
+                action: ActionName::new("Fetch").unwrap(),
+            },
+            vec![r#"{"kind":"pollSource","pipeline":"release","action":"Fetch"}"#],
         ),
         (
             Message::Replicate { action, artifact },

@@ -176,6 +176,23 @@ impl Pipeline {
     }
 }
 
+impl Pipeline {
+    /// Whether changes of a source action's source can start this pipeline at all.
+    pub fn is_watched(&self, action: &Action) -> bool {
+        if action.type_id.provider != CONNECTION || self.kind() == PipelineType::V1 {
+            return action.detects_changes();
+        }
+        let declared = self.declaration().triggers.as_deref().unwrap_or_default();
+        let mut own =
+            declared.iter().map(|it| &it.git_configuration).filter(|it| it.source_action_name == action.name.as_str());
+        match own.next() {
+            Some(git) if git.push.is_some() || git.pull_request.is_some() => true,
+            Some(_) => action.detects_changes(),
+            None => declared.is_empty() && action.detects_changes(),
+        }
+    }
+}
+
 fn unfiltered(action: &Action, event: &GitEvent) -> GitDecision {
     if !action.detects_changes() {
         return GitDecision::Ignore(WhyIgnored::NoTrigger);

@@ -100,7 +100,12 @@ impl Web {
     }
 
     /// Asks for a page of the API's host, or of its family, and follows where that leads to.
-    pub(crate) async fn get(&self, mut url: Url) -> Result<Answer, ProviderError> {
+    pub(crate) async fn get(&self, url: Url) -> Result<Answer, ProviderError> {
+        self.get_changed(url, None).await
+    }
+
+    /// The same, where the host is to answer 304 if the page is still the one to which it gave this ETag.
+    pub(crate) async fn get_changed(&self, mut url: Url, etag: Option<&str>) -> Result<Answer, ProviderError> {
         for _ in 0..=REDIRECTS {
             let request = named(&url);
             if !self.is_family(&url) {
@@ -108,7 +113,7 @@ impl Web {
                 let message = format!("{request} is refused: it is not a place of {api} that is reached by HTTPS");
                 return Err(ProviderError::failed(JOB_FAILED, message));
             }
-            let response = self.send(&url).await.map_err(|error| match error {
+            let response = self.send(&url, etag).await.map_err(|error| match error {
                 SdkError::ConstructionFailure(_) => {
                     ProviderError::failed(JOB_FAILED, format!("{request} failed: {}", chain(&error)))
                 }
@@ -137,7 +142,7 @@ impl Web {
         url.scheme() == "https" && below && url.port() == self.api.port()
     }
 
-    async fn send(&self, url: &Url) -> Result<HttpResponse, SdkError<Error, HttpResponse>> {
+    async fn send(&self, url: &Url, etag: Option<&str>) -> Result<HttpResponse, SdkError<Error, HttpResponse>> {
         let operation = Operation::builder()
             .service_name("code-host")
             .operation_name("Get")
@@ -154,6 +159,9 @@ impl Web {
         let mut request = http::Request::get(path).header("user-agent", "millrace").header("accept", "*/*");
         if url.origin() == self.api.origin() {
             request = request.header("authorization", self.authorization.clone());
+        }
+        if let Some(etag) = etag {
+            request = request.header("if-none-match", etag);
         }
         let request = request.body(()).map_err(SdkError::construction_failure)?;
         Ok(operation.invoke(request).await?.0)

@@ -10,6 +10,7 @@
 //! | stage attempt | `E#id` | `STAGE#index#attempt` | | while actions are in flight |
 //! | output variables | `E#id` | `OUTPUTS#action id` | | |
 //! | source | `S#source key` | `name#action` | | |
+//! | polled source | `L#name` | `POLL#incarnation#action` | `POLLED`, name and action | |
 //! | reported revision | `P#name` | `REVISION#incarnation#action` | | |
 //! | webhook | `WEBHOOKS` | name | | |
 //! | action type | `T#owner` | `category#provider#version` | | |
@@ -98,6 +99,36 @@ pub struct Source {
     pub detail: BTreeMap<String, String>,
 }
 
+/// A source action whose source is polled for changes, and what was seen of it. The API makes and removes it with the pipeline's
+/// version that asks for it; whoever polls notes what he saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcePoll {
+    /// The name of the pipeline that a change starts.
+    pub pipeline: PipelineName,
+    /// Which pipeline of that name.
+    pub incarnation: Incarnation,
+    /// The name of the source action.
+    pub action: ActionName,
+    /// What is polled, for example `s3/bucket/key`: made by the source's own rules.
+    pub polled: String,
+    /// The execution that the pipeline's creation started: until something was seen, what that took is what is known.
+    #[serde(default)]
+    pub first: Option<ExecutionId>,
+    /// What was seen last.
+    #[serde(default)]
+    pub seen: Option<SeenRevision>,
+}
+
+/// What was seen of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenRevision {
+    /// Its revision, for example an object's version.
+    pub revision: String,
+    /// What the source's service takes to tell whether anything has changed since, where it has such a thing: HTTP's ETag.
+    #[serde(default)]
+    pub validator: Option<String>,
+}
+
 /// The revision that was last reported for a source action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActionRevision {
@@ -163,6 +194,7 @@ pub enum Entity {
     Source(Source),
     Part(DeclarationPart),
     Webhook(StoredWebhook),
+    SourcePoll(SourcePoll),
     Revision(ActionRevision),
     ActionType(StoredType),
     Job(Job),
@@ -193,6 +225,8 @@ pub enum Key {
     Part(PipelineName, Uuid, u16),
     /// A webhook by its name, which is unique in the account and region.
     Webhook(WebhookName),
+    /// A polled source: pipeline, which pipeline of that name, source action.
+    SourcePoll(PipelineName, Incarnation, ActionName),
     /// The revision last reported for a source action.
     Revision(PipelineName, Incarnation, ActionName),
     /// An action type of the account's own or of a third party, by its id.
@@ -223,6 +257,8 @@ pub enum Listing {
     Stages(ExecutionId),
     /// Source actions that watch this, for example `s3/bucket/key`.
     Sources(String),
+    /// All sources that are polled, by pipeline and action.
+    SourcePolls,
     /// All webhooks of the account, by name.
     Webhooks,
     /// Action types of an owner, by category, provider and version; the deleted ones as well.
@@ -266,6 +302,9 @@ impl Key {
             Self::Source(watched, name, action) => (format!("S#{watched}"), format!("{name}#{action}")),
             Self::Part(name, set, index) => (format!("P#{name}"), format!("PART#{set}#{index:05}")),
             Self::Webhook(name) => ("WEBHOOKS".into(), name.to_string()),
+            Self::SourcePoll(name, incarnation, action) => {
+                (format!("L#{name}"), format!("POLL#{incarnation}#{action}"))
+            }
             Self::Revision(name, incarnation, action) => {
                 (format!("P#{name}"), format!("REVISION#{incarnation}#{action}"))
             }
@@ -294,6 +333,7 @@ impl Listing {
             Self::Executions(name, incarnation) => (true, format!("P#{name}#{incarnation}"), ""),
             Self::Stages(id) => (false, format!("E#{id}"), "STAGE#"),
             Self::Sources(watched) => (false, format!("S#{watched}"), ""),
+            Self::SourcePolls => (true, "POLLED".into(), ""),
             Self::Webhooks => (false, "WEBHOOKS".into(), ""),
             Self::ActionTypes(owner) => (false, types_of(owner), ""),
             Self::Jobs(queue) => (false, jobs_of(queue), ""),
@@ -315,6 +355,7 @@ impl Entity {
             Self::Source(source) => Key::Source(source.watched.clone(), source.pipeline.clone(), source.action.clone()),
             Self::Part(part) => Key::Part(part.pipeline.clone(), part.set, part.index),
             Self::Webhook(it) => Key::Webhook(it.webhook.name.clone()),
+            Self::SourcePoll(it) => Key::SourcePoll(it.pipeline.clone(), it.incarnation, it.action.clone()),
             Self::Revision(it) => Key::Revision(it.pipeline.clone(), it.incarnation, it.action.clone()),
             Self::ActionType(it) => Key::ActionType(it.definition.id.clone()),
             Self::ExternalId(it) => {
@@ -338,6 +379,7 @@ impl Entity {
             Self::Source(_) => "SOURCE",
             Self::Part(_) => "PART",
             Self::Webhook(_) => "WEBHOOK",
+            Self::SourcePoll(_) => "SOURCEPOLL",
             Self::Revision(_) => "REVISION",
             Self::ActionType(_) => "ACTIONTYPE",
             Self::ExternalId(_) => "EXTERNALID",
@@ -350,6 +392,9 @@ impl Entity {
     pub(crate) fn listing(&self) -> Option<(String, String)> {
         match self {
             Self::Head(head) => Some(("PIPELINES".into(), head.pipeline.to_string())),
+            Self::SourcePoll(it) => {
+                Some(("POLLED".into(), format!("{}#{}#{}", it.pipeline, it.incarnation, it.action)))
+            }
             // Newest first in an ascending index: the number counts down.
             Self::Execution(it) => {
                 Some((format!("P#{}#{}", it.pipeline, it.incarnation), format!("{:020}", u64::MAX - it.number)))
@@ -396,6 +441,7 @@ impl Entity {
             Self::Source(it) => serde_json::to_string(it),
             Self::Part(it) => serde_json::to_string(it),
             Self::Webhook(it) => serde_json::to_string(it),
+            Self::SourcePoll(it) => serde_json::to_string(it),
             Self::Revision(it) => serde_json::to_string(it),
             Self::ActionType(it) => serde_json::to_string(it),
             Self::ExternalId(it) => serde_json::to_string(it),
@@ -420,6 +466,7 @@ impl Entity {
             "SOURCE" => Self::Source(serde_json::from_str(body)?),
             "PART" => Self::Part(serde_json::from_str(body)?),
             "WEBHOOK" => Self::Webhook(serde_json::from_str(body)?),
+            "SOURCEPOLL" => Self::SourcePoll(serde_json::from_str(body)?),
             "REVISION" => Self::Revision(serde_json::from_str(body)?),
             "ACTIONTYPE" => Self::ActionType(serde_json::from_str(body)?),
             "EXTERNALID" => Self::ExternalId(serde_json::from_str(body)?),

@@ -4,7 +4,7 @@ use audit::Tip;
 use engine::{Execution, ExternalId, Head, Job, StageLocks, StageRun, StoredOutputs};
 
 use crate::{
-    ActionRevision, DeclarationPart, Entity, Expect, Key, Listing, Source, StartToken, Store, StoreError,
+    ActionRevision, DeclarationPart, Entity, Expect, Key, Listing, Source, SourcePoll, StartToken, Store, StoreError,
     StoredDeclaration, StoredType, StoredWebhook, Versioned, Write,
 };
 
@@ -44,6 +44,7 @@ stored! {
     Source(Source),
     Part(DeclarationPart),
     Webhook(StoredWebhook),
+    SourcePoll(SourcePoll),
     Revision(ActionRevision),
     ActionType(StoredType),
     Job(Job),

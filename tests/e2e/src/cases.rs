@@ -71,6 +71,7 @@ cases! {
     triggers::started_by_rule;
     triggers::started_once;
     triggers::started_by_image;
+    triggers::started_by_poll;
     transitions::superseded;
     modes::queued_one_after_the_other;
     modes::parallel_side_by_side;

@@ -16,7 +16,8 @@ use pipeline::{
     ActionName, ArtifactName, ConditionKind, ExecutionMode, PipelineName, PipelineType, StageName, TypeId, WebhookName,
 };
 use store::{
-    ActionRevision, DeclarationPart, Entity, Source, StartToken, StoredDeclaration, StoredType, StoredWebhook,
+    ActionRevision, DeclarationPart, Entity, SeenRevision, Source, SourcePoll, StartToken, StoredDeclaration,
+    StoredType, StoredWebhook,
 };
 use uuid::Uuid;
 
@@ -342,6 +343,14 @@ pub fn all() -> Vec<Entity> {
             change: TEXTS[2].into(),
             created: Timestamp(3),
             execution: id(1),
+        }),
+        Entity::SourcePoll(SourcePoll {
+            pipeline: name("release"),
+            incarnation: incarnation(1),
+            action: action("Fetch"),
+            polled: "s3/bucket/Schlüssel.zip".into(),
+            first: Some(id(1)),
+            seen: Some(SeenRevision { revision: TEXTS[1].into(), validator: Some("\"etag\"".into()) }),
         }),
         Entity::ActionType(action_type("Jenkins")),
         Entity::Job(job("Jenkins", Some("shop"), 7, 1)),

@@ -59,7 +59,11 @@ impl Checker {
                 }
                 Entity::StageLocks(it) => self.locks.get(&it.incarnation) == Some(it),
                 Entity::Head(it) => self.heads.get(&it.pipeline) == Some(it),
-                Entity::Declaration(_) | Entity::Token(_) | Entity::Outputs(_) | Entity::Source(_) => true,
+                Entity::Declaration(_)
+                | Entity::Token(_)
+                | Entity::Outputs(_)
+                | Entity::Source(_)
+                | Entity::SourcePoll(_) => true,
                 Entity::Part(_) | Entity::Webhook(_) | Entity::Revision(_) | Entity::ActionType(_) => true,
                 Entity::ExternalId(it) => self.knows_external_id(&it.id),
                 Entity::Job(_) => self.has_entry(&entity.key()),
