@@ -131,7 +131,7 @@ fn shown(app: &App, base: &str, stored: &StoredWebhook) -> Result<ListWebhookIte
         .map_err(convert::incomplete)?;
     let item = ListWebhookItem::builder()
         .definition(definition)
-        .url(format!("{base}/webhook/{}/{}", webhook.name, key.reveal()))
+        .url(format!("{base}/webhooks/{}?key={}", webhook.name, key.reveal()))
         .arn(runtime::arn::webhook(app.driver.home(), &app.account, webhook.name.as_str()))
         .set_tags(Some(tags::listed(tags.iter())?));
     let item = if *registered {

@@ -1,4 +1,4 @@
-//! Webhooks: kept, listed, changed. What calls them do is the trigger's.
+//! Webhooks: kept, listed, changed. What becomes of their calls is in `webhook_calls`.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use store::{Expect, Key, Listing, Page, SecretOwner, StoredWebhook, Versioned, W
 use crate::commit::Change;
 use crate::driver::Driver;
 use crate::error::DriveError;
+use crate::webhook_calls::calls_key;
 
 impl Driver {
     /// Stores a webhook, or changes the one of that name, which keeps its URL and its registration. Tags that are given
@@ -100,8 +101,15 @@ impl Driver {
     /// # Errors
     /// The store's.
     pub async fn delete_webhook(&self, name: &WebhookName) -> Result<(), DriveError> {
-        let delete = || Write::Delete { key: Key::Webhook(name.clone()), expect: Expect::Any };
-        self.transact(|| Box::pin(async { Ok(Change::of(vec![delete()], ())) })).await
+        self.transact(|| {
+            Box::pin(async {
+                let delete = |key| Write::Delete { key, expect: Expect::Any };
+                let calls = self.find_webhook(name).await?.map(|found| delete(calls_key(&found.entity)));
+                let webhook = delete(Key::Webhook(name.clone()));
+                Ok(Change::of([webhook].into_iter().chain(calls).collect(), ()))
+            })
+        })
+        .await
     }
 
     /// Notes that a third party is to be told to call a webhook, or to call it no more.

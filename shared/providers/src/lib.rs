@@ -105,6 +105,7 @@ pub mod permission;
 mod pipeline_invoke;
 mod presigned;
 mod provider;
+mod push;
 mod registry;
 mod repository;
 mod rules;
@@ -122,4 +123,5 @@ pub use provider::{
     Correlation, DeployTarget, Documentation, EntityPage, Events, Implements, ProviderInfo, Source, SourceChange,
     SourceEvents, Tried,
 };
+pub use push::{Pushed, pushed};
 pub use registry::{Registry, SOURCES, all, find, permissions};

@@ -60,7 +60,7 @@ async fn a_webhook_is_put_shown_changed_and_deleted() {
         let made = put(&client, definition("push", "release", |it| it)).tags(tag("team", "blue")).send().await.unwrap();
         let made = made.webhook().unwrap().clone();
         assert_eq!((made.arn(), made.tags()), (Some(ARN), &[tag("team", "blue")][..]));
-        let start = "https://abc123.execute-api.eu-west-1.amazonaws.com/live/webhook/push/";
+        let start = "https://abc123.execute-api.eu-west-1.amazonaws.com/live/webhooks/push?key=";
         assert_eq!(made.url().strip_prefix(start).unwrap().len(), 64, "{}", made.url());
         let shown = made.definition().unwrap();
         assert_eq!(shown.filters(), [filter("$.ref", "refs/heads/{Branch}")]);
