@@ -67,6 +67,11 @@ impl<'a> Delivery<'a> {
         values.next().is_none().then_some(value)
     }
 
+    /// Whether a header is there at all, however often.
+    pub fn has(&self, name: &str) -> bool {
+        self.headers.contains_key(name)
+    }
+
     /// The JSON in the body; of a form what is in its field `payload`, as GitHub sends it (GitHub documentation, 'Webhook
     /// events and payloads').
     ///

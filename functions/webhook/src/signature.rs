@@ -18,7 +18,7 @@ pub fn is_signed(delivery: &Delivery<'_>, secret: &str) -> bool {
     // With an empty secret anybody could sign.
     if secret.is_empty() {
         false
-    } else if delivery.header(SHA_256.0).is_some() {
+    } else if delivery.has(SHA_256.0) {
         given(SHA_256).is_some_and(|given| verifies::<Hmac<Sha256>>(secret, delivery.body, &given))
     } else {
         given(SHA_1).is_some_and(|given| verifies::<Hmac<Sha1>>(secret, delivery.body, &given))

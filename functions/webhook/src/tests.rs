@@ -1,3 +1,9 @@
+//! What is delivered at the door, over a real driver and the in-memory store.
+
+mod deliveries;
+mod random;
+mod world;
+
 #[test]
 fn its_environment_is_what_it_reads_and_nothing_else() {
     let environment = testkit::Template::home().environment("WebhookFunction");
