@@ -90,6 +90,7 @@ mod eks;
 mod elastic_beanstalk;
 mod error;
 mod function_report;
+mod github_hooks;
 mod github_source;
 mod image_registry;
 mod input_zip;
@@ -119,6 +120,7 @@ mod target_groups;
 mod web;
 
 pub use console::entity_page;
+pub use github_hooks::{GitHubHooks, HookError};
 pub use provider::{
     Correlation, DeployTarget, Documentation, EntityPage, Events, Implements, ProviderInfo, Source, SourceChange,
     SourceEvents, Tried,
