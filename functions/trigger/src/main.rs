@@ -66,7 +66,7 @@ struct Refused {
 async fn handle(driver: &Driver, calls: &CallLog, event: &Value, invocation: &str) -> anyhow::Result<Handled> {
     let mut handled = Handled::default();
     for delivery in event::deliveries(invocation, event) {
-        let reasons = match event::read(&delivery.body) {
+        let reasons = match event::read(&delivery) {
             Ok(signal) => {
                 let starts = start::start(driver, calls, signal, &delivery.name).await?;
                 handled.started += starts.new;

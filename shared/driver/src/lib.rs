@@ -30,6 +30,7 @@ mod step;
 mod succeeded;
 mod sweep;
 mod view;
+mod webhook_calls;
 mod webhooks;
 mod why;
 mod work;
@@ -46,7 +47,7 @@ pub use ports::{
 };
 pub use replication::Replication;
 pub use revision::PutRevision;
-pub use start::{StartRequest, Started};
+pub use start::{QueuedStart, StartRequest, Started};
 pub use succeeded::{SucceededAfter, SucceededPage};
 pub use view::{ApprovalView, PipelineView, StageView};
 pub use work::Worked;

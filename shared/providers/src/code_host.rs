@@ -19,7 +19,7 @@ const DESCRIPTION: usize = 16 << 20;
 /// Longest ETag that is kept, in bytes.
 const VALIDATOR: usize = 256;
 /// Most bytes of a refusal, and most characters of the host's words in it that are repeated.
-const REFUSAL: usize = 64 << 10;
+pub(crate) const REFUSAL: usize = 64 << 10;
 const WORDS: usize = 500;
 
 /// What serves a repository, by the names that AWS's connections have for it (CodeConnections API, `ProviderType`).
@@ -351,7 +351,7 @@ impl<'a> HostedRepository<'a> {
 }
 
 /// What a host says in a refusal, after a colon.
-fn words(body: &[u8]) -> String {
+pub(crate) fn words(body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let found = ["/message", "/error/message", "/error_description", "/error"].into_iter().find_map(|at| {
         let text = body.pointer(at)?.as_str()?;

@@ -91,6 +91,7 @@ mod eks;
 mod elastic_beanstalk;
 mod error;
 mod function_report;
+mod github_hooks;
 mod github_source;
 mod image_registry;
 mod input_zip;
@@ -106,6 +107,7 @@ pub mod permission;
 mod pipeline_invoke;
 mod presigned;
 mod provider;
+mod push;
 mod registry;
 mod repository;
 mod rules;
@@ -120,8 +122,10 @@ mod web;
 
 pub use console::entity_page;
 pub use delivery::{Delivered, Undelivered, delivered};
+pub use github_hooks::{GitHubHooks, HookError};
 pub use provider::{
     Correlation, DeployTarget, Documentation, EntityPage, Events, Implements, ProviderInfo, Source, SourceChange,
     SourceEvents, Tried,
 };
+pub use push::{Pushed, pushed};
 pub use registry::{Registry, SOURCES, all, find, permissions};

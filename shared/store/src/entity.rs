@@ -13,6 +13,8 @@
 //! | polled source | `L#name` | `POLL#incarnation#action` | `POLLED`, name and action | |
 //! | reported revision | `P#name` | `REVISION#incarnation#action` | | |
 //! | webhook | `WEBHOOKS` | name | | |
+//! | calls of a webhook | `W#name` | `CALLS#when it was put first` | | |
+//! | delivery | `W#receiver` | `DELIVERY#id` | | |
 //! | action type | `T#owner` | `category#provider#version` | | |
 //! | external id | `X#event source/region/id` | `ACTION` | | |
 //! | queued job | `J#category#owner#provider#version#query` | `time/action id` | | |
@@ -40,6 +42,9 @@ use crate::parts::{DeclarationPart, Parts};
 /// (`dynamodb:LeadingKeys` in `infra/home.yaml`): none of them changes a pipeline, its roles or who may start it.
 pub const EXECUTION_PARTITIONS: [&str; 4] = ["E#", "J#", "L#", "X#"];
 
+/// What the partition key begins with that the unsigned door for webhooks writes under: nothing that runs or starts anything.
+pub const WEBHOOK_PARTITION: &str = "W#";
+
 /// What the partition key begins with that the auditor alone writes under, besides the API.
 pub const AUDIT_PARTITION: &str = "A#";
 
@@ -47,6 +52,9 @@ pub const AUDIT_PARTITION: &str = "A#";
 const TOMBSTONE_SECONDS: i64 = 90 * 24 * 3_600;
 /// External ids lead to their actions for this many seconds: 90 days, as no action takes longer than 60.
 const EXTERNAL_ID_SECONDS: i64 = 90 * 24 * 3_600;
+/// A delivery is remembered for this many seconds: 30 days, for as long as GitHub delivers one again (GitHub documentation,
+/// 'Redelivering webhooks' has 3 days) and well beyond.
+const DELIVERY_SECONDS: i64 = 30 * 24 * 3_600;
 /// A start's client token is remembered for this many seconds: a day.
 const TOKEN_SECONDS: i64 = 24 * 3_600;
 
@@ -165,6 +173,41 @@ pub struct StoredWebhook {
     pub updated: Timestamp,
 }
 
+/// What became of the calls of a webhook. It is apart from the webhook itself, which the API alone may write.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WebhookCalls {
+    /// The webhook's name.
+    pub webhook: WebhookName,
+    /// Which webhook of that name: when it was put first.
+    pub created: Timestamp,
+    /// When a call was last accepted.
+    pub triggered: Option<Timestamp>,
+    /// What was wrong with the last call that was refused since.
+    pub error: Option<WebhookError>,
+}
+
+/// Why a call of a webhook was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookError {
+    /// One word for programs, as `ListWebhooks` has it.
+    pub code: String,
+    /// The same for people. It quotes nothing of the call.
+    pub message: String,
+    /// When it was noted. While the same goes wrong again, it is not noted each time.
+    pub at: Timestamp,
+}
+
+/// That something was delivered at the unsigned door and has been taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// To whom it was delivered.
+    pub receiver: String,
+    /// What tells deliveries to the receiver apart.
+    pub id: String,
+    /// When it came.
+    pub received: Timestamp,
+}
+
 /// That a client token was used for a start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StartToken {
@@ -200,6 +243,8 @@ pub enum Entity {
     Job(Job),
     ExternalId(ExternalId),
     AuditTip(Tip),
+    WebhookCalls(WebhookCalls),
+    Delivery(Delivery),
 }
 
 /// Where an entity is kept.
@@ -244,6 +289,10 @@ pub enum Key {
     },
     /// The last line of the audit log.
     AuditTip,
+    /// What became of the calls of a webhook: its name, and when it was put first.
+    WebhookCalls(WebhookName, Timestamp),
+    /// A delivery: to whom, and what tells it from others.
+    Delivery(String, String),
 }
 
 /// What can be listed with a query, without a scan.
@@ -310,6 +359,10 @@ impl Key {
             }
             Self::ActionType(id) => (types_of(owner(id)), type_sort(id)),
             Self::ExternalId { source, region, id } => (format!("X#{source}/{region}/{id}"), "ACTION".into()),
+            Self::WebhookCalls(name, created) => {
+                (format!("{WEBHOOK_PARTITION}{name}"), format!("CALLS#{:020}", created.0.max(0)))
+            }
+            Self::Delivery(receiver, id) => (format!("{WEBHOOK_PARTITION}{receiver}"), format!("DELIVERY#{id}")),
             Self::AuditTip => (format!("{AUDIT_PARTITION}AUDIT"), "TIP".into()),
             Self::Job(queue, queued, action) => (jobs_of(queue), format!("{:020}/{action}", queued.0.max(0))),
         }
@@ -362,6 +415,8 @@ impl Entity {
                 Key::ExternalId { source: it.source.clone(), region: it.region.clone(), id: it.id.clone() }
             }
             Self::AuditTip(_) => Key::AuditTip,
+            Self::WebhookCalls(it) => Key::WebhookCalls(it.webhook.clone(), it.created),
+            Self::Delivery(it) => Key::Delivery(it.receiver.clone(), it.id.clone()),
             Self::Job(job) => Key::Job(job.queue.clone(), job.queued, job.action),
         }
     }
@@ -385,6 +440,8 @@ impl Entity {
             Self::ExternalId(_) => "EXTERNALID",
             Self::Job(_) => "JOB",
             Self::AuditTip(_) => "AUDITTIP",
+            Self::WebhookCalls(_) => "WEBHOOKCALLS",
+            Self::Delivery(_) => "DELIVERY",
         }
     }
 
@@ -417,6 +474,7 @@ impl Entity {
         match self {
             Self::Token(token) => Some(token.created.0 / 1_000 + TOKEN_SECONDS),
             Self::ExternalId(it) => Some(it.started.0 / 1_000 + EXTERNAL_ID_SECONDS),
+            Self::Delivery(it) => Some(it.received.0 / 1_000 + DELIVERY_SECONDS),
             Self::StageLocks(locks) if locks.deleted && locks.outbox.is_empty() => {
                 let changed = locks.deleted_at.unwrap_or_default();
                 Some(changed.0 / 1_000 + TOMBSTONE_SECONDS)
@@ -447,6 +505,8 @@ impl Entity {
             Self::ExternalId(it) => serde_json::to_string(it),
             Self::Job(it) => serde_json::to_string(it),
             Self::AuditTip(it) => serde_json::to_string(it),
+            Self::WebhookCalls(it) => serde_json::to_string(it),
+            Self::Delivery(it) => serde_json::to_string(it),
         }
     }
 
@@ -472,6 +532,8 @@ impl Entity {
             "EXTERNALID" => Self::ExternalId(serde_json::from_str(body)?),
             "JOB" => Self::Job(serde_json::from_str(body)?),
             "AUDITTIP" => Self::AuditTip(serde_json::from_str(body)?),
+            "WEBHOOKCALLS" => Self::WebhookCalls(serde_json::from_str(body)?),
+            "DELIVERY" => Self::Delivery(serde_json::from_str(body)?),
             other => return Err(serde::de::Error::custom(format!("unknown kind {other:?}"))),
         })
     }

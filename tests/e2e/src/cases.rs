@@ -114,6 +114,8 @@ cases! {
     api::cbor_from_end_to_end;
     api::pages_and_tags;
     webhooks::webhooks_kept;
+    webhooks::webhooks_start;
+    webhooks::webhooks_name_the_commit;
     clients::boto3_and_cli;
     proxy::clients_through_the_proxy;
     proxy::policies_by_path;

@@ -122,6 +122,9 @@ impl Checker {
                 Entity::ExternalId(it) => _ = self.external_ids.insert(it.id.clone()),
                 Entity::Token(_) | Entity::Outputs(_) | Entity::ActionType(_) => {}
                 Entity::Part(_) | Entity::Webhook(_) | Entity::Revision(_) | Entity::SourcePoll(_) => {}
+                Entity::WebhookCalls(_) | Entity::Delivery(_) => {
+                    return broken("the driver wrote what belongs to the door for webhooks");
+                }
                 Entity::AuditTip(_) => {
                     return broken("the driver wrote the tip of the audit log, which is the auditor's");
                 }

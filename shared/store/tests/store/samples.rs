@@ -16,8 +16,8 @@ use pipeline::{
     ActionName, ArtifactName, ConditionKind, ExecutionMode, PipelineName, PipelineType, StageName, TypeId, WebhookName,
 };
 use store::{
-    ActionRevision, DeclarationPart, Entity, SeenRevision, Source, SourcePoll, StartToken, StoredDeclaration,
-    StoredType, StoredWebhook,
+    ActionRevision, DeclarationPart, Delivery, Entity, SeenRevision, Source, SourcePoll, StartToken, StoredDeclaration,
+    StoredType, StoredWebhook, WebhookCalls, WebhookError,
 };
 use uuid::Uuid;
 
@@ -356,5 +356,12 @@ pub fn all() -> Vec<Entity> {
         Entity::Job(job("Jenkins", Some("shop"), 7, 1)),
         Entity::ExternalId(external_id("aws.codebuild", "eu-west-1", "b:7")),
         Entity::AuditTip(Tip { object: 7, line: 40, hash: "ab".repeat(32) }),
+        Entity::WebhookCalls(WebhookCalls {
+            webhook: WebhookName::new("push").unwrap(),
+            created: Timestamp(1),
+            triggered: Some(Timestamp(2)),
+            error: Some(WebhookError { code: "InvalidSignature".into(), message: TEXTS[1].into(), at: Timestamp(3) }),
+        }),
+        Entity::Delivery(Delivery { receiver: "push#1".into(), id: "ab".repeat(32), received: Timestamp(2) }),
     ]
 }
