@@ -312,12 +312,15 @@ fn only_the_api_writes_what_pipelines_are() {
                 match role {
                     "ApiRole" => assert_eq!(keys, None),
                     "AuditorRole" => assert_eq!(keys.unwrap(), [format!("{}*", store::AUDIT_PARTITION)]),
+                    // Whoever comes through the unsigned door gets no further.
+                    "WebhookRole" => assert_eq!(keys.unwrap(), [format!("{}*", store::WEBHOOK_PARTITION)]),
                     _ => assert_eq!(keys.unwrap(), bound, "{role}"),
                 }
             }
         }
     }
-    let expected = ["ApiRole", "WorkerRole", "TriggerRole", "ApprovalRole", "SweeperRole", "AuditorRole"];
+    let expected =
+        ["ApiRole", "WorkerRole", "TriggerRole", "WebhookRole", "ApprovalRole", "SweeperRole", "AuditorRole"];
     assert_eq!(writers, BTreeSet::from(expected));
 }
 
@@ -366,7 +369,7 @@ fn the_audit_log_is_locked_and_only_the_auditor_continues_it() {
 }
 
 #[test]
-fn secrets_are_opened_by_the_api_and_the_worker_alone_and_only_as_whose_they_are() {
+fn secrets_are_opened_by_those_who_use_them_alone_and_only_as_whose_they_are() {
     let home = home();
     assert_eq!(home.resources["SecretsKey"]["Properties"]["EnableKeyRotation"], true);
     let mut allowed = BTreeSet::new();
@@ -392,6 +395,7 @@ fn secrets_are_opened_by_the_api_and_the_worker_alone_and_only_as_whose_they_are
     let expected = [
         own("ApiRole", "kms:GenerateDataKey kms:Decrypt", "pipeline webhook"),
         own("WorkerRole", "kms:Decrypt", "pipeline"),
+        own("WebhookRole", "kms:Decrypt", "webhook"),
     ];
     assert_eq!(allowed, BTreeSet::from(expected));
 }
@@ -411,22 +415,28 @@ fn on_aws_callers_are_always_asked_about_when_they_pass_roles() {
 }
 
 #[test]
-fn operations_are_called_on_signed_paths_and_only_the_approval_page_is_open() {
+fn operations_are_called_on_signed_paths_and_only_the_approval_page_and_webhooks_are_open() {
     let home = home();
     let (_, api) = home.of_type("ApiGateway::RestApi").next().unwrap();
     let paths = api["Body"]["paths"].as_mapping().unwrap();
     let named: Vec<_> = paths.keys().map(|path| path.as_str().unwrap()).collect();
-    let expected =
-        ["/", "/approve", "/pipelines/{pipeline}/{operation}", "/service/CodePipeline_20150709/operation/{operation}"];
+    let expected = [
+        "/",
+        "/approve",
+        "/webhooks/{proxy+}",
+        "/pipelines/{pipeline}/{operation}",
+        "/service/CodePipeline_20150709/operation/{operation}",
+    ];
     assert_eq!(named, expected);
+    let open = BTreeMap::from([("/approve", "ApprovalFunction"), ("/webhooks/{proxy+}", "WebhookFunction")]);
     for (path, methods) in paths {
         let path = path.as_str().unwrap();
         for (method, operation) in methods.as_mapping().unwrap().iter().filter(|(key, _)| *key != "parameters") {
             let signed = operation["security"].as_sequence().unwrap().iter().any(|it| it.get("sigv4").is_some());
-            assert_eq!(signed, path != "/approve", "{path}");
+            assert_eq!(signed, !open.contains_key(path), "{path}");
             assert_eq!(operation["x-amazon-apigateway-integration"]["type"], "aws_proxy", "{path}");
             let uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"].as_str().unwrap();
-            let function = if signed { "ApiFunction" } else { "ApprovalFunction" };
+            let function = open.get(path).copied().unwrap_or("ApiFunction");
             let name = home.resources[function]["Properties"]["FunctionName"]["Fn::Sub"].as_str().unwrap();
             assert!(uri.ends_with(&format!(":function:{name}:live/invocations")), "{path}");
             assert!(!signed || method == "post", "{path} answers {method:?}");
@@ -436,8 +446,10 @@ fn operations_are_called_on_signed_paths_and_only_the_approval_page_is_open() {
     assert_eq!(api["BinaryMediaTypes"][0], "application/cbor");
     let (_, stage) = home.of_type("ApiGateway::Stage").next().unwrap();
     let throttled = stage["MethodSettings"].as_sequence().unwrap();
-    assert!(throttled.iter().all(|it| it["ResourcePath"] == "/~1approve"));
-    assert_eq!(throttled.len(), 2);
+    let paths: BTreeSet<_> =
+        throttled.iter().map(|it| it["ResourcePath"].as_str().unwrap().replace("~1", "/")).collect();
+    assert_eq!(paths, open.keys().map(|path| format!("/{path}")).collect());
+    assert_eq!(throttled.len(), 3);
 }
 
 #[test]
@@ -466,7 +478,7 @@ fn access_logs_say_who_called_what_and_never_with_which_link() {
 }
 
 #[test]
-fn both_doors_are_open_to_api_gateway() {
+fn all_doors_are_open_to_api_gateway() {
     let home = home();
     let allowed: BTreeSet<_> = home
         .of_type("Lambda::Permission")
@@ -476,7 +488,7 @@ fn both_doors_are_open_to_api_gateway() {
             target(&it["FunctionName"]).unwrap()
         })
         .collect();
-    assert_eq!(allowed, BTreeSet::from(["ApiLive", "ApprovalLive"]));
+    assert_eq!(allowed, BTreeSet::from(["ApiLive", "WebhookLive", "ApprovalLive"]));
 }
 
 #[test]

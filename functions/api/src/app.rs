@@ -1,5 +1,6 @@
 //! What every operation works with.
 
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use driver::{DriveError, Driver};
 use pipeline::PipelineName;
 use runtime::{CallLog, JobIds, PassRole, Roles};
@@ -19,6 +20,8 @@ pub struct App {
     pub job_ids: JobIds,
     /// Whether callers may give pipelines their roles.
     pub pass_role: PassRole,
+    /// For requests to hosts of code.
+    pub(crate) web: SharedHttpClient,
     /// Where calls are noted.
     pub(crate) calls: CallLog,
     /// The emulator's address, where there is no AWS.
@@ -28,8 +31,8 @@ pub struct App {
 }
 
 impl App {
-    /// The API over this driver, in this account, with these roles, this to ask who may pass them, these ids of jobs, and
-    /// this to note calls.
+    /// The API over this driver, in this account, with these roles, this to ask who may pass them, these ids of jobs, this to
+    /// note calls, and this to reach hosts of code.
     pub fn new(
         driver: Driver,
         account: &str,
@@ -37,8 +40,9 @@ impl App {
         pass_role: PassRole,
         job_ids: JobIds,
         calls: CallLog,
+        web: SharedHttpClient,
     ) -> Self {
-        Self { driver, account: account.to_owned(), roles, job_ids, pass_role, calls, endpoint: None, root: false }
+        Self { driver, account: account.to_owned(), roles, job_ids, pass_role, calls, web, endpoint: None, root: false }
     }
 
     /// The same behind an emulator's address instead of AWS's, if there is one.

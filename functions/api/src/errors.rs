@@ -40,7 +40,7 @@ pub fn exception(account: &str, operation: Operation, error: DriveError) -> ApiE
             }
             _ => Exception::WebhookNotFoundException,
         },
-        DriveError::WebhookLimit => Exception::LimitExceededException,
+        DriveError::WebhookLimit | DriveError::PollingLimit => Exception::LimitExceededException,
         DriveError::WebhookTarget(InvalidTarget::Filter(_)) => Exception::InvalidWebhookFilterPatternException,
         DriveError::WebhookTarget(InvalidTarget::Action { .. }) | DriveError::NoThirdParty(_) => {
             Exception::ValidationException
@@ -243,6 +243,7 @@ mod tests {
             DriveError::NotReported { pipeline: text(), action: text() },
             DriveError::WebhookNotFound(text()),
             DriveError::WebhookLimit,
+            DriveError::PollingLimit,
             DriveError::WebhookAuthentication(pipeline::webhook::Authentication::new("IP", None, None).unwrap_err()),
             DriveError::NoThirdParty(text()),
             DriveError::ActionTypeNotFound(text()),

@@ -17,7 +17,7 @@ fn wire(settings: &Settings, clients: &Clients) -> Result<(ApiGateway, api::App)
     let pass_role = PassRole::new(settings, clients)?;
     let job_ids = JobIds::new(settings, clients)?;
     let calls = CallLog::new(settings, clients)?;
-    let app = api::App::new(driver, &account, roles, pass_role, job_ids, calls)
+    let app = api::App::new(driver, &account, roles, pass_role, job_ids, calls, clients.web())
         .on(settings.endpoint_url())
         .with_root(settings.json_on_root()?);
     Ok((ApiGateway::new(settings)?, app))

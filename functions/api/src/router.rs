@@ -179,8 +179,10 @@ async fn dispatch(app: &App, request: Routed<'_>) -> Result<wire::Response, ApiE
         Operation::PutWebhook => run(request, |input| webhooks::put(app, base, input)).await,
         Operation::ListWebhooks => run(request, |input| webhooks::list(app, base, input)).await,
         Operation::DeleteWebhook => run(request, |input| webhooks::delete(app, input)).await,
-        Operation::RegisterWebhookWithThirdParty => run(request, |input| webhooks::register(app, input)).await,
-        Operation::DeregisterWebhookWithThirdParty => run(request, |input| webhooks::deregister(app, input)).await,
+        Operation::RegisterWebhookWithThirdParty => run(request, |input| webhooks::register(app, base, input)).await,
+        Operation::DeregisterWebhookWithThirdParty => {
+            run(request, |input| webhooks::deregister(app, base, input)).await
+        }
         Operation::PutActionRevision => run(request, |input| revisions::put(app, caller, input)).await,
         Operation::ListRuleTypes => run(request, async |input| rule_types::list(input)).await,
         Operation::ListDeployActionExecutionTargets => run(request, |input| targets::list(app, input)).await,

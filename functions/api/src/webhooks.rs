@@ -1,4 +1,4 @@
-//! Webhooks. They are kept and shown here; calls to them are the trigger's.
+//! Webhooks: kept and shown here, and told to GitHub. What calls them comes through the function `webhook`.
 
 use aws_sdk_codepipeline::operation::delete_webhook::{DeleteWebhookInput, DeleteWebhookOutput};
 use aws_sdk_codepipeline::operation::deregister_webhook_with_third_party::{
@@ -9,12 +9,15 @@ use aws_sdk_codepipeline::operation::put_webhook::{PutWebhookInput, PutWebhookOu
 use aws_sdk_codepipeline::operation::register_webhook_with_third_party::{
     RegisterWebhookWithThirdPartyInput, RegisterWebhookWithThirdPartyOutput,
 };
+use aws_sdk_codepipeline::primitives::DateTimeFormat as Format;
 use aws_sdk_codepipeline::types::{
     ListWebhookItem, WebhookAuthConfiguration, WebhookAuthenticationType, WebhookDefinition, WebhookFilterRule,
 };
+use driver::DriveError;
 use pipeline::webhook::{Authentication, Filter, JsonPath, Secret, Webhook};
 use pipeline::{ActionName, MASK, PipelineName, WebhookName};
-use store::{Entity, StoredWebhook};
+use providers::{GitHubHooks, HookError};
+use store::{Stored, StoredWebhook, WebhookCalls};
 use wire::{ApiError, Exception, Operation};
 
 use crate::app::App;
@@ -28,7 +31,9 @@ pub async fn put(app: &App, base: &str, input: PutWebhookInput) -> Result<PutWeb
     let tags = input.tags.map(tags::checked).transpose()?;
     let webhook = defined(input.webhook)?;
     let stored = app.driver.put_webhook(webhook, tags).await.map_err(app.refusal(Operation::PutWebhook))?;
-    Ok(PutWebhookOutput::builder().webhook(shown(app, base, &stored)?).build())
+    let calls = app.driver.webhook_calls(&[&stored]).await.map_err(app.refusal(Operation::PutWebhook))?;
+    let item = shown(app, base, &stored, calls.first().and_then(Option::as_ref))?;
+    Ok(PutWebhookOutput::builder().webhook(item).build())
 }
 
 /// A page of webhooks by name.
@@ -37,12 +42,10 @@ pub async fn list(app: &App, base: &str, input: ListWebhooksInput) -> Result<Lis
     let after: Option<String> = page::position(operation, &[], input.next_token.as_deref())?;
     let size = page::size(input.max_results, MOST);
     let found = app.driver.webhooks(after.as_deref(), size).await.map_err(app.refusal(operation))?;
-    let mut webhooks = Vec::with_capacity(found.entities.len());
-    for entity in &found.entities {
-        if let Entity::Webhook(stored) = entity {
-            webhooks.push(shown(app, base, stored)?);
-        }
-    }
+    let stored: Vec<_> = found.entities.into_iter().filter_map(StoredWebhook::from_entity).collect();
+    let calls = app.driver.webhook_calls(&stored.iter().collect::<Vec<_>>()).await.map_err(app.refusal(operation))?;
+    let webhooks = stored.iter().zip(&calls).map(|(stored, calls)| shown(app, base, stored, calls.as_ref()));
+    let webhooks = webhooks.collect::<Result<Vec<_>, _>>()?;
     let next = found.next.as_ref().map(|next| page::token(operation, &[], next)).transpose()?;
     Ok(ListWebhooksOutput::builder().set_webhooks(Some(webhooks)).set_next_token(next).build())
 }
@@ -54,26 +57,51 @@ pub async fn delete(app: &App, input: DeleteWebhookInput) -> Result<DeleteWebhoo
     Ok(DeleteWebhookOutput::builder().build())
 }
 
-/// Notes that the third party is to be told to call a webhook.
+/// Tells the third party to call a webhook, with the token of the action whose source it is.
 pub async fn register(
     app: &App,
+    base: &str,
     input: RegisterWebhookWithThirdPartyInput,
 ) -> Result<RegisterWebhookWithThirdPartyOutput, ApiError> {
     let name = named(input.webhook_name)?;
     let refusal = app.refusal(Operation::RegisterWebhookWithThirdParty);
-    app.driver.register_webhook(&name, true).await.map_err(refusal)?;
+    let (stored, action) = app.driver.third_party(&name).await.map_err(&refusal)?;
+    let action = action.ok_or_else(|| refusal(DriveError::NoThirdParty(name.to_string())))?;
+    let secret = app.driver.webhook_secret(&stored).await.map_err(&refusal)?;
+    let hooks = GitHubHooks::of(app.web.clone(), &action).map_err(untold)?;
+    hooks.register(&url(base, &stored), secret.as_ref().map(Secret::reveal)).await.map_err(untold)?;
+    app.driver.note_registration(&name, true).await.map_err(refusal)?;
     Ok(RegisterWebhookWithThirdPartyOutput::builder().build())
 }
 
-/// Takes back the wish that [`register`] noted.
+/// Tells the third party to call a webhook no more. Where the pipeline is gone, nobody can be told any more.
 pub async fn deregister(
     app: &App,
+    base: &str,
     input: DeregisterWebhookWithThirdPartyInput,
 ) -> Result<DeregisterWebhookWithThirdPartyOutput, ApiError> {
     let name = named(input.webhook_name)?;
     let refusal = app.refusal(Operation::DeregisterWebhookWithThirdParty);
-    app.driver.register_webhook(&name, false).await.map_err(refusal)?;
+    let (stored, action) = app.driver.third_party(&name).await.map_err(&refusal)?;
+    if let Some(action) = action {
+        let hooks = GitHubHooks::of(app.web.clone(), &action).map_err(untold)?;
+        hooks.deregister(&url(base, &stored)).await.map_err(untold)?;
+    }
+    app.driver.note_registration(&name, false).await.map_err(refusal)?;
     Ok(DeregisterWebhookWithThirdPartyOutput::builder().build())
+}
+
+/// The exception for what GitHub did not do.
+fn untold(error: HookError) -> ApiError {
+    match error {
+        HookError::Refused(message) => Exception::ValidationException.because(message),
+        HookError::Unavailable(message) => Exception::InternalFailure.because(format!("{message}: try again.")),
+    }
+}
+
+/// Where a webhook is called. Its key is not in the path, which may be logged.
+fn url(base: &str, stored: &StoredWebhook) -> String {
+    format!("{base}/webhooks/{}?key={}", stored.webhook.name, stored.key.reveal())
 }
 
 /// The model does not require the name, but nothing can be done without one.
@@ -105,8 +133,13 @@ fn defined(webhook: Option<WebhookDefinition>) -> Result<Webhook, ApiError> {
 }
 
 /// A webhook as answers show it: its secret masked.
-fn shown(app: &App, base: &str, stored: &StoredWebhook) -> Result<ListWebhookItem, ApiError> {
-    let StoredWebhook { webhook, key, registered, tags, .. } = stored;
+fn shown(
+    app: &App,
+    base: &str,
+    stored: &StoredWebhook,
+    calls: Option<&WebhookCalls>,
+) -> Result<ListWebhookItem, ApiError> {
+    let StoredWebhook { webhook, tags, .. } = stored;
     let configuration = WebhookAuthConfiguration::builder();
     let configuration = match &webhook.authentication {
         Authentication::GithubHmac { .. } => configuration.secret_token(MASK),
@@ -131,15 +164,21 @@ fn shown(app: &App, base: &str, stored: &StoredWebhook) -> Result<ListWebhookIte
         .map_err(convert::incomplete)?;
     let item = ListWebhookItem::builder()
         .definition(definition)
-        .url(format!("{base}/webhook/{}/{}", webhook.name, key.reveal()))
+        .url(url(base, stored))
         .arn(runtime::arn::webhook(app.driver.home(), &app.account, webhook.name.as_str()))
         .set_tags(Some(tags::listed(tags.iter())?));
-    let item = if *registered {
-        item.error_code("NotRegistered").error_message(
-            "Millrace does not tell GitHub by itself yet: enter the URL there, with the webhook's secret token.",
-        )
-    } else {
-        item
+    let item = item.set_last_triggered(calls.and_then(|calls| calls.triggered).map(convert::time));
+    let item = match calls.and_then(|calls| calls.error.as_ref()) {
+        Some(error) => {
+            let at = convert::time(error.at).fmt(Format::DateTime).unwrap_or_default();
+            item.error_code(&error.code).error_message(format!("{} ({at})", error.message))
+        }
+        None if webhook.authentication == Authentication::Unauthenticated => {
+            item.error_code("Unauthenticated").error_message(
+                "A warning: whoever knows the URL can start the pipeline. GITHUB_HMAC and IP ask for a proof.",
+            )
+        }
+        None => item,
     };
     item.build().map_err(convert::incomplete)
 }

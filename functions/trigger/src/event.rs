@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
+use driver::QueuedStart;
 use engine::RevisionOverride;
 use pipeline::{ActionName, PipelineName};
 use providers::SourceChange;
@@ -15,6 +16,8 @@ use serde_json::Value;
 pub enum StartSignal {
     /// Something has changed: start whoever watches it.
     Changed(SourceChange),
+    /// Start what the door for webhooks has put into the queue.
+    Queued(Box<QueuedStart>),
     /// Start a pipeline by its name.
     Named {
         /// The name of the pipeline to start.
@@ -37,16 +40,19 @@ pub struct Delivery {
     pub name: String,
     /// The event as it came.
     pub body: String,
+    /// Whether it comes from the queue.
+    pub queued: bool,
 }
 
 /// What an invocation brings: messages of the queue, each with an event, or an event by itself.
 pub fn deliveries(invocation: &str, event: &Value) -> Vec<Delivery> {
     let Ok(queue) = SqsEvent::deserialize(event) else {
-        return vec![Delivery { name: invocation.to_owned(), body: event.to_string() }];
+        return vec![Delivery { name: invocation.to_owned(), body: event.to_string(), queued: false }];
     };
     let delivery = |message: SqsMessage| Delivery {
         name: message.message_id.unwrap_or_default(),
         body: message.body.unwrap_or_default(),
+        queued: true,
     };
     queue.records.into_iter().map(delivery).collect()
 }
@@ -88,8 +94,13 @@ struct SourceRevision {
 ///
 /// # Errors
 /// [`NotUnderstood`], which says what is missing.
-pub fn read(body: &str) -> Result<StartSignal, NotUnderstood> {
-    let event: Value = serde_json::from_str(body).map_err(|error| NotUnderstood(error.to_string()))?;
+pub fn read(delivery: &Delivery) -> Result<StartSignal, NotUnderstood> {
+    let event: Value = serde_json::from_str(&delivery.body).map_err(|error| NotUnderstood(error.to_string()))?;
+    // No event of EventBridge's looks like that, and only functions of ours may write to the queue themselves.
+    if delivery.queued && event.get("start").is_some() && event.get("source").is_none() {
+        let queued = serde_json::from_value(event).map_err(|error| NotUnderstood(error.to_string()))?;
+        return Ok(StartSignal::Queued(Box::new(queued)));
+    }
     let text = |name: &str| event.get(name).and_then(Value::as_str);
     let mut sources = providers::all().iter().filter_map(|provider| provider.source?.events);
     let events = sources.find(|it| text("source") == Some(it.source) && text("detail-type") == Some(it.detail_type));
@@ -121,15 +132,19 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn read(body: &str) -> Result<StartSignal, NotUnderstood> {
+        super::read(&Delivery { name: "m".into(), body: body.into(), queued: true })
+    }
+
     #[test]
     fn the_queue_delivers_events_under_names_that_stay_the_same() {
         let event = json!({"id": "e", "source": "aws.s3"});
         let records = json!({"Records": [
             {"messageId": "m1", "body": event.to_string()}, {"messageId": "m2", "body": "nonsense"}]});
-        let delivery = |name: &str, body: String| Delivery { name: name.into(), body };
-        let expected = [delivery("m1", event.to_string()), delivery("m2", "nonsense".into())];
+        let delivery = |name: &str, body: String, queued| Delivery { name: name.into(), body, queued };
+        let expected = [delivery("m1", event.to_string(), true), delivery("m2", "nonsense".into(), true)];
         assert_eq!(deliveries("i", &records), expected);
-        assert_eq!(deliveries("i", &event), [delivery("i", event.to_string())]);
+        assert_eq!(deliveries("i", &event), [delivery("i", event.to_string(), false)]);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //!
 //! Events about changes that sources watch for, and `Start Pipeline` events, come through a queue, which delivers them
 //! until they have been handled, whatever this function dies of. Any rule whose input names a pipeline may invoke it,
-//! too. See `event` for the forms of events; which pipelines start, and what a second delivery does, is in `start`. An
+//! too. Once a minute it asks for the polls of sources that are polled (`polls`). See `event` for the forms of events; which pipelines start, and what a second delivery does, is in `start`. An
 //! event that asks for something impossible goes to the dead-letter queue with the reason, where an alarm sees it.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod event;
+mod polls;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,9 @@ async fn main() -> anyhow::Result<()> {
     let clients = &Clients::new(&settings).await;
     let (driver, calls, queue) = &wire(&settings, clients)?;
     runtime::run(|event: Value, context| async move {
+        if polls::are_requested(&event) {
+            return Ok(json!({"polls": polls::request(driver).await?}));
+        }
         let handled = handle(driver, calls, &event, &context.request_id).await?;
         for refused in &handled.refused {
             tracing::error!(reason = refused.reason, "not started");
@@ -62,7 +66,7 @@ struct Refused {
 async fn handle(driver: &Driver, calls: &CallLog, event: &Value, invocation: &str) -> anyhow::Result<Handled> {
     let mut handled = Handled::default();
     for delivery in event::deliveries(invocation, event) {
-        let reasons = match event::read(&delivery.body) {
+        let reasons = match event::read(&delivery) {
             Ok(signal) => {
                 let starts = start::start(driver, calls, signal, &delivery.name).await?;
                 handled.started += starts.new;

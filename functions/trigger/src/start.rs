@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use driver::{DriveError, Driver, StartRequest};
+use driver::{DriveError, Driver, QueuedStart, StartRequest};
 use engine::{RevisionOverride, Trigger};
 use pipeline::{ActionName, PipelineName};
 use runtime::CallLog;
@@ -28,8 +28,17 @@ pub async fn start(
     signal: StartSignal,
     delivery: &str,
 ) -> Result<Starts, DriveError> {
+    if let StartSignal::Queued(queued) = signal {
+        let QueuedStart { start, by } = *queued;
+        return by.scope(Box::pin(all(driver, calls, vec![start]))).await;
+    }
+    let requests = requests(driver, signal, delivery).await?;
+    all(driver, calls, requests).await
+}
+
+async fn all(driver: &Driver, calls: &CallLog, requests: Vec<StartRequest>) -> Result<Starts, DriveError> {
     let mut starts = Starts::default();
-    for request in requests(driver, signal, delivery).await? {
+    for request in requests {
         let pipeline = request.pipeline.clone();
         let started = driver.start(request).await;
         let result = if started.is_ok() { "ok" } else { "refused" };
@@ -49,6 +58,7 @@ pub async fn start(
 async fn requests(driver: &Driver, signal: StartSignal, delivery: &str) -> Result<Vec<StartRequest>, DriveError> {
     let trigger = |detail: String| Trigger { kind: "CloudWatchEvent".into(), detail };
     match signal {
+        StartSignal::Queued(queued) => Ok(vec![queued.start]),
         StartSignal::Named { pipeline, variables, overrides, token, detail } => Ok(vec![StartRequest {
             pipeline,
             trigger: trigger(detail),

@@ -78,6 +78,36 @@ async fn a_start_by_an_event_comes_into_the_audit_log_in_the_functions_own_name(
 }
 
 #[tokio::test]
+async fn what_a_webhook_asks_for_is_started_once_on_behalf_of_its_caller() {
+    let driver = driver().await;
+    let arn = "arn:aws:codepipeline:eu-west-1:111122223333:webhook:push";
+    let queued = json!({
+        "start": {
+            "pipeline": "release", "trigger": {"kind": "Webhook", "detail": arn}, "variables": {},
+            "overrides": [{"action": "Fetch", "kind": "S3_OBJECT_VERSION_ID", "value": "v7"}], "clientToken": "webhook#1",
+        },
+        "by": {"caller": arn, "source": "192.0.2.7", "request": "r1"},
+    });
+    let queue = queue();
+    for started in [1, 0] {
+        let event = json!({"Records": [{"messageId": format!("m{started}"), "body": queued.to_string()}]});
+        let handled = handle(&driver, &calls(&queue), &event, "i").await.unwrap();
+        assert_eq!(handled, Handled { started, refused: vec![] });
+    }
+    let name = PipelineName::new("release").unwrap();
+    let newest = driver.executions(&name, None, 2).await.unwrap().entities;
+    let [store::Entity::Execution(execution)] = newest.as_slice() else { panic!("{newest:?}") };
+    assert_eq!((execution.trigger.kind.as_str(), execution.trigger.detail.as_str()), ("Webhook", arn));
+    assert_eq!(execution.overrides[0].value, "v7");
+    let noted: Value = serde_json::from_str(&queue.requests()[0].body).unwrap();
+    let noted: Value = serde_json::from_str(noted["MessageBody"].as_str().unwrap()).unwrap();
+    assert_eq!([&noted["caller"], &noted["source"], &noted["request"]], [arn, "192.0.2.7", "r1"]);
+    // A rule of somebody's own can start a pipeline, but not in the name of a webhook.
+    let refused = handled(&driver, &queued, "i").await.unwrap().refused;
+    assert!(refused[0].reason.contains("unknown field `start`"), "{}", refused[0].reason);
+}
+
+#[tokio::test]
 async fn what_cannot_be_started_is_refused_with_its_reason() {
     let driver = driver().await;
     for (body, reason) in [

@@ -64,6 +64,10 @@ impl Worker {
 
     async fn answer(&self, request: Request, until: Timestamp) -> Result<(), DriveError> {
         let message = match request {
+            Request::Message(Message::PollSource { pipeline, action }) => {
+                self.driver.poll_source(&pipeline, &action, &self.registry).await?;
+                return Ok(());
+            }
             Request::Message(message) => message,
             Request::External { source, region, id } => {
                 match self.driver.action_by_external_id(&source, &region, &id).await? {
@@ -79,7 +83,8 @@ impl Worker {
                 return Ok(());
             }
         };
-        let span = tracing::info_span!("message", execution = %message.execution(), message = ?message);
+        let execution = message.execution().map(tracing::field::display);
+        let span = tracing::info_span!("message", execution, message = ?message);
         let worked = self.driver.work(message, &self.registry, until).instrument(span).await?;
         tracing::debug!(?worked);
         Ok(())

@@ -9,7 +9,8 @@ use super::finding::{Findings, Look};
 pub(super) async fn look(place: &Place<'_>, scope: &Scope<'_>, findings: &mut Findings) {
     let id = &scope.action.type_id;
     match (id.category.as_str(), id.provider.as_str()) {
-        ("Source", "S3") if scope.action.detects_changes() => {
+        // One that is polled starts its pipeline without the bucket's events, too.
+        ("Source", "S3") if scope.action.detects_changes() && !is_polled(scope) => {
             if let Some(bucket) = scope.value("S3Bucket").filter(|bucket| !bucket.contains('*')) {
                 source(place, scope.region, &bucket, findings).await;
             }
@@ -21,6 +22,10 @@ pub(super) async fn look(place: &Place<'_>, scope: &Scope<'_>, findings: &mut Fi
         }
         _ => {}
     }
+}
+
+fn is_polled(scope: &Scope<'_>) -> bool {
+    (providers::SOURCES.polled)(scope.action, scope.region).is_some()
 }
 
 /// The bucket of an S3 source must tell EventBridge of its objects.

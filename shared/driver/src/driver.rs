@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use engine::{Context, Head, Incarnation, Policy, StageLocks};
+use engine::{Context, Head, Incarnation, Policy, StageLocks, Timestamp};
 use pipeline::{Pipeline, PipelineName};
 use store::{Key, PipelineVersion, PipelineVersions, StartToken, Store, Versioned};
 
@@ -80,6 +80,11 @@ impl Driver {
     /// The store, for reading only: whatever writes goes through the driver's own methods.
     pub fn store(&self) -> &dyn Store {
         self.store.as_ref()
+    }
+
+    /// The time as this driver's clock has it.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// The region in which pipelines live.

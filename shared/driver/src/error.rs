@@ -70,6 +70,12 @@ pub enum DriveError {
     /// The account has as many webhooks as it may.
     #[error("There are {} webhooks already, and no more are possible.", pipeline::webhook::MOST)]
     WebhookLimit,
+    /// As many pipelines are polled for changes as may be.
+    #[error(
+        "{} pipelines are polled for changes of their sources already, and no more are possible: leave out PollForSourceChanges where events tell of changes, or set it to false.",
+        pipeline::limits::POLLED_PIPELINES
+    )]
+    PollingLimit,
     /// The webhook does not fit its pipeline.
     #[error(transparent)]
     WebhookTarget(#[from] pipeline::webhook::InvalidTarget),

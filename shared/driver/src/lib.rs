@@ -24,11 +24,13 @@ mod ports;
 mod replication;
 mod resolve;
 mod revision;
+mod source_polls;
 mod start;
 mod step;
 mod succeeded;
 mod sweep;
 mod view;
+mod webhook_calls;
 mod webhooks;
 mod why;
 mod work;
@@ -40,12 +42,12 @@ pub use history::{ActionExecutionView, ActionView, ExecutionView};
 pub use jobs::{JobCaller, JobResult, JobState, MOST_JOBS, Offered};
 pub use pipelines::PipelineRecord;
 pub use ports::{
-    ActionExecutor, ArtifactStore, Clock, Dispatch, DispatchError, ExecutorError, Message, Outcome, SourceRules, Task,
-    TaskInput,
+    ActionExecutor, ArtifactStore, Clock, Dispatch, DispatchError, ExecutorError, Message, NewestRevision, Outcome,
+    SourcePoller, SourceRules, Task, TaskInput,
 };
 pub use replication::Replication;
 pub use revision::PutRevision;
-pub use start::{StartRequest, Started};
+pub use start::{QueuedStart, StartRequest, Started};
 pub use succeeded::{SucceededAfter, SucceededPage};
 pub use view::{ApprovalView, PipelineView, StageView};
 pub use work::Worked;

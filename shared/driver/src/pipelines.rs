@@ -34,6 +34,12 @@ impl PipelineRecord {
     }
 }
 
+/// What changes with a version among the items that say what its sources watch and poll.
+struct SourceItems {
+    new: Vec<Write>,
+    stale: Vec<Key>,
+}
+
 fn stage_name(pipeline: &Pipeline, name: &str) -> Result<StageName, DriveError> {
     let stage = pipeline.stages().iter().find(|stage| stage.name.as_str() == name);
     Ok(stage.ok_or_else(|| DriveError::no_stage(pipeline.name(), name))?.name.clone())
@@ -71,19 +77,23 @@ impl Driver {
                     tags: tags.clone(),
                 };
                 let locks = StageLocks::new(head.pipeline.clone(), head.incarnation);
+                let mut execution = None;
                 let first = match engine::start_variables(&pipeline, &BTreeMap::new()) {
                     Err(_) => Decision { locks: Some(locks), ..Decision::default() },
                     Ok(variables) => {
                         let id = ExecutionId::from_random(self.clock.random());
+                        execution = Some(id);
                         let start = Start { id, trigger: trigger.clone(), variables, overrides: Vec::new() };
                         self.decide(|context| engine::start(pipeline.clone(), &head, locks, start, context))?
                     }
                 };
+                let polls = self.begin_polls(&head, &pipeline, execution).await?;
                 let version = self.declaration_write(&head, &pipeline).await?;
                 let record = PipelineRecord { version: 1, stored: now, head, pipeline: pipeline.clone() };
                 let mut change = Change::decided(first, &HashMap::new(), record);
                 change.writes.splice(0..0, [Write::put(change.answer.head.clone(), Expect::Absent), version]);
-                self.watch(&mut change.writes, None, Some(&pipeline)).await?;
+                let sources = SourceItems { new: self.source_writes(&pipeline, polls), stale: Vec::new() };
+                self.watch(&mut change.writes, sources).await?;
                 Ok(change)
             })
         })
@@ -113,12 +123,15 @@ impl Driver {
                 head.mode = pipeline.mode();
                 let locks = items.locks.entity;
                 let decision = self.decide(|context| engine::update(locks, head.version, &pipeline, context));
+                let polls = self.begin_polls(&head, &pipeline, None).await?;
+                let stale = self.stale_sources(&head, &before, Some(&pipeline));
+                let sources = SourceItems { new: self.source_writes(&pipeline, polls), stale };
                 let version = self.declaration_write(&head, &pipeline).await?;
                 let (number, stored) = (head.version, head.updated);
                 let record = PipelineRecord { version: number, stored, head, pipeline: pipeline.clone() };
                 let mut change = Change::decided(decision, &read, record);
                 change.writes.splice(0..0, [Write::put(change.answer.head.clone(), known), version]);
-                self.watch(&mut change.writes, Some(&before), Some(&pipeline)).await?;
+                self.watch(&mut change.writes, sources).await?;
                 Ok(change)
             })
         })
@@ -147,11 +160,10 @@ impl Driver {
 
     /// What a pipeline's source actions watch; those that are not to find changes by themselves watch nothing.
     pub(crate) fn sources(&self, pipeline: &Pipeline) -> Vec<Source> {
-        let actions = pipeline.stages()[0].actions.iter().filter(|action| action.detects_changes());
+        let actions = pipeline.stages()[0].actions.iter().filter(|action| pipeline.is_watched(action));
         let source = |action: &Action| {
-            let region = action.region.as_ref().map_or(self.home.as_str(), |region| region.as_str());
             Some(Source {
-                watched: (self.sources.watched)(action, region)?,
+                watched: (self.sources.watched)(action, self.region(action))?,
                 pipeline: pipeline.name().clone(),
                 action: action.name.to_string(),
                 detail: BTreeMap::new(),
@@ -160,26 +172,30 @@ impl Driver {
         actions.filter_map(source).collect()
     }
 
+    /// The items of what a version's sources watch, and of what begins to be polled with it.
+    fn source_writes(&self, pipeline: &Pipeline, polls: Vec<Write>) -> Vec<Write> {
+        self.sources(pipeline).into_iter().map(|it| Write::put(it, Expect::Any)).chain(polls).collect()
+    }
+
+    /// The keys of what a version's sources watch and poll, and those of the next one do not.
+    fn stale_sources(&self, head: &Head, before: &Pipeline, after: Option<&Pipeline>) -> Vec<Key> {
+        let keys = |pipeline| self.sources(pipeline).into_iter().map(|it| Entity::Source(it).key());
+        let kept: Vec<_> = after.into_iter().flat_map(keys).collect();
+        let stale = keys(before).filter(|key| !kept.contains(key));
+        stale.chain(self.end_polls(head, before, after)).collect()
+    }
+
     /// Adds to a change of a head the change of what its sources watch. Apart from each other, a removal that comes late
     /// could take away what a later version or a new pipeline of that name needs.
-    async fn watch(
-        &self,
-        writes: &mut Vec<Write>,
-        before: Option<&Pipeline>,
-        after: Option<&Pipeline>,
-    ) -> Result<(), StoreError> {
-        let sources = |pipeline: Option<&Pipeline>| pipeline.map(|it| self.sources(it)).unwrap_or_default();
-        let (old, new) = (sources(before), sources(after));
-        let keys: Vec<_> = new.iter().map(|source| Entity::Source(source.clone()).key()).collect();
-        let mut watch: Vec<Write> = new.into_iter().map(|it| Write::put(it, Expect::Any)).collect();
+    async fn watch(&self, writes: &mut Vec<Write>, sources: SourceItems) -> Result<(), StoreError> {
+        let SourceItems { new: mut watch, stale } = sources;
         let free = store::MOST_WRITES.saturating_sub(writes.len());
         // More sources than that in one pipeline: what is written too early and not needed does no harm.
         for some in watch.split_off(watch.len().min(free)).chunks(store::MOST_WRITES) {
             self.store.commit(some.to_vec()).await?;
         }
-        let stale = old.into_iter().map(|it| Entity::Source(it).key()).filter(|key| !keys.contains(key));
         // Nor does what stays.
-        let unwatch = stale.map(|key| Write::Delete { key, expect: Expect::Any }).take(free - watch.len());
+        let unwatch = stale.into_iter().map(|key| Write::Delete { key, expect: Expect::Any }).take(free - watch.len());
         writes.extend(watch);
         writes.extend(unwatch);
         Ok(())
@@ -240,8 +256,10 @@ impl Driver {
                 let mut change = Change::decided(decision, &read, ());
                 change.writes.insert(0, Write::Delete { key: Key::Head(name.clone()), expect: head.unchanged() });
                 // What it watches is removed where it can be read; nothing prevents the deletion.
-                let before = self.pipeline_version(name, head.entity.incarnation, head.entity.version).await.ok();
-                self.watch(&mut change.writes, before.as_deref(), None).await?;
+                let head = &head.entity;
+                let before = self.pipeline_version(name, head.incarnation, head.version).await.ok();
+                let stale = before.map(|before| self.stale_sources(head, &before, None)).unwrap_or_default();
+                self.watch(&mut change.writes, SourceItems { new: Vec::new(), stale }).await?;
                 Ok(change)
             })
         });

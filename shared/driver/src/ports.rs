@@ -8,7 +8,7 @@ use engine::{
     ActionError, ActionId, ApprovalToken, Artifact, ExecutionId, External, Pin, Progress, Revision, RevisionOverride,
     Success, Timestamp,
 };
-use pipeline::{Action, ArtifactName, Compute, PipelineName, StageName};
+use pipeline::{Action, ActionName, ArtifactName, Compute, PipelineName, StageName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -29,6 +29,8 @@ pub struct SourceRules {
     /// The key of what an action in a region watches, for example `s3/bucket/key`; none where no change starts its
     /// pipeline.
     pub watched: fn(&Action, region: &str) -> Option<String>,
+    /// The key of what is polled for an action in a region; none where nothing is.
+    pub polled: fn(&Action, region: &str) -> Option<String>,
     /// Whether an execution can be started with a revision of this type for the action; otherwise why not.
     pub takes_revision: fn(&Action, revision_type: &str) -> Result<(), &'static str>,
 }
@@ -49,6 +51,13 @@ pub enum Message {
         /// How many polls there have been in this chain; none: this poll makes no chain.
         count: Option<u32>,
     },
+    /// A worker is to look whether a source has changed.
+    PollSource {
+        /// The pipeline that a change starts.
+        pipeline: PipelineName,
+        /// The source action.
+        action: ActionName,
+    },
     /// An artifact is to be copied to other regions.
     Replicate {
         /// The attempt that made it.
@@ -59,16 +68,17 @@ pub enum Message {
 }
 
 impl Message {
-    /// The execution that it is about.
-    pub fn execution(&self) -> ExecutionId {
+    /// The execution that it is about; none where it is about none.
+    pub fn execution(&self) -> Option<ExecutionId> {
         match self {
-            Self::Run { action } | Self::Poll { action, .. } | Self::Replicate { action, .. } => action.execution,
+            Self::Run { action } | Self::Poll { action, .. } | Self::Replicate { action, .. } => Some(action.execution),
+            Self::PollSource { .. } => None,
         }
     }
 }
 
 /// A message that could not be dispatched.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the event could not be sent: {0}")]
 pub struct DispatchError(pub String);
 
@@ -215,4 +225,30 @@ pub trait ActionExecutor: Send + Sync {
     /// # Errors
     /// [`ExecutorError`] when it should be tried again later.
     async fn poll(&self, task: &Task) -> Result<Outcome, ExecutorError>;
+}
+
+/// What a source is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewestRevision {
+    /// CodePipeline's `SourceRevisionType`, for example `S3_OBJECT_VERSION_ID`.
+    pub kind: &'static str,
+    /// For example the object's version.
+    pub value: String,
+    /// What the service takes to tell whether anything has changed since, where it has such a thing.
+    pub validator: Option<String>,
+    /// Names the change, where events of it name it in the same way: a change that both tell of starts one execution.
+    pub token: Option<String>,
+    /// What people see as the trigger's detail.
+    pub detail: String,
+}
+
+/// Asks sources what they are.
+#[async_trait]
+pub trait SourcePoller: Send + Sync {
+    /// What the source of a task's action is now; none where nothing is there, or where the service says that nothing has changed
+    /// since it gave this validator. Of the task, only what its pipeline and its action say is there.
+    ///
+    /// # Errors
+    /// [`ExecutorError`]: the source is asked again a minute later, whatever the reason.
+    async fn newest(&self, task: &Task, validator: Option<&str>) -> Result<Option<NewestRevision>, ExecutorError>;
 }

@@ -63,7 +63,7 @@ impl Driver {
                 trigger: Trigger { kind: "PutActionRevision".into(), detail: put.by },
                 variables: BTreeMap::new(),
                 overrides: vec![given],
-                client_token: Some(token(&action.name, &put.revision, expect)),
+                client_token: Some(change_token("revision", &action.name, &put.revision, expect)),
             })
             .await?;
         let reported = ActionRevision {
@@ -83,15 +83,15 @@ impl Driver {
     }
 }
 
-/// The start's own token: a report that is repeated, because its answer was lost or its process died between the start
-/// and the note of it, starts nothing again, while the same revision reported after another one does. It has a
-/// character that callers' tokens cannot have, and is short whatever the revision is.
-fn token(action: &ActionName, revision: &str, last: Expect) -> String {
+/// The own token of a start with a revision that was not the one that is noted: what is repeated, because its answer was lost or
+/// its process died between the start and the note of it, starts nothing again, while the same revision after another one does.
+/// It has a character that callers' tokens cannot have, and is short whatever the revision is.
+pub(crate) fn change_token(by: &str, action: &ActionName, revision: &str, last: Expect) -> String {
     let mut hash = Sha256::new();
     for part in [action.as_str(), revision, &format!("{last:?}")] {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }
     let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("revision#{hash}")
+    format!("{by}#{hash}")
 }

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use engine::{ExecutionId, RevisionOverride, Start, Trigger};
 use pipeline::PipelineName;
-use store::{Expect, StartToken, Write};
+use serde::{Deserialize, Serialize};
+use store::{ChangeOrigin, Expect, StartToken, Write};
 
 use crate::commit::Change;
 use crate::driver::Driver;
 use crate::error::DriveError;
 
 /// What a caller gives to start an execution.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct StartRequest {
     /// The name of the pipeline to start.
     pub pipeline: PipelineName,
@@ -23,6 +25,15 @@ pub struct StartRequest {
     pub overrides: Vec<RevisionOverride>,
     /// A start with the same token starts nothing again.
     pub client_token: Option<String>,
+}
+
+/// A start that waits in the queue of `trigger`, whoever put it there having checked that it is to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueuedStart {
+    /// What is to be started, and the token by which it is started once.
+    pub start: StartRequest,
+    /// On whose behalf: of the one who called, not of the function that starts it.
+    pub by: ChangeOrigin,
 }
 
 /// The execution that a request led to.

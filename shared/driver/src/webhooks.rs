@@ -1,14 +1,15 @@
-//! Webhooks: kept, listed, changed. What calls them do is the trigger's.
+//! Webhooks: kept, listed, changed. What becomes of their calls is in `webhook_calls`.
 
 use std::collections::BTreeMap;
 
 use pipeline::webhook::{Authentication, MOST, Secret, Webhook};
-use pipeline::{MASK, WebhookName};
+use pipeline::{Action, MASK, WebhookName};
 use store::{Expect, Key, Listing, Page, SecretOwner, StoredWebhook, Versioned, Write};
 
 use crate::commit::Change;
 use crate::driver::Driver;
 use crate::error::DriveError;
+use crate::webhook_calls::calls_key;
 
 impl Driver {
     /// Stores a webhook, or changes the one of that name, which keeps its URL and its registration. Tags that are given
@@ -100,28 +101,43 @@ impl Driver {
     /// # Errors
     /// The store's.
     pub async fn delete_webhook(&self, name: &WebhookName) -> Result<(), DriveError> {
-        let delete = || Write::Delete { key: Key::Webhook(name.clone()), expect: Expect::Any };
-        self.transact(|| Box::pin(async { Ok(Change::of(vec![delete()], ())) })).await
+        self.transact(|| {
+            Box::pin(async {
+                let delete = |key| Write::Delete { key, expect: Expect::Any };
+                let calls = self.find_webhook(name).await?.map(|found| delete(calls_key(&found.entity)));
+                let webhook = delete(Key::Webhook(name.clone()));
+                Ok(Change::of([webhook].into_iter().chain(calls).collect(), ()))
+            })
+        })
+        .await
     }
 
-    /// Notes that a third party is to be told to call a webhook, or to call it no more.
+    /// A webhook, and the action whose host is to be told to call it, or to call it no more; none where the pipeline is gone,
+    /// and with it what is needed to tell anybody.
     ///
     /// # Errors
-    /// [`DriveError::WebhookNotFound`]; [`DriveError::NoThirdParty`] for one whose third party takes no such wish.
-    pub async fn register_webhook(&self, name: &WebhookName, registered: bool) -> Result<(), DriveError> {
-        let webhook = self.webhook(name).await?.webhook;
-        let target = match self.pipeline(&webhook.target_pipeline, None).await {
-            Err(DriveError::PipelineNotFound(_)) => None,
-            found => Some(found?),
+    /// [`DriveError::WebhookNotFound`]; [`DriveError::NoThirdParty`] where the host cannot be told.
+    pub async fn third_party(&self, name: &WebhookName) -> Result<(StoredWebhook, Option<Action>), DriveError> {
+        let stored = self.webhook(name).await?;
+        let pipeline = match self.pipeline(&stored.webhook.target_pipeline, None).await {
+            Err(DriveError::PipelineNotFound(_)) => return Ok((stored, None)),
+            found => found?.pipeline,
         };
-        // A webhook whose pipeline is gone can still be deregistered.
-        let possible = target.map_or(!registered, |record| webhook.third_party(&record.pipeline));
-        if !possible {
-            return Err(DriveError::NoThirdParty(name.to_string()));
+        match stored.webhook.target(&pipeline) {
+            Ok(action) if stored.webhook.third_party(&pipeline) => Ok((stored, Some(action.clone()))),
+            _ => Err(DriveError::NoThirdParty(name.to_string())),
         }
+    }
+
+    /// Notes that the third party was told to call a webhook, or to call it no more.
+    ///
+    /// # Errors
+    /// [`DriveError::WebhookNotFound`].
+    pub async fn note_registration(&self, name: &WebhookName, registered: bool) -> Result<(), DriveError> {
         let change = |stored: &mut StoredWebhook| {
+            let changed = stored.registered != registered;
             stored.registered = registered;
-            true
+            changed
         };
         self.change_webhook(name, change).await.map(|_| ())
     }

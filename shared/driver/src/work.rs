@@ -37,7 +37,7 @@ impl Driver {
     /// Handles a message to a worker. `until`: no further action is begun after this time.
     ///
     /// # Errors
-    /// The store's; [`Message::Replicate`] is not for workers and does nothing.
+    /// The store's; messages that are about no action that a worker takes up do nothing.
     pub async fn work(
         &self,
         message: Message,
@@ -47,7 +47,7 @@ impl Driver {
         let worked = match message {
             Message::Run { action } => Worker::new(self, executor, until, action).run(action).await,
             Message::Poll { action, count } => Worker::new(self, executor, until, action).poll(action, count).await,
-            Message::Replicate { .. } => Ok(Worked::Nothing),
+            Message::PollSource { .. } | Message::Replicate { .. } => Ok(Worked::Nothing),
         };
         worked.or_else(late)
     }

@@ -118,6 +118,7 @@ impl World {
     fn driver(store: &Arc<MemoryStore>, outbox: &Arc<Outbox>, clock: &Arc<TestClock>) -> Driver {
         let sources = SourceRules {
             watched: |action, _| action.configuration.get("S3ObjectKey").cloned(),
+            polled: |_, _| None,
             takes_revision: |_, _| Ok(()),
         };
         Driver::new(Setup { sources, ..setup(store, outbox, clock) })

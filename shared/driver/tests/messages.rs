@@ -1,9 +1,12 @@
 //! Messages that earlier releases sent. They lie in queues and on the bus while an installation is upgraded: up to 14 days.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use driver::Message;
-use engine::ExecutionId;
-use pipeline::ArtifactName;
+use std::collections::BTreeMap;
+
+use driver::{Message, QueuedStart, StartRequest};
+use engine::{ExecutionId, RevisionOverride, Trigger};
+use pipeline::{ActionName, ArtifactName, PipelineName};
+use store::ChangeOrigin;
 use uuid::Uuid;
 
 /// Each message with what each release has sent for it, the newest last.
@@ -19,6 +22,13 @@ fn sent() -> Vec<(Message, Vec<&'static str>)> {
         (
             Message::Poll { action, count: None },
             vec![r#"{"kind":"poll","action":"00000000-0000-8007-8000-010200030000","count":null}"#],
+        ),
+        (
+            Message::PollSource {
+                pipeline: PipelineName::new("release").unwrap(),
+                action: ActionName::new("Fetch").unwrap(),
+            },
+            vec![r#"{"kind":"pollSource","pipeline":"release","action":"Fetch"}"#],
         ),
         (
             Message::Replicate { action, artifact },
@@ -43,4 +53,33 @@ fn every_release_s_messages_are_understood_and_the_newest_is_what_is_sent() {
             "add what is sent now to the list, behind the others"
         );
     }
+}
+
+#[test]
+fn every_release_s_queued_starts_are_understood_and_the_newest_is_what_is_sent() {
+    let start = QueuedStart {
+        start: StartRequest {
+            pipeline: PipelineName::new("release").unwrap(),
+            trigger: Trigger { kind: "Webhook".into(), detail: "arn".into() },
+            variables: BTreeMap::from([("Stage".into(), "beta".into())]),
+            overrides: vec![RevisionOverride::new(ActionName::new("Fetch").unwrap(), "COMMIT_ID", "1a")],
+            client_token: Some("webhook#1".into()),
+        },
+        by: ChangeOrigin { caller: "arn".into(), source: Some("192.0.2.7".into()), request: "r1".into() },
+    };
+    let texts = [
+        r#"{"start":{"pipeline":"release","trigger":{"kind":"Webhook","detail":"arn"},"variables":{"Stage":"beta"},"overrides":[{"action":"Fetch","kind":"COMMIT_ID","value":"1a"}],"clientToken":"webhook#1"},"by":{"caller":"arn","source":"192.0.2.7","request":"r1"}}"#,
+    ];
+    for text in texts {
+        assert_eq!(serde_json::from_str::<QueuedStart>(text).unwrap(), start, "{text}");
+        let more = text
+            .replace('{', r#"{"addedByALaterRelease":[1],"#)
+            .replace(r#""variables":{"addedByALaterRelease":[1],"#, r#""variables":{"#);
+        assert_eq!(serde_json::from_str::<QueuedStart>(&more).unwrap(), start, "{more}");
+    }
+    assert_eq!(
+        serde_json::to_string(&start).unwrap(),
+        texts[texts.len() - 1],
+        "add what is sent now behind the others"
+    );
 }

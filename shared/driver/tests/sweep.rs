@@ -28,7 +28,8 @@ impl Environment {
     }
 
     fn dispatched(&self) -> Vec<ExecutionId> {
-        let mut all: Vec<_> = std::iter::from_fn(|| self.outbox.take()).map(|message| message.execution()).collect();
+        let mut all: Vec<_> =
+            std::iter::from_fn(|| self.outbox.take()).filter_map(|message| message.execution()).collect();
         all.sort();
         all
     }

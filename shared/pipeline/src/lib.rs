@@ -23,6 +23,7 @@ mod artifact_key;
 pub mod catalogue;
 pub mod custom;
 pub mod declaration;
+pub mod git_trigger;
 mod invalid;
 pub mod limits;
 mod names;

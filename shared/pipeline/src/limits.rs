@@ -22,5 +22,8 @@ pub const CONFIGURATION_KEYS: usize = 50;
 /// Most pipeline-level variables, and most triggers.
 pub const VARIABLES: usize = 50;
 
+/// Most pipelines of an account in a region that are polled for changes of their sources.
+pub const POLLED_PIPELINES: usize = 300;
+
 /// Most executions of one pipeline that run or wait at the same time in the modes QUEUED and PARALLEL.
 pub const CONCURRENT_EXECUTIONS: usize = 50;

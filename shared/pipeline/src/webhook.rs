@@ -6,8 +6,10 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use serde_json::Value;
+
 use crate::names::{ActionName, PipelineName, WebhookName};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Action, Pipeline};
 use crate::secrets::MASK;
 
 mod json_path;
@@ -97,7 +99,7 @@ pub struct InvalidAuthentication(String);
 
 /// Why a filter cannot be applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message} (at webhook.filters.{}.member.matchEquals)", index + 1)]
+#[error("{message} (at webhook.filters.{}.member)", index + 1)]
 pub struct InvalidFilter {
     /// The index of the filter in the webhook's list, from 0.
     pub index: usize,
@@ -190,6 +192,23 @@ impl IpRange {
     }
 }
 
+impl IpRange {
+    /// Whether an address is in the range. One of IPv4 that is written as one of IPv6 is the same address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(range), IpAddr::V4(address)) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                range.to_bits() & mask == address.to_bits() & mask
+            }
+            (IpAddr::V6(range), IpAddr::V6(address)) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                range.to_bits() & mask == address.to_bits() & mask
+            }
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for IpRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.prefix)
@@ -216,17 +235,11 @@ impl Webhook {
     /// # Errors
     /// [`InvalidTarget`].
     pub fn check(&self, pipeline: &Pipeline) -> Result<(), InvalidTarget> {
-        let sources = &pipeline.stages()[0].actions;
-        let Some(action) = sources.iter().find(|action| action.name == self.target_action) else {
-            return Err(InvalidTarget::Action {
-                pipeline: self.target_pipeline.clone(),
-                action: self.target_action.clone(),
-            });
-        };
+        let action = self.target(pipeline)?;
         for (index, filter) in self.filters.iter().enumerate() {
             for key in placeholders(filter.match_equals.as_deref().unwrap_or_default()) {
                 let refuse = |why: &str| {
-                    let message = format!("{{{key}}} names {why} of action '{}'", action.name);
+                    let message = format!("matchEquals: {{{key}}} names {why} of action '{}'", action.name);
                     Err(InvalidFilter { index, message }.into())
                 };
                 // Whoever may call could find out a secret by trying.
@@ -242,11 +255,46 @@ impl Webhook {
         Ok(())
     }
 
+    /// The action whose source has changed when the webhook is called.
+    ///
+    /// # Errors
+    /// [`InvalidTarget::Action`].
+    pub fn target<'a>(&self, pipeline: &'a Pipeline) -> Result<&'a Action, InvalidTarget> {
+        let mut sources = pipeline.stages()[0].actions.iter();
+        sources.find(|action| action.name == self.target_action).ok_or_else(|| InvalidTarget::Action {
+            pipeline: self.target_pipeline.clone(),
+            action: self.target_action.clone(),
+        })
+    }
+
+    /// Whether all filters let the body of a call pass. Where an expression selects several values, one that matches is enough.
+    ///
+    /// # Errors
+    /// [`InvalidTarget`] when the webhook does not fit the pipeline as it is by now.
+    pub fn passes(&self, pipeline: &Pipeline, body: &Value) -> Result<bool, InvalidTarget> {
+        self.check(pipeline)?;
+        let configuration = &self.target(pipeline)?.configuration;
+        for (index, filter) in self.filters.iter().enumerate() {
+            let found = filter.json_path.find(body);
+            let found = found.map_err(|error| InvalidFilter { index, message: error.to_string() })?;
+            let passes = match &filter.match_equals {
+                Some(text) => {
+                    let wanted = filled(text, |key| configuration.get(key).map(String::as_str));
+                    found.iter().any(|value| is_text(value, &wanted))
+                }
+                None => !found.is_empty(),
+            };
+            if !passes {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Whether a third party can be told to call: only GitHub can. Source: CodePipeline API,
     /// `DeregisterWebhookWithThirdParty`.
     pub fn third_party(&self, pipeline: &Pipeline) -> bool {
-        let action = pipeline.stages()[0].actions.iter().find(|action| action.name == self.target_action);
-        action.is_some_and(|action| {
+        self.target(pipeline).is_ok_and(|action| {
             action.type_id.provider == "GitHub" && action.type_id.owner.as_deref() == Some("ThirdParty")
         })
     }
@@ -254,11 +302,36 @@ impl Webhook {
 
 /// The keys between curly brackets. Brackets around anything that can be no key are part of the value.
 fn placeholders(text: &str) -> impl Iterator<Item = &str> {
-    text.split('{').skip(1).filter_map(|rest| {
-        let (key, _) = rest.split_once('}')?;
-        let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-        (!key.is_empty() && plain).then_some(key)
-    })
+    text.split('{').skip(1).filter_map(|rest| Some(placeholder(rest)?.0))
+}
+
+/// The key at the beginning of what follows an opening bracket, and what follows its closing one.
+fn placeholder(rest: &str) -> Option<(&str, &str)> {
+    let (key, after) = rest.split_once('}')?;
+    let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    (!key.is_empty() && plain).then_some((key, after))
+}
+
+/// The text with what the configuration has under them in place of its placeholders.
+fn filled<'a>(text: &str, value: impl Fn(&str) -> Option<&'a str>) -> String {
+    let mut parts = text.split('{');
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for rest in parts {
+        match placeholder(rest).and_then(|(key, after)| Some((value(key)?, after))) {
+            Some((value, after)) => filled.extend([value, after]),
+            None => filled.extend(["{", rest]),
+        }
+    }
+    filled
+}
+
+/// Whether a value of a body is this text: a number and the like by how JSON writes it, a list or an object never.
+fn is_text(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(value) => value == text,
+        Value::Array(_) | Value::Object(_) => false,
+        other => other.to_string() == text,
+    }
 }
 
 #[cfg(test)]

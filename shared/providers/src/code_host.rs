@@ -16,8 +16,10 @@ use crate::web::{Answer, Web};
 
 /// Most bytes of the description of a commit, which may list the files that it changes.
 const DESCRIPTION: usize = 16 << 20;
+/// Longest ETag that is kept, in bytes.
+const VALIDATOR: usize = 256;
 /// Most bytes of a refusal, and most characters of the host's words in it that are repeated.
-const REFUSAL: usize = 64 << 10;
+pub(crate) const REFUSAL: usize = 64 << 10;
 const WORDS: usize = 500;
 
 /// What serves a repository, by the names that AWS's connections have for it (CodeConnections API, `ProviderType`).
@@ -143,11 +145,34 @@ impl<'a> HostedRepository<'a> {
         self.api(&parts)
     }
 
+    /// The id of the newest commit of a branch, and what the host takes to tell whether there is a newer one; none where it says that
+    /// there is none since it gave this.
+    pub(crate) async fn newest(
+        &self,
+        branch: &str,
+        validator: Option<&str>,
+    ) -> Result<Option<(String, Option<String>)>, ProviderError> {
+        let wanted = Reference::Branch(branch);
+        let (url, at) = self.commit_page(wanted)?;
+        let answer = self.web.get_changed(url, validator).await?;
+        if answer.status == 304 {
+            return Ok(None);
+        }
+        let validator = answer.header("etag").filter(|it| it.len() <= VALIDATOR).map(str::to_owned);
+        Ok(Some((self.answered(answer, at, wanted).await?.id, validator)))
+    }
+
     /// The commit that is meant.
     pub(crate) async fn commit(&self, wanted: Reference<'_>) -> Result<HostCommit, ProviderError> {
+        let (url, at) = self.commit_page(wanted)?;
+        self.answered(self.web.get(url).await?, at, wanted).await
+    }
+
+    /// The API's page of a commit, and where in it the commit is.
+    fn commit_page(&self, wanted: Reference<'_>) -> Result<(Url, &'static str), ProviderError> {
         use Reference::{Branch, Commit};
         // A branch's answer has the commit inside.
-        let (url, at) = match (self.kind, wanted) {
+        Ok(match (self.kind, wanted) {
             (HostType::GitHub | HostType::GitHubEnterpriseServer, wanted) => {
                 let parts = match wanted {
                     Branch(name) => ["commits", "heads"].into_iter().chain(name.split('/')).collect(),
@@ -166,8 +191,10 @@ impl<'a> HostedRepository<'a> {
             }
             (HostType::Bitbucket, Branch(name)) => (self.repository(&["refs", "branches", name])?, "/target"),
             (HostType::Bitbucket, Commit(id)) => (self.repository(&["commit", id])?, ""),
-        };
-        let answer = self.web.get(url).await?;
+        })
+    }
+
+    async fn answered(&self, answer: Answer, at: &str, wanted: Reference<'_>) -> Result<HostCommit, ProviderError> {
         if answer.status != 200 {
             return Err(self.refused(answer, wanted).await);
         }
@@ -324,7 +351,7 @@ impl<'a> HostedRepository<'a> {
 }
 
 /// What a host says in a refusal, after a colon.
-fn words(body: &[u8]) -> String {
+pub(crate) fn words(body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let found = ["/message", "/error/message", "/error_description", "/error"].into_iter().find_map(|at| {
         let text = body.pointer(at)?.as_str()?;

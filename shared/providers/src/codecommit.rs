@@ -15,9 +15,10 @@ use aws_sdk_codecommit::operation::get_branch::GetBranchError;
 use aws_sdk_codecommit::operation::get_commit::GetCommitError;
 use aws_sdk_codecommit::operation::get_folder::GetFolderError;
 use aws_sdk_codecommit::types::{Commit as Found, FileModeTypeEnum, UserInfo};
-use driver::{Outcome, Task};
+use driver::{NewestRevision, Outcome, Task};
 use engine::Timestamp;
 use futures::{StreamExt, TryStreamExt, stream};
+use pipeline::Action;
 use runtime::Session;
 use serde::Deserialize;
 use serde_json::Value;
@@ -31,7 +32,7 @@ use crate::permission::artifacts::WRITE_OUTPUTS;
 use crate::permission::{Permission, Permissions, Scope};
 use crate::provider::{
     Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents,
-    Tried, attempt_id, unchanged,
+    Tried, asks_for_polls, attempt_id, unchanged,
 };
 use crate::repository::{
     COMMIT, CloneReference, Commit, LARGEST, OutputFormat, output, prescribed, store_output, takes_revision,
@@ -40,10 +41,9 @@ use crate::repository::{
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
         source: Some(Source {
-            watched: |action, region| {
-                let value = |key: &str| action.configuration.get(key);
-                Some(watched(region, value("RepositoryName")?, value("BranchName")?))
-            },
+            // One that is polled is left to that: an event and a poll have no name for a change in common.
+            watched: |action, region| if asks_for_polls(action) { None } else { branch(action, region) },
+            polled: |action, region| if asks_for_polls(action) { branch(action, region) } else { None },
             takes_revision,
             events: Some(SourceEvents {
                 source: "aws.codecommit",
@@ -62,7 +62,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 file: file!(),
                 ends: "at once",
                 tried: Tried::ProviderEmulator,
-                differs: "The role needs GetFolder and GetBlob in place of UploadArchive. Symbolic links and submodules are left out.",
+                differs: "The role needs GetFolder and GetBlob in place of UploadArchive. A push starts the pipeline without a rule of its own; where `PollForSourceChanges` is `true`, the branch is polled instead. Symbolic links and submodules are left out.",
             },
         )
     },
@@ -96,6 +96,11 @@ struct Configuration<'a> {
     branch_name: &'a str,
     #[serde(default)]
     output_artifact_format: OutputFormat,
+}
+
+fn branch(action: &Action, region: &str) -> Option<String> {
+    let value = |key: &str| action.configuration.get(key);
+    Some(watched(region, value("RepositoryName")?, value("BranchName")?))
 }
 
 fn watched(region: &str, repository: &str, branch: &str) -> String {
@@ -171,6 +176,21 @@ impl Provider for CodeCommit {
 
     async fn poll(&self, _: ActionContext<'_>) -> Result<Outcome, ProviderError> {
         unchanged()
+    }
+
+    async fn newest(
+        &self,
+        context: ActionContext<'_>,
+        _: Option<&str>,
+    ) -> Result<Option<NewestRevision>, ProviderError> {
+        let task = context.task;
+        let configuration: Configuration<'_> = read(task)?;
+        let repository = Repository { client: client(&context.session().await?), task, configuration };
+        let value = repository.newest().await?;
+        let (region, name) = (&task.region, repository.name());
+        let (partition, account) = (runtime::arn::partition(region), context.roles.account());
+        let detail = format!("arn:{partition}:codecommit:{region}:{account}:{name}");
+        Ok(Some(NewestRevision { kind: COMMIT, value, validator: None, token: None, detail }))
     }
 }
 

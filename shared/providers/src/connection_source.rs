@@ -29,14 +29,14 @@ use crate::error::{ClassifyError, ErrorClass, ProviderError};
 use crate::permission::artifacts::WRITE_OUTPUTS;
 use crate::permission::{Permission, Permissions};
 use crate::provider::{
-    Descriptor, Documentation, Implements, Provider, ProviderInfo, Source, Tried, attempt_id, unchanged,
+    Descriptor, Documentation, Implements, Provider, ProviderInfo, Source, Tried, attempt_id, never_polled, unchanged,
 };
 use crate::repository::{Commit, OutputFormat, output, prescribed, store_output, takes_revision};
 use crate::web::Web;
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
-        source: Some(Source { watched: |_, _| None, takes_revision, events: None }),
+        source: Some(Source { watched: |_, _| None, polled: never_polled, takes_revision, events: None }),
         ..ProviderInfo::of(
             &[Implements::aws("Source", "CodeStarSourceConnection")],
             PERMISSIONS,

@@ -26,7 +26,7 @@ use crate::permission::artifacts::WRITE_OUTPUTS;
 use crate::permission::{Permission, Permissions};
 use crate::provider::{
     Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents,
-    Tried, attempt_id, unchanged,
+    Tried, attempt_id, never_polled, unchanged,
 };
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
@@ -37,6 +37,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 let repository = action.configuration.get("RepositoryName")?;
                 Some(watched(region, repository, tag.map_or(latest(), String::as_str)))
             },
+            polled: never_polled,
             takes_revision,
             events: Some(SourceEvents { source: "aws.ecr", detail_type: "ECR Image Action", change }),
         }),

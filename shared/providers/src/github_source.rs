@@ -1,10 +1,11 @@
 //! Source/GitHub, of the owner ThirdParty: takes the files of a commit at github.com into the artifact store, with a token
 //! of the action's own. Source: CodePipeline user guide, 'GitHub (via OAuth app) source action reference'.
 //!
-//! GitHub sends no events, so nothing starts by itself: `PollForSourceChanges` means nothing here yet.
+//! Nothing tells of pushes by itself, so the branch is polled, unless `PollForSourceChanges` is `false`: that is AWS's default, too.
+//! Whoever has GitHub call a webhook sets it to `false`, or both start the pipeline.
 
 use async_trait::async_trait;
-use driver::Outcome;
+use driver::{NewestRevision, Outcome};
 use serde::Deserialize;
 use url::Url;
 
@@ -17,12 +18,21 @@ use crate::permission::artifacts::WRITE_OUTPUTS;
 use crate::provider::{
     Descriptor, Documentation, Implements, Provider, ProviderInfo, Source, Tried, attempt_id, unchanged,
 };
-use crate::repository::{Commit, output, prescribed, store_output, takes_revision};
+use crate::repository::{COMMIT, Commit, output, prescribed, store_output, takes_revision};
 use crate::web::Web;
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
-        source: Some(Source { watched: |_, _| None, takes_revision, events: None }),
+        source: Some(Source {
+            watched: |_, _| None,
+            polled: |action, _| {
+                let value = |key: &str| action.configuration.get(key);
+                let key = || Some(format!("github/{}/{}:{}", value("Owner")?, value("Repo")?, value("Branch")?));
+                action.detects_changes().then(key).flatten()
+            },
+            takes_revision,
+            events: None,
+        }),
         ..ProviderInfo::of(
             &[Implements { category: "Source", owner: "ThirdParty", provider: "GitHub", version: "1" }],
             PERMISSIONS,
@@ -30,7 +40,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 file: file!(),
                 ends: "at once",
                 tried: Tried::OverTheWire,
-                differs: "A push does not start the pipeline yet. Symbolic links and submodules are left out.",
+                differs: "The branch is polled, unless `PollForSourceChanges` is `false`. Symbolic links and submodules are left out.",
             },
         )
     },
@@ -52,6 +62,19 @@ struct Configuration<'a> {
     token: &'a str,
 }
 
+impl Configuration<'_> {
+    fn name(&self) -> String {
+        format!("{}/{}", self.owner, self.repository)
+    }
+
+    fn hosted<'a>(&self, context: ActionContext<'_>, name: &'a str) -> Result<HostedRepository<'a>, ProviderError> {
+        let api = HostType::GitHub.api().unwrap_or_default();
+        let api = Url::parse(api).map_err(|error| ProviderError::configuration(format!("{api}: {error}")))?;
+        let web = Web::new(context.clients.web(), api, self.token)?;
+        HostedRepository::new(HostType::GitHub, web, name, "it is the action's OAuthToken".to_owned())
+    }
+}
+
 struct GitHubSource;
 
 #[async_trait]
@@ -61,12 +84,8 @@ impl Provider for GitHubSource {
         let configuration: Configuration<'_> = read(task)?;
         output(task)?;
         let wanted = prescribed(task)?.map_or(Reference::Branch(configuration.branch), Reference::Commit);
-        let api = HostType::GitHub.api().unwrap_or_default();
-        let api = Url::parse(api).map_err(|error| ProviderError::configuration(format!("{api}: {error}")))?;
-        let web = Web::new(context.clients.web(), api, configuration.token)?;
-        let name = format!("{}/{}", configuration.owner, configuration.repository);
-        let token = "it is the action's OAuthToken".to_owned();
-        let repository = HostedRepository::new(HostType::GitHub, web, &name, token)?;
+        let name = configuration.name();
+        let repository = configuration.hosted(context, &name)?;
         let commit = repository.commit(wanted).await?;
         let content = repository.zip(context, &commit.id).await?;
         let variables = variables(&configuration, &commit);
@@ -77,6 +96,18 @@ impl Provider for GitHubSource {
 
     async fn poll(&self, _: ActionContext<'_>) -> Result<Outcome, ProviderError> {
         unchanged()
+    }
+
+    async fn newest(
+        &self,
+        context: ActionContext<'_>,
+        validator: Option<&str>,
+    ) -> Result<Option<NewestRevision>, ProviderError> {
+        let configuration: Configuration<'_> = read(context.task)?;
+        let name = configuration.name();
+        let repository = configuration.hosted(context, &name)?;
+        let found = repository.newest(configuration.branch, validator).await?;
+        Ok(found.map(|(value, validator)| NewestRevision { kind: COMMIT, value, validator, token: None, detail: name }))
     }
 }
 

@@ -73,6 +73,7 @@ mod configuration;
 mod connection_source;
 mod console;
 mod context;
+mod delivery;
 mod deploy_spec;
 mod device_farm;
 mod ec2_command;
@@ -90,6 +91,7 @@ mod eks;
 mod elastic_beanstalk;
 mod error;
 mod function_report;
+mod github_hooks;
 mod github_source;
 mod image_registry;
 mod input_zip;
@@ -105,6 +107,7 @@ pub mod permission;
 mod pipeline_invoke;
 mod presigned;
 mod provider;
+mod push;
 mod registry;
 mod repository;
 mod rules;
@@ -118,8 +121,11 @@ mod target_groups;
 mod web;
 
 pub use console::entity_page;
+pub use delivery::{Delivered, Undelivered, delivered};
+pub use github_hooks::{GitHubHooks, HookError};
 pub use provider::{
     Correlation, DeployTarget, Documentation, EntityPage, Events, Implements, ProviderInfo, Source, SourceChange,
     SourceEvents, Tried,
 };
+pub use push::{Pushed, pushed};
 pub use registry::{Registry, SOURCES, all, all_permissions, find, permissions};

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
-use driver::{Outcome, Task};
+use driver::{NewestRevision, Outcome, Task};
 use engine::{ActionId, Progress};
 use pipeline::{Action, TypeId};
 use serde_json::Value;
 
+use crate::configuration::title;
 use crate::context::ActionContext;
 use crate::error::ProviderError;
 use crate::permission::Permissions;
@@ -23,6 +24,16 @@ pub(crate) trait Provider: Send + Sync {
 
     /// Asks the service how the action stands; [`unchanged`] where its end comes by another way.
     async fn poll(&self, context: ActionContext<'_>) -> Result<Outcome, ProviderError>;
+
+    /// What the source of an action is now, for those that are polled ([`Source::polled`]); none where nothing is there, or where
+    /// nothing has changed since the service gave this validator.
+    async fn newest(
+        &self,
+        context: ActionContext<'_>,
+        _validator: Option<&str>,
+    ) -> Result<Option<NewestRevision>, ProviderError> {
+        Err(ProviderError::configuration(format!("{} is no source that is polled", title(context.task))))
+    }
 }
 
 /// The answer to a poll of an action whose end no poll can find: it ends with its start, or somebody reports it.
@@ -166,11 +177,24 @@ pub struct Source {
     /// The key of what an action in a region watches, the same as in [`SourceChange::watched`]; none where no change
     /// starts the pipeline.
     pub watched: fn(&Action, region: &str) -> Option<String>,
+    /// The key of what is polled for an action in a region; none where nothing is.
+    pub polled: fn(&Action, region: &str) -> Option<String>,
     /// Whether an execution can be started with a revision of a `SourceRevisionType` for an action of this configuration;
     /// otherwise why not.
     pub takes_revision: fn(&BTreeMap<String, String>, revision_type: &str) -> Result<(), &'static str>,
     /// The events that tell of changes; none where EventBridge hears of none.
     pub events: Option<SourceEvents>,
+}
+
+/// What is never polled, since events tell of all its changes.
+pub(crate) fn never_polled(_: &Action, _: &str) -> Option<String> {
+    None
+}
+
+/// Whether an action asks to be polled in so many words. Where events tell of changes, that is no default. Source: CodePipeline
+/// user guide, 'Default settings for the PollForSourceChanges parameter', by which AWS's own is to poll.
+pub(crate) fn asks_for_polls(action: &Action) -> bool {
+    action.configuration.get("PollForSourceChanges").is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 /// Events of a service that tell of changes of what sources watch.

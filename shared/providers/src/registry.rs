@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use artifacts::ZipLimits;
 use async_trait::async_trait;
-use driver::{ActionExecutor, Clock, ExecutorError, Outcome, SourceRules, Task, TaskInput};
+use driver::{
+    ActionExecutor, Clock, ExecutorError, NewestRevision, Outcome, SourcePoller, SourceRules, Task, TaskInput,
+};
 use engine::{ActionError, Progress, Success};
 use futures::{StreamExt, TryStreamExt, stream};
 use pipeline::catalogue::rules;
@@ -83,6 +85,11 @@ pub fn find(action: &Action) -> Option<&'static ProviderInfo> {
 /// What the providers of sources say about their actions.
 pub const SOURCES: SourceRules = SourceRules {
     watched: |action, region| (source(action)?.watched)(action, region),
+    polled: |action, region| {
+        // What a variable stands for is known in executions alone.
+        let fixed = action.configuration.values().all(|value| !value.contains("#{"));
+        fixed.then(|| (source(action)?.polled)(action, region)).flatten()
+    },
     takes_revision: |action, revision_type| match source(action) {
         Some(source) => (source.takes_revision)(&action.configuration, revision_type),
         None => Err("Millrace does not run such sources yet, or they find their revisions by themselves"),
@@ -270,6 +277,19 @@ fn not_built(task: &Task) -> Outcome {
     };
     let error = ActionError { code: CONFIGURATION_ERROR.to_owned(), message };
     Outcome::Failed { error, report: Progress::default() }
+}
+
+#[async_trait]
+impl SourcePoller for Registry {
+    async fn newest(&self, task: &Task, validator: Option<&str>) -> Result<Option<NewestRevision>, ExecutorError> {
+        let Some(descriptor) = descriptor(&task.action) else { return Ok(None) };
+        let open = OpenArtifacts::default();
+        let newest = descriptor.provider.newest(self.context(task, "", &open), validator).await;
+        newest.map_err(|error| match error.into_failure() {
+            Ok((error, _)) => ExecutorError(format!("{}: {}", error.code, error.message)),
+            Err(text) => ExecutorError(text),
+        })
+    }
 }
 
 fn outcome(result: Result<Outcome, ProviderError>) -> Result<Outcome, ExecutorError> {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use artifacts::{Bucket, Object, Settings};
 use async_trait::async_trait;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
-use driver::{Outcome, Task};
+use driver::{NewestRevision, Outcome, Task};
 use engine::{Artifact, External, Progress, Revision, Success, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
@@ -22,7 +22,7 @@ use crate::permission::artifacts::{LIST, READ, WRITE_OUTPUTS, any_key, outputs, 
 use crate::permission::{Permission, Permissions};
 use crate::provider::{
     Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents,
-    Tried, attempt_id, unchanged,
+    Tried, asks_for_polls, attempt_id, unchanged,
 };
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
@@ -31,6 +31,10 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
             watched: |action, _| {
                 let value = |key: &str| action.configuration.get(key);
                 Some(watched(value("S3Bucket")?, value("S3ObjectKey")?))
+            },
+            polled: |action, _| {
+                let value = |key: &str| action.configuration.get(key);
+                asks_for_polls(action).then(|| Some(watched(value("S3Bucket")?, value("S3ObjectKey")?))).flatten()
             },
             takes_revision,
             events: Some(SourceEvents { source: "aws.s3", detail_type: "Object Created", change }),
@@ -43,7 +47,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 file: file!(),
                 ends: "at once",
                 tried: Tried::Emulators,
-                differs: "The bucket's event starts the pipeline without a rule of its own; nothing is polled.",
+                differs: "The bucket's event starts the pipeline without a rule of its own; it is polled only where `PollForSourceChanges` is `true`, and then both start it once.",
             },
         )
     },
@@ -125,10 +129,19 @@ fn change(event: &EventBridgeEvent<Value>) -> serde_json::Result<SourceChange> {
     let token = object.version_id.as_ref().or(object.sequencer.as_ref()).or(event.id.as_ref());
     Ok(SourceChange {
         watched: watched(&bucket.name, &object.key),
-        token: format!("s3#{}", token.map(String::as_str).unwrap_or_default()),
+        token: token_of(token.map(String::as_str).unwrap_or_default()),
         revision: object.version_id.filter(|version| version != "null").map(|version| (VERSION, version)),
-        detail: format!("arn:aws:s3:::{}/{}", bucket.name, object.key),
+        detail: detail(&bucket.name, &object.key),
     })
+}
+
+/// Names a change by the version: an event and a poll that tell of the same one start one execution.
+fn token_of(version: &str) -> String {
+    format!("s3#{version}")
+}
+
+fn detail(bucket: &str, key: &str) -> String {
+    format!("arn:aws:s3:::{bucket}/{key}")
 }
 
 /// Metadata of an object in which its uploader says what is new in it. Source: CodePipeline API, `ArtifactRevision`.
@@ -206,6 +219,26 @@ impl Provider for S3Source {
 
     async fn poll(&self, _: ActionContext<'_>) -> Result<Outcome, ProviderError> {
         unchanged()
+    }
+
+    async fn newest(
+        &self,
+        context: ActionContext<'_>,
+        _: Option<&str>,
+    ) -> Result<Option<NewestRevision>, ProviderError> {
+        let configuration: Configuration<'_> = read(context.task)?;
+        let source = context.bucket(configuration.bucket).await?;
+        let object = match source.head(configuration.key, None).await {
+            Err(error) if error.is_not_found() => return Ok(None),
+            found => found?,
+        };
+        Ok(object.version_id.map(|version| NewestRevision {
+            kind: VERSION,
+            token: Some(token_of(&version)),
+            value: version,
+            validator: None,
+            detail: detail(configuration.bucket, configuration.key),
+        }))
     }
 }
 

@@ -17,7 +17,8 @@ use aws_smithy_runtime_api::client::ser_de::DeserializeResponse;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::timeout::TimeoutConfig;
-use http::HeaderValue;
+use http::{HeaderValue, Method};
+use serde_json::Value;
 use url::Url;
 
 use crate::error::{JOB_FAILED, ProviderError};
@@ -40,6 +41,14 @@ pub(crate) struct Answer {
     /// The request that it answers, as messages name it.
     pub(crate) request: String,
     response: HttpResponse,
+}
+
+/// What goes with a request.
+#[derive(Default)]
+struct Sent<'a> {
+    body: Option<String>,
+    /// The page is wanted only if it is not the one that had this ETag.
+    etag: Option<&'a str>,
 }
 
 impl Answer {
@@ -100,23 +109,21 @@ impl Web {
     }
 
     /// Asks for a page of the API's host, or of its family, and follows where that leads to.
-    pub(crate) async fn get(&self, mut url: Url) -> Result<Answer, ProviderError> {
+    pub(crate) async fn get(&self, url: Url) -> Result<Answer, ProviderError> {
+        self.get_changed(url, None).await
+    }
+
+    /// The same, where the host is to answer 304 if the page is still the one to which it gave this ETag.
+    pub(crate) async fn get_changed(&self, mut url: Url, etag: Option<&str>) -> Result<Answer, ProviderError> {
         for _ in 0..=REDIRECTS {
-            let request = named(&url);
+            let request = named(&Method::GET, &url);
             if !self.is_family(&url) {
                 let api = self.api.host_str().unwrap_or_default();
                 let message = format!("{request} is refused: it is not a place of {api} that is reached by HTTPS");
                 return Err(ProviderError::failed(JOB_FAILED, message));
             }
-            let response = self.send(&url).await.map_err(|error| match error {
-                SdkError::ConstructionFailure(_) => {
-                    ProviderError::failed(JOB_FAILED, format!("{request} failed: {}", chain(&error)))
-                }
-                error => ProviderError::Retryable(format!("{request} failed: {}", chain(&error))),
-            })?;
-            let status = response.status().as_u16();
-            let answer = Answer { status, request, response };
-            if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+            let answer = self.answer(Method::GET, &url, request, Sent { etag, ..Sent::default() }).await?;
+            if !matches!(answer.status, 301 | 302 | 303 | 307 | 308) {
                 return Ok(answer);
             }
             let to = answer.header("location").and_then(|location| url.join(location).ok());
@@ -124,8 +131,39 @@ impl Web {
                 ProviderError::failed(JOB_FAILED, format!("the answer to {} leads nowhere", answer.request))
             })?;
         }
-        let message = format!("{} was redirected more than {REDIRECTS} times", named(&url));
+        let message = format!("{} was redirected more than {REDIRECTS} times", named(&Method::GET, &url));
         Err(ProviderError::failed(JOB_FAILED, message))
+    }
+
+    /// Changes something at the API's host, with what is to be there as JSON. No redirect is followed.
+    pub(crate) async fn change(
+        &self,
+        method: Method,
+        url: &Url,
+        body: Option<&Value>,
+    ) -> Result<Answer, ProviderError> {
+        let request = named(&method, url);
+        if url.origin() != self.api.origin() {
+            let message = format!("{request} is refused: it is not a place of {}", self.api);
+            return Err(ProviderError::failed(JOB_FAILED, message));
+        }
+        self.answer(method, url, request, Sent { body: body.map(Value::to_string), etag: None }).await
+    }
+
+    async fn answer(
+        &self,
+        method: Method,
+        url: &Url,
+        request: String,
+        sent: Sent<'_>,
+    ) -> Result<Answer, ProviderError> {
+        let response = self.send(method, url, sent).await.map_err(|error| match error {
+            SdkError::ConstructionFailure(_) => {
+                ProviderError::failed(JOB_FAILED, format!("{request} failed: {}", chain(&error)))
+            }
+            error => ProviderError::Retryable(format!("{request} failed: {}", chain(&error))),
+        })?;
+        Ok(Answer { status: response.status().as_u16(), request, response })
     }
 
     /// `codeload.github.com` is of the family of `api.github.com`.
@@ -137,32 +175,44 @@ impl Web {
         url.scheme() == "https" && below && url.port() == self.api.port()
     }
 
-    async fn send(&self, url: &Url) -> Result<HttpResponse, SdkError<Error, HttpResponse>> {
+    async fn send(
+        &self,
+        method: Method,
+        url: &Url,
+        sent: Sent<'_>,
+    ) -> Result<HttpResponse, SdkError<Error, HttpResponse>> {
         let operation = Operation::builder()
             .service_name("code-host")
-            .operation_name("Get")
+            .operation_name("Request")
             .behavior_version(BehaviorVersion::latest())
             .http_client(self.client.clone())
             .endpoint_url(&url.origin().ascii_serialization())
             .no_auth()
             .no_retry()
             .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build())
-            .serializer(|request: http::Request<()>| Ok(HttpRequest::try_from(request.map(|()| SdkBody::empty()))?))
+            .serializer(|request: http::Request<String>| Ok(HttpRequest::try_from(request.map(SdkBody::from))?))
             .deserializer_impl::<Taken, Error>(Take)
             .build();
         let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        let mut request = http::Request::get(path).header("user-agent", "millrace").header("accept", "*/*");
+        let request = http::Request::builder().method(method).uri(path);
+        let mut request = request.header("user-agent", "millrace").header("accept", "*/*");
+        if sent.body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
         if url.origin() == self.api.origin() {
             request = request.header("authorization", self.authorization.clone());
         }
-        let request = request.body(()).map_err(SdkError::construction_failure)?;
+        if let Some(etag) = sent.etag {
+            request = request.header("if-none-match", etag);
+        }
+        let request = request.body(sent.body.unwrap_or_default()).map_err(SdkError::construction_failure)?;
         Ok(operation.invoke(request).await?.0)
     }
 }
 
 /// A request without its query.
-fn named(url: &Url) -> String {
-    format!("GET {}{}", url.origin().ascii_serialization(), url.path())
+fn named(method: &Method, url: &Url) -> String {
+    format!("{method} {}{}", url.origin().ascii_serialization(), url.path())
 }
 
 /// An answer of whatever status, with its body unread.

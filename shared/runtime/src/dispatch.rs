@@ -102,7 +102,7 @@ impl Dispatch for EventDispatch {
 
 fn detail_type(message: &Message) -> &'static str {
     match message {
-        Message::Run { .. } | Message::Poll { .. } => "Work",
+        Message::Run { .. } | Message::Poll { .. } | Message::PollSource { .. } => "Work",
         Message::Replicate { .. } => "Replicate",
     }
 }

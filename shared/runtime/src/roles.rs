@@ -167,6 +167,11 @@ impl Roles {
         Ok(Self { inner: Arc::new(Inner { config, home, account, artifact_account, slots: Mutex::default() }) })
     }
 
+    /// The account that the pipelines are in.
+    pub fn account(&self) -> &str {
+        &self.inner.account
+    }
+
     /// The account that owns the artifact stores.
     pub fn artifact_account(&self) -> &str {
         &self.inner.artifact_account

@@ -6,6 +6,9 @@
 //! whose secrets they are (encryption context `pipeline` or `webhook`), which IAM policies can demand, and refuses to
 //! decrypt them as anybody else's.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use aes_gcm::aead::{Aead, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
 use async_trait::async_trait;
@@ -14,7 +17,8 @@ use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::DataKeySpec;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use store::{SecretOwner, Secrets, StoreError};
+use pipeline::webhook::{MOST, Secret};
+use store::{SecretOwner, Secrets, StoreError, UNREADABLE};
 
 use crate::clients::Clients;
 use crate::settings::{SettingError, Settings};
@@ -90,6 +94,49 @@ impl Secrets for KmsSecrets {
             texts.push(text.ok_or_else(|| corrupt(owner, "it has been changed"))?);
             last = Some((sealed.data_key, cipher));
         }
+        Ok(texts)
+    }
+}
+
+/// The secrets of webhooks, for a function that may open those alone. What a text was sealed from never changes, so each is asked of
+/// KMS once in a process: whoever calls a webhook's URL must not be able to spend KMS's capacity.
+#[derive(Debug)]
+pub struct WebhookSecrets {
+    secrets: KmsSecrets,
+    opened: Mutex<HashMap<String, Secret>>,
+}
+
+impl WebhookSecrets {
+    /// Those that are sealed with the key of `secrets`.
+    pub fn new(secrets: KmsSecrets) -> Self {
+        Self { secrets, opened: Mutex::default() }
+    }
+
+    fn known(&self, sealed: &[String]) -> Option<Vec<String>> {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        sealed.iter().map(|text| opened.get(text).map(|secret| secret.reveal().to_owned())).collect()
+    }
+}
+
+#[async_trait]
+impl Secrets for WebhookSecrets {
+    async fn seal(&self, owner: SecretOwner<'_>, _: Vec<String>) -> Result<Vec<String>, StoreError> {
+        Err(StoreError::Refused(format!("this function may not store secrets of {owner:?}")))
+    }
+
+    async fn open(&self, owner: SecretOwner<'_>, sealed: Vec<String>) -> Result<Vec<String>, StoreError> {
+        if !matches!(owner, SecretOwner::Webhook(_)) {
+            return Ok(sealed.iter().map(|_| UNREADABLE.to_owned()).collect());
+        }
+        if let Some(known) = self.known(&sealed) {
+            return Ok(known);
+        }
+        let texts = self.secrets.open(owner, sealed.clone()).await?;
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if opened.len() >= MOST {
+            opened.clear();
+        }
+        opened.extend(sealed.into_iter().zip(texts.iter().map(Secret::new)));
         Ok(texts)
     }
 }
@@ -195,6 +242,23 @@ mod tests {
             let error = secrets.open(owner, vec![text]).await.unwrap_err();
             assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_door_for_webhooks_opens_their_secrets_alone_and_asks_for_each_once() {
+        let stub = kms();
+        let (webhook, pipeline) = (WebhookName::new("one").unwrap(), PipelineName::new("one").unwrap());
+        let sealed = secrets(&stub).seal(SecretOwner::Webhook(&webhook), texts()).await.unwrap();
+        let door = WebhookSecrets::new(secrets(&stub));
+        for _ in 0..3 {
+            assert_eq!(door.open(SecretOwner::Webhook(&webhook), sealed.clone()).await.unwrap(), texts());
+        }
+        assert_eq!(stub.requests().len(), 2, "one to seal, one to open");
+        assert!(!format!("{door:?}").contains("ghp_token"));
+        let unreadable = door.open(SecretOwner::Pipeline(&pipeline), sealed).await.unwrap();
+        assert_eq!(unreadable, [UNREADABLE; 3]);
+        assert!(door.seal(SecretOwner::Webhook(&webhook), texts()).await.is_err());
+        assert_eq!(stub.requests().len(), 2);
     }
 
     #[tokio::test]

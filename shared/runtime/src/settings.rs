@@ -129,6 +129,14 @@ impl Settings {
         self.needed("MILLRACE_POLL_QUEUE_URL")
     }
 
+    /// `MILLRACE_TRIGGER_QUEUE_URL`: the queue of what may start pipelines.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn trigger_queue_url(&self) -> Result<String, SettingError> {
+        self.needed("MILLRACE_TRIGGER_QUEUE_URL")
+    }
+
     /// `MILLRACE_DEAD_LETTERS_URL`: the queue for events that ask for something that cannot be done.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use store::DynamoStore;
 use crate::clients::Clients;
 use crate::clock::SystemClock;
 use crate::dispatch::EventDispatch;
-use crate::secrets::KmsSecrets;
+use crate::secrets::{KmsSecrets, WebhookSecrets};
 use crate::settings::{SettingError, Settings};
 
 /// A driver over the table, the bus and the queue of the settings. `sources`: of the crate `providers`. Secrets are not
@@ -61,22 +61,35 @@ fn over(
 /// # Errors
 /// [`SettingError::Missing`] for the table.
 pub fn reading_driver(settings: &Settings, clients: &Clients, sources: SourceRules) -> Result<Driver, SettingError> {
-    Ok(Driver::new(Setup {
-        store: Arc::new(table(settings, clients)?),
+    Ok(alone(table(settings, clients)?, settings, sources))
+}
+
+/// The same for the unsigned door for webhooks, which opens their secrets and no others, and notes what became of calls.
+///
+/// # Errors
+/// [`SettingError::Missing`] for the table or the key.
+pub fn webhook_driver(settings: &Settings, clients: &Clients, sources: SourceRules) -> Result<Driver, SettingError> {
+    let secrets = WebhookSecrets::new(KmsSecrets::new(settings, clients)?);
+    Ok(alone(table(settings, clients)?.with_secrets(Arc::new(secrets)), settings, sources))
+}
+
+fn alone(store: DynamoStore, settings: &Settings, sources: SourceRules) -> Driver {
+    Driver::new(Setup {
+        store: Arc::new(store),
         dispatch: Arc::new(NoDispatch),
         clock: Arc::new(SystemClock),
         policy: Policy::default(),
         home: settings.region().to_owned(),
         sources,
-    }))
+    })
 }
 
-/// Whoever changes nothing has nobody to tell.
+/// Whoever changes no execution has nobody to tell.
 struct NoDispatch;
 
 #[async_trait]
 impl Dispatch for NoDispatch {
     async fn dispatch(&self, messages: Vec<(Message, Duration)>) -> Result<(), DispatchError> {
-        Err(DispatchError(format!("this function only reads, and has {} messages", messages.len())))
+        Err(DispatchError(format!("this function changes no execution, and has {} messages", messages.len())))
     }
 }

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | pipelines, webhooks | name |
 //! | executions | sort key in the index `/` execution id |
-//! | stages, sources, action types, jobs | sort key |
+//! | stages, sources, polled sources, action types, jobs | sort key |
 
 use engine::Timestamp;
 use pipeline::{ActionName, PipelineName, TypeId, WebhookName};
@@ -54,6 +54,14 @@ pub(crate) fn decode(listing: &Listing, cursor: &str) -> Result<Position, StoreE
             let key = Key::Source(watched.clone(), PipelineName::new(name).ok()?, action.into());
             Some(Position { sort: cursor.into(), key })
         }),
+        Listing::SourcePolls => match cursor.split('#').collect::<Vec<_>>()[..] {
+            [name, incarnation, action] => {
+                let key = (PipelineName::new(name).ok(), incarnation.parse().ok(), ActionName::new(action).ok());
+                let (Some(name), Some(incarnation), Some(action)) = key else { return Err(StoreError::Cursor) };
+                Some(Position { sort: cursor.into(), key: Key::SourcePoll(name, incarnation, action) })
+            }
+            _ => None,
+        },
         Listing::ActionTypes(owner) => match cursor.split('#').collect::<Vec<_>>()[..] {
             [category, provider, version] if CATEGORIES.contains(&category) => {
                 let (category, provider, version) = (category.into(), provider.into(), Some(version.into()));

@@ -10,8 +10,11 @@
 //! | stage attempt | `E#id` | `STAGE#index#attempt` | | while actions are in flight |
 //! | output variables | `E#id` | `OUTPUTS#action id` | | |
 //! | source | `S#source key` | `name#action` | | |
+//! | polled source | `L#name` | `POLL#incarnation#action` | `POLLED`, name and action | |
 //! | reported revision | `P#name` | `REVISION#incarnation#action` | | |
 //! | webhook | `WEBHOOKS` | name | | |
+//! | calls of a webhook | `W#name` | `CALLS#when it was put first` | | |
+//! | delivery | `W#receiver` | `DELIVERY#id` | | |
 //! | action type | `T#owner` | `category#provider#version` | | |
 //! | external id | `X#event source/region/id` | `ACTION` | | |
 //! | queued job | `J#category#owner#provider#version#query` | `time/action id` | | |
@@ -39,6 +42,9 @@ use crate::parts::{DeclarationPart, Parts};
 /// (`dynamodb:LeadingKeys` in `infra/home.yaml`): none of them changes a pipeline, its roles or who may start it.
 pub const EXECUTION_PARTITIONS: [&str; 4] = ["E#", "J#", "L#", "X#"];
 
+/// What the partition key begins with that the unsigned door for webhooks writes under: nothing that runs or starts anything.
+pub const WEBHOOK_PARTITION: &str = "W#";
+
 /// What the partition key begins with that the auditor alone writes under, besides the API.
 pub const AUDIT_PARTITION: &str = "A#";
 
@@ -46,6 +52,9 @@ pub const AUDIT_PARTITION: &str = "A#";
 const TOMBSTONE_SECONDS: i64 = 90 * 24 * 3_600;
 /// External ids lead to their actions for this many seconds: 90 days, as no action takes longer than 60.
 const EXTERNAL_ID_SECONDS: i64 = 90 * 24 * 3_600;
+/// A delivery is remembered for this many seconds: 30 days, for as long as GitHub delivers one again (GitHub documentation,
+/// 'Redelivering webhooks' has 3 days) and well beyond.
+const DELIVERY_SECONDS: i64 = 30 * 24 * 3_600;
 /// A start's client token is remembered for this many seconds: a day.
 const TOKEN_SECONDS: i64 = 24 * 3_600;
 
@@ -98,6 +107,36 @@ pub struct Source {
     pub detail: BTreeMap<String, String>,
 }
 
+/// A source action whose source is polled for changes, and what was seen of it. The API makes and removes it with the pipeline's
+/// version that asks for it; whoever polls notes what he saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcePoll {
+    /// The name of the pipeline that a change starts.
+    pub pipeline: PipelineName,
+    /// Which pipeline of that name.
+    pub incarnation: Incarnation,
+    /// The name of the source action.
+    pub action: ActionName,
+    /// What is polled, for example `s3/bucket/key`: made by the source's own rules.
+    pub polled: String,
+    /// The execution that the pipeline's creation started: until something was seen, what that took is what is known.
+    #[serde(default)]
+    pub first: Option<ExecutionId>,
+    /// What was seen last.
+    #[serde(default)]
+    pub seen: Option<SeenRevision>,
+}
+
+/// What was seen of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenRevision {
+    /// Its revision, for example an object's version.
+    pub revision: String,
+    /// What the source's service takes to tell whether anything has changed since, where it has such a thing: HTTP's ETag.
+    #[serde(default)]
+    pub validator: Option<String>,
+}
+
 /// The revision that was last reported for a source action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActionRevision {
@@ -134,6 +173,41 @@ pub struct StoredWebhook {
     pub updated: Timestamp,
 }
 
+/// What became of the calls of a webhook. It is apart from the webhook itself, which the API alone may write.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WebhookCalls {
+    /// The webhook's name.
+    pub webhook: WebhookName,
+    /// Which webhook of that name: when it was put first.
+    pub created: Timestamp,
+    /// When a call was last accepted.
+    pub triggered: Option<Timestamp>,
+    /// What was wrong with the last call that was refused since.
+    pub error: Option<WebhookError>,
+}
+
+/// Why a call of a webhook was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookError {
+    /// One word for programs, as `ListWebhooks` has it.
+    pub code: String,
+    /// The same for people. It quotes nothing of the call.
+    pub message: String,
+    /// When it was noted. While the same goes wrong again, it is not noted each time.
+    pub at: Timestamp,
+}
+
+/// That something was delivered at the unsigned door and has been taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// To whom it was delivered.
+    pub receiver: String,
+    /// What tells deliveries to the receiver apart.
+    pub id: String,
+    /// When it came.
+    pub received: Timestamp,
+}
+
 /// That a client token was used for a start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StartToken {
@@ -163,11 +237,14 @@ pub enum Entity {
     Source(Source),
     Part(DeclarationPart),
     Webhook(StoredWebhook),
+    SourcePoll(SourcePoll),
     Revision(ActionRevision),
     ActionType(StoredType),
     Job(Job),
     ExternalId(ExternalId),
     AuditTip(Tip),
+    WebhookCalls(WebhookCalls),
+    Delivery(Delivery),
 }
 
 /// Where an entity is kept.
@@ -193,6 +270,8 @@ pub enum Key {
     Part(PipelineName, Uuid, u16),
     /// A webhook by its name, which is unique in the account and region.
     Webhook(WebhookName),
+    /// A polled source: pipeline, which pipeline of that name, source action.
+    SourcePoll(PipelineName, Incarnation, ActionName),
     /// The revision last reported for a source action.
     Revision(PipelineName, Incarnation, ActionName),
     /// An action type of the account's own or of a third party, by its id.
@@ -210,6 +289,10 @@ pub enum Key {
     },
     /// The last line of the audit log.
     AuditTip,
+    /// What became of the calls of a webhook: its name, and when it was put first.
+    WebhookCalls(WebhookName, Timestamp),
+    /// A delivery: to whom, and what tells it from others.
+    Delivery(String, String),
 }
 
 /// What can be listed with a query, without a scan.
@@ -223,6 +306,8 @@ pub enum Listing {
     Stages(ExecutionId),
     /// Source actions that watch this, for example `s3/bucket/key`.
     Sources(String),
+    /// All sources that are polled, by pipeline and action.
+    SourcePolls,
     /// All webhooks of the account, by name.
     Webhooks,
     /// Action types of an owner, by category, provider and version; the deleted ones as well.
@@ -266,11 +351,18 @@ impl Key {
             Self::Source(watched, name, action) => (format!("S#{watched}"), format!("{name}#{action}")),
             Self::Part(name, set, index) => (format!("P#{name}"), format!("PART#{set}#{index:05}")),
             Self::Webhook(name) => ("WEBHOOKS".into(), name.to_string()),
+            Self::SourcePoll(name, incarnation, action) => {
+                (format!("L#{name}"), format!("POLL#{incarnation}#{action}"))
+            }
             Self::Revision(name, incarnation, action) => {
                 (format!("P#{name}"), format!("REVISION#{incarnation}#{action}"))
             }
             Self::ActionType(id) => (types_of(owner(id)), type_sort(id)),
             Self::ExternalId { source, region, id } => (format!("X#{source}/{region}/{id}"), "ACTION".into()),
+            Self::WebhookCalls(name, created) => {
+                (format!("{WEBHOOK_PARTITION}{name}"), format!("CALLS#{:020}", created.0.max(0)))
+            }
+            Self::Delivery(receiver, id) => (format!("{WEBHOOK_PARTITION}{receiver}"), format!("DELIVERY#{id}")),
             Self::AuditTip => (format!("{AUDIT_PARTITION}AUDIT"), "TIP".into()),
             Self::Job(queue, queued, action) => (jobs_of(queue), format!("{:020}/{action}", queued.0.max(0))),
         }
@@ -294,6 +386,7 @@ impl Listing {
             Self::Executions(name, incarnation) => (true, format!("P#{name}#{incarnation}"), ""),
             Self::Stages(id) => (false, format!("E#{id}"), "STAGE#"),
             Self::Sources(watched) => (false, format!("S#{watched}"), ""),
+            Self::SourcePolls => (true, "POLLED".into(), ""),
             Self::Webhooks => (false, "WEBHOOKS".into(), ""),
             Self::ActionTypes(owner) => (false, types_of(owner), ""),
             Self::Jobs(queue) => (false, jobs_of(queue), ""),
@@ -315,12 +408,15 @@ impl Entity {
             Self::Source(source) => Key::Source(source.watched.clone(), source.pipeline.clone(), source.action.clone()),
             Self::Part(part) => Key::Part(part.pipeline.clone(), part.set, part.index),
             Self::Webhook(it) => Key::Webhook(it.webhook.name.clone()),
+            Self::SourcePoll(it) => Key::SourcePoll(it.pipeline.clone(), it.incarnation, it.action.clone()),
             Self::Revision(it) => Key::Revision(it.pipeline.clone(), it.incarnation, it.action.clone()),
             Self::ActionType(it) => Key::ActionType(it.definition.id.clone()),
             Self::ExternalId(it) => {
                 Key::ExternalId { source: it.source.clone(), region: it.region.clone(), id: it.id.clone() }
             }
             Self::AuditTip(_) => Key::AuditTip,
+            Self::WebhookCalls(it) => Key::WebhookCalls(it.webhook.clone(), it.created),
+            Self::Delivery(it) => Key::Delivery(it.receiver.clone(), it.id.clone()),
             Self::Job(job) => Key::Job(job.queue.clone(), job.queued, job.action),
         }
     }
@@ -338,11 +434,14 @@ impl Entity {
             Self::Source(_) => "SOURCE",
             Self::Part(_) => "PART",
             Self::Webhook(_) => "WEBHOOK",
+            Self::SourcePoll(_) => "SOURCEPOLL",
             Self::Revision(_) => "REVISION",
             Self::ActionType(_) => "ACTIONTYPE",
             Self::ExternalId(_) => "EXTERNALID",
             Self::Job(_) => "JOB",
             Self::AuditTip(_) => "AUDITTIP",
+            Self::WebhookCalls(_) => "WEBHOOKCALLS",
+            Self::Delivery(_) => "DELIVERY",
         }
     }
 
@@ -350,6 +449,9 @@ impl Entity {
     pub(crate) fn listing(&self) -> Option<(String, String)> {
         match self {
             Self::Head(head) => Some(("PIPELINES".into(), head.pipeline.to_string())),
+            Self::SourcePoll(it) => {
+                Some(("POLLED".into(), format!("{}#{}#{}", it.pipeline, it.incarnation, it.action)))
+            }
             // Newest first in an ascending index: the number counts down.
             Self::Execution(it) => {
                 Some((format!("P#{}#{}", it.pipeline, it.incarnation), format!("{:020}", u64::MAX - it.number)))
@@ -372,6 +474,7 @@ impl Entity {
         match self {
             Self::Token(token) => Some(token.created.0 / 1_000 + TOKEN_SECONDS),
             Self::ExternalId(it) => Some(it.started.0 / 1_000 + EXTERNAL_ID_SECONDS),
+            Self::Delivery(it) => Some(it.received.0 / 1_000 + DELIVERY_SECONDS),
             Self::StageLocks(locks) if locks.deleted && locks.outbox.is_empty() => {
                 let changed = locks.deleted_at.unwrap_or_default();
                 Some(changed.0 / 1_000 + TOMBSTONE_SECONDS)
@@ -396,11 +499,14 @@ impl Entity {
             Self::Source(it) => serde_json::to_string(it),
             Self::Part(it) => serde_json::to_string(it),
             Self::Webhook(it) => serde_json::to_string(it),
+            Self::SourcePoll(it) => serde_json::to_string(it),
             Self::Revision(it) => serde_json::to_string(it),
             Self::ActionType(it) => serde_json::to_string(it),
             Self::ExternalId(it) => serde_json::to_string(it),
             Self::Job(it) => serde_json::to_string(it),
             Self::AuditTip(it) => serde_json::to_string(it),
+            Self::WebhookCalls(it) => serde_json::to_string(it),
+            Self::Delivery(it) => serde_json::to_string(it),
         }
     }
 
@@ -420,11 +526,14 @@ impl Entity {
             "SOURCE" => Self::Source(serde_json::from_str(body)?),
             "PART" => Self::Part(serde_json::from_str(body)?),
             "WEBHOOK" => Self::Webhook(serde_json::from_str(body)?),
+            "SOURCEPOLL" => Self::SourcePoll(serde_json::from_str(body)?),
             "REVISION" => Self::Revision(serde_json::from_str(body)?),
             "ACTIONTYPE" => Self::ActionType(serde_json::from_str(body)?),
             "EXTERNALID" => Self::ExternalId(serde_json::from_str(body)?),
             "JOB" => Self::Job(serde_json::from_str(body)?),
             "AUDITTIP" => Self::AuditTip(serde_json::from_str(body)?),
+            "WEBHOOKCALLS" => Self::WebhookCalls(serde_json::from_str(body)?),
+            "DELIVERY" => Self::Delivery(serde_json::from_str(body)?),
             other => return Err(serde::de::Error::custom(format!("unknown kind {other:?}"))),
         })
     }

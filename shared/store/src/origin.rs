@@ -3,12 +3,14 @@
 
 use std::future::Future;
 
+use serde::{Deserialize, Serialize};
+
 tokio::task_local! {
     static CURRENT: ChangeOrigin;
 }
 
 /// Who causes a change. The table keeps it of each item's last one, in the attribute `changed_by`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeOrigin {
     /// The ARN of who signed the request; of an approval by link, that it was one; otherwise the function that does its work.
     pub caller: String,

@@ -4,8 +4,8 @@ use audit::Tip;
 use engine::{Execution, ExternalId, Head, Job, StageLocks, StageRun, StoredOutputs};
 
 use crate::{
-    ActionRevision, DeclarationPart, Entity, Expect, Key, Listing, Source, StartToken, Store, StoreError,
-    StoredDeclaration, StoredType, StoredWebhook, Versioned, Write,
+    ActionRevision, DeclarationPart, Delivery, Entity, Expect, Key, Listing, Source, SourcePoll, StartToken, Store,
+    StoreError, StoredDeclaration, StoredType, StoredWebhook, Versioned, WebhookCalls, Write,
 };
 
 /// Items of a listing that are read at once.
@@ -44,11 +44,14 @@ stored! {
     Source(Source),
     Part(DeclarationPart),
     Webhook(StoredWebhook),
+    SourcePoll(SourcePoll),
     Revision(ActionRevision),
     ActionType(StoredType),
     Job(Job),
     ExternalId(ExternalId),
     AuditTip(Tip),
+    WebhookCalls(WebhookCalls),
+    Delivery(Delivery),
 }
 
 impl Versioned {

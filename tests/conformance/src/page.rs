@@ -30,7 +30,7 @@ const TAIL: &str = "
 Of all operations: whatever the model does not list, but every AWS service may answer with, is `SerializationException`,
 `UnknownOperationException`, `UnsupportedMediaTypeException`, `RequestEntityTooLargeException` (a body of more than 6 MB),
 `ThrottlingException` (too many changes of one thing at the same time) and `InternalFailure`. A webhook's URL is the API's own
-with `/webhook/{name}/{key}`; nothing is served there yet.
+with `/webhooks/{name}?key={key}`.
 ";
 
 /// The page as it must be.

@@ -59,7 +59,8 @@ fn app(driver: Driver, aws: &Aws) -> App {
     let pass_role = PassRole::new(&settings, &clients).unwrap();
     let job_ids = JobIds::new(&settings, &clients).unwrap();
     let calls = CallLog::new(&settings, &clients).unwrap();
-    App::new(driver, ACCOUNT, Roles::new(&aws.config(), ACCOUNT), pass_role, job_ids, calls).with_root(true)
+    App::new(driver, ACCOUNT, Roles::new(&aws.config(), ACCOUNT), pass_role, job_ids, calls, clients.web())
+        .with_root(true)
 }
 
 impl Default for World {

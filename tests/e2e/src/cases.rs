@@ -73,6 +73,7 @@ cases! {
     triggers::started_by_rule;
     triggers::started_once;
     triggers::started_by_image;
+    triggers::started_by_poll;
     transitions::superseded;
     modes::queued_one_after_the_other;
     modes::parallel_side_by_side;
@@ -116,6 +117,8 @@ cases! {
     api::cbor_from_end_to_end;
     api::pages_and_tags;
     webhooks::webhooks_kept;
+    webhooks::webhooks_start;
+    webhooks::webhooks_name_the_commit;
     clients::boto3_and_cli;
     proxy::clients_through_the_proxy;
     proxy::policies_by_path;

@@ -121,7 +121,10 @@ impl Checker {
                 Entity::Job(_) => _ = self.entries.insert(entity.key()),
                 Entity::ExternalId(it) => _ = self.external_ids.insert(it.id.clone()),
                 Entity::Token(_) | Entity::Outputs(_) | Entity::ActionType(_) => {}
-                Entity::Part(_) | Entity::Webhook(_) | Entity::Revision(_) => {}
+                Entity::Part(_) | Entity::Webhook(_) | Entity::Revision(_) | Entity::SourcePoll(_) => {}
+                Entity::WebhookCalls(_) | Entity::Delivery(_) => {
+                    return broken("the driver wrote what belongs to the door for webhooks");
+                }
                 Entity::AuditTip(_) => {
                     return broken("the driver wrote the tip of the audit log, which is the auditor's");
                 }
@@ -292,7 +295,10 @@ impl Checker {
 
     /// Something is dispatched: what it says must have been committed.
     pub fn dispatched(&self, message: &Message) -> Result<(), String> {
-        let (Message::Run { action } | Message::Poll { action, .. } | Message::Replicate { action, .. }) = message;
+        let action = match message {
+            Message::Run { action } | Message::Poll { action, .. } | Message::Replicate { action, .. } => action,
+            Message::PollSource { .. } => return broken("no source is polled here"),
+        };
         let Some(run) = self.run(*action) else {
             return broken(format!("dispatched before its commit: {message:?}"));
         };
@@ -307,6 +313,7 @@ impl Checker {
                     )
             }
             Message::Replicate { artifact, .. } => run.outputs.iter().any(|output| output.name == *artifact),
+            Message::PollSource { .. } => false,
         };
         if committed { Ok(()) } else { broken(format!("dispatched before its commit: {message:?}, which is {run:?}")) }
     }

@@ -84,7 +84,11 @@ impl Scheduler {
                 clock: Arc::new(SimClock(sim.clone())),
                 policy: dials.policy,
                 home: HOME.into(),
-                sources: SourceRules { watched: |action, _| Some(watched(action)), takes_revision: |_, _| Ok(()) },
+                sources: SourceRules {
+                    watched: |action, _| Some(watched(action)),
+                    polled: |_, _| None,
+                    takes_revision: |_, _| Ok(()),
+                },
             }))
         };
         let (api, driver) = (driver(true), driver(false));

@@ -17,7 +17,7 @@ pub fn setup(store: &Arc<impl Store + 'static>, outbox: &Arc<Outbox>, clock: &Ar
         clock: clock.clone(),
         policy: Policy::default(),
         home: "eu-west-1".into(),
-        sources: SourceRules { watched: |_, _| None, takes_revision: |_, _| Ok(()) },
+        sources: SourceRules { watched: |_, _| None, polled: |_, _| None, takes_revision: |_, _| Ok(()) },
     }
 }
 

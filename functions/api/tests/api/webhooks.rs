@@ -60,7 +60,7 @@ async fn a_webhook_is_put_shown_changed_and_deleted() {
         let made = put(&client, definition("push", "release", |it| it)).tags(tag("team", "blue")).send().await.unwrap();
         let made = made.webhook().unwrap().clone();
         assert_eq!((made.arn(), made.tags()), (Some(ARN), &[tag("team", "blue")][..]));
-        let start = "https://abc123.execute-api.eu-west-1.amazonaws.com/live/webhook/push/";
+        let start = "https://abc123.execute-api.eu-west-1.amazonaws.com/live/webhooks/push?key=";
         assert_eq!(made.url().strip_prefix(start).unwrap().len(), 64, "{}", made.url());
         let shown = made.definition().unwrap();
         assert_eq!(shown.filters(), [filter("$.ref", "refs/heads/{Branch}")]);
@@ -147,8 +147,9 @@ async fn webhooks_that_are_refused() {
         for (filters, place) in [
             (vec![filter("ref", "main")], "filters.1.member.jsonPath"),
             (vec![filter("$.ref", "main"), filter("$.ref[", "main")], "filters.2.member.jsonPath"),
-            (vec![filter("$.commits[?(@.id)]", "main")], "not offered"),
-            (vec![filter("$.ref", "{Folder}")], "filters.1.member.matchEquals"),
+            (vec![filter("$.commits.length()", "main")], "not offered"),
+            (vec![filter("$..a..b..c", "main")], "deep scans"),
+            (vec![filter("$.ref", "{Folder}")], "(at webhook.filters.1.member)"),
             (vec![filter("$.ref", "{OAuthToken}")], "secret"),
         ] {
             let wrong = definition("push", "release", |it| it.set_filters(Some(filters)));
@@ -207,24 +208,93 @@ async fn three_hundred_webhooks_are_listed_by_pages_and_no_more_are_possible() {
     .await;
 }
 
+const HOOKS: &str = "https://api.github.com/repos/us/app/hooks";
+
 #[tokio::test]
-async fn a_registration_is_noted_and_says_what_is_left_to_do() {
-    in_both(|_world, client| async move {
+async fn github_is_told_to_call_a_webhook_and_to_call_it_no_more() {
+    in_both(|world, client| async move {
         client.create_pipeline().pipeline(github("release")).send().await.unwrap();
-        client.create_pipeline().pipeline(release("s3", &[])).send().await.unwrap();
+        let made = put(&client, definition("push", "release", |it| it)).send().await.unwrap();
+        let url = made.webhook().unwrap().url().to_owned();
+        let (listed, added) = (format!("GET {HOOKS}?per_page=100&page=1"), format!("POST {HOOKS}"));
+        let (hook, removed) = (format!("PATCH {HOOKS}/7"), format!("DELETE {HOOKS}/7"));
+        let others = json!([{"id": 3, "config": {"url": "https://example.com"}}, {"id": 4, "config": {}}]);
+        world.aws.on(&listed, 200, others.to_string());
+        world.aws.on(&added, 201, "{}");
+        let register = || client.register_webhook_with_third_party().webhook_name("push");
+        let deregister = || client.deregister_webhook_with_third_party().webhook_name("push");
+        register().send().await.unwrap();
+        let [call] = &world.aws.calls(&added)[..] else { panic!("{:?}", world.aws.operations()) };
+        assert_eq!(call.header("authorization"), "Bearer hunter2", "the action's own token");
+        assert_eq!(call.header("content-type"), "application/json");
+        let config = json!({"url": url, "content_type": "json", "insecure_ssl": "0", "secret": "hunter3"});
+        let expected = json!({"name": "web", "active": true, "events": ["push"], "config": config});
+        assert_eq!(call.json(), expected);
+
+        // Once more, as after an answer that was lost: the hook is known by its URL.
+        let ours = json!([{"id": 3, "config": {"url": "https://example.com"}}, {"id": 7, "config": {"url": url}}]);
+        world.aws.on(&listed, 200, ours.to_string());
+        world.aws.on(&hook, 200, "{}");
+        register().send().await.unwrap();
+        assert_eq!(world.aws.calls(&added).len(), 1);
+        assert_eq!(world.aws.calls(&hook)[0].json(), json!({"active": true, "events": ["push"], "config": config}));
+
+        world.aws.on(&removed, 204, "");
+        deregister().send().await.unwrap();
+        assert_eq!(world.aws.calls(&removed)[0].header("authorization"), "Bearer hunter2");
+        world.aws.on(&listed, 200, others.to_string());
+        deregister().send().await.unwrap();
+        assert_eq!(world.aws.calls(&removed).len(), 1, "what is not there is not removed");
+
+        // Its pipeline is gone, and with it the token.
+        client.delete_pipeline().name("release").send().await.unwrap();
+        deregister().send().await.unwrap();
+        let (code, _) = refused!(register());
+        assert_eq!(code, "ValidationException");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_github_refuses_is_said_in_its_words_and_without_secrets() {
+    in_both(|world, client| async move {
+        client.create_pipeline().pipeline(github("release")).send().await.unwrap();
         put(&client, definition("push", "release", |it| it)).send().await.unwrap();
+        let listed = format!("GET {HOOKS}?per_page=100&page=1");
+        let register = || client.register_webhook_with_third_party().webhook_name("push");
+        for (status, body, words) in [
+            (401, json!({"message": "Bad credentials"}), "Bad credentials"),
+            (404, json!({"message": "Not Found"}), "admin:repo_hook"),
+            (200, json!({"odd": true}), "cannot be read"),
+        ] {
+            world.aws.on(&listed, status, body.to_string());
+            let (code, message) = refused!(register());
+            assert_eq!(code, "ValidationException");
+            assert!(message.contains(words) && !message.contains("hunter"), "{message}");
+        }
+        world.aws.on(&listed, 200, "[]");
+        world.aws.on(&format!("POST {HOOKS}"), 422, json!({"message": "Validation Failed"}).to_string());
+        let (code, message) = refused!(register());
+        assert_eq!(code, "ValidationException");
+        assert!(message.contains("Validation Failed"), "{message}");
+        // A full page may not be the last one.
+        let page: Vec<_> = (0..100).map(|id| json!({"id": id, "config": {"url": format!("https://{id}")}})).collect();
+        world.aws.on(&listed, 200, json!(page).to_string());
+        world.aws.on(&format!("GET {HOOKS}?per_page=100&page=2"), 200, "[]");
+        assert!(refused!(register()).1.contains("Validation Failed"));
+        assert_eq!(world.aws.calls(&format!("GET {HOOKS}?per_page=100&page=2")).len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_github_is_told() {
+    in_both(|_world, client| async move {
+        client.create_pipeline().pipeline(release("s3", &[])).send().await.unwrap();
         let plain = definition("s3", "s3", |it| it.set_filters(Some(vec![filter("$.ref", "main")])));
         put(&client, plain).send().await.unwrap();
         let register = |name: &str| client.register_webhook_with_third_party().webhook_name(name);
         let deregister = |name: &str| client.deregister_webhook_with_third_party().webhook_name(name);
-        let shown = async || client.list_webhooks().send().await.unwrap().webhooks()[0].clone();
-        register("push").send().await.unwrap();
-        register("push").send().await.unwrap();
-        assert!(shown().await.error_message().unwrap().contains("GitHub"));
-        put(&client, definition("push", "release", |it| it)).send().await.unwrap();
-        assert!(shown().await.error_code().is_some(), "it stays registered when it is put again");
-        deregister("push").send().await.unwrap();
-        assert_eq!(shown().await.error_code(), None);
         assert_eq!(refused!(register("gone")).0, "WebhookNotFoundException");
         assert_eq!(refused!(deregister("gone")).0, "WebhookNotFoundException");
         let (code, message) = refused!(register("s3"));
@@ -232,9 +302,38 @@ async fn a_registration_is_noted_and_says_what_is_left_to_do() {
         assert!(message.contains("GitHub"), "{message}");
         assert_eq!(refused!(deregister("s3")).0, "ValidationException");
         assert_eq!(refused!(client.register_webhook_with_third_party()).0, "ValidationException");
-        client.delete_pipeline().name("release").send().await.unwrap();
-        deregister("push").send().await.unwrap();
-        assert_eq!(refused!(register("push")).0, "ValidationException");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_became_of_calls_is_shown() {
+    in_both(|world, client| async move {
+        client.create_pipeline().pipeline(github("release")).send().await.unwrap();
+        put(&client, definition("push", "release", |it| it)).send().await.unwrap();
+        let open = |it: aws_sdk_codepipeline::types::builders::WebhookDefinitionBuilder| {
+            it.authentication(WebhookAuthenticationType::Unauthenticated)
+                .authentication_configuration(WebhookAuthConfiguration::builder().build())
+        };
+        let warned = put(&client, definition("open", "release", open)).send().await.unwrap();
+        let warned = warned.webhook().unwrap().clone();
+        assert_eq!(warned.error_code(), Some("Unauthenticated"));
+        assert!(warned.error_message().unwrap().contains("whoever knows the URL"), "{warned:?}");
+        let driver = &world.app.driver;
+        let stored = driver.webhook(&pipeline::WebhookName::new("push").unwrap()).await.unwrap();
+        driver.note_webhook_error(&stored, "InvalidSignature", "A call was not signed.").await.unwrap();
+        let shown = async || client.list_webhooks().send().await.unwrap().webhooks()[1].clone();
+        let refused = shown().await;
+        assert_eq!((refused.error_code(), refused.last_triggered()), (Some("InvalidSignature"), None));
+        assert!(refused.error_message().unwrap().starts_with("A call was not signed. (20"), "{refused:?}");
+        driver.note_webhook_triggered(&stored, "push#1", "1").await.unwrap();
+        let triggered = shown().await;
+        assert!(triggered.error_code().is_none() && triggered.last_triggered().is_some(), "{triggered:?}");
+        let again = put(&client, triggered.definition().unwrap().clone()).send().await.unwrap();
+        assert_eq!(again.webhook().unwrap().last_triggered(), triggered.last_triggered());
+        client.delete_webhook().name("push").send().await.unwrap();
+        put(&client, definition("push", "release", |it| it)).send().await.unwrap();
+        assert!(shown().await.last_triggered().is_none(), "another webhook of that name was not called yet");
     })
     .await;
 }

@@ -1,17 +1,22 @@
 //! JSONPath expressions of webhook filters. Source: CodePipeline API, `WebhookFilterRule`, which refers to the Java
 //! implementation of JSONPath.
 //!
-//! Of that implementation's language, expressions here have the root, members, elements, lists and slices of elements,
-//! wildcards and deep scans. Filter expressions and functions, which compute, are refused when the webhook is put, so
-//! that none is accepted which would never match.
+//! The crate `serde_json_path` evaluates them, which has RFC 9535's language. The Java implementation takes more names of members
+//! after a point, such as `$.pull-request`: they are put into brackets. What both have is offered: members, elements, lists
+//! and slices of elements, wildcards, deep scans, filter expressions. Functions are not.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-/// A JSONPath expression that can be applied.
+/// Deep scans in one expression. Each visits, for everything that the one before has found, all that is below it, and whoever
+/// calls chooses how deep that is.
+const DEEP_SCANS: usize = 2;
+
+/// A JSONPath expression that can be applied. One that an earlier release has stored is read as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(transparent)]
 pub struct JsonPath(String);
 
 /// Why a text is no such expression.
@@ -19,7 +24,7 @@ pub struct JsonPath(String);
 #[error("'{text}' is no JSONPath expression: {cause} (character {at})")]
 pub struct InvalidJsonPath {
     text: String,
-    cause: &'static str,
+    cause: String,
     /// Which character is wrong, counted from 1.
     at: usize,
 }
@@ -30,18 +35,33 @@ impl JsonPath {
     /// # Errors
     /// [`InvalidJsonPath`].
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidJsonPath> {
-        let text = text.into();
-        let characters: Vec<char> = text.chars().collect();
-        let mut reader = Reader { characters: &characters, at: 0 };
-        match reader.path() {
-            Ok(()) => Ok(Self(text)),
-            Err(cause) => Err(InvalidJsonPath { text: text.chars().take(150).collect(), cause, at: reader.at + 1 }),
-        }
+        let path = Self(text.into());
+        path.compiled()?;
+        Ok(path)
     }
 
     /// The expression as it was written.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// All that the expression selects.
+    ///
+    /// # Errors
+    /// [`InvalidJsonPath`] for one that an earlier release has taken and that cannot be applied.
+    pub fn find<'a>(&self, value: &'a Value) -> Result<Vec<&'a Value>, InvalidJsonPath> {
+        Ok(self.compiled()?.query(value).all())
+    }
+
+    fn compiled(&self) -> Result<serde_json_path::JsonPath, InvalidJsonPath> {
+        let characters: Vec<char> = self.0.chars().collect();
+        let mut reader = Reader { characters: &characters, at: 0, path: String::with_capacity(self.0.len()) };
+        let invalid = |cause: String, at| InvalidJsonPath { text: self.0.chars().take(150).collect(), cause, at };
+        reader.path().map_err(|cause| invalid(cause.to_owned(), reader.at + 1))?;
+        serde_json_path::JsonPath::parse(&reader.path).map_err(|error| {
+            // Where it is wrong is said of the path in brackets; near enough for who reads it.
+            invalid(error.message().to_owned(), (error.position() + 1).min(characters.len().max(1)))
+        })
     }
 }
 
@@ -51,22 +71,11 @@ impl fmt::Display for JsonPath {
     }
 }
 
-impl TryFrom<String> for JsonPath {
-    type Error = InvalidJsonPath;
-    fn try_from(text: String) -> Result<Self, InvalidJsonPath> {
-        Self::new(text)
-    }
-}
-
-impl From<JsonPath> for String {
-    fn from(path: JsonPath) -> String {
-        path.0
-    }
-}
-
+/// Writes an expression with every member in brackets.
 struct Reader<'a> {
     characters: &'a [char],
     at: usize,
+    path: String,
 }
 
 impl Reader<'_> {
@@ -74,116 +83,94 @@ impl Reader<'_> {
         self.characters.get(self.at).copied()
     }
 
-    fn take(&mut self, wanted: char) -> bool {
+    /// Goes past the next character, which is the wanted one, without writing it.
+    fn skip(&mut self, wanted: char) -> bool {
         let found = self.peek() == Some(wanted);
         self.at += usize::from(found);
         found
     }
 
-    /// Goes past all characters that are `wanted`, and says how many they were.
-    fn past(&mut self, wanted: impl Fn(char) -> bool) -> usize {
-        let start = self.at;
-        while self.peek().is_some_and(&wanted) {
-            self.at += 1;
-        }
-        self.at - start
+    /// Writes the next character.
+    fn copy(&mut self) -> Option<char> {
+        let next = self.peek()?;
+        self.path.push(next);
+        self.at += 1;
+        Some(next)
     }
 
     fn path(&mut self) -> Result<(), &'static str> {
-        if !self.take('$') {
+        if self.peek() != Some('$') {
             return Err("it begins with $, the root");
         }
-        while self.peek().is_some() {
-            if self.take('[') {
-                self.brackets()?;
-            } else if self.take('.') {
-                // Two points: at any depth.
-                if self.take('.') && self.take('[') {
-                    self.brackets()?;
-                } else {
-                    self.member()?;
+        self.copy();
+        while let Some(next) = self.peek() {
+            match next {
+                '[' => self.brackets()?,
+                '.' => {
+                    self.at += 1;
+                    if self.skip('.') {
+                        self.path.push_str("..");
+                    }
+                    if self.peek() == Some('[') && self.path.ends_with("..") {
+                        self.brackets()?;
+                    } else {
+                        self.member()?;
+                    }
                 }
-            } else {
-                return Err("a point or a bracket is expected");
+                _ => return Err("a point or a bracket is expected"),
             }
+        }
+        if self.path.matches("..").count() > DEEP_SCANS {
+            return Err("it has more than two deep scans (..)");
         }
         Ok(())
     }
 
     fn member(&mut self) -> Result<(), &'static str> {
-        if self.take('*') {
+        if self.skip('*') {
+            self.path.push_str("[*]");
             return Ok(());
         }
-        let length = self.past(|it| !" .[](){}'\"*,:?@$".contains(it));
+        let start = self.at;
+        let plain = |it: char| !it.is_control() && !" .[](){}'\"*,:?@$".contains(it);
+        while self.peek().is_some_and(plain) {
+            self.at += 1;
+        }
         match self.peek() {
             Some('(') => Err("functions are not offered"),
-            _ if length == 0 => Err("a member's name is expected"),
-            _ => Ok(()),
-        }
-    }
-
-    /// What is between brackets, and the closing one.
-    fn brackets(&mut self) -> Result<(), &'static str> {
-        self.past(|it| it == ' ');
-        match self.peek() {
-            Some('*') => self.at += 1,
-            Some('?') => return Err("filter expressions are not offered"),
-            Some('\'' | '"') => self.listed(Self::quoted)?,
-            Some(':') => self.slice()?,
+            _ if self.at == start => Err("a member's name is expected"),
             _ => {
-                self.number()?;
-                self.past(|it| it == ' ');
-                match self.peek() {
-                    Some(':') => self.slice()?,
-                    Some(',') => {
-                        self.at += 1;
-                        self.listed(Self::number)?;
-                    }
-                    _ => {}
-                }
-            }
-        }
-        self.past(|it| it == ' ');
-        if self.take(']') { Ok(()) } else { Err("a closing bracket is expected") }
-    }
-
-    fn listed(&mut self, one: fn(&mut Self) -> Result<(), &'static str>) -> Result<(), &'static str> {
-        loop {
-            self.past(|it| it == ' ');
-            one(self)?;
-            self.past(|it| it == ' ');
-            if !self.take(',') {
-                return Ok(());
+                let name: String = self.characters[start..self.at].iter().collect();
+                self.path.push_str(&format!("['{}']", name.replace('\\', "\\\\")));
+                Ok(())
             }
         }
     }
 
-    fn quoted(&mut self) -> Result<(), &'static str> {
-        let quote = self.peek().filter(|it| "'\"".contains(*it)).ok_or("a name in quotes is expected")?;
-        self.at += 1;
-        while let Some(character) = self.peek() {
-            self.at += 1;
-            match character {
-                '\\' => self.at += 1,
+    /// What is between brackets, with them, as it is: up to the bracket that closes the first one.
+    fn brackets(&mut self) -> Result<(), &'static str> {
+        let mut open = 0_usize;
+        while let Some(next) = self.copy() {
+            match next {
+                '[' => open += 1,
+                ']' if open == 1 => return Ok(()),
+                ']' => open -= 1,
+                '\'' | '"' => self.quoted(next)?,
+                _ => {}
+            }
+        }
+        Err("a closing bracket is expected")
+    }
+
+    fn quoted(&mut self, quote: char) -> Result<(), &'static str> {
+        while let Some(next) = self.copy() {
+            match next {
+                '\\' => _ = self.copy(),
                 it if it == quote => return Ok(()),
                 _ => {}
             }
         }
         Err("a closing quote is expected")
-    }
-
-    fn number(&mut self) -> Result<(), &'static str> {
-        self.take('-');
-        match self.past(|it| it.is_ascii_digit()) {
-            1..=9 => Ok(()),
-            _ => Err("an element's number, a name in quotes or * is expected"),
-        }
-    }
-
-    /// What follows the first number of a slice, if any.
-    fn slice(&mut self) -> Result<(), &'static str> {
-        self.at += 1;
-        if matches!(self.peek(), Some('-' | '0'..='9')) { self.number() } else { Ok(()) }
     }
 }
 
@@ -212,8 +199,12 @@ mod tests {
             "$.commits[:3]",
             "$.commits[-2:]",
             "$.größe-1",
+            "$.a\\b",
+            "$.commits[?(@.id == 'a]b')].id",
+            "$.commits[?@.added[0]]",
+            "$..a..b",
         ] {
-            assert_eq!(JsonPath::new(path).map(String::from).as_deref(), Ok(path));
+            assert_eq!(JsonPath::new(path).as_ref().map(JsonPath::as_str), Ok(path));
         }
     }
 
@@ -228,23 +219,55 @@ mod tests {
             ("$..", "a member's name"),
             ("$...a", "a member's name"),
             ("$.a.", "a member's name"),
+            ("$.[0]", "a member's name"),
             ("$.a b", "a point"),
-            ("$[", "an element's number"),
-            ("$[]", "an element's number"),
+            ("$.a\u{0}", "a point"),
+            ("$[", "a closing bracket"),
+            ("$[]", ""),
             ("$['a]", "a closing quote"),
             ("$['a\\", "a closing quote"),
             ("$['a'", "a closing bracket"),
-            ("$['a',1]", "a name in quotes"),
-            ("$[1,'a']", "an element's number"),
-            ("$[a]", "an element's number"),
+            ("$[a]", ""),
             ("$[1", "a closing bracket"),
-            ("$[9999999999]", "an element's number"),
+            ("$[99999999999999999999]", ""),
             ("$[*", "a closing bracket"),
-            ("$.commits[?(@.id)]", "filter expressions are not offered"),
+            ("$.commits[?(@.id]", ""),
+            ("$.commits[?match(@.id, 'a')]", ""),
             ("$.commits.length()", "functions are not offered"),
+            ("$..a..b..c", "two deep scans"),
+            ("$..a[?(@..b)]..c", "two deep scans"),
         ] {
             let error = JsonPath::new(path).unwrap_err().to_string();
             assert!(error.contains(cause) && error.contains(path), "{path}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_found() {
+        let body = serde_json::json!({
+            "ref": "refs/heads/main", "pull-request": {"größe": 1}, "a\\b": true,
+            "commits": [{"id": "a", "n": 1}, {"id": "b"}, {"id": "c"}],
+        });
+        for (path, found) in [
+            ("$.ref", serde_json::json!(["refs/heads/main"])),
+            ("$.pull-request.größe", serde_json::json!([1])),
+            ("$.a\\b", serde_json::json!([true])),
+            ("$.commits[-1].id", serde_json::json!(["c"])),
+            ("$.commits[1:].id", serde_json::json!(["b", "c"])),
+            ("$.commits[0, 2]['id']", serde_json::json!(["a", "c"])),
+            ("$.commits[?(@.n == 1)].id", serde_json::json!(["a"])),
+            ("$..id", serde_json::json!(["a", "b", "c"])),
+            ("$.commits.*.n", serde_json::json!([1])),
+            ("$.nothing.at.all", serde_json::json!([])),
+        ] {
+            let selected = JsonPath::new(path).unwrap().find(&body).unwrap();
+            assert_eq!(serde_json::json!(selected), found, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_release_has_stored_is_read_and_matches_nothing_if_it_cannot_be_applied() {
+        let stored: JsonPath = serde_json::from_str(r#""$..a..b..c""#).unwrap();
+        assert!(stored.find(&Value::Null).is_err());
     }
 }

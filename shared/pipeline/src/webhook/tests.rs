@@ -119,3 +119,58 @@ fn only_github_can_be_told_to_call() {
     assert!(!webhook(&[], "Fetch").third_party(&pipeline()));
     assert!(!webhook(&[], "Gone").third_party(&github()));
 }
+
+#[test]
+fn a_range_has_the_addresses_of_its_prefix() {
+    for (range, within, beyond) in [
+        ("192.0.2.0/24", vec!["192.0.2.0", "192.0.2.255", "::ffff:192.0.2.7"], vec!["192.0.3.0", "::c000:207", "::1"]),
+        ("192.0.2.7/32", vec!["192.0.2.7"], vec!["192.0.2.6"]),
+        ("10.1.2.3/8", vec!["10.255.0.0"], vec!["11.0.0.0"]),
+        ("0.0.0.0/0", vec!["255.255.255.255"], vec!["2001:db8::1"]),
+        ("2001:db8::/32", vec!["2001:db8:ffff::1"], vec!["2001:db9::", "192.0.2.7"]),
+        ("::/0", vec!["2001:db8::1"], vec!["192.0.2.7"]),
+    ] {
+        let range = IpRange::new(range).unwrap();
+        assert!(within.iter().all(|it| range.contains(it.parse().unwrap())), "{range}");
+        assert!(!beyond.iter().any(|it| range.contains(it.parse().unwrap())), "{range}");
+    }
+}
+
+#[test]
+fn filters_let_pass_what_all_of_them_find() {
+    let body = json!({"ref": "refs/heads/main", "n": 1, "deleted": false, "none": null, "list": ["a", "main"], "odd": "{Branch"});
+    let passes = |filters: &[(&str, Option<&str>)]| webhook(filters, "Fetch").passes(&github(), &body).unwrap();
+    for (path, text) in [
+        ("$.ref", None),
+        ("$.ref", Some("refs/heads/{Branch}")),
+        ("$.ref", Some("refs/heads/main")),
+        ("$.n", Some("1")),
+        ("$.deleted", Some("false")),
+        ("$.none", Some("null")),
+        ("$.list[*]", Some("{Branch}")),
+        ("$.odd", Some("{Branch")),
+    ] {
+        assert!(passes(&[(path, text)]), "{path} {text:?}");
+    }
+    for (path, text) in [
+        ("$.gone", None),
+        ("$.ref", Some("refs/heads/dev")),
+        ("$.ref", Some("refs/heads/{Repo}")),
+        ("$.ref", Some("")),
+        ("$.n", Some("1.0")),
+        ("$.list", Some("main")),
+        ("$", Some("{}")),
+    ] {
+        assert!(!passes(&[(path, text)]), "{path} {text:?}");
+        assert!(!passes(&[("$.ref", None), (path, text)]), "{path} {text:?}");
+    }
+    assert!(passes(&[]));
+}
+
+#[test]
+fn what_the_pipeline_has_no_more_lets_nothing_pass() {
+    let gone = webhook(&[], "Gone").passes(&github(), &json!({}));
+    assert!(matches!(gone, Err(InvalidTarget::Action { .. })));
+    let key = webhook(&[("$.ref", Some("{Folder}"))], "Fetch").passes(&github(), &json!({"ref": ""}));
+    assert!(matches!(key, Err(InvalidTarget::Filter(_))));
+}

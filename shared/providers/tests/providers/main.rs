@@ -36,6 +36,7 @@ mod rules;
 mod s3_deploy;
 mod s3_source;
 mod service_catalog;
+mod source_polls;
 mod stack_sets;
 mod step_functions;
 

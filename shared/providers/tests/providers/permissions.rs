@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use async_trait::async_trait;
-use driver::{ActionExecutor, Clock, ExecutorError, Outcome, Task};
+use driver::{ActionExecutor, Clock, ExecutorError, NewestRevision, Outcome, SourcePoller, Task};
 use pipeline::Action;
 use providers::permission::{Holder, Permission, Permissions, Scope, Statement, Store, copy};
 use testkit::{Aws, Call};
@@ -47,6 +47,16 @@ impl ActionExecutor for Checked {
         let outcome = self.registry.poll(task).await;
         self.aws.all_calls()[before..].iter().for_each(|call| check(task, call));
         outcome
+    }
+}
+
+#[async_trait]
+impl SourcePoller for Checked {
+    async fn newest(&self, task: &Task, validator: Option<&str>) -> Result<Option<NewestRevision>, ExecutorError> {
+        let before = self.aws.all_calls().len();
+        let newest = self.registry.newest(task, validator).await;
+        self.aws.all_calls()[before..].iter().for_each(|call| check(task, call));
+        newest
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use engine::Timestamp;
 use pipeline::WebhookName;
 use store::{Entity, Key};
 
@@ -15,7 +16,7 @@ fn every_kind_survives_json() {
         assert_eq!(Entity::from_json(entity.kind(), &body).unwrap(), entity);
         kinds.insert(entity.kind());
     }
-    assert_eq!(kinds.len(), 15, "one of every kind: {kinds:?}");
+    assert_eq!(kinds.len(), 17, "one of every kind: {kinds:?}");
 }
 
 #[test]
@@ -45,6 +46,10 @@ fn different_keys_have_different_places() {
         }
     }
     keys.extend(["a", "HEAD", "A"].map(|it| Key::Webhook(WebhookName::new(it).unwrap())));
+    for (webhook, created) in [("a", 1), ("a", 2), ("b", 1)] {
+        keys.push(Key::WebhookCalls(WebhookName::new(webhook).unwrap(), Timestamp(created)));
+        keys.extend(["x", "y"].map(|id| Key::Delivery(format!("{webhook}#{created}"), id.into())));
+    }
     for (provider, query) in [("a", None), ("a", Some("1")), ("a-1", None), ("A", None)] {
         keys.extend([1, 10].map(|at| Entity::Job(job(provider, query, at, 1)).key()));
         keys.push(Entity::Job(job(provider, query, 1, 2)).key());

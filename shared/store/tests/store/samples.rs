@@ -16,7 +16,8 @@ use pipeline::{
     ActionName, ArtifactName, ConditionKind, ExecutionMode, PipelineName, PipelineType, StageName, TypeId, WebhookName,
 };
 use store::{
-    ActionRevision, DeclarationPart, Entity, Source, StartToken, StoredDeclaration, StoredType, StoredWebhook,
+    ActionRevision, DeclarationPart, Delivery, Entity, SeenRevision, Source, SourcePoll, StartToken, StoredDeclaration,
+    StoredType, StoredWebhook, WebhookCalls, WebhookError,
 };
 use uuid::Uuid;
 
@@ -343,9 +344,24 @@ pub fn all() -> Vec<Entity> {
             created: Timestamp(3),
             execution: id(1),
         }),
+        Entity::SourcePoll(SourcePoll {
+            pipeline: name("release"),
+            incarnation: incarnation(1),
+            action: action("Fetch"),
+            polled: "s3/bucket/Schlüssel.zip".into(),
+            first: Some(id(1)),
+            seen: Some(SeenRevision { revision: TEXTS[1].into(), validator: Some("\"etag\"".into()) }),
+        }),
         Entity::ActionType(action_type("Jenkins")),
         Entity::Job(job("Jenkins", Some("shop"), 7, 1)),
         Entity::ExternalId(external_id("aws.codebuild", "eu-west-1", "b:7")),
         Entity::AuditTip(Tip { object: 7, line: 40, hash: "ab".repeat(32) }),
+        Entity::WebhookCalls(WebhookCalls {
+            webhook: WebhookName::new("push").unwrap(),
+            created: Timestamp(1),
+            triggered: Some(Timestamp(2)),
+            error: Some(WebhookError { code: "InvalidSignature".into(), message: TEXTS[1].into(), at: Timestamp(3) }),
+        }),
+        Entity::Delivery(Delivery { receiver: "push#1".into(), id: "ab".repeat(32), received: Timestamp(2) }),
     ]
 }

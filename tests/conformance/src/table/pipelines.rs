@@ -5,12 +5,20 @@ use wire::Operation;
 
 use super::prepare::{FORGED, created, large, newest, release, tags};
 use super::{NO_RACE, Row, case, input, later};
+use crate::world::World;
 
-/// Why `LimitExceededException` does not occur.
-const NO_LIMIT: (&str, &str) = (
-    "LimitExceededException",
-    "the number of pipelines has no limit, and a declaration that keeps all rules is stored whatever its size",
-);
+/// A pipeline of this name whose source is polled for changes.
+fn polled(name: &str) -> serde_json::Value {
+    let poll = ("/stages/0/actions/0/configuration/PollForSourceChanges", json!("true"));
+    release(&[("/name", json!(name)), poll])
+}
+
+/// As many as may be polled.
+async fn all_polled(world: &World) {
+    for number in 0..300 {
+        world.done(Operation::CreatePipeline, json!({"pipeline": polled(&format!("polled-{number}"))})).await;
+    }
+}
 /// Why `InvalidBlockerDeclarationException` does not occur.
 const NO_BLOCKERS: (&str, &str) = (
     "InvalidBlockerDeclarationException",
@@ -53,6 +61,15 @@ pub(super) fn rows() -> Vec<Row> {
                 ),
                 ("TooManyTagsException", input(json!({"pipeline": release(&[]), "tags": tags(51)}))),
                 (
+                    "LimitExceededException",
+                    case(|world| {
+                        later(async move {
+                            all_polled(world).await;
+                            json!({"pipeline": polled("one-more")})
+                        })
+                    }),
+                ),
+                (
                     "PipelineNameInUseException",
                     case(|world| {
                         later(async move {
@@ -62,7 +79,7 @@ pub(super) fn rows() -> Vec<Row> {
                     }),
                 ),
             ],
-            never: &[NO_RACE, NO_BLOCKERS, NO_LIMIT],
+            never: &[NO_RACE, NO_BLOCKERS],
             differences: &[
                 "the roles, buckets and keys that a declaration names are not looked at before an action uses them",
             ],
@@ -100,8 +117,18 @@ pub(super) fn rows() -> Vec<Row> {
                 ("InvalidActionDeclarationException", update(release(&[lost]))),
                 ("InvalidStageDeclarationException", update(release(&[twice]))),
                 ("InvalidStructureException", update(release(&[one_stage]))),
+                (
+                    "LimitExceededException",
+                    case(|world| {
+                        later(async move {
+                            created(world, release(&[])).await;
+                            all_polled(world).await;
+                            json!({"pipeline": polled("release")})
+                        })
+                    }),
+                ),
             ],
-            never: &[NO_BLOCKERS, NO_LIMIT],
+            never: &[NO_BLOCKERS],
             differences: &[],
         },
         Row {

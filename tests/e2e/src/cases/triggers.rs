@@ -129,6 +129,35 @@ pub async fn started_once(case: &Arc<Case>) -> Result<()> {
     Ok(())
 }
 
+/// A source that is polled starts its pipeline once for each version, without any event of its bucket's.
+pub async fn started_by_poll(case: &Arc<Case>) -> Result<()> {
+    let bucket = case.bucket(HOME, "polled-source").await?;
+    case.put(HOME, &bucket, SOURCE_KEY, zips::site()?).await?;
+    let source = Action::s3_source(&bucket).set("PollForSourceChanges", "true");
+    let speak = Action::machine("Speak", case.machine(HOME, "echo")?, "{}");
+    let pipeline = case.draft("polled").stage("Source", [source]).stage("Speak", [speak]).create().await?;
+    let first = pipeline.first().await?;
+    pipeline.ends(&first, "Succeeded").await?;
+    let mut known = vec![first];
+    for content in ["new", "newer"] {
+        let version = case.put(HOME, &bucket, SOURCE_KEY, zips::zipped(&[("index.html", content)])?).await?;
+        // The rule wakes the function every minute; nobody needs to wait for that.
+        for _ in 0..2 {
+            let asked = invoke(case, &json!({"request": "polls"})).await?;
+            ensure!(asked["polls"].as_u64().is_some_and(|polls| polls >= 1), "{asked}");
+        }
+        let known_ids: Vec<&str> = known.iter().map(String::as_str).collect();
+        let started = pipeline.another(&known_ids).await?;
+        assert_eq!(started.trigger().and_then(|it| it.trigger_type()), Some(&TriggerType::PollForSourceChanges));
+        let id = started.pipeline_execution_id().context("no id")?;
+        let ended = pipeline.ends(id, "Succeeded").await?;
+        assert_eq!(ended.artifact_revisions()[0].revision_id(), Some(version.as_str()));
+        known.push(id.to_owned());
+    }
+    assert_eq!(pipeline.executions().await?.len(), 3, "its creation and two versions");
+    Ok(())
+}
+
 /// A push of the tag that an ECR source watches starts its pipeline with the image that was pushed, whatever the tag names
 /// by then. MiniStack's ECR sends no events and its bus takes none of AWS's own, so the function is given ECR's event.
 pub async fn started_by_image(case: &Arc<Case>) -> Result<()> {

@@ -59,12 +59,16 @@ impl Checker {
                 }
                 Entity::StageLocks(it) => self.locks.get(&it.incarnation) == Some(it),
                 Entity::Head(it) => self.heads.get(&it.pipeline) == Some(it),
-                Entity::Declaration(_) | Entity::Token(_) | Entity::Outputs(_) | Entity::Source(_) => true,
+                Entity::Declaration(_)
+                | Entity::Token(_)
+                | Entity::Outputs(_)
+                | Entity::Source(_)
+                | Entity::SourcePoll(_) => true,
                 Entity::Part(_) | Entity::Webhook(_) | Entity::Revision(_) | Entity::ActionType(_) => true,
                 Entity::ExternalId(it) => self.knows_external_id(&it.id),
                 Entity::Job(_) => self.has_entry(&entity.key()),
-                // The auditor's alone.
-                Entity::AuditTip(_) => false,
+                // The auditor's alone, and those of the door for webhooks.
+                Entity::AuditTip(_) | Entity::WebhookCalls(_) | Entity::Delivery(_) => false,
             };
             if !same {
                 return broken(format!("the store holds {entity:?}, which nobody committed"));
