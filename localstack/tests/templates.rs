@@ -424,6 +424,8 @@ fn operations_are_called_on_signed_paths_and_only_the_approval_page_and_webhooks
         "/",
         "/approve",
         "/webhooks/{proxy+}",
+        "/console",
+        "/console/{proxy+}",
         "/pipelines/{pipeline}/{operation}",
         "/service/CodePipeline_20150709/operation/{operation}",
     ];
@@ -436,10 +438,12 @@ fn operations_are_called_on_signed_paths_and_only_the_approval_page_and_webhooks
             assert_eq!(signed, !open.contains_key(path), "{path}");
             assert_eq!(operation["x-amazon-apigateway-integration"]["type"], "aws_proxy", "{path}");
             let uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"].as_str().unwrap();
-            let function = open.get(path).copied().unwrap_or("ApiFunction");
+            let console = path.starts_with("/console");
+            let signed_door = if console { "ConsoleFunction" } else { "ApiFunction" };
+            let function = open.get(path).copied().unwrap_or(signed_door);
             let name = home.resources[function]["Properties"]["FunctionName"]["Fn::Sub"].as_str().unwrap();
             assert!(uri.ends_with(&format!(":function:{name}:live/invocations")), "{path}");
-            assert!(!signed || method == "post", "{path} answers {method:?}");
+            assert!(!signed || method == if console { "get" } else { "post" }, "{path} answers {method:?}");
         }
     }
     assert_eq!(home.parameters["JsonOnRoot"]["Default"], "false", "on / a policy cannot tell operations apart");
@@ -488,7 +492,7 @@ fn all_doors_are_open_to_api_gateway() {
             target(&it["FunctionName"]).unwrap()
         })
         .collect();
-    assert_eq!(allowed, BTreeSet::from(["ApiLive", "WebhookLive", "ApprovalLive"]));
+    assert_eq!(allowed, BTreeSet::from(["ApiLive", "WebhookLive", "ApprovalLive", "ConsoleLive"]));
 }
 
 #[test]
