@@ -5,16 +5,21 @@
 //! server on 127.0.0.1: it takes away the client's signature, puts the caller's own in its place, and sends the request to the
 //! path of its pipeline or its operation. It keeps nothing but credentials and open connections.
 //!
-//! Whoever can connect to it acts with the caller's rights, so `guard` refuses what comes from a web page.
+//! People see the console through it: what they open below `/console` is read from the API, signed in the same way, and what they do
+//! there are calls like any other.
+//!
+//! Whoever can connect to it acts with the caller's rights, so `guard` refuses what comes from a web page of anybody else's.
 //!
 //! - `server`: connections, limits, and a line in the log for each call.
 //! - `guard`: who may send.
 //! - `api`: the way to the API and back: which path, what is sent, what is handed on.
+//! - `console`: the way to the console's pages, and what is shown in their place.
 //! - `gateway`: API Gateway's own errors in words for clients.
 //! - `sign`, `credentials`: in whose name.
 //! - `url`: what an API's URL tells.
 
 mod api;
+mod console;
 mod credentials;
 mod gateway;
 mod guard;
@@ -73,6 +78,7 @@ impl Args {
         let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         outln!("export AWS_ENDPOINT_URL_CODEPIPELINE={}", proxy.url())?;
         report(&format!("CodePipeline's clients are led to {url}; end with Ctrl-C"));
+        report(&format!("the console: {}", proxy.console_url()));
         proxy
             .serve(async move {
                 tokio::select! { _ = interrupted.recv() => {}, _ = terminated.recv() => {} }

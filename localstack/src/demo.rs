@@ -20,6 +20,9 @@ use crate::progress::Tree;
 use millrace::output::outln;
 use setup::Demo;
 
+/// The pipeline that is shown.
+pub const PIPELINE: &str = setup::PIPELINE;
+
 /// How often the pipeline's state is looked at.
 const TICK: Duration = Duration::from_millis(250);
 /// How long an object may lie in the bucket before its release has started. A trigger that dies hears of it again after

@@ -2,7 +2,7 @@
 //! it.
 //!
 //! Everything is made under `target/local`: virtual environments with the emulators (`venv-*`), one folder for each
-//! running emulator and the build host beside it with their logs, and `env`, a file that any client's shell can source.
+//! running emulator and the build host and the console's door beside it with their logs, and `env`, a file that any client's shell can source.
 //! What is deployed is `infra/home.yaml` and `infra/region.yaml`, by the same code as on AWS (the crate `millrace`); only
 //! parameters differ.
 //!
@@ -26,6 +26,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod build_host;
+pub mod console;
 mod emulator;
 mod environment;
 pub mod http;

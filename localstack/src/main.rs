@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use local::console::{self, console_address};
 use local::{Emulator, Options, Stack};
 
 mod demo;
@@ -52,6 +53,9 @@ enum Command {
     Run(run::Wanted),
     /// Print what the functions have logged: Millrace's own, and every other Lambda function of the emulator.
     Logs(logs::Wanted),
+    /// Serve the console beside an emulator: what `up` starts.
+    #[command(name = console::COMMAND, hide = true)]
+    ServeConsole(console::Served),
     /// Explain what the executions of a pipeline are waiting for.
     Why {
         /// The name of the pipeline.
@@ -83,6 +87,7 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
             let stack = Stack::up(emulator, Options::default()).await?;
             outln!("up: {} at {}", emulator.name(), stack.endpoint)?;
             outln!("CodePipeline answers at {}", stack.api_url)?;
+            outln!("console: {}", stack.open_console().await?)?;
             outln!("clients: . target/local/env")?;
             Ok(ExitCode::SUCCESS)
         }
@@ -94,6 +99,9 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
         Command::Status => match Stack::attach(emulator, None).await {
             Ok(stack) => {
                 outln!("up: {} at {}, CodePipeline at {}", emulator.name(), stack.endpoint, stack.api_url)?;
+                if let Some(address) = console_address(emulator) {
+                    outln!("console: {address}")?;
+                }
                 let Some(death) = local::dead_build_host(emulator) else { return Ok(ExitCode::SUCCESS) };
                 outln!("{death}")?;
                 Ok(ExitCode::FAILURE)
@@ -110,9 +118,14 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
         Command::Demo { name: Some(name), yes, .. } => released(emulator, &samples::find(name)?.wanted(*yes)?).await,
         Command::Demo { name: None, yes, .. } => {
             let stack = Stack::up(emulator, Options::default()).await?;
+            outln!("console: {}/pipelines/{}", stack.open_console().await?, demo::PIPELINE)?;
             Ok(if demo::run(&stack, *yes).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Run(wanted) => released(emulator, wanted).await,
+        Command::ServeConsole(served) => {
+            served.run().await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Why { pipeline } => {
             let stack = Stack::attach(emulator, None).await?;
             why::print(&stack, pipeline).await.map(|()| ExitCode::SUCCESS)
@@ -127,6 +140,9 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
 async fn released(emulator: Emulator, wanted: &run::Wanted) -> Result<ExitCode> {
     let input = wanted.read()?;
     let stack = Stack::up(emulator, Options::default()).await?;
+    let console = stack.open_console().await?;
+    // Standard output may be for a program.
+    report(&format!("console: {console}/pipelines"));
     let report = run::run(&stack, wanted, input).await?;
     report.print(wanted.json)?;
     Ok(if report.has_succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -11,6 +11,7 @@ use millrace::programs::build_here;
 use millrace::{Account, Deployment, deploy};
 
 use crate::build_host::{BuildHost, Place};
+use crate::console::Door;
 use crate::emulator::Emulator;
 use crate::emulator::ministack::DECISIONS;
 use crate::installation;
@@ -184,6 +185,16 @@ impl Stack {
         fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
     }
 
+    /// Opens the console of this stack, the user's own, to browsers on this machine, until [`down`]. Returns its address.
+    ///
+    /// # Errors
+    /// When its process does not start.
+    pub async fn open_console(&self) -> Result<String> {
+        let instance = instance(&Paths::new(), self.emulator, None);
+        let _lock = instance.lock()?;
+        Door::of(&instance).open(&self.api_url, self.pid).await
+    }
+
     /// A value of [`Stack::env`].
     ///
     /// # Errors
@@ -243,6 +254,7 @@ pub async fn down(emulator: Emulator, name: Option<&str>) -> Result<bool> {
     let paths = Paths::new();
     let instance = instance(&paths, emulator, name);
     let _lock = instance.lock()?;
+    Door::of(&instance).stop().await?;
     BuildHost::of(&instance).stop().await?;
     let stopped = instance.stop().await?;
     let env = instance.folder.join("env");

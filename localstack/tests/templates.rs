@@ -416,8 +416,14 @@ fn operations_are_called_on_signed_paths_and_only_the_approval_page_is_open() {
     let (_, api) = home.of_type("ApiGateway::RestApi").next().unwrap();
     let paths = api["Body"]["paths"].as_mapping().unwrap();
     let named: Vec<_> = paths.keys().map(|path| path.as_str().unwrap()).collect();
-    let expected =
-        ["/", "/approve", "/pipelines/{pipeline}/{operation}", "/service/CodePipeline_20150709/operation/{operation}"];
+    let expected = [
+        "/",
+        "/approve",
+        "/console",
+        "/console/{proxy+}",
+        "/pipelines/{pipeline}/{operation}",
+        "/service/CodePipeline_20150709/operation/{operation}",
+    ];
     assert_eq!(named, expected);
     for (path, methods) in paths {
         let path = path.as_str().unwrap();
@@ -426,10 +432,15 @@ fn operations_are_called_on_signed_paths_and_only_the_approval_page_is_open() {
             assert_eq!(signed, path != "/approve", "{path}");
             assert_eq!(operation["x-amazon-apigateway-integration"]["type"], "aws_proxy", "{path}");
             let uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"].as_str().unwrap();
-            let function = if signed { "ApiFunction" } else { "ApprovalFunction" };
+            let console = path.starts_with("/console");
+            let function = match (signed, console) {
+                (false, _) => "ApprovalFunction",
+                (true, false) => "ApiFunction",
+                (true, true) => "ConsoleFunction",
+            };
             let name = home.resources[function]["Properties"]["FunctionName"]["Fn::Sub"].as_str().unwrap();
             assert!(uri.ends_with(&format!(":function:{name}:live/invocations")), "{path}");
-            assert!(!signed || method == "post", "{path} answers {method:?}");
+            assert!(!signed || method == if console { "get" } else { "post" }, "{path} answers {method:?}");
         }
     }
     assert_eq!(home.parameters["JsonOnRoot"]["Default"], "false", "on / a policy cannot tell operations apart");
@@ -466,7 +477,7 @@ fn access_logs_say_who_called_what_and_never_with_which_link() {
 }
 
 #[test]
-fn both_doors_are_open_to_api_gateway() {
+fn the_doors_are_open_to_api_gateway() {
     let home = home();
     let allowed: BTreeSet<_> = home
         .of_type("Lambda::Permission")
@@ -476,7 +487,7 @@ fn both_doors_are_open_to_api_gateway() {
             target(&it["FunctionName"]).unwrap()
         })
         .collect();
-    assert_eq!(allowed, BTreeSet::from(["ApiLive", "ApprovalLive"]));
+    assert_eq!(allowed, BTreeSet::from(["ApiLive", "ApprovalLive", "ConsoleLive"]));
 }
 
 #[test]

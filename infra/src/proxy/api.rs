@@ -35,6 +35,19 @@ const SENT: [&str; 6] = [
 ];
 /// The headers that come back, beside all that begin with `x-amzn-`.
 const RETURNED: [&str; 3] = ["content-type", "smithy-protocol", "x-amz-apigw-id"];
+/// The headers that go on to the console.
+const SENT_FOR_PAGES: [&str; 3] = ["accept", "if-none-match", "x-millrace-live"];
+/// The headers that come back with a page.
+const RETURNED_WITH_PAGES: [&str; 8] = [
+    "cache-control",
+    "content-security-policy",
+    "content-type",
+    "etag",
+    "location",
+    "referrer-policy",
+    "x-content-type-options",
+    "x-frame-options",
+];
 
 /// Millrace's API, called with the credentials of whoever runs the proxy.
 #[derive(Debug)]
@@ -105,41 +118,74 @@ impl Api {
         }
     }
 
+    /// Reads a page of the console. `target` is its path with its query.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub(super) async fn page(&self, target: &str, headers: &HeaderMap) -> Result<wire::Response, ApiError> {
+        let request = || {
+            let mut request = http::Request::get(self.url.at(target)).body(Vec::new()).map_err(|_| unsendable())?;
+            for name in SENT_FOR_PAGES.map(HeaderName::from_static) {
+                if let Some(value) = headers.get(&name).filter(|value| value.to_str().is_ok()) {
+                    request.headers_mut().insert(name, value.clone());
+                }
+            }
+            Ok(request)
+        };
+        let answer = self.send_signed(&request, &Refusal::of_page).await?.map_err(|refusal| {
+            let path = target.split('?').next().unwrap_or_default();
+            refusal.exception(&self.url, &[self.url.arn(&self.region, "GET", path)])
+        })?;
+        Ok(returned(answer, |name| RETURNED_WITH_PAGES.contains(&name)))
+    }
+
     fn exception(&self, refusal: &Refusal, paths: &[&str]) -> ApiError {
-        let arns: Vec<String> = paths.iter().map(|path| self.url.arn(&self.region, path)).collect();
+        let arns: Vec<String> = paths.iter().map(|path| self.url.arn(&self.region, "POST", path)).collect();
         refusal.exception(&self.url, &arns)
     }
 
-    /// Sends a call to one path; once more if other credentials can be had than those that AWS does not take.
+    /// Sends a call to one path.
     async fn send(&self, asked: &Asked<'_>, path: &str) -> Result<Result<wire::Response, Refusal>, ApiError> {
+        let uri = self.url.at(path);
+        let answer =
+            self.send_signed(&|| request(asked, &uri), &|answer| Refusal::of(answer, asked.call.protocol)).await?;
+        Ok(answer.map(|answer| returned(answer, |name| RETURNED.contains(&name))))
+    }
+
+    /// Sends a request, signed; once more if other credentials can be had than those that AWS does not take. `refusal`: what
+    /// API Gateway itself has said, if it was not Millrace that answered.
+    async fn send_signed(
+        &self,
+        request: &(dyn Fn() -> Result<http::Request<Vec<u8>>, ApiError> + Sync),
+        refusal: &(dyn Fn(&Response<Vec<u8>>) -> Option<Refusal> + Sync),
+    ) -> Result<Result<Response<Vec<u8>>, Refusal>, ApiError> {
         let credentials = self.credentials.get().await.map_err(|error| {
             let why = said(error);
             Exception::ExpiredTokenException
                 .because(format!("The proxy has no valid AWS credentials: {}. {why}", Credentials::HOW))
         })?;
-        let refused = match self.send_as(asked, path, &credentials).await? {
-            Err(refusal) if refusal.is_of_credentials() => refusal,
-            answered => return Ok(answered),
+        let answer = self.send_as(request()?, &credentials).await?;
+        let refused = match refusal(&answer) {
+            None => return Ok(Ok(answer)),
+            Some(refusal) if !refusal.is_of_credentials() => return Ok(Err(refusal)),
+            Some(refusal) => refusal,
         };
-        match self.credentials.instead_of(&credentials).await {
-            Some(others) => self.send_as(asked, path, &others).await,
-            None => Ok(Err(refused)),
-        }
+        let Some(others) = self.credentials.instead_of(&credentials).await else { return Ok(Err(refused)) };
+        let answer = self.send_as(request()?, &others).await?;
+        Ok(match refusal(&answer) {
+            None => Ok(answer),
+            Some(refusal) => Err(refusal),
+        })
     }
 
     async fn send_as(
         &self,
-        asked: &Asked<'_>,
-        path: &str,
+        request: http::Request<Vec<u8>>,
         credentials: &aws_credential_types::Credentials,
-    ) -> Result<Result<wire::Response, Refusal>, ApiError> {
-        let request = request(asked, &self.url.at(path))?;
+    ) -> Result<Response<Vec<u8>>, ApiError> {
         let request = signed(request, credentials, &self.region, SystemTime::now()).map_err(unsigned)?;
         match timeout(self.patience, self.http.send(request)).await {
-            Ok(Ok(answer)) => Ok(match Refusal::of(&answer, asked.call.protocol) {
-                Some(refusal) => Err(refusal),
-                None => Ok(returned(answer)),
-            }),
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.unreachable(&error)),
             Err(_) => {
                 let seconds = self.patience.as_secs();
@@ -193,13 +239,13 @@ fn request(asked: &Asked<'_>, uri: &str) -> Result<http::Request<Vec<u8>>, ApiEr
     Ok(request)
 }
 
-/// What of the API's answer the client gets: all of it but what concerns the connection.
-fn returned(answer: Response<Vec<u8>>) -> wire::Response {
+/// What of the API's answer the client gets: these headers, and all that begin with `x-amzn-`.
+fn returned(answer: Response<Vec<u8>>, goes_back: impl Fn(&str) -> bool) -> wire::Response {
     let (mut head, body) = answer.into_parts();
     head.headers = head
         .headers
         .iter()
-        .filter(|(name, _)| RETURNED.contains(&name.as_str()) || name.as_str().starts_with("x-amzn-"))
+        .filter(|(name, _)| goes_back(name.as_str()) || name.as_str().starts_with("x-amzn-"))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     Response::from_parts(head, body)

@@ -33,14 +33,26 @@ impl Refusal {
         if media_type.eq_ignore_ascii_case(protocol.media_type()) {
             return None;
         }
+        Some(Self::read(answer))
+    }
+
+    /// Nothing, if the console answered: with a page, a drawing, or that there is nothing new.
+    pub fn of_page(answer: &Response<Vec<u8>>) -> Option<Self> {
+        let media_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let is_page = ["text/html", "image/svg+xml"].iter().any(|known| media_type.starts_with(known));
+        let is_short = [StatusCode::NOT_MODIFIED, StatusCode::FOUND].contains(&answer.status());
+        (!is_page && !is_short).then(|| Self::read(answer))
+    }
+
+    fn read(answer: &Response<Vec<u8>>) -> Self {
         let kind = answer.headers().get(ERROR_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
         let words = body.get("message").or_else(|| body.get("Message")).and_then(Value::as_str).unwrap_or_default();
-        Some(Self {
+        Self {
             status: answer.status(),
             kind: kind.split(':').next().unwrap_or_default().to_owned(),
             words: words.chars().take(LONGEST).collect(),
-        })
+        }
     }
 
     /// Whether AWS did not take the credentials themselves, so that others could do.

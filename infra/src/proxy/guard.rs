@@ -6,16 +6,21 @@
 //! - the `Host`: a page whose own name was made to lead to 127.0.0.1 (DNS rebinding) has that name there;
 //! - the content type, which [`wire::route`] checks: without asking first (`OPTIONS`), a page can only send forms and plain text.
 //!
+//! - for whatever a browser calls, a header of the console's own ([`CONSOLE`]): a page of another origin cannot set it without asking.
+//!
 //! A browser that asks first is refused as well: nothing here allows anything to another origin.
 
-use http::HeaderMap;
 use http::header::{HOST, HeaderName, HeaderValue, ORIGIN};
 use http::request::Parts;
+use http::{HeaderMap, Method};
 use wire::{ApiError, Exception};
 
 /// The names of this machine under which the proxy is called.
 const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// What the console's script sends with every call.
+pub const CONSOLE: HeaderName = HeaderName::from_static("x-millrace-console");
 
 /// Refuses what does not come from a program on this machine to the proxy at `port`.
 ///
@@ -38,6 +43,10 @@ pub fn check(request: &Parts, port: u16) -> Result<(), ApiError> {
     }
     if request.headers.get_all(SEC_FETCH_SITE).iter().any(|site| site != "same-origin" && site != "none") {
         return refuse("Pages of another site may not call this.".to_owned());
+    }
+    let by_a_browser = request.headers.contains_key(ORIGIN) || request.headers.contains_key(SEC_FETCH_SITE);
+    if by_a_browser && request.method != Method::GET && !request.headers.contains_key(CONSOLE) {
+        return refuse(format!("Calls from a browser must have the header {CONSOLE}, as the console's have."));
     }
     Ok(())
 }
@@ -78,7 +87,10 @@ mod tests {
             assert_eq!(checked(7709, "/", &[("host", host)]), Ok(()), "{host}");
             let origin = format!("http://{}", host.to_lowercase());
             let own = [("host", host), ("origin", origin.as_str()), ("sec-fetch-site", "same-origin")];
-            assert_eq!(checked(7709, "/", &own), Ok(()), "the console's own page, {host}");
+            let proof = ("x-millrace-console", "1");
+            assert_eq!(checked(7709, "/", &[&own[..], &[proof]].concat()), Ok(()), "the console's own page, {host}");
+            assert!(checked(7709, "/", &own).is_err(), "a form that somebody got onto a page of ours, {host}");
+            assert!(checked(7709, "/", &own[..2]).is_err() && checked(7709, "/", &[own[0], own[2]]).is_err());
         }
         assert_eq!(checked(80, "/", &[("host", "localhost")]), Ok(()));
     }

@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use wire::{ApiError, Exception, MAX_BODY, Path, Protocol};
 
 use super::api::{Answered, Api, Asked};
-use super::guard;
+use super::{console, guard};
 use crate::output::report;
 
 /// Connections at a time; further ones wait.
@@ -94,6 +94,12 @@ impl Proxy {
         format!("http://127.0.0.1:{}", self.door.port)
     }
 
+    /// Where a person opens the console.
+    #[must_use]
+    pub fn console_url(&self) -> String {
+        format!("{}{}", self.url(), console::PATH)
+    }
+
     /// Serves until `end`, and then ends the calls that are under way.
     pub async fn serve(self, end: impl Future<Output = ()>) {
         let Self { listener, door } = self;
@@ -148,6 +154,14 @@ impl Door {
         let began = Instant::now();
         let (head, body) = request.into_parts();
         let mut line = Line::default();
+        if console::is_page(&head) {
+            let answer = match guard::check(&head, self.port) {
+                Ok(()) => console::page(&self.api, &head).await,
+                Err(error) => console::foreign(&head, &error),
+            };
+            line.path = Some(head.uri.path().to_owned());
+            return self.logged(line, began, answer);
+        }
         let (called, foreign) = match guard::check(&head, self.port) {
             Ok(()) => (self.call(&head, body, &mut line).await, false),
             Err(error) => (Err(error), true),
@@ -159,13 +173,19 @@ impl Door {
         if foreign {
             *answer.status_mut() = StatusCode::FORBIDDEN;
         }
+        self.logged(line, began, answer)
+    }
+
+    fn logged(&self, mut line: Line, began: Instant, answer: wire::Response) -> Response<Full<Bytes>> {
         line.status = answer.status().as_u16();
         line.ms = began.elapsed().as_millis();
-        (self.log)(&serde_json::to_string(&line).unwrap_or_default());
+        // A page that looks every two seconds whether there is anything new would fill the log.
+        if answer.status() != StatusCode::NOT_MODIFIED {
+            (self.log)(&serde_json::to_string(&line).unwrap_or_default());
+        }
         answer.map(|body| Full::new(Bytes::from(body)))
     }
 
-    /// The console would be another door beside this one, chosen here by its path.
     async fn call(&self, head: &Parts, body: Incoming, line: &mut Line) -> Result<wire::Response, ApiError> {
         let call = wire::route(&head.method, head.uri.path(), &head.headers)?;
         line.operation = Some(call.operation.name());

@@ -39,10 +39,10 @@ impl ApiUrl {
         self.gateway().map(|(_, region)| region)
     }
 
-    /// What a policy must allow so that `path` can be called with POST. API Gateway masks the account in its messages, and
+    /// What a policy must allow so that `path` can be called with this method. API Gateway masks the account in its messages, and
     /// the host does not tell it, so it is `*`.
     #[must_use]
-    pub fn arn(&self, region: &str, path: &str) -> String {
+    pub fn arn(&self, region: &str, method: &str, path: &str) -> String {
         let partition = match region {
             _ if region.starts_with("cn-") => "aws-cn",
             _ if region.starts_with("us-gov-") => "aws-us-gov",
@@ -54,7 +54,7 @@ impl ApiUrl {
             (Some((api, _)), Some(stage)) => (api.split("-vpce-").next().unwrap_or(api), stage),
             _ => ("*", "*"),
         };
-        format!("arn:{partition}:execute-api:{region}:*:{api}/{stage}/POST{path}")
+        format!("arn:{partition}:execute-api:{region}:*:{api}/{stage}/{method}{path}")
     }
 
     /// The API's id and region in `{id}.execute-api.{region}.amazonaws.com`.
@@ -106,12 +106,12 @@ mod tests {
         let url: ApiUrl = "https://abc123.execute-api.eu-west-1.amazonaws.com/live/".parse().unwrap();
         assert_eq!(url.region(), Some("eu-west-1"));
         assert_eq!(url.at("/x"), "https://abc123.execute-api.eu-west-1.amazonaws.com/live/x");
-        let arn = url.arn("eu-west-1", "/pipelines/a/GetPipeline");
+        let arn = url.arn("eu-west-1", "POST", "/pipelines/a/GetPipeline");
         assert_eq!(arn, "arn:aws:execute-api:eu-west-1:*:abc123/live/POST/pipelines/a/GetPipeline");
         let china: ApiUrl = "https://abc.execute-api.cn-north-1.amazonaws.com.cn/live".parse().unwrap();
         assert!(china.arn(china.region().unwrap(), "/").starts_with("arn:aws-cn:execute-api:cn-north-1:*:abc/live/"));
         let private: ApiUrl = "https://abc-vpce-0a1b.execute-api.eu-west-1.amazonaws.com/live".parse().unwrap();
-        assert!(private.arn("eu-west-1", "/").contains(":abc/live/"));
+        assert!(private.arn("eu-west-1", "POST", "/").contains(":abc/live/"));
     }
 
     #[test]
@@ -119,7 +119,7 @@ mod tests {
         for text in ["https://pipelines.example.com", "http://127.0.0.1:4566/restapis/abc/live/_user_request_"] {
             let url: ApiUrl = text.parse().unwrap();
             assert_eq!(url.region(), None, "{text}");
-            assert_eq!(url.arn("eu-west-1", "/x"), "arn:aws:execute-api:eu-west-1:*:*/*/POST/x");
+            assert_eq!(url.arn("eu-west-1", "POST", "/x"), "arn:aws:execute-api:eu-west-1:*:*/*/POST/x");
         }
     }
 

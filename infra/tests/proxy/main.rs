@@ -4,6 +4,7 @@
 mod binary;
 mod calls;
 mod client;
+mod console;
 mod extension;
 mod failures;
 mod fuzz;

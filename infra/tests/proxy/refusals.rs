@@ -46,14 +46,16 @@ async fn no_page_gets_through() {
     assert_eq!(answer.exception().0, "UnsupportedMediaTypeException");
     assert_eq!(world.gateway.received().len(), 0);
     let of_its_own = [JSON, TARGET, ("origin", own.as_str()), ("sec-fetch-site", "same-origin")];
-    assert_eq!(send(world.port, "POST /", &of_its_own, b"{}").await.status, 200, "its own pages may");
+    assert_eq!(send(world.port, "POST /", &of_its_own, b"{}").await.status, 403, "without the console's header");
+    let proven = [&of_its_own[..], &[("x-millrace-console", "1")]].concat();
+    assert_eq!(send(world.port, "POST /", &proven, b"{}").await.status, 200, "its own pages may");
 }
 
 #[tokio::test]
 async fn only_three_paths_are_served_and_only_with_post() {
     let world = World::new(|_| answered("{}")).await;
     for line in [
-        "GET /",
+        "GET /x",
         "GET /service/CodePipeline_20150709/operation/ListPipelines",
         "PUT /",
         "DELETE /",

@@ -67,7 +67,7 @@ async fn answer<F: Future<Output = Reply>>(
     let (head, body) = request.into_parts();
     let received = Received {
         method: head.method.to_string(),
-        path: head.uri.path().to_owned(),
+        path: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
         headers: head.headers,
         body: body.collect().await.unwrap().to_bytes().to_vec(),
     };

@@ -26,12 +26,19 @@ pub fn check(request: &Received) -> Result<(), String> {
     if credential != format!("{KEY}/{scope}") {
         return Err(format!("the credential is {credential}"));
     }
-    for must in ["host", "content-type", "x-amz-date"] {
+    let of_a_body = (request.method == "POST").then_some("content-type");
+    for must in ["host", "x-amz-date"].into_iter().chain(of_a_body) {
         if !names.split(';').any(|name| name == must) {
             return Err(format!("{must} is not signed"));
         }
     }
-    let mut canonical = format!("POST\n{}\n\n", encoded(&request.path));
+    let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+    let mut pairs: Vec<String> = query.split('&').filter(|pair| !pair.is_empty()).map(str::to_owned).collect();
+    for pair in pairs.iter_mut().filter(|pair| !pair.contains('=')) {
+        pair.push('=');
+    }
+    pairs.sort();
+    let mut canonical = format!("{}\n{}\n{}\n", request.method, encoded(path), pairs.join("&"));
     for name in names.split(';') {
         writeln!(canonical, "{name}:{}", request.header(name).trim()).unwrap();
     }

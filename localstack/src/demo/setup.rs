@@ -18,7 +18,7 @@ use local::{ARCHITECTURE, AWAY, HOME, Stack};
 use millrace::output::outln;
 
 /// The name of the demo's pipeline.
-pub(super) const PIPELINE: &str = "demo";
+pub const PIPELINE: &str = "demo";
 /// The name of the project that builds the site.
 const PROJECT: &str = "millrace-demo";
 /// The action that waits for a person: its stage and its name.

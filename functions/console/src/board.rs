@@ -1,0 +1,241 @@
+//! What stands and runs in a pipeline, read together.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use driver::DriveError;
+use engine::{Entry, Execution, ExecutionId, Head, StageLock, StageLocks, StageRun};
+use pipeline::{ExecutionMode, Pipeline, PipelineName, Stage};
+use store::{Entity, Key, Listing, Versioned};
+
+use crate::handler::Console;
+use crate::version::Version;
+
+/// Executions in front of one stage that are read; of more it is said how many there are.
+pub const WAITING: usize = 20;
+/// Executions of mode PARALLEL that are listed, the newest.
+pub const RUNNING: usize = 30;
+
+/// A pipeline with what is in it.
+#[derive(Debug)]
+pub struct Board {
+    /// Which version is current.
+    pub head: Head,
+    /// The current version, checked.
+    pub pipeline: Arc<Pipeline>,
+    /// Who holds and who waits.
+    pub locks: StageLocks,
+    /// The stages from left to right.
+    pub columns: Vec<Column>,
+    /// What is in the stages and in front of them, by id.
+    pub executions: HashMap<ExecutionId, Execution>,
+    /// The one execution that the stages show, where they do not show who entered last.
+    pub chosen: Option<ExecutionId>,
+    /// Of all that was read.
+    pub version: Version,
+}
+
+/// A stage, as it was declared for what runs in it.
+#[derive(Debug)]
+pub struct Column {
+    /// The version that `run` is of; the current one where nothing ran.
+    pub of: Arc<Pipeline>,
+    /// Its index there.
+    pub index: usize,
+    /// The attempt that it shows.
+    pub run: Option<StageRun>,
+    /// Who is in and in front of it; none in mode PARALLEL.
+    pub lock: Option<StageLock>,
+}
+
+impl Column {
+    /// Its declaration.
+    pub fn stage(&self) -> &Stage {
+        &self.of.stages()[self.index]
+    }
+}
+
+impl Board {
+    /// Executions that have not ended, the oldest first.
+    pub fn open(&self) -> Vec<&Execution> {
+        let mut open: Vec<&Execution> = self.executions.values().filter(|it| it.status.is_open()).collect();
+        open.sort_by_key(|it| it.number);
+        open
+    }
+
+    /// The newest of the executions that were read.
+    pub fn newest(&self) -> Option<&Execution> {
+        self.executions.values().max_by_key(|it| it.number)
+    }
+
+    /// The attempt at a stage in which an execution is, if it is among what was read.
+    pub fn attempt(&self, execution: &Execution) -> Option<&StageRun> {
+        let engine::Position::In(index) = execution.position else { return None };
+        let runs = self.columns.iter().filter_map(|column| column.run.as_ref());
+        runs.into_iter().find(|run| run.execution == execution.id && run.stage == index)
+    }
+}
+
+impl Console {
+    /// Reads a pipeline with what is in it, or with one of its executions. `address` is the page's own.
+    ///
+    /// # Errors
+    /// [`DriveError::PipelineNotFound`], [`DriveError::ExecutionNotFound`].
+    pub async fn board(
+        &self,
+        name: &PipelineName,
+        chosen: Option<ExecutionId>,
+        address: &str,
+    ) -> Result<Board, DriveError> {
+        let mut version = Version::of(address);
+        let (head, locks) = self.items(name, &mut version).await?;
+        let pipeline = self.stored(name, &head, head.version).await?;
+        let parallel = pipeline.mode() == ExecutionMode::Parallel;
+        let chosen = match chosen {
+            None if parallel => self.newest(&locks).await?,
+            chosen => chosen,
+        };
+        let mut board =
+            Board { head, pipeline, locks, columns: Vec::new(), executions: HashMap::new(), chosen, version };
+        match chosen {
+            Some(id) => self.with_execution(&mut board, id).await?,
+            None => self.with_latest(&mut board).await?,
+        }
+        Ok(board)
+    }
+
+    /// The newest execution of a pipeline: of those that run, else of all.
+    pub async fn newest(&self, locks: &StageLocks) -> Result<Option<ExecutionId>, DriveError> {
+        if let Some(running) = locks.running.last() {
+            return Ok(Some(*running));
+        }
+        let listing = Listing::Executions(locks.pipeline.clone(), locks.incarnation);
+        let page = self.driver.store().list(&listing, None, 1).await?;
+        Ok(page.entities.iter().find_map(|entity| match entity {
+            Entity::Execution(it) => Some(it.id),
+            _ => None,
+        }))
+    }
+
+    /// Each stage with who entered it last.
+    async fn with_latest(&self, board: &mut Board) -> Result<(), DriveError> {
+        let stages = board.pipeline.stages();
+        let entries: Vec<Option<Entry>> =
+            stages.iter().map(|stage| board.locks.stages.get(&stage.name).and_then(|lock| lock.latest)).collect();
+        let locks = stages.iter().filter_map(|stage| board.locks.stages.get(&stage.name));
+        let mut ids: BTreeSet<ExecutionId> = entries.iter().flatten().map(|entry| entry.execution).collect();
+        for lock in locks {
+            ids.extend(lock.holder);
+            ids.extend(lock.waiting.iter().take(WAITING).map(|it| it.execution));
+        }
+        // The outbox has executions that are between two stages.
+        ids.extend(board.locks.outbox.iter().take(WAITING).map(engine::OutboxTask::execution));
+        let runs: Vec<Key> =
+            entries.iter().flatten().map(|it| Key::Stage(it.execution, it.stage, it.attempt)).collect();
+        let keys: Vec<Key> = runs.iter().cloned().chain(ids.into_iter().map(Key::Execution)).collect();
+        let mut read = self.load(&keys, &mut board.version).await?.into_iter();
+        let found: Vec<Option<StageRun>> =
+            entries.iter().map(|entry| entry.and_then(|_| read.next().flatten()).and_then(stage)).collect();
+        board.executions = read.flatten().filter_map(execution).map(|it| (it.id, it)).collect();
+        for (index, run) in found.into_iter().enumerate() {
+            let declared = &board.pipeline.stages()[index];
+            let lock = Some(board.locks.stages.get(&declared.name).cloned().unwrap_or_default());
+            let column = match run {
+                Some(run) => {
+                    let number = board.executions.get(&run.execution).map_or(board.head.version, |it| it.version);
+                    let of = self.stored(&board.head.pipeline, &board.head, number).await?;
+                    let index = run.stage;
+                    // An item that does not fit its version is shown as one that did not run.
+                    if of.stages().get(index).is_none() {
+                        Column { of: board.pipeline.clone(), index, run: None, lock }
+                    } else {
+                        Column { of, index, run: Some(run), lock }
+                    }
+                }
+                None => Column { of: board.pipeline.clone(), index, run: None, lock },
+            };
+            board.columns.push(column);
+        }
+        Ok(())
+    }
+
+    /// Each stage as one execution came to it.
+    async fn with_execution(&self, board: &mut Board, id: ExecutionId) -> Result<(), DriveError> {
+        let running = board.locks.running.iter().rev().take(RUNNING).filter(|it| **it != id);
+        let keys: Vec<Key> = [id].iter().chain(running).map(|id| Key::Execution(*id)).collect();
+        let read = self.load(&keys, &mut board.version).await?;
+        board.executions = read.into_iter().flatten().filter_map(execution).map(|it| (it.id, it)).collect();
+        let of_pipeline =
+            |it: &&Execution| it.pipeline == board.head.pipeline && it.incarnation == board.head.incarnation;
+        let shown = board.executions.get(&id).filter(of_pipeline);
+        let shown = shown.ok_or_else(|| DriveError::ExecutionNotFound(id.to_string()))?.clone();
+        let of = self.stored(&board.head.pipeline, &board.head, shown.version).await?;
+        let attempts: Vec<Option<Key>> = (0..of.stages().len())
+            .map(|index| {
+                let attempt = shown.attempts.get(index).copied().filter(|attempt| *attempt > 0)?;
+                Some(Key::Stage(id, index, attempt))
+            })
+            .collect();
+        let keys: Vec<Key> = attempts.iter().flatten().cloned().collect();
+        let mut read = self.load(&keys, &mut board.version).await?.into_iter();
+        for (index, attempt) in attempts.into_iter().enumerate() {
+            let run = attempt.and_then(|_| read.next().flatten()).and_then(stage);
+            let lock = board.locks.stages.get(&of.stages()[index].name).cloned();
+            let lock = if shown.mode == ExecutionMode::Parallel { None } else { lock };
+            board.columns.push(Column { of: of.clone(), index, run, lock });
+        }
+        Ok(())
+    }
+
+    /// A pipeline's head and locks; where the locks may be is remembered, so that one read finds both.
+    async fn items(&self, name: &PipelineName, version: &mut Version) -> Result<(Head, StageLocks), DriveError> {
+        let missing = || DriveError::PipelineNotFound(name.to_string());
+        let mut guess = self.incarnation(name);
+        loop {
+            let mut keys = vec![Key::Head(name.clone())];
+            keys.extend(guess.map(|incarnation| Key::StageLocks(name.clone(), incarnation)));
+            let mut found = self.driver.store().load(&keys).await?.into_iter();
+            let head = found.next().flatten().map(Versioned::typed::<Head>).transpose()?.ok_or_else(missing)?;
+            if guess == Some(head.entity.incarnation) {
+                let locks = found.next().flatten().map(Versioned::typed::<StageLocks>).transpose()?;
+                let locks = locks.filter(|locks| !locks.entity.deleted).ok_or_else(missing)?;
+                version.item(Some(head.revision));
+                version.item(Some(locks.revision));
+                return Ok((head.entity, locks.entity));
+            }
+            self.remember(name, head.entity.incarnation);
+            guess = Some(head.entity.incarnation);
+        }
+    }
+
+    /// Reads items, and adds their revisions to the version.
+    pub async fn load(&self, keys: &[Key], version: &mut Version) -> Result<Vec<Option<Entity>>, DriveError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self.driver.store().load(keys).await?;
+        Ok(found
+            .into_iter()
+            .map(|item| {
+                version.item(item.as_ref().map(|it| it.revision));
+                item.map(|it| it.entity)
+            })
+            .collect())
+    }
+}
+
+/// The stage attempt that an item is.
+pub fn stage(entity: Entity) -> Option<StageRun> {
+    match entity {
+        Entity::Stage(run) => Some(run),
+        _ => None,
+    }
+}
+
+/// The execution that an item is.
+pub fn execution(entity: Entity) -> Option<Execution> {
+    match entity {
+        Entity::Execution(it) => Some(it),
+        _ => None,
+    }
+}

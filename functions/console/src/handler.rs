@@ -1,0 +1,216 @@
+//! From a request to a page.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use driver::{Clock, DriveError, Driver};
+use engine::{ExecutionId, Head, Incarnation};
+use lambda_http::http::{HeaderName, Method, StatusCode, header};
+use maud::{Markup, html};
+use pages::{Layout, notice, policy};
+use pipeline::{Pipeline, PipelineName};
+use store::PipelineVersions;
+
+use crate::address;
+use crate::screens;
+use crate::trouble::Trouble;
+
+/// The pages' one script.
+pub const SCRIPT: &str = include_str!("script.js");
+
+/// When the incarnations of more pipelines than this are remembered, all are forgotten.
+const MOST_KNOWN: usize = 10_000;
+
+/// Answers requests for pages.
+pub struct Console {
+    /// Reads; nothing here writes.
+    pub driver: Driver,
+    clock: Arc<dyn Clock>,
+    versions: PipelineVersions,
+    /// Under which incarnation a pipeline was last found: only a hint where its locks may be.
+    incarnations: Mutex<HashMap<PipelineName, Incarnation>>,
+}
+
+/// A request.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// Only GET and HEAD are answered.
+    pub method: &'a Method,
+    /// The path, from `/console` on.
+    pub path: &'a str,
+    /// The query, decoded.
+    pub query: BTreeMap<String, String>,
+    /// `If-None-Match`: the version that the script shows.
+    pub known: Option<String>,
+    /// Whether only the part is wanted that is updated.
+    pub live: bool,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// 304 where the known version is the current one.
+    pub status: StatusCode,
+    /// Those that keep a page from being stored, framed or led astray among them.
+    pub headers: Vec<(HeaderName, String)>,
+    /// HTML; empty where there is nothing new.
+    pub body: String,
+}
+
+/// What a screen is made of.
+#[derive(Debug)]
+pub struct Screen {
+    /// What the browser's tab says.
+    pub title: String,
+    /// The part that is updated.
+    pub main: Markup,
+    /// The version of what it shows; none for what never changes.
+    pub version: Option<String>,
+    /// A class of the page.
+    pub class: &'static str,
+}
+
+/// What a screen's function comes to.
+#[derive(Debug)]
+pub enum Shown {
+    /// The known version is the current one.
+    Same(String),
+    /// There is something to show.
+    Screen(Screen),
+    /// The page is elsewhere.
+    Elsewhere(String),
+}
+
+impl Console {
+    /// Pages over what this driver reads.
+    pub fn new(driver: Driver, clock: Arc<dyn Clock>) -> Self {
+        Self { driver, clock, versions: PipelineVersions::default(), incarnations: Mutex::default() }
+    }
+
+    /// Milliseconds since 1970.
+    pub fn now(&self) -> i64 {
+        self.clock.now().0
+    }
+
+    /// A stored version of a pipeline.
+    pub async fn stored(&self, name: &PipelineName, head: &Head, version: u32) -> Result<Arc<Pipeline>, DriveError> {
+        let found = self.versions.get(self.driver.store(), name, head.incarnation, version).await?;
+        let missing = || DriveError::VersionNotFound { pipeline: name.to_string(), version };
+        Ok(found.ok_or_else(missing)?.pipeline)
+    }
+
+    /// Under which incarnation a pipeline was last found.
+    pub fn incarnation(&self, name: &PipelineName) -> Option<Incarnation> {
+        self.incarnations.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied()
+    }
+
+    /// Remembers it.
+    pub fn remember(&self, name: &PipelineName, incarnation: Incarnation) {
+        let mut known = self.incarnations.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert(name.clone(), incarnation);
+    }
+
+    /// Answers a request. Whatever is wrong with it has a page that says so.
+    pub async fn answer(&self, asked: &Asked<'_>) -> Answer {
+        if *asked.method != Method::GET && *asked.method != Method::HEAD {
+            let words = html! { p { "Pages are read here. What a person does is a call of CodePipeline's API." } };
+            let page = message("That is not possible here", &words);
+            return finished(page, asked, StatusCode::METHOD_NOT_ALLOWED);
+        }
+        match self.screen(asked).await {
+            Ok(Shown::Same(version)) => Answer {
+                status: StatusCode::NOT_MODIFIED,
+                headers: vec![(header::ETAG, version), (header::CACHE_CONTROL, "no-store".into())],
+                body: String::new(),
+            },
+            Ok(Shown::Screen(screen)) => finished(screen, asked, StatusCode::OK),
+            Ok(Shown::Elsewhere(address)) => {
+                let headers = vec![(header::LOCATION, address), (header::CACHE_CONTROL, "no-store".into())];
+                Answer { status: StatusCode::FOUND, headers, body: String::new() }
+            }
+            Err(error) => {
+                let (status, heading, words) = error.explained();
+                finished(message(heading, &words), asked, status)
+            }
+        }
+    }
+
+    async fn screen(&self, asked: &Asked<'_>) -> Result<Shown, Trouble> {
+        let parts = address::parts(asked.path).ok_or(Trouble::Nowhere)?;
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        match parts[..] {
+            [] => Ok(Shown::Elsewhere(address::PIPELINES.to_owned())),
+            ["wall"] => screens::wall::show(self, asked).await,
+            ["pipelines"] => screens::pipelines::show(self, asked).await,
+            ["pipelines", name] => screens::pipeline::show(self, &PipelineName::new(name)?, asked).await,
+            ["pipelines", name, page] => {
+                let name = PipelineName::new(name)?;
+                match page {
+                    "history" => screens::history::show(self, &name, asked).await,
+                    "time" => screens::spent::show(self, &name, asked).await,
+                    "rollback" => screens::rollback::show(self, &name, asked).await,
+                    _ => Err(Trouble::Nowhere),
+                }
+            }
+            ["pipelines", name, "executions", id] => {
+                screens::execution::show(self, &PipelineName::new(name)?, id, asked).await
+            }
+            _ => Err(Trouble::Nowhere),
+        }
+    }
+}
+
+impl Asked<'_> {
+    /// A value of the query; empty where it is not there.
+    pub fn get(&self, name: &str) -> &str {
+        self.query.get(name).map_or("", |value| value.trim())
+    }
+
+    /// The execution that the query names, if it names one.
+    pub fn execution(&self) -> Result<Option<ExecutionId>, Trouble> {
+        match self.get("execution") {
+            "" => Ok(None),
+            id => Trouble::execution(id).map(Some),
+        }
+    }
+
+    /// What tells this page from others, for its version.
+    pub fn address(&self) -> String {
+        format!("{}?{:?}", self.path, self.query)
+    }
+}
+
+fn message(heading: &str, words: &Markup) -> Screen {
+    let then = html! { a class="button" href=(address::PIPELINES) { "To the pipelines" } };
+    Screen { title: heading.to_owned(), main: notice(heading, words, &then), version: None, class: "" }
+}
+
+fn finished(screen: Screen, asked: &Asked<'_>, status: StatusCode) -> Answer {
+    let mut headers = vec![
+        (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (header::CONTENT_SECURITY_POLICY, policy(Some(SCRIPT))),
+        (header::REFERRER_POLICY, "no-referrer".to_owned()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        (header::X_FRAME_OPTIONS, "DENY".to_owned()),
+    ];
+    headers.extend(screen.version.clone().map(|version| (header::ETAG, version)));
+    let body = match (asked.method == Method::HEAD, asked.live) {
+        (true, _) => String::new(),
+        (false, true) => screen.main.into_string(),
+        (false, false) => Layout {
+            title: &screen.title,
+            nav: screens::nav(asked.path),
+            main: screen.main,
+            rest: screens::rest(),
+            class: screen.class,
+            script: Some(SCRIPT),
+            version: screen.version.as_deref(),
+        }
+        .html(),
+    };
+    Answer { status, headers, body }
+}

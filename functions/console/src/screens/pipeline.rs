@@ -1,0 +1,125 @@
+//! A pipeline as it stands now.
+
+use engine::{Execution, StageRun};
+use maud::{Markup, html};
+use pages::{shown, since};
+use pipeline::{ExecutionMode, PipelineName};
+
+use crate::address;
+use crate::board::Board;
+use crate::change;
+use crate::handler::{Asked, Console, Screen, Shown};
+use crate::screens::flow::{self, Selected};
+use crate::screens::{acts, head, panel};
+use crate::states;
+use crate::trouble::Trouble;
+
+/// Of what runs in an execution, this much is told above the stages, which show all of it.
+const SENTENCES: usize = 3;
+
+/// The page.
+pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>) -> Result<Shown, Trouble> {
+    let board = console.board(pipeline, asked.execution()?, &asked.address()).await?;
+    let tag = board.version.tag();
+    if asked.known.as_ref() == Some(&tag) {
+        return Ok(Shown::Same(tag));
+    }
+    let now = console.now();
+    let selected =
+        Selected { stage: asked.get("stage"), action: asked.get("action"), execution: asked.get("execution") };
+    let panel = panel::show(console, &board, selected, now).await?;
+    let home = console.driver.home();
+    let acts = asked.get("execution").is_empty() || board.pipeline.mode() == ExecutionMode::Parallel;
+    let main = html! {
+        (head(pipeline.as_str(), "", &facts(&board), &acts::start(&board.pipeline)))
+        (waits(&board, now))
+        @if let Some(chosen) = board.chosen.and_then(|id| board.executions.get(&id)) { (one(&board, chosen)) }
+        (flow::draw(&board, selected, home, now, acts))
+        (panel)
+        @if selected.action.is_empty() { p class="soft small" { "Select an action for its inputs, outputs, variables and what it said." } }
+    };
+    Ok(Shown::Screen(Screen { title: pipeline.to_string(), main, version: Some(tag), class: "" }))
+}
+
+fn facts(board: &Board) -> Markup {
+    let mode = match board.pipeline.mode() {
+        ExecutionMode::Superseded => "newer ones overtake",
+        ExecutionMode::Queued => "one after another",
+        ExecutionMode::Parallel => "side by side",
+    };
+    html! {
+        span class="chip" title="Execution mode" { (mode) }
+        span class="chip" { "version " (board.head.version) }
+    }
+}
+
+/// That one execution is shown, where that is not all there is.
+fn one(board: &Board, chosen: &Execution) -> Markup {
+    html! {
+        p class="small soft" {
+            "The stages show execution "
+            a href=(address::execution(board.head.pipeline.as_str(), chosen.id)) { "#" (chosen.number) } ". "
+            @if board.pipeline.mode() != ExecutionMode::Parallel { a href=(address::of(board.head.pipeline.as_str(), "")) { "Show what entered each stage last." } }
+        }
+    }
+}
+
+/// What runs or waits, and why: a line for each execution that has not ended.
+fn waits(board: &Board, now: i64) -> Markup {
+    let open = board.open();
+    html! {
+        @if open.is_empty() {
+            p class="soft small" { "Nothing runs, and nothing waits." }
+        } @else {
+            ul class="now" aria-label="What runs and what waits" {
+                @for execution in open { (line(board, execution, now)) }
+            }
+        }
+    }
+}
+
+fn line(board: &Board, execution: &Execution, now: i64) -> Markup {
+    let attempt = board.attempt(execution);
+    let column = attempt.and_then(|run| board.columns.iter().find(|it| it.run.as_ref() == Some(run)));
+    let (state, word) = match (attempt, column) {
+        (Some(run), Some(column)) => states::stage(run, &column.of),
+        _ => states::execution(execution),
+    };
+    let shown_here = attempt.is_some() || !matches!(execution.position, engine::Position::In(_));
+    let of = column.map_or(&board.pipeline, |column| &column.of);
+    let asked = attempt.map(|run| acts::asked(run, of)).unwrap_or_default();
+    let pipeline = board.head.pipeline.as_str();
+    html! {
+        li class=(state.class()) data-k=(execution.id) {
+            (state.badge(word))
+            a class="name" href=(address::execution(pipeline, execution.id)) { "#" (execution.number) }
+            span class="why" {
+                span { (change::line(execution)) }
+                @if shown_here { (sentences(board, execution, attempt, of)) }
+                @else { a href=(address::with(&address::of(pipeline, ""), &[("execution", &execution.id.to_string())])) { "Show it" } }
+            }
+            span class="small soft" { (change::trigger(&execution.trigger)) ", " (since(execution.started.0, now)) }
+            span class="acts" {
+                @if let Some(run) = attempt { @for place in asked { (acts::approval(pipeline, run, of, place)) } }
+                (acts::stop(execution))
+            }
+        }
+    }
+}
+
+/// People know executions by their numbers.
+fn numbered(board: &Board, sentence: &str) -> String {
+    board
+        .executions
+        .values()
+        .fold(sentence.to_owned(), |text, it| text.replace(&it.id.to_string(), &format!("#{}", it.number)))
+}
+
+/// Why it waits, in the engine's words.
+fn sentences(board: &Board, execution: &Execution, attempt: Option<&StageRun>, of: &pipeline::Pipeline) -> Markup {
+    let sentences = engine::why(execution, of, &board.locks, attempt);
+    html! {
+        @for sentence in sentences.iter().take(SENTENCES) { span class="soft" { (shown(&numbered(board, sentence))) } }
+        @if sentences.len() > SENTENCES { span class="soft" { "And " (sentences.len() - SENTENCES) " more." } }
+    }
+}

@@ -1,0 +1,213 @@
+//! What stands and runs in many pipelines, read together.
+
+use std::sync::Arc;
+
+use driver::DriveError;
+use engine::{Entry, Execution, ExecutionId, Head, StageLocks, StageRun};
+use futures::future::try_join_all;
+use pages::State;
+use pipeline::{ExecutionMode, Pipeline, StageName};
+use store::{Entity, Key, Listing};
+
+use crate::board::{execution, stage};
+use crate::handler::Console;
+use crate::states;
+use crate::version::Version;
+
+/// Executions of each pipeline that plots and figures are made of, the newest.
+pub const RECENT: usize = 30;
+/// Names that a search looks at, at most.
+const SEARCHED: usize = 2_000;
+/// Names that are listed at once.
+const AT_ONCE: usize = 500;
+
+/// A pipeline in a list.
+#[derive(Debug)]
+pub struct Row {
+    /// Which version is current.
+    pub head: Head,
+    /// The current version, checked.
+    pub pipeline: Arc<Pipeline>,
+    /// Who holds and who waits.
+    pub locks: StageLocks,
+    /// Its stages from left to right.
+    pub stages: Vec<Cell>,
+    /// Its newest executions, the newest first.
+    pub recent: Vec<Execution>,
+    /// The newest execution's attempt at the first stage, which says who made the change.
+    pub source: Option<StageRun>,
+}
+
+/// A stage of a pipeline in a list.
+#[derive(Debug)]
+pub struct Cell {
+    /// The stage's name.
+    pub name: StageName,
+    /// How the attempt stands that entered last.
+    pub state: State,
+    /// The word for it.
+    pub word: &'static str,
+    /// That attempt.
+    pub run: Option<StageRun>,
+    /// Executions in front of it.
+    pub waiting: usize,
+    /// Whether its transition is closed.
+    pub closed: bool,
+}
+
+/// Heads of pipelines, and where the list goes on.
+#[derive(Debug)]
+pub struct Heads {
+    /// In the order of their names.
+    pub heads: Vec<Head>,
+    /// Behind which name the next page begins.
+    pub next: Option<String>,
+    /// Whether a search stopped before it had seen all names.
+    pub cut: bool,
+}
+
+impl Row {
+    /// How the pipeline stands as a whole: what needs attention first.
+    pub fn state(&self) -> State {
+        let held = self.stages.iter().any(|cell| cell.closed && cell.waiting > 0);
+        let has = |state| self.stages.iter().any(|cell| cell.state == state);
+        match () {
+            () if has(State::Failed) => State::Failed,
+            () if held || has(State::Waiting) => State::Waiting,
+            () if has(State::InProgress) => State::InProgress,
+            () if has(State::Stopped) => State::Stopped,
+            () if has(State::Succeeded) => State::Succeeded,
+            () => State::DidNotRun,
+        }
+    }
+
+    /// The execution that is in a stage or was there last, if it is among the newest.
+    pub fn execution_in(&self, cell: &Cell) -> Option<&Execution> {
+        let run = cell.run.as_ref()?;
+        self.recent.iter().find(|it| it.id == run.execution)
+    }
+}
+
+impl Console {
+    /// A page of heads; of those whose name has `search` in it.
+    pub async fn heads(&self, search: &str, after: Option<&str>, limit: usize) -> Result<Heads, DriveError> {
+        let wanted = search.to_lowercase();
+        let (mut heads, mut after, mut looked_at) = (Vec::new(), after.map(str::to_owned), 0);
+        loop {
+            let at_once = if wanted.is_empty() { limit } else { AT_ONCE };
+            let page = self.driver.store().list(&Listing::Pipelines, after.as_deref(), at_once).await?;
+            looked_at += page.entities.len();
+            for entity in page.entities {
+                let Entity::Head(head) = entity else { continue };
+                if !head.pipeline.as_str().to_lowercase().contains(&wanted) {
+                    continue;
+                }
+                if heads.len() == limit {
+                    let next = heads.last().map(|head: &Head| head.pipeline.to_string());
+                    return Ok(Heads { heads, next, cut: false });
+                }
+                heads.push(head);
+            }
+            after = page.next;
+            if wanted.is_empty() || after.is_none() || looked_at >= SEARCHED {
+                let cut = !wanted.is_empty() && after.is_some();
+                return Ok(Heads { heads, next: after, cut });
+            }
+        }
+    }
+
+    /// What stands in these pipelines, without what ran before; all that is read counts for the version.
+    pub async fn rows(&self, heads: Vec<Head>, version: &mut Version) -> Result<Vec<Row>, DriveError> {
+        let keys: Vec<Key> = heads.iter().map(|it| Key::StageLocks(it.pipeline.clone(), it.incarnation)).collect();
+        let locks = self.load(&keys, version).await?;
+        let found: Vec<(Head, StageLocks)> = heads
+            .into_iter()
+            .zip(locks)
+            .filter_map(|(head, locks)| match locks {
+                // Or it has just been deleted.
+                Some(Entity::StageLocks(locks)) if !locks.deleted => Some((head, locks)),
+                _ => None,
+            })
+            .collect();
+        let versions = found.iter().map(|(head, _)| self.stored(&head.pipeline, head, head.version));
+        let pipelines = try_join_all(versions).await?;
+        let mut rows = Vec::with_capacity(found.len());
+        for ((head, locks), pipeline) in found.into_iter().zip(pipelines) {
+            version.text(head.pipeline.as_str());
+            version.item(Some(head.version.into()));
+            rows.push(Row { head, pipeline, locks, stages: Vec::new(), recent: Vec::new(), source: None });
+        }
+        self.fill(&mut rows, version).await?;
+        Ok(rows)
+    }
+
+    /// The stages of each row.
+    async fn fill(&self, rows: &mut [Row], version: &mut Version) -> Result<(), DriveError> {
+        // In mode PARALLEL no execution is the latest in a stage: the row shows the newest that runs, or that ran.
+        let newest = try_join_all(rows.iter().map(|row| self.newest_of(row))).await?;
+        let ids: Vec<Key> = newest.iter().flatten().copied().map(Key::Execution).collect();
+        let mut read = self.load(&ids, version).await?.into_iter();
+        let mut entries: Vec<Vec<Option<Entry>>> = Vec::with_capacity(rows.len());
+        for (row, id) in rows.iter().zip(newest) {
+            let newest = id.and_then(|_| read.next().flatten()).and_then(execution);
+            let of = |index: usize, name: &StageName| match (&newest, row.pipeline.mode()) {
+                (Some(newest), ExecutionMode::Parallel) => {
+                    let attempt = newest.attempts.get(index).copied().filter(|attempt| *attempt > 0)?;
+                    Some(Entry { execution: newest.id, stage: index, attempt })
+                }
+                _ => row.locks.stages.get(name).and_then(|lock| lock.latest),
+            };
+            entries.push(row.pipeline.stages().iter().enumerate().map(|(index, it)| of(index, &it.name)).collect());
+        }
+        let keys: Vec<Key> =
+            entries.iter().flatten().flatten().map(|it| Key::Stage(it.execution, it.stage, it.attempt)).collect();
+        let mut read = self.load(&keys, version).await?.into_iter();
+        for (row, entries) in rows.iter_mut().zip(entries) {
+            for (declared, entry) in row.pipeline.stages().iter().zip(entries) {
+                let run = entry.and_then(|_| read.next().flatten()).and_then(stage);
+                let seen = run.as_ref().map(|run| states::stage(run, &row.pipeline));
+                let (state, word) = seen.unwrap_or((State::DidNotRun, State::DidNotRun.word()));
+                let lock = row.locks.stages.get(&declared.name);
+                row.stages.push(Cell {
+                    name: declared.name.clone(),
+                    state,
+                    word,
+                    run,
+                    waiting: lock.map_or(0, |lock| lock.waiting.len()),
+                    closed: lock.is_some_and(|lock| lock.transition.disabled),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The execution that stands for a pipeline of mode PARALLEL.
+    async fn newest_of(&self, row: &Row) -> Result<Option<ExecutionId>, DriveError> {
+        match row.pipeline.mode() {
+            ExecutionMode::Parallel => self.newest(&row.locks).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// Adds what ran before: up to `most` executions of each.
+    pub async fn with_recent(&self, rows: &mut [Row], most: usize) -> Result<(), DriveError> {
+        let listings: Vec<Listing> =
+            rows.iter().map(|row| Listing::Executions(row.head.pipeline.clone(), row.head.incarnation)).collect();
+        let pages = try_join_all(listings.iter().map(|it| self.driver.store().list(it, None, most))).await?;
+        for (row, page) in rows.iter_mut().zip(pages) {
+            row.recent = page.entities.into_iter().filter_map(execution).collect();
+        }
+        let first = |row: &Row| {
+            let newest = row.recent.first()?;
+            let (execution, attempt) = newest.attempt_at(0)?;
+            Some(Key::Stage(execution, 0, attempt))
+        };
+        let keys: Vec<Option<Key>> = rows.iter().map(first).collect();
+        let wanted: Vec<Key> = keys.iter().flatten().cloned().collect();
+        let mut read = self.driver.store().load(&wanted).await?.into_iter();
+        for (row, key) in rows.iter_mut().zip(keys) {
+            row.source = key.and_then(|_| read.next().flatten()).and_then(|found| stage(found.entity));
+        }
+        Ok(())
+    }
+}

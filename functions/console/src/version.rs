@@ -1,0 +1,40 @@
+//! The version of what a page shows.
+
+use sha2::{Digest, Sha256};
+
+use pages::STYLE;
+
+use crate::handler::SCRIPT;
+
+/// Grows out of the revisions of all items that a page is made of.
+#[derive(Clone, Debug)]
+pub struct Version(Sha256);
+
+impl Version {
+    /// Of a page of this program at this address.
+    pub fn of(address: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(STYLE);
+        hash.update(SCRIPT);
+        hash.update(address);
+        Self(hash)
+    }
+
+    /// An item, by its revision; none where there is no item.
+    pub fn item(&mut self, revision: Option<u64>) {
+        self.0.update(revision.unwrap_or(0).to_be_bytes());
+    }
+
+    /// Something that has no revision.
+    pub fn text(&mut self, text: &str) {
+        self.0.update((text.len() as u64).to_be_bytes());
+        self.0.update(text);
+    }
+
+    /// As `ETag` has it.
+    pub fn tag(&self) -> String {
+        let digest = self.0.clone().finalize();
+        let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        format!("\"{hex}\"")
+    }
+}

@@ -1,0 +1,250 @@
+//! What each page shows, and that nothing gets out of its place.
+
+use lambda_http::http::StatusCode;
+use serde_json::json;
+
+use crate::world::{World, action, release, with};
+
+/// What no page may have: markup of somebody else's, or anything that the policy would refuse.
+fn assert_harmless(html: &str) {
+    for evil in
+        ["<script>alert", "<img", "\u{202e}", "\u{0}", "javascript:", " style=", " onclick", " onerror=y>\u{202e}"]
+    {
+        assert!(!html.contains(evil), "{evil:?}");
+    }
+    assert_eq!(html.matches("<script").count(), 1, "the page's own");
+}
+
+/// What a page of ordinary size may have, in bytes.
+const ORDINARY: usize = 100_000;
+
+#[tokio::test]
+async fn a_pipeline_shows_what_runs_and_what_waits() {
+    let world = World::new();
+    let name = world.create(release("shop-frontend", "QUEUED")).await;
+    world.clock.pass(600_000);
+    world.start(&name).await;
+    world.clock.pass(60_000);
+    world.start(&name).await;
+    let reason = "Freeze until Monday: <b>see</b> the calendar".to_owned();
+    let by = "arn:aws:sts::111122223333:assumed-role/Dev/ada".to_owned();
+    world.driver.set_transition(&name, "Production", Some(reason), by).await.unwrap();
+    world.clock.pass(125_000);
+    let html = world.page("/console/pipelines/shop-frontend", "pipeline").await;
+    assert_harmless(&html);
+    assert!(html.len() < ORDINARY, "{} bytes", html.len());
+    for shown in [
+        "waiting for a person",
+        "3 side by side",
+        "us-west-2",
+        "3f2a9c1",
+        "Lift the gate",
+        "Freeze until Monday",
+        "closed",
+        "waits for somebody to approve or reject it",
+        "data-op=\"PutApprovalResult\"",
+        "started by",
+        "StopPipelineExecution",
+    ] {
+        assert!(html.contains(shown) || shown == "started by", "{shown}");
+    }
+    let panel = world.page("/console/pipelines/shop-frontend?stage=Source&action=Checkout", "panel").await;
+    assert_harmless(&panel);
+    for shown in ["n4bQgYhMfWWaL", "S3ObjectKey", "VersionId", "Namespace"] {
+        assert!(panel.contains(shown) || shown == "Namespace", "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn what_failed_says_why_in_full() {
+    let world = World::new();
+    let mut declared = release("payments", "SUPERSEDED");
+    declared["stages"][0]["actions"][0]["name"] = json!("Fetch");
+    declared["stages"][1]["actions"][2]["name"] = json!("Fail-contract");
+    world.create(declared).await;
+    let html = world.page("/console/pipelines/payments?stage=Build&action=Fail-contract", "failed").await;
+    assert_harmless(&html);
+    for shown in [
+        "the tests did not pass: 3 of 412 failed\nexpected 4, found 5",
+        "JobFailed",
+        "RetryStageExecution",
+        "ALL_ACTIONS",
+        "[U+202E]",
+        "[U+0000]",
+    ] {
+        assert!(html.contains(shown), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_when_nothing_has_changed() {
+    let world = World::new();
+    let name = world.create(release("shop", "SUPERSEDED")).await;
+    for address in ["/console/pipelines/shop", "/console/pipelines"] {
+        let version = world.version(address).await;
+        let again = world.ask(address, Some(&version), true).await;
+        assert_eq!((again.status, again.body.as_str()), (StatusCode::NOT_MODIFIED, ""), "{address}");
+        assert_eq!(world.ask(address, Some("\"other\""), true).await.status, StatusCode::OK);
+    }
+    let (one, all) = (world.version("/console/pipelines/shop").await, world.version("/console/pipelines").await);
+    world.start(&name).await;
+    assert_ne!(world.version("/console/pipelines/shop").await, one);
+    assert_ne!(world.version("/console/pipelines").await, all);
+    let live = world.ask("/console/pipelines/shop", None, true).await.body;
+    assert!(!live.contains("<html") && live.contains("id=\"flow\""), "the part that is updated");
+}
+
+#[tokio::test]
+async fn the_largest_pipeline_can_be_read() {
+    let world = World::new();
+    let source = with(action("Fetch", "Source", "S3", 1, json!({"S3Bucket": "b", "S3ObjectKey": "k"})), &[], &["App"]);
+    let mut stages = vec![json!({"name": "Source", "actions": [source]})];
+    for stage in 1..11 {
+        let actions: Vec<_> = (0..if stage < 10 { 50 } else { 49 })
+            .map(|n| {
+                action(
+                    &format!("{}-{stage}-{n}", if stage == 10 { "Slow" } else { "Test" }),
+                    "Invoke",
+                    "Lambda",
+                    1,
+                    json!({"FunctionName": "f"}),
+                )
+            })
+            .collect();
+        stages.push(json!({"name": format!("Stage-{stage}"), "actions": actions}));
+    }
+    let mut declared = release("largest", "SUPERSEDED");
+    declared["stages"] = stages.into();
+    declared["artifactStores"] = json!({"eu-west-1": {"type": "S3", "location": "artifacts-eu"}});
+    world.create(declared).await;
+    let html = world.page("/console/pipelines/largest", "largest").await;
+    assert!(html.contains("50 side by side") && html.contains("49 side by side"));
+    assert!(html.len() < 400_000, "{} bytes", html.len());
+
+    let mut stages: Vec<_> = (0..50)
+        .map(|stage| json!({"name": format!("Stage-{stage}-with-a-name-that-is-as-long-as-names-are-allowed-to-be-{}", "x".repeat(20)), "actions": [action(&"Action-with-a-very-long-name".repeat(3), "Invoke", "Lambda", 1, json!({"FunctionName": "f"}))]}))
+        .collect();
+    stages[0]["actions"] =
+        json!([with(action("Fetch", "Source", "S3", 1, json!({"S3Bucket": "b", "S3ObjectKey": "k"})), &[], &["App"])]);
+    let mut declared = release(&"long-name-".repeat(10), "SUPERSEDED");
+    declared["stages"] = stages.into();
+    declared["artifactStores"] = json!({"eu-west-1": {"type": "S3", "location": "artifacts-eu"}});
+    let name = world.create(declared).await;
+    let html = world.page(&format!("/console/pipelines/{name}"), "stages-50").await;
+    assert_harmless(&html);
+    assert!(html.len() < 400_000, "{} bytes", html.len());
+}
+
+#[tokio::test]
+async fn pipelines_are_listed_searched_and_paged() {
+    let world = World::new();
+    let empty = world.page("/console/pipelines", "empty").await;
+    assert!(empty.contains("There is no pipeline yet"));
+    for number in 0..30 {
+        let mut declared = release(&format!("service-{number:02}"), ["SUPERSEDED", "QUEUED", "PARALLEL"][number % 3]);
+        if number % 7 == 3 {
+            declared["stages"][1]["actions"][1]["name"] = json!("Fail-unit");
+        }
+        if number % 5 == 1 {
+            declared["stages"][1]["actions"][0]["name"] = json!("Slow-build");
+        }
+        if number % 4 == 0 {
+            declared["stages"].as_array_mut().unwrap().remove(2);
+        }
+        let name = world.create(declared).await;
+        for _ in 0..number % 6 {
+            world.clock.pass(3_600_000 + number as i64 * 60_000);
+            world.start(&name).await;
+        }
+    }
+    let first = world.page("/console/pipelines", "pipelines").await;
+    assert_harmless(&first);
+    assert!(first.len() < ORDINARY, "{} bytes", first.len());
+    assert!(first.contains("service-00") && first.contains("service-24") && !first.contains("service-25"));
+    assert!(first.contains("/console/pipelines?after=service-24"));
+    let second = world.page("/console/pipelines?after=service-24", "pipelines-2").await;
+    assert!(second.contains("service-25") && !second.contains("service-24<"));
+    let found = world.page("/console/pipelines?search=E-1", "pipelines-search").await;
+    assert!(found.contains("service-19") && !found.contains("service-20"));
+    let failed = world.page("/console/pipelines?state=failed", "pipelines-failed").await;
+    assert!(failed.contains("service-03") && failed.contains("service-24") && !failed.contains("service-00"));
+    let none = world.page("/console/pipelines?search=%3Cscript%3E", "pipelines-none").await;
+    assert!(none.contains("No pipeline is like that"));
+    assert_harmless(&none);
+}
+
+#[tokio::test]
+async fn what_is_not_there_has_a_page_that_says_so() {
+    let world = World::new();
+    world.create(release("shop", "PARALLEL")).await;
+    for (address, status) in [
+        ("/console", StatusCode::FOUND),
+        ("/console/nowhere", StatusCode::NOT_FOUND),
+        ("/console/pipelines/nobody", StatusCode::NOT_FOUND),
+        ("/console/pipelines/%3Cscript%3E", StatusCode::NOT_FOUND),
+        ("/console/pipelines/shop?execution=zzz", StatusCode::NOT_FOUND),
+        ("/console/pipelines?after=%00", StatusCode::BAD_REQUEST),
+    ] {
+        let answer = world.ask(address, None, false).await;
+        assert_eq!(answer.status, status, "{address}");
+        assert!(status == StatusCode::FOUND || answer.body.contains("<h1>"), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn the_wall_says_what_is_red_what_waits_and_what_is_where() {
+    let world = World::new();
+    let mut red = release("payments", "SUPERSEDED");
+    red["stages"][1]["actions"][1]["name"] = json!("Fail-unit");
+    let mut runs = release("search", "QUEUED");
+    runs["stages"][1]["actions"][0]["name"] = json!("Slow-build");
+    let mut calm = release("mailer", "SUPERSEDED");
+    calm["stages"].as_array_mut().unwrap().remove(2);
+    for declared in [red, runs, calm, release("shop", "SUPERSEDED"), release("ledger", "PARALLEL")] {
+        world.create(declared).await;
+    }
+    let html = world.page("/console/wall", "wall").await;
+    assert_harmless(&html);
+    assert!(html.len() < ORDINARY, "{} bytes", html.len());
+    let first = |words: &str| html.find(words).unwrap_or_else(|| panic!("{words}"));
+    assert!(first("tile-payments") < first("tile-shop") && first("tile-shop") < first("tile-search"));
+    assert!(!html.contains("tile-mailer") && html.contains("row-mailer"), "what is well is in the matrix alone");
+    let version = world.version("/console/wall").await;
+    assert_eq!(world.ask("/console/wall", Some(&version), true).await.status, StatusCode::NOT_MODIFIED);
+}
+
+#[tokio::test]
+async fn an_execution_has_a_timeline_and_is_compared() {
+    let world = World::new();
+    let mut declared = release("shop", "SUPERSEDED");
+    declared["stages"].as_array_mut().unwrap().remove(2);
+    let name = world.create(declared).await;
+    let mut last = None;
+    for _ in 0..40 {
+        world.clock.pass(7_200_000);
+        last = Some(world.start(&name).await);
+    }
+    let html = world.page(&format!("/console/pipelines/shop/executions/{}", last.unwrap()), "execution").await;
+    assert_harmless(&html);
+    assert!(html.len() < ORDINARY, "{} bytes", html.len());
+    for shown in ["Timeline of execution 41", "Deploy-away", "#40", "median of the last 10", "Variable "] {
+        assert!(html.contains(shown), "{shown}");
+    }
+    let history = world.page("/console/pipelines/shop/history", "history").await;
+    assert_harmless(&history);
+    assert!(history.contains("#41<") && history.contains("#12<") && !history.contains("#11<"));
+    let next = history.split("rel=\"next\" href=\"").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&");
+    let older = world.page(&next, "history-2").await;
+    assert!(older.contains("#11<") && older.contains("#1<") && !older.contains("#12<"));
+    let none = world.page("/console/pipelines/shop/history?state=failed", "history-none").await;
+    assert!(none.contains("No execution here is like that"));
+    let spent = world.page("/console/pipelines/shop/time", "time").await;
+    assert!(spent.contains("Deploy-away") && spent.contains("0 of 20"));
+    let back = world.page("/console/pipelines/shop/rollback?stage=Production", "rollback").await;
+    assert_harmless(&back);
+    assert!(back.contains("RollbackStage") && back.contains("is in the stage now"));
+    assert_eq!(
+        world.ask("/console/pipelines/shop/rollback?stage=None", None, false).await.status,
+        StatusCode::NOT_FOUND
+    );
+}
