@@ -68,7 +68,7 @@ pub fn install_ministack() -> Result<PathBuf> {
 /// # Errors
 /// When something is missing on this machine or cannot be installed; the message says what to do.
 pub fn install_dynamodb_local() -> Result<PathBuf> {
-    dynamodb_local::install(&Paths::new(), report)
+    dynamodb_local::install(report)
 }
 
 /// What to run for an emulator, apart from the instance's own port and folder.

@@ -171,8 +171,10 @@ pub(crate) fn last_words(log: &Path) -> String {
     format!("The end of its log, {}:\n{text}", log.display())
 }
 
-/// A program to start, in a group of its own: a Ctrl-C here is not meant for it.
-pub(crate) fn command(program: &[OsString], lifetime: Lifetime) -> Command {
+/// A program to start, in a group of its own: a Ctrl-C here is not meant for it. One that lives until exit is ended when its
+/// standard input is closed, which must be held until then.
+#[must_use]
+pub fn command(program: &[OsString], lifetime: Lifetime) -> Command {
     let mut command = match lifetime {
         Lifetime::Detached => {
             let mut command = Command::new(&program[0]);

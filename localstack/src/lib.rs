@@ -32,6 +32,7 @@ mod environment;
 pub mod http;
 mod installation;
 mod instance;
+mod npm;
 mod options;
 mod paths;
 mod processes;
@@ -42,8 +43,10 @@ mod trouble;
 
 pub use emulator::{Emulator, install_dynamodb_local, install_ministack};
 pub use installation::{ARCHITECTURE, COMPUTE_PROJECT};
+pub use instance::command;
 pub use millrace::FUNCTIONS;
 pub use millrace::programs::PROFILE;
+pub use npm::NpmPackage;
 pub use options::{Lifetime, Options};
 pub use sdk::{ACCOUNT, AWAY, HOME, REGIONS};
 pub use stack::{Stack, down};

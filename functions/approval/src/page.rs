@@ -270,7 +270,11 @@ fn anchor(address: &Url, text: &str) -> String {
 /// presses: it does nothing.
 fn form(approves: bool, sent: Option<&Form>) -> String {
     let faults: String = sent.map(Form::faults).unwrap_or_default().iter().map(|it| format!("<li>{it}</li>")).collect();
-    let faults = if faults.is_empty() { faults } else { format!("<ul class=\"faults\" role=\"alert\">{faults}</ul>") };
+    let faults = if faults.is_empty() {
+        faults
+    } else {
+        format!("<div role=\"alert\"><ul class=\"faults\">{faults}</ul></div>")
+    };
     let (approve, words) = if approves {
         ("<button class=\"good\" name=\"decision\" value=\"approve\">Approve</button>", "")
     } else {

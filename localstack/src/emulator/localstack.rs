@@ -14,7 +14,7 @@ pub(super) fn program(paths: &Paths, say: fn(&str)) -> Result<Program> {
              apt-get install openjdk-17-jre-headless) or use the default emulator: --on ministack"
         );
     }
-    let dynamodb = dynamodb_local::install(paths, say)?;
+    let dynamodb = dynamodb_local::install(say)?;
     let requirements = ["build", "localstack"].map(|name| paths.requirements(name));
     let plug_in = paths.source.join("host");
     let python = python::environment(&paths.venv("localstack"), &requirements, Some(&plug_in), say)?;

@@ -21,6 +21,7 @@ mod history;
 mod jobs;
 mod pipelines;
 mod ports;
+mod proposal;
 mod replication;
 mod resolve;
 mod revision;

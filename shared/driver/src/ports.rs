@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::{
-    ActionError, ActionId, ApprovalToken, Artifact, ExecutionId, External, Pin, Progress, Revision, RevisionOverride,
-    Success, Timestamp,
+    ActionError, ActionId, ApprovalToken, Artifact, ExecutionId, External, Pin, Progress, Proposal, Revision,
+    RevisionOverride, Success, Timestamp,
 };
 use pipeline::{Action, ActionName, ArtifactName, Compute, PipelineName, StageName};
 use serde::{Deserialize, Serialize};
@@ -138,6 +138,8 @@ pub struct Task {
     pub watched: Vec<String>,
     /// For an approval: the artifacts that would go on, which actions behind it read.
     pub reviewed: Vec<Artifact>,
+    /// For an approval: what it decides.
+    pub proposal: Option<Box<Proposal>>,
     /// Revisions that the execution's source actions found so far, for people: (action, revision).
     pub revisions: Vec<(String, Revision)>,
 }

@@ -29,6 +29,9 @@ impl Driver {
         };
         let mut needed = needed_stages(&loaded.state.pipeline, action);
         needed.extend(under_review(&loaded.state.pipeline, id).map(|(_, (stage, _))| stage));
+        if engine::is_approval(action) {
+            needed.extend(engine::change_sets_made(&loaded.state.pipeline, id));
+        }
         needed.sort_unstable();
         needed.dedup();
         needed.retain(|index| *index < usize::from(id.stage) && !loaded.finished.contains_key(index));
@@ -79,9 +82,14 @@ impl Driver {
             ))));
         }
         let outputs = planned_outputs(pipeline, action, id, &self.home);
+        let proposal = match engine::is_approval(action) {
+            true => Some(Box::new(self.proposal(loaded, id, &stages).await?)),
+            false => None,
+        };
         Ok(Ok(Box::new(Task {
             watched: self.sources(pipeline).into_iter().map(|source| source.watched).collect(),
             reviewed: reviewed(pipeline, id, &stages),
+            proposal,
             id,
             pipeline: execution.pipeline.clone(),
             version: execution.version,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    ActionId, ActionRun, ActionStatus, Artifact, Entry, Execution, ExecutionId, Head, SourceRevision, StageLocks,
-    StageRun, StageStatus, State, Timestamp,
+    ActionId, ActionRun, ActionStatus, Artifact, Entry, Execution, ExecutionId, Head, Proposal, SourceRevision,
+    StageLocks, StageRun, StageStatus, State, Timestamp,
 };
 use pipeline::{ExecutionMode, PipelineName, StageName};
 use store::{Entity, Key, Listing, Page, Versioned};
@@ -50,6 +50,8 @@ pub struct ApprovalView {
     pub stage_status: StageStatus,
     /// The artifacts that would go on.
     pub artifacts: Vec<Artifact>,
+    /// What it decides.
+    pub proposal: Proposal,
     /// The configuration with variables resolved, as far as possible.
     pub configuration: BTreeMap<String, String>,
     /// What the execution's sources found.
@@ -163,6 +165,7 @@ impl Driver {
         let configuration = self.configuration(pipeline, execution, declared, &stages).await?.unwrap_or_default();
         Ok(ApprovalView {
             artifacts: reviewed(pipeline, action, &stages),
+            proposal: self.proposal(&loaded, action, &stages).await?,
             pipeline: loaded.state.execution.pipeline.clone(),
             stage: stage.name.clone(),
             run: run.clone(),

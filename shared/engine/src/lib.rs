@@ -9,7 +9,7 @@
 //! `stage` (what follows in a stage when nothing in it runs any more), `condition`, `stage_locks` (who holds, who
 //! waits, who overtakes), `lifecycle` (from one stage to the next), `approval`, `job` (with its `queue`), `stop`,
 //! `retry`, `rollback`, `sweep` (time-outs and lost work), `transition`; `item_size` keeps items small; `why` says what
-//! an execution is waiting for.
+//! an execution is waiting for, and `proposal` (with `change_set`) what an approval decides.
 //!
 //! It is safe to decide again: a decision depends only on the items it was given, and each effect can be derived again
 //! from the items it changed (an action that is `Requested`, a task on the locks). So a process may die before the
@@ -17,6 +17,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod approval;
+mod change_set;
 mod command;
 mod condition;
 mod group;
@@ -27,6 +28,7 @@ mod kind;
 mod lifecycle;
 mod overrides;
 mod progress;
+mod proposal;
 mod queue;
 mod retry;
 mod rollback;
@@ -47,6 +49,10 @@ pub use id::{ActionId, ApprovalToken, ExecutionId, Incarnation, JobNonce, Unknow
 pub use job::{check_client, offered_with};
 pub use kind::{is_approval, is_function_job, is_job};
 pub use overrides::{InvalidOverride, PUT_REVISION, Reported, check_overrides, report_revision};
+pub use proposal::{
+    ChangeSet, FoundRevision, LiveRevision, NewerExecution, Proposal, ProposalFacts, SourceChange, between,
+    change_sets_made, live_in_parallel, proposal, stages_behind,
+};
 pub use queue::{Job, JobChange, Queue};
 pub use rollback::{Rollback, give_up_rollback, rollback};
 pub use start::{InvalidVariables, Start, start, start_variables};

@@ -4,10 +4,11 @@
 use aws_sdk_sns::Client;
 use aws_sdk_sns::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::operation::publish::PublishError;
-use engine::{ActionError, ApprovalToken, Artifact, Revision, Timestamp};
+use engine::{ActionError, ApprovalToken, Artifact, Proposal, Timestamp};
 use serde_json::json;
 
 use crate::digest::digest;
+use crate::proposal;
 use crate::time::{minute, minutes};
 
 /// Source: SNS API, `Publish`, `Subject`.
@@ -85,8 +86,8 @@ pub struct ApprovalMessage {
     pub external_entity_link: Option<String>,
     /// What the pipeline's author wrote: `CustomData` of the configuration.
     pub custom_data: Option<String>,
-    /// The revisions that would go on: (source action, revision).
-    pub revisions: Vec<(String, Revision)>,
+    /// What the approval decides.
+    pub proposal: Proposal,
     /// The artifacts that would go on.
     pub artifacts: Vec<Artifact>,
 }
@@ -151,13 +152,7 @@ impl ApprovalMessage {
         if let Some(link) = &self.external_entity_link {
             text += &format!("\nWhat is to be reviewed:\n{link}\n");
         }
-        if !self.revisions.is_empty() {
-            text += "\nWhat would go on:\n";
-            for (source, revision) in &self.revisions {
-                let summary = revision.summary.as_deref().map(|it| format!(" ({it})")).unwrap_or_default();
-                text += &format!("- {source}: {}{summary}\n", revision.id);
-            }
-        }
+        text += &proposal::text(&self.proposal);
         if !self.artifacts.is_empty() {
             text += "\nArtifacts that would go on:\n";
             for artifact in &self.artifacts {
@@ -199,6 +194,8 @@ impl ApprovalMessage {
 
 #[cfg(test)]
 mod tests {
+    use engine::{ChangeSet, ExecutionId, FoundRevision, LiveRevision, NewerExecution, Revision, SourceChange};
+    use pipeline::StageName;
     use serde_json::Value;
     use testkit::{Answer, Stub};
     use uuid::Uuid;
@@ -207,6 +204,12 @@ mod tests {
 
     fn link(approves: bool) -> Option<ReviewLink> {
         Some(ReviewLink { address: "https://example.com/approve?v=1&m=xyz".into(), approves })
+    }
+
+    fn found(id: &str, summary: &str, author: Option<&str>) -> FoundRevision {
+        let url = Some(format!("https://github.com/acme/shop/commit/{id}"));
+        let revision = Revision { id: id.into(), summary: Some(summary.into()), url, created: None, change: None };
+        FoundRevision { revision, author: author.map(str::to_owned) }
     }
 
     fn message() -> ApprovalMessage {
@@ -220,16 +223,32 @@ mod tests {
             review: link(true),
             external_entity_link: Some("http://example.com".into()),
             custom_data: Some("Look at \"it\"".into()),
-            revisions: vec![(
-                "Source".into(),
-                Revision {
-                    id: "8cf40f2".into(),
-                    summary: Some("Added LICENSE.txt".into()),
-                    url: None,
-                    created: None,
-                    change: None,
-                },
-            )],
+            proposal: Proposal {
+                sources: vec![SourceChange {
+                    source: pipeline::ActionName::new("Source").unwrap(),
+                    proposed: found("8cf40f2", "Added LICENSE.txt\n\nAs asked", Some("Ada Lovelace")),
+                    between: vec![found("77aa001", "Fixed a typo", None)],
+                    live: vec![
+                        LiveRevision {
+                            stages: ["Canary", "Prod"].map(|name| StageName::new(name).unwrap()).into(),
+                            revision: Some(found("1b2c3d4", "First", None).revision),
+                        },
+                        LiveRevision { stages: vec![StageName::new("Museum").unwrap()], revision: None },
+                    ],
+                }],
+                change_sets: vec![ChangeSet {
+                    action: pipeline::ActionName::new("Prepare").unwrap(),
+                    stack: "shop".into(),
+                    summary: Some("1 replaced (Jobs AWS::SQS::Queue)".into()),
+                }],
+                newer: Some(NewerExecution {
+                    execution: ExecutionId::from_random(Uuid::from_u128(9)),
+                    started: Timestamp(1_467_922_920_000),
+                    revisions: Vec::new(),
+                    before_it: 0,
+                }),
+                ..Proposal::default()
+            },
             artifacts: vec![Artifact {
                 name: pipeline::ArtifactName::new("App").unwrap(),
                 region: "us-east-2".into(),
@@ -256,7 +275,13 @@ mod tests {
             "MyApprovalStage",
             "MyApprovalAction",
             "Look at \"it\"",
-            "- Source: 8cf40f2 (Added LICENSE.txt)",
+            "- Source: 8cf40f2 (Added LICENSE.txt) by Ada Lovelace\n",
+            "since then also 77aa001 (Fixed a typo)",
+            "Canary and Prod run 1b2c3d4 (First)",
+            "Compare: https://github.com/acme/shop/compare/1b2c3d4...8cf40f2",
+            "Museum: nothing has come through yet",
+            "- stack shop: 1 replaced (Jobs AWS::SQS::Queue)",
+            "A newer execution waits behind this one: started Thursday 7 July 2016, 20:22 UTC. It goes in when",
             "- App: SHA-256 2cf24dba",
             "\nhttps://example.com/approve?v=1&m=xyz\n",
             "until Thursday 7 July 2016, 20:22 UTC",

@@ -18,13 +18,16 @@
 
 mod approval;
 pub mod changes;
+mod compare;
 mod digest;
 mod event;
 mod link;
+pub mod proposal;
 mod publish;
 mod time;
 
 pub use approval::{ApprovalMessage, ReviewLink, SendError};
+pub use compare::comparison;
 pub use digest::digest;
 pub use event::{EventBuilder, StateChange};
 pub use link::{LinkError, Links, Ticket};

@@ -73,7 +73,7 @@ async fn message(
         review,
         external_entity_link: configuration.external_entity_link.map(str::to_owned),
         custom_data: configuration.custom_data.map(str::to_owned),
-        revisions: task.revisions.clone(),
+        proposal: task.proposal.as_deref().cloned().unwrap_or_default(),
         artifacts: task.reviewed.clone(),
     })
 }

@@ -6,6 +6,7 @@
 //! attempt that is started again finds what it had asked for. Change sets have no token that can be read; theirs is in the
 //! description.
 
+mod change_set;
 mod deployment;
 mod errors;
 
@@ -389,7 +390,10 @@ impl<'a> Action<'a> {
         };
         let report = self.report(found.stack_id(), None);
         match found.status() {
-            Some(ChangeSetStatus::CreateComplete) => self.succeeded(report, BTreeMap::new()).await,
+            Some(ChangeSetStatus::CreateComplete) => {
+                let summary = Some(self.what_it_changes(&found).await?);
+                self.succeeded(Progress { summary, ..report }, BTreeMap::new()).await
+            }
             Some(ChangeSetStatus::Failed) if changes_nothing(found.status_reason()) => {
                 let summary = Some("Nothing is to be changed".to_owned());
                 self.succeeded(Progress { summary, ..report }, BTreeMap::new()).await

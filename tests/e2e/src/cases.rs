@@ -1,6 +1,5 @@
 //! The cases, by what they are about.
 
-use crate::runner::Entry;
 pub use under_fire::asked as asked_executions;
 
 mod api;
@@ -43,10 +42,12 @@ mod upgraded;
 mod variables;
 mod webhooks;
 
+/// Makes `ALL` of the functions that are named: every case of a suite, in this order. Those that disturb others are `(alone)`.
+#[macro_export]
 macro_rules! cases {
     ($($module:ident::$name:ident $(($alone:ident))?;)+) => {
         /// Every case of the suite, in the order of this list.
-        pub const ALL: &[Entry] = &[$(Entry {
+        pub const ALL: &[$crate::Entry] = &[$($crate::Entry {
             name: stringify!($name),
             alone: [$(stringify!($alone),)? ""][0].len() > 0,
             run: |case| Box::pin(async move { $module::$name(&case).await }),

@@ -32,6 +32,15 @@ const MACHINES: &[(&str, &str)] = &[
     ),
 ];
 
+/// Programs of this crate that cases run as functions, and as a function's layer.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// `src/bin/forward.rs`.
+    pub forward: PathBuf,
+    /// `src/bin/extension.rs`.
+    pub extension: PathBuf,
+}
+
 /// The stack and what was added to it.
 #[derive(Debug)]
 pub struct Fixture {
@@ -52,8 +61,7 @@ pub struct Fixture {
     pub parameters: aws_sdk_ssm::Client,
     /// CodeBuild, which the build host speaks.
     pub codebuild: aws_sdk_codebuild::Client,
-    /// The program of `src/bin/extension.rs`.
-    pub extension: PathBuf,
+    programs: Option<Programs>,
     dynamodb: aws_sdk_dynamodb::Client,
     machines: BTreeMap<(&'static str, &'static str), String>,
 }
@@ -65,7 +73,7 @@ impl Fixture {
     /// answers what that says.
     pub const FORWARD: &'static str = "e2e-forward";
 
-    pub async fn new(stack: Stack, forward: &Path, extension: &Path) -> Result<Self> {
+    pub async fn new(stack: Stack, programs: Option<Programs>) -> Result<Self> {
         let home = stack.sdk(HOME);
         let codebuild = aws_sdk_codebuild::config::Builder::from(&home);
         let codebuild = codebuild.endpoint_url(stack.value("AWS_ENDPOINT_URL_CODEBUILD")?).build();
@@ -81,7 +89,7 @@ impl Fixture {
             cloudwatch: aws_sdk_cloudwatch::Client::new(&home),
             parameters: aws_sdk_ssm::Client::new(&home),
             codebuild: aws_sdk_codebuild::Client::from_conf(codebuild),
-            extension: extension.to_owned(),
+            programs,
             dynamodb: aws_sdk_dynamodb::Client::new(&home),
             machines: BTreeMap::new(),
             stack,
@@ -91,8 +99,10 @@ impl Fixture {
         let role = iam::role(&home, "e2e-functions", &role, &["execute-api:Invoke", "sqs:SendMessage"]).await?;
         let check = FunctionCode::builder().s3_bucket(bucket).s3_key(key).build();
         fixture.function(Self::CHECK, &role, check).await?;
-        let package = Blob::new(zips::package(&std::fs::read(forward)?)?);
-        fixture.function(Self::FORWARD, &role, FunctionCode::builder().zip_file(package).build()).await?;
+        if let Some(programs) = &fixture.programs {
+            let package = Blob::new(zips::package(&std::fs::read(&programs.forward)?)?);
+            fixture.function(Self::FORWARD, &role, FunctionCode::builder().zip_file(package).build()).await?;
+        }
         for region in [HOME, AWAY] {
             let client = aws_sdk_sfn::Client::new(&fixture.stack.sdk(region));
             for (name, definition) in MACHINES {
@@ -131,6 +141,11 @@ impl Fixture {
             },
         )
         .await
+    }
+
+    /// The program of `src/bin/extension.rs`.
+    pub fn extension(&self) -> Result<&Path> {
+        Ok(&self.programs.as_ref().context("this suite has no programs of its own")?.extension)
     }
 
     /// An S3 client of [`HOME`], [`AWAY`] or [`FAR`].

@@ -11,7 +11,7 @@ use local::HOME;
 use crate::case::Case;
 
 /// More than any answer here.
-const BODY_LIMIT: u64 = 1 << 20;
+const BODY_LIMIT: u64 = 16 << 20;
 
 /// An answer, whatever its status.
 #[derive(Clone, Debug)]

@@ -32,7 +32,7 @@ mod check;
 mod declare;
 mod diagnosis;
 mod fixture;
-mod http;
+pub mod http;
 mod iam;
 mod mail;
 mod permissions;
@@ -44,5 +44,8 @@ mod zips;
 
 pub use case::Case;
 pub use declare::{Action, Draft};
+pub use fixture::Programs;
+pub use mail::{Mail, Mailbox};
 pub use pipeline::Pipeline;
-pub use runner::main;
+pub use runner::{Entry, Run, Suite, main, run};
+pub use wait::{PATIENCE, until};

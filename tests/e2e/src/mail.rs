@@ -27,7 +27,7 @@ pub struct Mail {
 }
 
 impl Mailbox {
-    pub const fn new(case: Arc<Case>, topic: String, queue: String) -> Self {
+    pub(crate) const fn new(case: Arc<Case>, topic: String, queue: String) -> Self {
         Self { case, topic, queue }
     }
 

@@ -10,6 +10,7 @@ mod last_runs;
 mod lifecycle;
 mod lost;
 mod modes;
+mod proposal;
 mod random;
 mod retry;
 mod revisions;

@@ -134,7 +134,7 @@ pub async fn function_with_the_extension(case: &Arc<Case>) -> Result<()> {
     let port = free_port().await?;
     let endpoint = format!("http://127.0.0.1:{port}");
     // The emulators start functions without extensions, so this stands where Lambda would.
-    let mut extension = Command::new(&case.extension)
+    let mut extension = Command::new(case.extension()?)
         .env_clear()
         .envs([("AWS_LAMBDA_RUNTIME_API", lambda.local_addr()?.to_string()), ("AWS_REGION", HOME.to_owned())])
         .envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")])

@@ -1,0 +1,5 @@
+//! The pages in Chromium, on MiniStack.
+
+fn main() -> std::process::ExitCode {
+    browser::main()
+}
