@@ -165,6 +165,7 @@ impl Driver {
             watched: Vec::new(),
             reviewed: Vec::new(),
             revisions: Vec::new(),
+            proposal: None,
         }
     }
 

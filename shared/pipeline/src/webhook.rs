@@ -330,7 +330,7 @@ fn is_text(value: &Value, text: &str) -> bool {
     match value {
         Value::String(value) => value == text,
         Value::Array(_) | Value::Object(_) => false,
-        other => other.to_string() == text,
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string() == text,
     }
 }
 
