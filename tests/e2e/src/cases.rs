@@ -12,6 +12,7 @@ mod commands;
 mod conditions;
 mod configurations;
 mod conflicts;
+mod console;
 mod day;
 mod doctor;
 mod events;
@@ -121,6 +122,7 @@ cases! {
     webhooks::webhooks_start;
     webhooks::webhooks_name_the_commit;
     clients::boto3_and_cli;
+    console::console_through_the_proxy;
     proxy::clients_through_the_proxy;
     proxy::policies_by_path;
     proxy::function_with_the_extension;
