@@ -11,7 +11,7 @@
 //! - `guard`: who may send.
 //! - `api`: the way to the API and back: which path, what is sent, what is handed on.
 //! - `gateway`: API Gateway's own errors in words for clients.
-//! - `sign`, `credentials`: in whose name.
+//! - `credentials`, [`runtime::signed`]: in whose name.
 //! - `url`: what an API's URL tells.
 
 mod api;
@@ -19,7 +19,6 @@ mod credentials;
 mod gateway;
 mod guard;
 mod server;
-mod sign;
 mod url;
 
 use std::process::ExitCode;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use local::{Emulator, Lifetime, Options, Stack};
+use testkit::collector::Collector;
 use tokio::sync::Semaphore;
 
 use crate::case::Case;
@@ -77,10 +78,13 @@ async fn suite(emulator: Emulator, [forward, extension]: [&Path; 2], chosen: &[E
     let began = Instant::now();
     let name = format!("e2e-{}", emulator.name());
     let enforcing = emulator == Emulator::Ministack;
-    let options = Options { name: Some(name), lifetime: Lifetime::UntilExit, enforcing, say, ..Options::default() };
+    let collector = Collector::start();
+    let parameters = [("TraceEndpoint".to_owned(), collector.url())].into();
+    let options = Options { name: Some(name), lifetime: Lifetime::UntilExit, parameters, enforcing, say };
     let stack = Stack::up(emulator, options).await?;
     let up = began.elapsed();
-    let fixture = Fixture::new(stack, forward, extension).await.context("what all cases share could not be made")?;
+    let fixture =
+        Fixture::new(stack, collector, forward, extension).await.context("what all cases share could not be made")?;
     let fixture = Arc::new(fixture);
     say(&format!("\nrunning {} cases on {} (stack up after {:.1} s)", chosen.len(), emulator.name(), up.as_secs_f64()));
 
