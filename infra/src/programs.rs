@@ -13,7 +13,7 @@ use crate::shell::version_of;
 
 /// The installation's functions, by package name.
 pub const FUNCTIONS: &[&str] =
-    &["api", "worker", "replicator", "trigger", "webhook", "approval", "publisher", "sweeper", "auditor", "console"];
+    &["api", "worker", "replicator", "trigger", "webhook", "approval", "publisher", "sweeper", "auditor", "console", "tracer"];
 
 /// The profile of programs for an emulator: the one in which this program was built.
 pub const PROFILE: &str = if cfg!(debug_assertions) { "dev" } else { "release" };

@@ -15,7 +15,7 @@
 //! - `api`: the way to the API and back: which path, what is sent, what is handed on.
 //! - `console`: the way to the console's pages, and what is shown in their place.
 //! - `gateway`: API Gateway's own errors in words for clients.
-//! - `sign`, `credentials`: in whose name.
+//! - `credentials`, [`runtime::signed`]: in whose name.
 //! - `url`: what an API's URL tells.
 
 mod api;
@@ -24,7 +24,6 @@ mod credentials;
 mod gateway;
 mod guard;
 mod server;
-mod sign;
 mod url;
 
 use std::process::ExitCode;

@@ -224,7 +224,9 @@ fn queues_bound_their_functions_and_nothing_is_reserved_by_default() {
         let bound = mapping["ScalingConfig"]["Fn::If"][2]["MaximumConcurrency"]["Ref"].as_str();
         match target(&mapping["EventSourceArn"]).map(|it| home.is(it, "SQS::Queue")) {
             // Less than two and more than a thousand AWS refuses.
-            Some(true) if name == "AuditedCalls" => assert_eq!(mapping["ScalingConfig"]["MaximumConcurrency"], 2),
+            Some(true) if ["AuditedCalls", "Ends"].contains(&name) => {
+                assert_eq!(mapping["ScalingConfig"]["MaximumConcurrency"], 2)
+            }
             Some(true) => {
                 let parameter = &home.parameters[bound.unwrap_or_else(|| panic!("{name} has no bound"))];
                 assert_eq!((parameter["MinValue"].as_u64(), parameter["MaxValue"].as_u64()), (Some(2), Some(1_000)));

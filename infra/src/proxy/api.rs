@@ -10,17 +10,19 @@ use std::time::{Duration, SystemTime};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, USER_AGENT};
 use http::{HeaderValue, Response};
 use pipeline::PipelineName;
+use runtime::{CannotSign, signed};
 use tokio::time::timeout;
 use wire::{ApiError, Call, Exception, Path, Protocol};
 
 use super::credentials::Credentials;
 use super::gateway::Refusal;
 use super::said;
-use super::sign::{CannotSign, signed};
 use super::url::ApiUrl;
 use crate::http_client::HttpClient;
 use crate::output::words;
 
+/// The name under which API Gateway is signed for.
+const SERVICE: &str = "execute-api";
 /// API Gateway gives a function 29 seconds.
 const PATIENCE: Duration = Duration::from_secs(32);
 
@@ -183,7 +185,7 @@ impl Api {
         request: http::Request<Vec<u8>>,
         credentials: &aws_credential_types::Credentials,
     ) -> Result<Response<Vec<u8>>, ApiError> {
-        let request = signed(request, credentials, &self.region, SystemTime::now()).map_err(unsigned)?;
+        let request = signed(request, credentials, (SERVICE, &self.region), SystemTime::now()).map_err(unsigned)?;
         match timeout(self.patience, self.http.send(request)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.unreachable(&error)),

@@ -11,6 +11,7 @@
 //! - [`PipelinePath`]: requests to the installation's own API.
 //! - [`ApiGateway`]: whether a request came through the installation's own API.
 //! - [`CallLog`]: calls on their way into the audit log.
+//! - [`signed`]: signatures for requests that no SDK makes.
 //! - [`Metrics`]: numbers for CloudWatch, in the function's own log.
 //! - [`run`] and [`run_http`]: the loop around a handler, with logging.
 //!
@@ -47,6 +48,7 @@ mod roles;
 mod secrets;
 mod session;
 mod settings;
+mod sign;
 mod wiring;
 
 pub use api_gateway::{ApiGateway, NotThroughApi};
@@ -64,4 +66,5 @@ pub use roles::{Identity, RoleError, Roles};
 pub use secrets::{KmsSecrets, WebhookSecrets};
 pub use session::Session;
 pub use settings::{SettingError, Settings};
+pub use sign::{CannotSign, signed};
 pub use wiring::{driver, driver_with_secrets, reading_driver, webhook_driver};

@@ -161,6 +161,11 @@ impl Settings {
         self.needed("MILLRACE_INSTALLATION")
     }
 
+    /// `MILLRACE_TRACE_ENDPOINT`: where traces of executions go: `xray`, or the URL of a collector. Nowhere where nothing is set.
+    pub fn trace_endpoint(&self) -> Option<String> {
+        self.text("MILLRACE_TRACE_ENDPOINT")
+    }
+
     /// `MILLRACE_AUDIT_BUCKET`: the bucket of the audit log.
     ///
     /// # Errors

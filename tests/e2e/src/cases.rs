@@ -36,6 +36,7 @@ mod services;
 mod stacks;
 mod stop;
 mod third_party;
+mod traced;
 mod transitions;
 mod triggers;
 mod under_fire;
@@ -111,6 +112,7 @@ cases! {
     third_party::third_party_fails;
     executor::executed_by_a_function;
     executor::functions_that_fail;
+    traced::release_traced;
     changes::changed_while_it_runs;
     changes::deleted_while_it_runs;
     api::refusals_in_json;

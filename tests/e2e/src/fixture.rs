@@ -10,6 +10,7 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{Architecture, Environment, FunctionCode, Runtime, State};
 use local::{ARCHITECTURE, AWAY, HOME, Stack};
 use serde_json::json;
+use testkit::collector::Collector;
 
 use crate::wait::until;
 use crate::{iam, zips};
@@ -61,6 +62,8 @@ pub struct Fixture {
     pub parameters: aws_sdk_ssm::Client,
     /// CodeBuild, which the build host speaks.
     pub codebuild: aws_sdk_codebuild::Client,
+    /// Where the installation sends its traces.
+    pub collector: Collector,
     programs: Option<Programs>,
     dynamodb: aws_sdk_dynamodb::Client,
     machines: BTreeMap<(&'static str, &'static str), String>,
@@ -73,7 +76,7 @@ impl Fixture {
     /// answers what that says.
     pub const FORWARD: &'static str = "e2e-forward";
 
-    pub async fn new(stack: Stack, programs: Option<Programs>) -> Result<Self> {
+    pub async fn new(stack: Stack, collector: Collector, programs: Option<Programs>) -> Result<Self> {
         let home = stack.sdk(HOME);
         let codebuild = aws_sdk_codebuild::config::Builder::from(&home);
         let codebuild = codebuild.endpoint_url(stack.value("AWS_ENDPOINT_URL_CODEBUILD")?).build();
@@ -89,6 +92,7 @@ impl Fixture {
             cloudwatch: aws_sdk_cloudwatch::Client::new(&home),
             parameters: aws_sdk_ssm::Client::new(&home),
             codebuild: aws_sdk_codebuild::Client::from_conf(codebuild),
+            collector,
             programs,
             dynamodb: aws_sdk_dynamodb::Client::new(&home),
             machines: BTreeMap::new(),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use local::{Emulator, Lifetime, Options, Stack};
+use testkit::collector::Collector;
 use tokio::sync::Semaphore;
 
 use crate::case::Case;
@@ -108,11 +109,13 @@ async fn run_chosen(suite: &Suite, chosen: &[Entry]) -> Result<usize> {
     let emulator = suite.emulator;
     let name = suite.name.clone();
     let enforcing = emulator == Emulator::Ministack;
-    let options = Options { name: Some(name), lifetime: Lifetime::UntilExit, enforcing, say, ..Options::default() };
+    let collector = Collector::start();
+    let parameters = [("TraceEndpoint".to_owned(), collector.url())].into();
+    let options = Options { name: Some(name), lifetime: Lifetime::UntilExit, parameters, enforcing, say };
     let stack = Stack::up(emulator, options).await?;
     let up = began.elapsed();
     let fixture =
-        Fixture::new(stack, suite.programs.clone()).await.context("what all cases share could not be made")?;
+        Fixture::new(stack, collector, suite.programs.clone()).await.context("what all cases share could not be made")?;
     let fixture = Arc::new(fixture);
     say(&format!("\nrunning {} cases on {} (stack up after {:.1} s)", chosen.len(), emulator.name(), up.as_secs_f64()));
 

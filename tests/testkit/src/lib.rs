@@ -7,6 +7,7 @@
 //! - [`Aws`]: S3 in memory, STS, and answers that a test prepares for every other service.
 //! - [`TestLog`]: what is logged while a test runs.
 //! - [`Template`]: `infra/home.yaml` and `infra/region.yaml`, and what they give to each function.
+//! - [`collector`]: a server that takes traces, and what is true of every trace.
 //! - [`kms`]: the key that signs approval links.
 //! - [`model`]: what the public model says of operations, and inputs that it allows.
 //! - [`peak_memory`], [`noise`]: for tests of how much memory something takes.
@@ -18,6 +19,7 @@
 
 mod aws;
 mod clock;
+pub mod collector;
 mod config;
 mod counting;
 mod executor;

@@ -1,4 +1,4 @@
-//! Signatures for API Gateway.
+//! Signatures (version 4) for requests that no SDK makes.
 
 use std::time::SystemTime;
 
@@ -7,9 +7,6 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningError, Signi
 use aws_sigv4::sign::v4::{SigningParams, signing_params::BuildError};
 use http::HeaderValue;
 use http::header::{HeaderName, InvalidHeaderName, InvalidHeaderValue};
-
-/// The name under which API Gateway is signed for.
-const SERVICE: &str = "execute-api";
 
 /// Why a request cannot be signed. None of these shows a secret.
 #[derive(Debug, thiserror::Error)]
@@ -29,21 +26,22 @@ pub enum CannotSign {
 }
 
 /// Adds `authorization`, `x-amz-date` and, for temporary credentials, `x-amz-security-token`. All headers that are there are
-/// signed but those that change on the way, and so is the body.
+/// signed but those that change on the way, and so is the body. `service` is the name under which AWS has it signed for, such as
+/// `execute-api`.
 ///
 /// # Errors
 /// When credentials or headers are such that they cannot be sent.
 pub fn signed(
     mut request: http::Request<Vec<u8>>,
     credentials: &Credentials,
-    region: &str,
+    (service, region): (&str, &str),
     time: SystemTime,
 ) -> Result<http::Request<Vec<u8>>, CannotSign> {
     let identity = credentials.clone().into();
     let parameters = SigningParams::builder()
         .identity(&identity)
         .region(region)
-        .name(SERVICE)
+        .name(service)
         .time(time)
         .settings(SigningSettings::default())
         .build()?;

@@ -1,0 +1,98 @@
+//! What a collector of OpenTelemetry hears of executions.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use aws_sdk_codepipeline::types::{ApprovalResult, ApprovalStatus, StageRetryMode};
+use local::HOME;
+use testkit::collector::{Span, assert_trees, attribute};
+
+use crate::case::Case;
+use crate::declare::Action;
+use crate::wait::{PATIENCE, until};
+
+/// A release with an approval and a stage that failed and was retried is one trace in two parts, each sent when the execution
+/// ended.
+pub async fn release_traced(case: &Arc<Case>) -> Result<()> {
+    let good = case.bucket(HOME, "good").await?;
+    let missing = case.named("missing");
+    let draft = case.draft("traced").source().await?.stage("Gate", [Action::approval("Ask")]);
+    let actions = [Action::archive("One", &good, "one.zip"), Action::unpack("Two", &missing)];
+    let pipeline = draft.stage("Deploy", actions).create().await?;
+    let execution = pipeline.first().await?;
+
+    let asked = pipeline.until_asked("Ask").await?;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    ensure!(of(case, &execution).is_empty(), "an execution is traced that has not ended");
+    let answer = ApprovalResult::builder().status(ApprovalStatus::Approved).summary("go").build()?;
+    let put = case.pipelines.put_approval_result().pipeline_name(&pipeline.name).stage_name("Gate").action_name("Ask");
+    put.token(asked.token().context("no token")?).result(answer).send().await?;
+    pipeline.ends(&execution, "Failed").await?;
+    let first = traced(case, &execution, 1).await?;
+    assert_trees(&first);
+    let mut names: Vec<&str> = first.iter().map(|span| span.name.as_str()).collect();
+    names.sort_unstable();
+    let run = format!("RUN {}", pipeline.name);
+    let mut expected = vec!["Ask", "Deploy", "Fetch", "Gate", "One", &run, "Source", "Two"];
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+    let ask = one(&first, "Ask")?;
+    ensure!(ask.end_time_unix_nano - ask.start_time_unix_nano >= 1_000_000_000, "the wait for the approver: {ask:?}");
+    assert_eq!(attribute(ask, "millrace.wait.for"), "person");
+    assert_eq!(attribute(one(&first, &run)?, "cicd.pipeline.result"), "failure");
+    let two = one(&first, "Two")?;
+    let status = two.status.as_ref().context("the failed action has no status")?;
+    ensure!(status.message.contains(&missing), "{status:?}");
+    let told = pipeline.until_action(&execution, "Two", "Failed").await?;
+    assert_eq!(Some(attribute(two, "cicd.pipeline.task.run.id").as_str()), told.action_execution_id());
+
+    case.plain_bucket(HOME, &missing).await?;
+    let retry = case.pipelines.retry_stage_execution().pipeline_name(&pipeline.name).stage_name("Deploy");
+    retry.pipeline_execution_id(&execution).retry_mode(StageRetryMode::FailedActions).send().await?;
+    pipeline.ends(&execution, "Succeeded").await?;
+    let all = traced(case, &execution, 2).await?;
+    assert_trees(&all);
+    let second: Vec<Span> = all.into_iter().filter(|span| !first.contains(span)).collect();
+    let mut names: Vec<&str> = second.iter().map(|span| span.name.as_str()).collect();
+    names.sort_unstable();
+    let mut expected = vec!["Deploy", run.as_str(), "Two"];
+    expected.sort_unstable();
+    assert_eq!(names, expected, "what succeeded before is not told again");
+    for name in ["Two", "Deploy", &run] {
+        let link = one(&second, name)?.links.first().with_context(|| format!("{name} has no link"))?;
+        assert_eq!(link.span_id, one(&first, name)?.span_id, "{name}");
+    }
+    assert_eq!(attribute(one(&second, &run)?, "cicd.pipeline.result"), "success");
+    Ok(())
+}
+
+/// The spans of an execution's trace, each once: the same event may come twice.
+fn of(case: &Case, execution: &str) -> Vec<Span> {
+    let all = case.collector.spans();
+    let root = all.iter().find(|span| attribute(span, "cicd.pipeline.run.id") == execution);
+    let trace = root.map(|root| root.trace_id.clone()).unwrap_or_default();
+    let mut found: Vec<Span> = Vec::new();
+    for span in all.into_iter().filter(|span| span.trace_id == trace) {
+        if !found.contains(&span) {
+            found.push(span);
+        }
+    }
+    found
+}
+
+/// The same, as soon as it has so many root spans.
+async fn traced(case: &Case, execution: &str, roots: usize) -> Result<Vec<Span>> {
+    until(
+        PATIENCE,
+        || format!("the execution {execution} is not traced {roots} times"),
+        || async {
+            let spans = of(case, execution);
+            Ok((spans.iter().filter(|span| span.parent_span_id.is_empty()).count() >= roots).then_some(spans))
+        },
+    )
+    .await
+}
+
+fn one<'a>(spans: &'a [Span], name: &str) -> Result<&'a Span> {
+    spans.iter().find(|span| span.name == name).with_context(|| format!("no span {name}"))
+}
