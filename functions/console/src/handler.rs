@@ -151,6 +151,7 @@ impl Console {
                 match page {
                     "history" => screens::history::show(self, &name, asked).await,
                     "time" => screens::spent::show(self, &name, asked).await,
+                    "definition" => screens::definition::show(self, &name, asked).await,
                     "rollback" => screens::rollback::show(self, &name, asked).await,
                     _ => Err(Trouble::Nowhere),
                 }

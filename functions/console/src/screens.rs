@@ -1,6 +1,7 @@
 //! The pages, and what they share.
 
 pub mod acts;
+pub mod definition;
 pub mod execution;
 pub mod flow;
 pub mod gantt;
@@ -66,6 +67,7 @@ pub fn head(pipeline: &str, page: &str, facts: &Markup, acts: &Markup) -> Markup
             (tab("", "Now"))
             (tab("history", "History"))
             (tab("time", "Where time goes"))
+            (tab("definition", "Definition"))
         }
     }
 }

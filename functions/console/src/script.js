@@ -63,7 +63,9 @@
       version = answer.headers.get('etag');
       children(main, fresh.content);
       tick();
-    } else if (answer.status !== 304) throw new Error(`the page answers with ${answer.status}`);
+    } else if (answer.status !== 304) {
+      throw new Error([401, 403].includes(answer.status) ? 'your session has expired, or you may no longer see this: load the page again' : `the page answers with ${answer.status}`);
+    }
   };
   const refresh = all => {
     if (busy && !all) return busy;
@@ -111,15 +113,17 @@
       return select;
     }
     if (field.check) return make('input', { type: 'checkbox' });
+    if (field.json) return make('textarea', { rows: 24, value: field.value, spellcheck: false, className: 'mono' });
     return field.lines ? make('textarea', { rows: 3, value: field.value || '' }) : make('input', { value: field.value || '', autocomplete: 'off', spellcheck: false });
   };
   const ask = button => {
-    const { op, pipeline, title, words, body, fields, yes } = button.dataset;
-    act = { op, pipeline, body, fields: [] };
+    const { op, title, words, body, fields, yes } = button.dataset;
+    act = { op, body, fields: [] };
     say(part('title'), title); say(part('words'), words); say(part('yes'), yes);
     part('yes').className = button.classList.contains('danger') ? 'danger' : 'main';
     part('told').hidden = true;
     part('yes').disabled = false;
+    dialog.classList.toggle('wide', fields.includes('"json":true'));
     const box = part('fields');
     box.replaceChildren();
     for (const field of JSON.parse(fields)) {
@@ -139,7 +143,7 @@
   const filled = () => {
     const body = JSON.parse(act.body);
     for (const [field, control] of act.fields) {
-      const value = field.check ? control.checked : control.value;
+      const value = field.check ? control.checked : field.json ? JSON.parse(control.value) : control.value;
       if (field.variable) { if (value !== '' || field.need) (body.variables ||= []).push({ name: field.variable, value }); continue; }
       if (field.revision) { if (value) (body.sourceRevisions ||= []).push({ ...field.revision, revisionValue: value }); continue; }
       let at = body;
@@ -152,13 +156,15 @@
   const offered = ({ op, body }) => [...doc.querySelectorAll('button[data-op]')].some(it => it.dataset.op === op && it.dataset.body === body);
   const perform = async () => {
     const mine = act;
+    let body;
+    try { body = JSON.stringify(filled()); } catch (error) { return tell(`This is not JSON, and was not sent: ${error.message}`); }
     part('yes').disabled = true;
     try {
       if (await refresh(true) && !offered(mine)) {
         return tell('What this page showed has changed in the meantime, and this can no longer be done. Nothing was changed. Close this and look at how it stands now.');
       }
       const answer = await fetch(`/service/CodePipeline_20150709/operation/${mine.op}`, {
-        method: 'POST', body: JSON.stringify(filled()), cache: 'no-store', redirect: 'error', signal: AbortSignal.timeout(35000),
+        method: 'POST', body, cache: 'no-store', redirect: 'error', signal: AbortSignal.timeout(35000),
         headers: { 'content-type': 'application/x-amz-json-1.1', 'x-millrace-console': '1' },
       });
       if (answer.ok) { dialog.close(); await refresh(true); return; }

@@ -12,6 +12,7 @@ mod commands;
 mod conditions;
 mod configurations;
 mod conflicts;
+mod console;
 mod day;
 mod doctor;
 mod events;
@@ -115,6 +116,7 @@ cases! {
     api::pages_and_tags;
     webhooks::webhooks_kept;
     clients::boto3_and_cli;
+    console::console_through_the_proxy;
     proxy::clients_through_the_proxy;
     proxy::policies_by_path;
     proxy::function_with_the_extension;

@@ -21,9 +21,8 @@ const STOP_MOST: u32 = 200;
 const VARIABLE_MOST: u32 = 1_000;
 
 /// A button.
-struct Act<'a> {
+struct Act {
     op: &'static str,
-    pipeline: &'a str,
     /// On the button, and on the one that confirms.
     label: &'static str,
     title: String,
@@ -33,10 +32,10 @@ struct Act<'a> {
     class: &'static str,
 }
 
-impl Act<'_> {
+impl Act {
     fn button(&self) -> Markup {
         html! {
-            button type="button" class=(self.class) data-op=(self.op) data-pipeline=(self.pipeline)
+            button type="button" class=(self.class) data-op=(self.op)
                 data-title=(shown(&self.title)) data-words=(shown(&self.words)) data-yes=(self.label.trim_end_matches('…'))
                 data-body=(self.body) data-fields=(self.fields) { (self.label) }
         }
@@ -66,7 +65,6 @@ pub fn start(pipeline: &Pipeline) -> Markup {
     let fields: Vec<Value> = variables.chain(revisions).collect();
     let act = Act {
         op: "StartPipelineExecution",
-        pipeline: name,
         label: "Start…",
         title: format!("Start {name}?"),
         words: "A new execution begins with the first stage.".into(),
@@ -92,7 +90,6 @@ pub fn stop(execution: &Execution) -> Markup {
     let name = execution.pipeline.as_str();
     let act = Act {
         op: "StopPipelineExecution",
-        pipeline: name,
         label: "Stop…",
         title: format!("Stop execution #{} of {name}?", execution.number),
         words: "What runs goes on to its end; nothing more begins.".into(),
@@ -112,7 +109,6 @@ pub fn approval(pipeline: &str, stage: &StageRun, of: &Pipeline, place: u8) -> M
     let Some(token) = run.token.filter(|_| run.status.in_flight() && is_approval(declared)) else { return html! {} };
     let act = |status: &'static str, label, words: &str, class| Act {
         op: "PutApprovalResult",
-        pipeline,
         label,
         title: format!("{label} {} in {}?", run.name, stage.name).replace("…", ""),
         words: words.to_owned(),
@@ -131,7 +127,6 @@ pub fn approval(pipeline: &str, stage: &StageRun, of: &Pipeline, place: u8) -> M
 pub fn retry(pipeline: &str, stage: &StageRun) -> Markup {
     let act = |mode: &'static str, label, words: &str| Act {
         op: "RetryStageExecution",
-        pipeline,
         label,
         title: format!("Try stage {} again?", stage.name),
         words: words.to_owned(),
@@ -152,7 +147,6 @@ pub fn transition(pipeline: &str, stage: &StageName, closed: bool) -> Markup {
     let act = if closed {
         Act {
             op: "EnableStageTransition",
-            pipeline,
             label: "Open…",
             title: format!("Open the gate into {stage}?"),
             words: "What waits in front of it enters.".into(),
@@ -163,7 +157,6 @@ pub fn transition(pipeline: &str, stage: &StageName, closed: bool) -> Markup {
     } else {
         Act {
             op: "DisableStageTransition",
-            pipeline,
             label: "Close…",
             title: format!("Close the gate into {stage}?"),
             words: "Nothing enters the stage until somebody opens it again. What is in it goes on.".into(),
@@ -180,7 +173,6 @@ pub fn transition(pipeline: &str, stage: &StageName, closed: bool) -> Markup {
 pub fn roll_back(pipeline: &str, stage: &str, target: &Execution) -> Markup {
     let act = Act {
         op: "RollbackStage",
-        pipeline,
         label: "Roll back…",
         title: format!("Roll {stage} back to execution #{}?", target.number),
         words:
@@ -203,7 +195,6 @@ pub fn override_condition(pipeline: &str, stage: &StageRun, kind: ConditionKind)
     };
     let act = Act {
         op: "OverrideStageCondition",
-        pipeline,
         label: "Override…",
         title: format!("Override the {what} of {}?", stage.name),
         words: "The execution goes on as if the condition were met.".into(),
@@ -211,6 +202,22 @@ pub fn override_condition(pipeline: &str, stage: &StageRun, kind: ConditionKind)
             "pipelineExecutionId": stage.execution.to_string(), "conditionType": word}),
         fields: json!([]),
         class: "danger",
+    };
+    act.button()
+}
+
+/// Changes a pipeline's definition. The version is part of the request, so a page that shows an older one offers nothing any more.
+pub fn update(pipeline: &Pipeline, version: u32, declared: &str) -> Markup {
+    let name = pipeline.name().as_str();
+    let act = Act {
+        op: "UpdatePipeline",
+        label: "Edit…",
+        title: format!("Change {name}"),
+        words: "Executions that run are cancelled when what runs in them has ended, but for those of mode PARALLEL."
+            .into(),
+        body: json!({"pipeline": {"name": name, "version": version}}),
+        fields: json!([{"label": "Definition", "at": ["pipeline"], "json": true, "need": true, "value": declared}]),
+        class: "",
     };
     act.button()
 }

@@ -127,7 +127,7 @@ fn compared(
     html! {
         h2 { "Compared with the run before and the median of the last " (before.len()) }
         div class="scroll" { table {
-            thead { tr { th { "" } th class="right" { "This" } th class="right" { a href=(address::execution(pipeline, last.id)) { "#" (last.number) } } th class="right" { "Median" } th class="right" { "Against the median" } } }
+            thead { tr { th { "Stage" } th class="right" { "This" } th class="right" { a href=(address::execution(pipeline, last.id)) { "#" (last.number) } } th class="right" { "Median" } th class="right" { "Against the median" } } }
             tbody {
                 @for stage in view.pipeline.stages() {
                     @let this = latest(stage.name.as_str()).map(of);

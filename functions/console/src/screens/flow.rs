@@ -149,7 +149,7 @@ fn stage(
     html! {
         section class={ "stage " (state.class()) } id={ "stage-" (place) } aria-label=(shown(declared.name.as_str())) {
             header {
-                div class="title" { h3 { (name(declared.name.as_str())) } (state.badge(word)) }
+                div class="title" { h2 class="thing" { (name(declared.name.as_str())) } (state.badge(word)) }
                 @match (run, execution) {
                     (Some(run), Some(execution)) => {
                         p class="rev" {

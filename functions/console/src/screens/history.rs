@@ -113,7 +113,7 @@ fn page(pipeline: &str, found: &[Execution], next: Option<&str>, asked: &Asked<'
             }
         } @else {
             div class="scroll" { table class="cards" {
-                thead { tr { th { "Execution" } th { "Change" } th { "Started" } th { "By" } th class="right" { "Took" } th { "" } } }
+                thead { tr { th { "Execution" } th { "Change" } th { "Started" } th { "By" } th class="right" { "Took" } th { "Against the usual" } } }
                 tbody { @for it in found { (line(pipeline, it, figures.usual, longest, now)) } }
             } }
         }

@@ -80,7 +80,7 @@ fn panel(
     html! {
         section class={ "panel " (state.class()) } id="panel" tabindex="-1" aria-label={ "Action " (action.name) } {
             div class="head" {
-                h3 { (name(column.stage().name.as_str())) " / " (name(action.name.as_str())) } (state.badge(word))
+                h2 class="thing" { (name(column.stage().name.as_str())) " / " (name(action.name.as_str())) } (state.badge(word))
                 div class="acts" {
                     @if let Some((stage, index)) = ran { (acts::approval(pipeline, stage, &column.of, index as u8)) }
                 }
@@ -91,7 +91,7 @@ fn panel(
             @if let Some(summary) = run.and_then(|run| run.summary.as_deref()).filter(|it| !it.is_empty()) { div class="said" { (text(summary)) } }
             div class="cols" {
                 div {
-                    h2 { "Run" }
+                    h3 class="label" { "Run" }
                     dl class="facts" {
                         dt { "Provider" } dd { (shown(&action.type_id.category)) " / " (change::link(entity.as_deref(), &html! { (shown(&action.type_id.provider)) })) }
                         dt { "Region" } dd { (action.region.as_ref().map_or(console.driver.home(), |region| region.as_str())) }
@@ -108,20 +108,20 @@ fn panel(
                     }
                 }
                 div {
-                    h2 { "Reads" }
+                    h3 class="label" { "Reads" }
                     (artifacts(&details.inputs, action.inputs.iter().map(|it| it.as_str())))
-                    h2 { "Makes" }
+                    h3 class="label" { "Makes" }
                     (artifacts(run.map_or(&[], |run| run.outputs.as_slice()), action.outputs.iter().map(|it| it.as_str())))
-                    @if let Some(namespace) = &action.namespace { h2 { "Variables, in the namespace " code { (namespace) } } } @else { h2 { "Variables" } }
+                    @if let Some(namespace) = &action.namespace { h3 class="label" { "Variables, in the namespace " code { (namespace) } } } @else { h3 class="label" { "Variables" } }
                     @if details.variables.is_empty() { p class="soft small" { "None." } }
                     (pairs(&details.variables, |_| false))
                 }
                 div {
-                    h2 { "Configuration" @if details.configuration.is_none() { " as declared" } }
+                    h3 class="label" { "Configuration" @if details.configuration.is_none() { " as declared" } }
                     @if configuration.is_empty() { p class="soft small" { "None." } }
                     (pairs(configuration, |key| action.is_secret(key)))
                     @if !action.compute.commands.is_empty() {
-                        h2 { "Commands as declared" } pre class="text small" { code { (shown(&action.compute.commands.join("\n"))) } }
+                        h3 class="label" { "Commands as declared" } pre class="text small" { code { (shown(&action.compute.commands.join("\n"))) } }
                     }
                 }
             }

@@ -69,7 +69,7 @@ fn waits(board: &Board, now: i64) -> Markup {
     let open = board.open();
     html! {
         @if open.is_empty() {
-            p class="soft small" { "Nothing runs, and nothing waits." }
+            p class="now soft small" { "Nothing runs, and nothing waits." }
         } @else {
             ul class="now" aria-label="What runs and what waits" {
                 @for execution in open { (line(board, execution, now)) }

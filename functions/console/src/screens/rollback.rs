@@ -28,7 +28,7 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
     let targets: Vec<&Execution> = found.iter().filter(|it| it.rollback.is_none()).collect();
     let main = html! {
         (head(pipeline.as_str(), "", &html! {}, &html! {}))
-        h3 { "Roll back " (name(stage)) }
+        h2 class="thing" { "Roll back " (name(stage)) }
         p class="soft" { "The stage runs again with the artifacts and variables of an execution that succeeded in it. Other stages stay as they are." }
         @if board.pipeline.kind() == PipelineType::V1 {
             div class="empty" { p { "A pipeline of type V1 cannot be rolled back." } }
@@ -36,7 +36,7 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
             div class="empty" { p { "No execution of the pipeline's current version has succeeded in this stage." } p { a href=(address::of(pipeline.as_str(), "")) { "Back" } } }
         } @else {
             div class="scroll" { table class="cards" {
-                thead { tr { th { "Back to" } th { "What would change" } th { "Started" } th { "" } } }
+                thead { tr { th { "Back to" } th { "What would change" } th { "Started" } th { span class="vh" { "Do it" } } } }
                 tbody { @for target in targets { (offer(pipeline.as_str(), stage, target, there, console.now())) } }
             } }
         }

@@ -87,31 +87,31 @@ fn table(stages: &[(String, OfStage)], executions: usize) -> Markup {
     html! {
         p class="soft small" { "Medians of the last " (executions) " executions that ended, without rollbacks; each stage by its latest attempt." }
         div class="scroll" { table {
-            thead { tr { th { "" } th { "Usually" } th class="right" { "Median" } th class="right" { "Longest" } th class="right" { "Failed" } } }
+            thead { tr { th { "Stage and action" } th { "Usually" } th class="right" { "Median" } th class="right" { "Longest" } th class="right" { "Failed" } } }
             tbody {
                 @for (stage, of) in stages {
                     @if median(of.before.took.clone()).is_some_and(|it| it >= 1_000) {
-                        (row(&html! { span class="soft" { "before " (name(stage)) } }, &of.before, longest, State::Waiting, false))
+                        (row(&html! { span class="soft" { "before " (name(stage)) } }, &of.before, longest, State::Waiting.class(), false))
                     }
-                    (row(&html! { strong { (name(stage)) } }, &of.whole, longest, State::InProgress, true))
+                    (row(&html! { strong { (name(stage)) } }, &of.whole, longest, "whole", true))
                     @for (action, measured) in &of.actions {
-                        (row(&html! { span class="soft" { "· " } (name(action)) }, measured, longest, State::Succeeded, true))
+                        (row(&html! { span class="soft" { "· " } (name(action)) }, measured, longest, "part", true))
                     }
                 }
             }
         } }
-        ul class="legend" { li { (State::Waiting.badge("waits")) } li { (State::InProgress.badge("a stage")) } li { (State::Succeeded.badge("an action of it")) } }
+        ul class="legend" { li class="before" { "waits before a stage" } li class="whole" { "a stage" } li class="part" { "an action of it" } }
     }
 }
 
-fn row(what: &Markup, measured: &Measured, longest: i64, state: State, fails: bool) -> Markup {
+fn row(what: &Markup, measured: &Measured, longest: i64, class: &str, fails: bool) -> Markup {
     let usual = median(measured.took.clone());
     let most = measured.took.iter().max();
     html! {
         tr {
             td { (what) }
             td { svg class="plot" viewBox="0 0 100 14" preserveAspectRatio="none" aria-hidden="true" {
-                rect class=(state.class()) x="0" y="3" height="8" width=((usual.unwrap_or(0) * 100 / longest).clamp(0, 100)) {}
+                rect class=(class) x="0" y="3" height="8" width=((usual.unwrap_or(0) * 100 / longest).clamp(0, 100)) {}
             } }
             td class="right" { (usual.map_or_else(|| "–".to_owned(), took_words)) }
             td class="right" { (most.map_or_else(|| "–".to_owned(), |it| took_words(*it))) }

@@ -240,6 +240,9 @@ async fn an_execution_has_a_timeline_and_is_compared() {
     assert!(none.contains("No execution here is like that"));
     let spent = world.page("/console/pipelines/shop/time", "time").await;
     assert!(spent.contains("Deploy-away") && spent.contains("0 of 20"));
+    let definition = world.page("/console/pipelines/shop/definition", "definition").await;
+    assert_harmless(&definition);
+    assert!(definition.contains("UpdatePipeline") && definition.contains("&quot;executionMode&quot;"));
     let back = world.page("/console/pipelines/shop/rollback?stage=Production", "rollback").await;
     assert_harmless(&back);
     assert!(back.contains("RollbackStage") && back.contains("is in the stage now"));
