@@ -14,6 +14,8 @@ const BODY_MOST: usize = 16 * 1_024;
 pub struct Form {
     /// Whether to approve; `None` when no button was pressed.
     pub approved: Option<bool>,
+    /// Whether it is rejected in favour of a newer execution.
+    pub for_newer: bool,
     /// The name that the person gives; nobody checks whose it is.
     pub name: String,
     /// The comment, which becomes the action's summary; possibly empty.
@@ -43,9 +45,10 @@ impl Form {
         for (name, value) in form_urlencoded::parse(body) {
             match name.as_ref() {
                 "decision" => {
-                    form.approved = match value.as_ref() {
-                        "approve" => Some(true),
-                        "reject" => Some(false),
+                    (form.approved, form.for_newer) = match value.as_ref() {
+                        "approve" => (Some(true), false),
+                        "reject" => (Some(false), false),
+                        "reject-for-newer" => (Some(false), true),
                         _ => return Err(Unreadable::NoForm),
                     }
                 }
@@ -55,6 +58,15 @@ impl Form {
             }
         }
         Ok(form)
+    }
+
+    /// The comment, and behind it the reason that a button stands for, if both have room.
+    pub fn comment_with(&self, reason: &str) -> String {
+        if self.comment.is_empty() {
+            return reason.to_owned();
+        }
+        let both = format!("{}\n{reason}", self.comment);
+        if both.chars().count() > COMMENT_MOST { self.comment.clone() } else { both }
     }
 
     /// What the person has to correct, in words for the page.
@@ -93,8 +105,21 @@ mod tests {
     #[test]
     fn a_form_is_read() {
         let form = Form::read(FORM, b"name=Ada+L%C3%B6w&comment=one%0D%0Atwo%00&decision=reject&x=y").unwrap();
-        assert_eq!(form, Form { approved: Some(false), name: "Ada Löw".into(), comment: "one\ntwo".into() });
+        assert_eq!(
+            form,
+            Form { approved: Some(false), for_newer: false, name: "Ada Löw".into(), comment: "one\ntwo".into() }
+        );
         assert!(form.faults().is_empty());
+    }
+
+    #[test]
+    fn a_rejection_in_favour_of_a_newer_execution_says_so_in_the_comment() {
+        let form = Form::read(FORM, b"name=Ada&comment=Too+old&decision=reject-for-newer").unwrap();
+        assert!(form.approved == Some(false) && form.for_newer);
+        assert_eq!(form.comment_with("For e2"), "Too old\nFor e2");
+        assert_eq!(Form::default().comment_with("For e2"), "For e2");
+        let long = Form { comment: "x".repeat(COMMENT_MOST), ..Form::default() };
+        assert_eq!(long.comment_with("For e2"), long.comment);
     }
 
     #[test]

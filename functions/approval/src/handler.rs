@@ -12,7 +12,8 @@ use runtime::CallLog;
 use store::ChangeOrigin;
 
 use crate::form::{Form, Unreadable};
-use crate::page::{ApprovalRequest, Notice, Page};
+use crate::notice::Notice;
+use crate::page::{ApprovalRequest, Page};
 use crate::reply::reply;
 
 /// Answers requests for the approval page.
@@ -25,6 +26,9 @@ pub struct ApprovalHandler {
     clock: Arc<dyn Clock>,
     calls: CallLog,
 }
+
+/// Somebody else has done something about the newer execution while the page was open.
+const NO_NEWER: &str = "No newer execution waits behind this one any more.";
 
 /// As the audit log names it when somebody looks at the page.
 const OPENED: &str = "OpenApprovalLink";
@@ -67,7 +71,7 @@ impl ApprovalHandler {
             found
         });
         match origin(&by, request).scope(showing).await {
-            Ok(view) => (StatusCode::OK, Page::request(&self.approval_request(&ticket, &view), None)),
+            Ok(view) => (StatusCode::OK, Page::request(&self.approval_request(&ticket, &view), None, None)),
             Err(notice) => told(&notice),
         }
     }
@@ -104,12 +108,17 @@ impl ApprovalHandler {
             Unreadable::NoForm => told(&Notice::NoForm),
         })?;
         let (Some(approved), true) = (form.approved, form.faults().is_empty()) else {
-            return Err((StatusCode::BAD_REQUEST, Page::request(&self.approval_request(ticket, &view), Some(&form))));
+            return Err(self.sent_back(ticket, &view, &form, None));
         };
         if approved && !self.approves {
             return Err(told(&Notice::CannotApprove));
         }
-        let answer = ApprovalAnswer { approved, summary: form.comment, by };
+        let summary = match (form.for_newer, view.proposal.newer.as_ref().and_then(notify::proposal::in_favour)) {
+            (false, _) => form.comment,
+            (true, Some(reason)) => form.comment_with(&reason),
+            (true, None) => return Err(self.sent_back(ticket, &view, &form, Some(NO_NEWER))),
+        };
+        let answer = ApprovalAnswer { approved, summary, by };
         match self.driver.approve_by_id(ticket.action_id, ticket.token, answer).await {
             Ok(()) => {
                 tracing::info!(action = %ticket.action_id, approved, "answered by link");
@@ -122,6 +131,17 @@ impl ApprovalHandler {
             }),
             Err(error) => Err(told(&refused(&error))),
         }
+    }
+
+    /// The page once more, with what is wrong with the form that was sent; `besides`: what no look at the form alone tells.
+    fn sent_back(
+        &self,
+        ticket: &Ticket,
+        view: &ApprovalView,
+        form: &Form,
+        besides: Option<&str>,
+    ) -> (StatusCode, Page) {
+        (StatusCode::BAD_REQUEST, Page::request(&self.approval_request(ticket, view), Some(form), besides))
     }
 
     /// What a link says, if it is one of ours.
@@ -165,7 +185,8 @@ impl ApprovalHandler {
             until: ticket.expires,
             words: setting("CustomData"),
             link: setting("ExternalEntityLink"),
-            revisions: &view.revisions,
+            asked: setting("NotificationArn"),
+            proposal: &view.proposal,
             artifacts: &view.artifacts,
             approves: self.approves,
         }

@@ -5,8 +5,10 @@
 //! other: `driver` lets the engine decide.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod decision;
 mod form;
 mod handler;
+mod notice;
 mod page;
 mod reply;
 #[cfg(test)]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use driver::{Driver, Outcome, Setup, Task};
+use driver::{Driver, Outcome, Setup, StartRequest, Task};
 use engine::{
     ActionId, ApprovalToken, Approver, Artifact, ExecutionId, ExecutionStatus, Pin, Progress, Revision, Success,
-    Timestamp,
+    Timestamp, Trigger,
 };
 use lambda_http::{Body, Response};
 use notify::{Links, Ticket};
@@ -102,6 +102,20 @@ impl World {
     /// A driver that has not seen anything yet.
     fn driver(&self) -> Driver {
         driver(&self.store, &self.clock, &self.outbox)
+    }
+
+    /// Starts another execution, and does all work that comes of it.
+    async fn start(&self) -> ExecutionId {
+        let request = StartRequest {
+            pipeline: PipelineName::new("release").unwrap(),
+            trigger: Trigger { kind: "StartPipelineExecution".into(), detail: "somebody".into() },
+            variables: BTreeMap::new(),
+            overrides: Vec::new(),
+            client_token: None,
+        };
+        let started = self.driver().start(request).await.unwrap();
+        self.work().await;
+        started.execution
     }
 
     async fn link(&self) -> String {
@@ -372,7 +386,45 @@ async fn a_fault_of_kms_changes_nothing() {
 async fn the_page_shows_the_digest_of_what_would_go_on() {
     let world = World::waiting().await;
     let (_, body) = world.get(&world.link().await).await;
-    assert!(body.contains("<dt>Artifact App</dt><dd><code>SHA-256 2cf24dba</code></dd>"), "{body}");
+    assert!(body.contains("<dt>Artifact <bdi>App</bdi></dt><dd><code>SHA-256 2cf24dba</code></dd>"), "{body}");
+}
+
+#[tokio::test]
+async fn the_page_says_what_is_decided_and_that_a_newer_execution_waits() {
+    let world = World::waiting().await;
+    let link = world.link().await;
+    let (_, body) = world.get(&link).await;
+    assert!(body.contains("<bdi>Deploy</bdi>: nothing has come through yet"), "{body}");
+    assert!(!body.contains("reject-for-newer"), "{body}");
+    let (status, body) = world.post(&link, &FORM.replace("approve", "reject-for-newer")).await;
+    assert_eq!(status, 400);
+    assert!(body.contains("No newer execution waits behind this one any more."), "{body}");
+    assert_eq!(world.status().await, ExecutionStatus::InProgress);
+
+    let newer = world.start().await;
+    let (_, body) = world.get(&link).await;
+    assert!(body.contains("A newer execution waits behind this one") && body.contains("reject-for-newer"), "{body}");
+    let (status, body) = world.post(&link, &FORM.replace("approve", "reject-for-newer")).await;
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(world.status().await, ExecutionStatus::Failed);
+    let comment = world.driver().approval(world.action).await.unwrap().run.summary.unwrap();
+    assert_eq!(comment, format!("Looks good\nRejected in favour of the newer execution {newer}"));
+    world.work().await;
+    let asks = world.driver().approval(newer.action(1, 0, 1)).await.unwrap();
+    assert!(asks.run.status.in_flight(), "the newer one has come to the approval");
+}
+
+#[tokio::test]
+async fn a_link_that_can_only_reject_can_do_so_in_favour_of_a_newer_execution() {
+    let world = World::waiting().await;
+    let link = world.link().await;
+    world.start().await;
+    let handler =
+        ApprovalHandler::new(world.driver(), Some(world.links.clone()), world.clock.clone(), calls(&world.queue));
+    let form = FORM.replace("approve", "reject-for-newer");
+    let response = handler.rejecting_only().open(&event("POST", &link, Some(&form))).await.unwrap();
+    assert_eq!(shown(&response).0, 200);
+    assert_eq!(world.status().await, ExecutionStatus::Failed);
 }
 
 #[tokio::test]

@@ -204,6 +204,7 @@ fn finished(screen: Screen, asked: &Asked<'_>, status: StatusCode) -> Answer {
         (false, true) => screen.main.into_string(),
         (false, false) => Layout {
             title: &screen.title,
+            home: Some(address::HOME),
             nav: screens::nav(asked.path),
             main: screen.main,
             rest: screens::rest(),

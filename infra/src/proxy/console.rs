@@ -78,6 +78,7 @@ fn told(status: StatusCode, heading: &str, words: &Markup) -> wire::Response {
 fn shown_as(status: StatusCode, heading: &str, words: &Markup, then: &Markup) -> wire::Response {
     let page = Layout {
         title: heading,
+        home: Some(PATH),
         nav: html! {},
         main: notice(heading, words, then),
         rest: html! {},

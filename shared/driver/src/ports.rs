@@ -140,6 +140,8 @@ pub struct Task {
     pub reviewed: Vec<Artifact>,
     /// For an approval: what it decides.
     pub proposal: Option<Box<Proposal>>,
+    /// For an approval: whether it needs nobody.
+    pub approves_itself: bool,
     /// Revisions that the execution's source actions found so far, for people: (action, revision).
     pub revisions: Vec<(String, Revision)>,
 }

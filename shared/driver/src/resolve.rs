@@ -89,6 +89,9 @@ impl Driver {
         Ok(Ok(Box::new(Task {
             watched: self.sources(pipeline).into_iter().map(|source| source.watched).collect(),
             reviewed: reviewed(pipeline, id, &stages),
+            approves_itself: proposal
+                .as_ref()
+                .is_some_and(|proposal| engine::approves_itself(&configuration, proposal, &self.policy)),
             proposal,
             id,
             pipeline: execution.pipeline.clone(),

@@ -50,8 +50,8 @@ pub use job::{check_client, offered_with};
 pub use kind::{is_approval, is_function_job, is_job};
 pub use overrides::{InvalidOverride, PUT_REVISION, Reported, check_overrides, report_revision};
 pub use proposal::{
-    ChangeSet, FoundRevision, LiveRevision, NewerExecution, Proposal, ProposalFacts, SourceChange, between,
-    change_sets_made, live_in_parallel, proposal, stages_behind,
+    ChangeSet, FoundRevision, LiveRevision, NewerExecution, Proposal, ProposalFacts, SourceChange, approves_itself,
+    between, change_sets_made, live_in_parallel, proposal, stages_behind,
 };
 pub use queue::{Job, JobChange, Queue};
 pub use rollback::{Rollback, give_up_rollback, rollback};

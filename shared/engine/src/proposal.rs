@@ -16,7 +16,7 @@ use crate::state::{
     ActionStatus, Entry, Execution, ExecutionStatus, Outputs, Revision, SourceRevision, StageLock, StageLocks,
     StageRun, StageStatus,
 };
-use crate::time::Timestamp;
+use crate::time::{Policy, Timestamp};
 
 /// Revisions between what is live and what would go on: more are not listed.
 const MOST_BETWEEN: usize = 10;
@@ -107,6 +107,13 @@ impl Proposal {
         let otherwise = self.other_version || self.other_variables || !self.change_sets.is_empty();
         !otherwise && !self.sources.is_empty() && self.sources.iter().all(live)
     }
+}
+
+/// Whether an approval needs nobody: its configuration says that it approves by itself where nothing would change, nothing would,
+/// and the installation does not demand that somebody else than who started the execution approves it.
+pub fn approves_itself(configuration: &BTreeMap<String, String>, proposal: &Proposal, policy: &Policy) -> bool {
+    let asked_for = configuration.get("ApproveUnchanged").is_some_and(|value| value == "true");
+    asked_for && !policy.separate_approver && proposal.changes_nothing()
 }
 
 /// What must be known to say what an approval decides.

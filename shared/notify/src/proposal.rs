@@ -17,10 +17,13 @@ pub fn short_id(revision: &Revision) -> String {
     id.chars().take(ID).collect()
 }
 
-/// The first line of a revision's summary, as far as it is told; none where there is none.
+/// The first line of a revision's summary, as far as it is told; none where there is none, or where it only repeats the id.
 #[must_use]
 pub fn subject(revision: &Revision) -> Option<String> {
     let line = revision.summary.as_deref()?.lines().map(str::trim).find(|line| !line.is_empty())?;
+    if line.contains(&revision.id) {
+        return None;
+    }
     let short: String = line.chars().take(SUMMARY).collect();
     Some(if short.len() < line.len() { format!("{short}…") } else { short })
 }

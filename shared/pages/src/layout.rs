@@ -15,6 +15,8 @@ pub const STYLE: &str = include_str!("style.css");
 pub struct Layout<'a> {
     /// What the browser's tab says, without `Millrace`.
     pub title: &'a str,
+    /// Where the name in the bar leads; none where it leads nowhere: not everybody who sees a page can see the others.
+    pub home: Option<&'a str>,
     /// What stands in the bar beside the name: where else one can go.
     pub nav: Markup,
     /// What the page is for.
@@ -47,7 +49,7 @@ impl Layout<'_> {
                     (symbols())
                     a class="skip" href="#main" { "To the content" }
                     header class="bar" {
-                        a class="home" href="/console" {
+                        a class="home" href=[self.home] {
                             svg viewBox="0 0 24 16" aria-hidden="true" {
                                 path d="M1 11c3 0 3-3 5.5-3S9 11 12 11s3-3 5.5-3S20 11 23 11" {}
                                 path d="M1 15c3 0 3-3 5.5-3S9 15 12 15s3-3 5.5-3S20 15 23 15" {}
@@ -55,7 +57,7 @@ impl Layout<'_> {
                             }
                             "Millrace"
                         }
-                        nav aria-label="Console" { (self.nav) }
+                        @if self.home.is_some() { nav aria-label="Console" { (self.nav) } }
                         p class="live" id="live" role="status" {}
                     }
                     main id="main" tabindex="-1" data-version=[self.version] { (self.main) }
@@ -102,6 +104,7 @@ mod tests {
         let script = "'use strict';";
         let page = Layout {
             title: "<Release>",
+            home: Some("/console"),
             nav: html! { a href="/console" { "Pipelines" } },
             main: notice("Nothing here", &html! { "No." }, &html! {}),
             rest: html! {},

@@ -223,10 +223,11 @@ impl Browser {
         self.session.post("actions", json!({"actions": [keyboard]})).await.map(drop)
     }
 
-    /// What has the focus, in a few words: its id, or its tag and text.
+    /// What has the focus, in a few words: its id, its tag and name, or its tag and text.
     pub async fn focused(&self) -> Result<String> {
         let script = "const it = document.activeElement; \
-            return it.id || it.tagName.toLowerCase() + ' ' + it.textContent.trim().slice(0, 60);";
+            const tag = it.tagName.toLowerCase(); \
+            return it.id || (it.name ? `${tag}[name=${it.name}]` : `${tag} ${it.textContent.trim().slice(0, 60)}`);";
         text_of(self.script(script, json!([])).await?)
     }
 

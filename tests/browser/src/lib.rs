@@ -13,11 +13,13 @@
 //! - `webdriver`: the protocol.
 //! - `browser`: a browser as a case sees it: go, click, type, press keys, wait.
 //! - `page`: what must be true of every page, whatever is on it.
+//! - `door`: the proxy in front of the console.
 //! - `cases`: the cases, by screen.
 
 mod browser;
 mod cases;
 mod chrome;
+mod door;
 mod page;
 mod webdriver;
 

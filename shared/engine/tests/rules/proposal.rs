@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    ActionId, ApprovalToken, Approver, Command, End, Entry, Execution, ExecutionId, Progress, Proposal, ProposalFacts,
-    Revision, StageRun, Success,
+    ActionId, ApprovalToken, Approver, Command, End, Entry, Execution, ExecutionId, Policy, Progress, Proposal,
+    ProposalFacts, Revision, StageRun, Success,
 };
 use pipeline::StageName;
 use serde_json::{Value, json};
@@ -163,6 +163,30 @@ fn nothing_would_change_where_the_same_runs_everywhere() {
     env.executions.get_mut(&id).unwrap().version = 2;
     let told = proposal(&env, id);
     assert!(told.other_version && !told.changes_nothing());
+}
+
+#[test]
+fn an_approval_needs_nobody_only_where_it_says_so_nothing_changes_and_nobody_else_must_approve() {
+    let mut env = env();
+    let first = begin(&mut env, "r1");
+    let on = BTreeMap::from([("ApproveUnchanged".to_owned(), "true".to_owned())]);
+    let off = BTreeMap::from([("ApproveUnchanged".to_owned(), "false".to_owned())]);
+    let policy = Policy::default();
+    assert!(!engine::approves_itself(&on, &proposal(&env, first), &policy), "nothing is live");
+    approve(&mut env, first);
+    env.succeed(first, "P");
+    env.succeed(first, "T");
+    let id = begin(&mut env, "r1");
+    let same = proposal(&env, id);
+    assert!(engine::approves_itself(&on, &same, &policy));
+    assert!(
+        !engine::approves_itself(&off, &same, &policy) && !engine::approves_itself(&BTreeMap::new(), &same, &policy)
+    );
+    let separate = Policy { separate_approver: true, ..policy };
+    assert!(!engine::approves_itself(&on, &same, &separate), "somebody else must approve");
+    env.stop(id, true).unwrap();
+    let id = begin(&mut env, "r2");
+    assert!(!engine::approves_itself(&on, &proposal(&env, id), &policy));
 }
 
 #[test]

@@ -268,7 +268,13 @@ pub(super) static TYPES: &[ActionType] = &[
     ActionType {
         category: "Approval",
         provider: "Manual",
-        configuration: &[optional("NotificationArn"), optional("CustomData"), optional("ExternalEntityLink")],
+        configuration: &[
+            optional("NotificationArn"),
+            optional("CustomData"),
+            optional("ExternalEntityLink"),
+            // Millrace's own.
+            flag("ApproveUnchanged"),
+        ],
         default_timeout_minutes: 7 * DAY,
         ..AWS
     },

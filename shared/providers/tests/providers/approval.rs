@@ -74,6 +74,14 @@ async fn people_are_told_in_the_topics_region_with_a_link_that_the_functions_own
 }
 
 #[tokio::test]
+async fn one_that_needs_nobody_asks_nobody() {
+    let aws = Aws::default();
+    let task = Task { approves_itself: true, ..approval(Some(TOPIC)) };
+    let Outcome::Succeeded(success) = registry(&aws).start(&task).await.unwrap() else { panic!("it is approved") };
+    assert_eq!(success.report.summary.as_deref(), Some("Approved by itself: nothing would change"));
+}
+
+#[tokio::test]
 async fn without_a_topic_it_waits_and_tells_nobody() {
     let aws = Aws::default();
     assert_eq!(registry(&aws).start(&approval(None)).await.unwrap(), waits());

@@ -132,6 +132,7 @@ pub fn task(category: &str, provider: &str, configuration: &[(&str, &str)]) -> T
         watched: Vec::new(),
         reviewed: Vec::new(),
         proposal: None,
+        approves_itself: false,
         id: ExecutionId::from_random(Uuid::from_u128(0x1111_2222_3333_4444_5555_6666_7777_8888)).action(1, 0, 1),
         pipeline: PipelineName::new("shop").unwrap(),
         version: 1,

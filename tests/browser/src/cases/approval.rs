@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use e2e::{Action, Case, Mailbox, Pipeline};
+use e2e::{Action, Case, Mailbox, PATIENCE, Pipeline, until};
 use serde_json::json;
 
 use crate::browser::{Browser, Key, Look};
@@ -11,6 +11,7 @@ use crate::page::{good, good_in_every_look};
 
 const APPROVE: &str = "button[value=approve]";
 const REJECT: &str = "button[value=reject]";
+const REJECT_FOR_NEWER: &str = "button[value=reject-for-newer]";
 
 /// A pipeline that waits for an approval, and the link to its page.
 struct Asking {
@@ -91,7 +92,7 @@ pub async fn approval_by_keyboard(case: &Arc<Case>) -> Result<()> {
     let second = browser.focused().await?;
     browser.press(Key::ShiftTab).await?;
     let first = browser.focused().await?;
-    ensure!([first.as_str(), &second] == ["button Approve", "button Reject"], "first {first}, then {second}");
+    ensure!([first.as_str(), &second] == ["button[name=decision]"; 2], "first {first}, then {second}");
     asking.heading(&browser, "Approve Ask?").await?;
     browser.press(Key::Enter).await?;
     browser.until_text("h1", "Approved").await?;
@@ -215,4 +216,72 @@ pub async fn approval_with_hostile_words(case: &Arc<Case>) -> Result<()> {
         .await?;
     ensure!(isolated == true, "the author's words turn what stands behind them");
     good_in_every_look(&browser, "approval-hostile").await
+}
+
+/// What runs behind the approval, what would go on, and that a newer execution waits; the answer is given in its favour.
+pub async fn approval_says_what_it_decides(case: &Arc<Case>) -> Result<()> {
+    let first = asking(case, "decides").await?;
+    let browser = Browser::open().await?;
+    browser.goto(&first.link).await?;
+    browser.until_text("main", "End: nothing has come through yet").await?;
+    approve(&browser, &first.link).await?;
+    first.pipeline.ends(&first.execution, "Succeeded").await?;
+
+    // The same once more: nothing would change.
+    let same = first.pipeline.start().await?;
+    let link = first.mailbox.next().await?.link;
+    browser.goto(&link).await?;
+    browser.until_text("main", "Nothing would change: the stages behind run all of this already.").await?;
+    good(&browser).await?;
+    approve(&browser, &link).await?;
+    first.pipeline.ends(&same, "Succeeded").await?;
+
+    // Something new, which starts an execution by itself; while that waits, something newer comes.
+    let (object, _) = case.get(local::HOME, &first.pipeline.bucket, "app.zip").await?;
+    case.put(local::HOME, &first.pipeline.bucket, "app.zip", object).await?;
+    let second = first.pipeline.another(&[&first.execution, &same]).await?;
+    let second = second.pipeline_execution_id.context("no id")?;
+    browser.goto(&first.mailbox.next().await?.link).await?;
+    browser.until_text("main", "End runs ").await?;
+    ensure!(!browser.shows(REJECT_FOR_NEWER).await?, "nothing newer waits");
+    let third = first.pipeline.start().await?;
+    let waits = || async {
+        browser.reload().await?;
+        Ok(browser.text("main").await?.contains("A newer execution waits behind this one").then_some(()))
+    };
+    until(PATIENCE, || "the page does not say that a newer execution waits".to_owned(), waits).await?;
+    good_in_every_look(&browser, "approval-decides").await?;
+    browser.enter("#name", "Grace").await?;
+    browser.click(REJECT_FOR_NEWER).await?;
+    first.heading(&browser, "Rejected").await?;
+    first.pipeline.ends(&second, "Failed").await?;
+    first.pipeline.until_action(&third, "Ask", "InProgress").await?;
+    let summary = first.pipeline.execution(&second).await?.status_summary.unwrap_or_default();
+    ensure!(summary.contains(&format!("in favour of the newer execution {third}")), "the reason is {summary:?}");
+    Ok(())
+}
+
+/// An approval that says so needs nobody where nothing would change.
+pub async fn approval_by_itself(case: &Arc<Case>) -> Result<()> {
+    let mailbox = case.mailbox("self-mail").await?;
+    let ask = Action::approval("Ask").set("NotificationArn", &mailbox.topic).set("ApproveUnchanged", "true");
+    let done = Action::machine("Done", case.machine(local::HOME, "echo")?, "{}");
+    let draft = case.draft("self").source().await?.stage("Gate", [ask]).stage("End", [done]);
+    let pipeline = draft.create().await?;
+    let first = pipeline.first().await?;
+    approve(&Browser::open().await?, &mailbox.next().await?.link).await?;
+    pipeline.ends(&first, "Succeeded").await?;
+    let same = pipeline.start().await?;
+    pipeline.ends(&same, "Succeeded").await?;
+    let action = pipeline.action("Ask").await?.context("no approval")?;
+    ensure!(action.summary() == Some("Approved by itself: nothing would change"), "{:?}", action.summary());
+    Ok(())
+}
+
+/// Opens a link and approves.
+async fn approve(browser: &Browser, link: &str) -> Result<()> {
+    browser.goto(link).await?;
+    browser.enter("#name", "Ada").await?;
+    browser.click(APPROVE).await?;
+    browser.until_text("h1", "Approved").await
 }

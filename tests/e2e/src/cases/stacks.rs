@@ -98,6 +98,10 @@ pub async fn stacks_by_change_set(case: &Arc<Case>) -> Result<()> {
     let result = named(&actions, "Create")?.output().and_then(|output| output.execution_result());
     let id = result.and_then(|result| result.external_execution_id()).context("no external execution id")?;
     ensure!(id.contains(&early), "the external execution id is the stack's, not {id}");
+    let result = named(&actions, "Replace")?.output().and_then(|output| output.execution_result());
+    let told =
+        result.and_then(|result| result.external_execution_summary()).context("the change set has no summary")?;
+    ensure!(told == "1 added (Queue AWS::SQS::Queue)", "the change set would do {told:?}");
     ensure!(stack(case, &early).await?.is_none(), "the first stack was not deleted");
     if has_policies {
         let policy = Client::new(&case.stack.sdk(HOME)).get_stack_policy().stack_name(&late).send().await?;
