@@ -166,6 +166,7 @@ impl Driver {
             reviewed: Vec::new(),
             revisions: Vec::new(),
             proposal: None,
+            approves_itself: false,
         }
     }
 
