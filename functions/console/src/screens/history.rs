@@ -20,7 +20,7 @@ const PAGE: usize = 30;
 /// Executions that are looked at for a page of those that a filter lets through.
 const LOOKED_AT: usize = 1_000;
 /// How many are read at once.
-const AT_ONCE: usize = 100;
+const AT_ONCE: usize = 500;
 
 /// What started an execution, by the words of the API, for the filter.
 const TRIGGERS: [(&str, &str); 6] = [

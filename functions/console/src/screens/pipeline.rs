@@ -4,10 +4,9 @@ use engine::{Execution, StageRun};
 use maud::{Markup, html};
 use pages::{shown, since};
 use pipeline::{ExecutionMode, PipelineName};
-use store::Listing;
 
 use crate::address;
-use crate::board::{self, Board};
+use crate::board::Board;
 use crate::change;
 use crate::handler::{Asked, Console, Screen, Shown};
 use crate::screens::flow::{self, Selected};
@@ -32,10 +31,8 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
         Selected { stage: asked.get("stage"), action: asked.get("action"), execution: asked.get("execution") };
     let panel = panel::show(console, &board, selected, now).await?;
     let home = console.driver.home();
-    // Whatever starts or ends changes the locks, which are of the page's version.
-    let listing = Listing::Executions(pipeline.clone(), board.head.incarnation);
-    let page = console.driver.store().list(&listing, None, LATEST).await?;
-    let latest: Vec<Execution> = page.entities.into_iter().filter_map(board::execution).collect();
+    let recent = console.recent(&[(&board.locks, board.revision)]).await?.pop().unwrap_or_default().executions;
+    let latest = recent.get(..LATEST).unwrap_or(&recent);
     let acts = asked.get("execution").is_empty() || board.pipeline.mode() == ExecutionMode::Parallel;
     let main = html! {
         (head(pipeline.as_str(), "", &facts(&board), &acts::start(&board.pipeline)))
@@ -44,7 +41,7 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
         (flow::draw(&board, selected, home, now, acts))
         (panel)
         @if selected.action.is_empty() { p class="soft small" { "Select an action for its inputs, outputs, variables and what it said." } }
-        @if !latest.is_empty() { h2 { "Latest executions" } (history::table(pipeline.as_str(), &latest, now)) }
+        @if !latest.is_empty() { h2 { "Latest executions" } (history::table(pipeline.as_str(), latest, now)) }
     };
     Ok(Shown::Screen(Screen { title: pipeline.to_string(), main, version: Some(tag), class: "" }))
 }
