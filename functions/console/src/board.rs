@@ -25,6 +25,8 @@ pub struct Board {
     pub pipeline: Arc<Pipeline>,
     /// Who holds and who waits.
     pub locks: StageLocks,
+    /// The revision of that item.
+    pub revision: u64,
     /// The stages from left to right.
     pub columns: Vec<Column>,
     /// What is in the stages and in front of them, by id.
@@ -88,7 +90,7 @@ impl Console {
         address: &str,
     ) -> Result<Board, DriveError> {
         let mut version = Version::of(address);
-        let (head, locks) = self.items(name, &mut version).await?;
+        let (head, Versioned { revision, entity: locks }) = self.items(name, &mut version).await?;
         let pipeline = self.stored(name, &head, head.version).await?;
         let parallel = pipeline.mode() == ExecutionMode::Parallel;
         let chosen = match chosen {
@@ -96,7 +98,7 @@ impl Console {
             chosen => chosen,
         };
         let mut board =
-            Board { head, pipeline, locks, columns: Vec::new(), executions: HashMap::new(), chosen, version };
+            Board { head, pipeline, locks, revision, columns: Vec::new(), executions: HashMap::new(), chosen, version };
         match chosen {
             Some(id) => self.with_execution(&mut board, id).await?,
             None => self.with_latest(&mut board).await?,
@@ -188,7 +190,11 @@ impl Console {
     }
 
     /// A pipeline's head and locks; where the locks may be is remembered, so that one read finds both.
-    async fn items(&self, name: &PipelineName, version: &mut Version) -> Result<(Head, StageLocks), DriveError> {
+    async fn items(
+        &self,
+        name: &PipelineName,
+        version: &mut Version,
+    ) -> Result<(Head, Versioned<StageLocks>), DriveError> {
         let missing = || DriveError::PipelineNotFound(name.to_string());
         let mut guess = self.incarnation(name);
         loop {
@@ -201,7 +207,7 @@ impl Console {
                 let locks = locks.filter(|locks| !locks.entity.deleted).ok_or_else(missing)?;
                 version.item(Some(head.revision));
                 version.item(Some(locks.revision));
-                return Ok((head.entity, locks.entity));
+                return Ok((head.entity, locks));
             }
             self.remember(name, head.entity.incarnation);
             guess = Some(head.entity.incarnation);

@@ -1,6 +1,6 @@
 //! Revisions and triggers in people's words.
 
-use engine::{Execution, Outputs, Revision, StageRun, Trigger};
+use engine::{Execution, Outputs, Revision, SourceRevision, StageRun, Trigger};
 use maud::{Markup, html};
 use pages::{name, shown};
 use url::Url;
@@ -29,7 +29,16 @@ fn message(revision: &Revision) -> Option<String> {
         .ok()
         .and_then(|json| json.get("CommitMessage")?.as_str().map(str::to_owned));
     let message = message.unwrap_or_else(|| summary.to_owned());
-    (!message.is_empty()).then_some(message)
+    // What only repeats the id says nothing.
+    (!message.is_empty() && !message.contains(&revision.id)).then_some(message)
+}
+
+/// The first line of what is said about a revision; where nothing is, whose it is.
+fn headline(found: &SourceRevision) -> Markup {
+    match message(&found.revision) {
+        Some(message) => html! { bdi { (shown(message.lines().next().unwrap_or_default())) } },
+        None => html! { "of " (name(found.action.as_str())) },
+    }
 }
 
 /// The first characters of a revision, as many as Git shows.
@@ -55,9 +64,7 @@ pub fn line(execution: &Execution) -> Markup {
         @for (index, found) in execution.revisions.iter().take(3).enumerate() {
             @if index > 0 { ", " }
             code title=(shown(&found.revision.id)) { (short(&found.revision.id)) }
-            @if let Some(message) = message(&found.revision) {
-                " " bdi { (shown(message.lines().next().unwrap_or_default())) }
-            }
+            " " (headline(found))
         }
         @if execution.revisions.len() > 3 { " and " (execution.revisions.len() - 3) " more" }
     }
@@ -73,7 +80,7 @@ pub fn change(execution: &Execution, source: Option<&StageRun>) -> Markup {
                     @if index > 0 { ", " }
                     (link(found.revision.url.as_deref(), &html! { code title=(shown(&found.revision.id)) { (short(&found.revision.id)) } }))
                     " "
-                    bdi { (shown(message(&found.revision).unwrap_or_default().lines().next().unwrap_or_default())) }
+                    (headline(found))
                 }
                 @if execution.revisions.is_empty() { span class="soft" { "no revision yet" } }
             }
@@ -137,7 +144,7 @@ mod tests {
         };
         let json = r#"{"ProviderType":"GitHub","CommitMessage":"Fix the gate\n\nIt stuck."}"#;
         assert_eq!(message(&revision(json)).unwrap(), "Fix the gate\n\nIt stuck.");
-        assert_eq!(message(&revision("Amazon S3 version id: x")).unwrap(), "Amazon S3 version id: x");
+        assert_eq!(message(&revision("Amazon S3 version id: 0123456789abcdef")), None, "it repeats the id");
         assert_eq!(message(&revision("{not json")).unwrap(), "{not json");
         assert_eq!(message(&revision(" ")), None);
         assert_eq!(short("sha256:0123456789"), "0123456");

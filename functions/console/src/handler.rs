@@ -12,6 +12,7 @@ use pipeline::{Pipeline, PipelineName};
 use store::PipelineVersions;
 
 use crate::address;
+use crate::recent::Ended;
 use crate::screens;
 use crate::trouble::Trouble;
 
@@ -29,6 +30,8 @@ pub struct Console {
     versions: PipelineVersions,
     /// Under which incarnation a pipeline was last found: only a hint where its locks may be.
     incarnations: Mutex<HashMap<PipelineName, Incarnation>>,
+    /// What ran in pipelines in which nothing has changed since.
+    pub ended: Mutex<Ended>,
 }
 
 /// A request.
@@ -84,7 +87,13 @@ pub enum Shown {
 impl Console {
     /// Pages over what this driver reads.
     pub fn new(driver: Driver, clock: Arc<dyn Clock>) -> Self {
-        Self { driver, clock, versions: PipelineVersions::default(), incarnations: Mutex::default() }
+        Self {
+            driver,
+            clock,
+            versions: PipelineVersions::default(),
+            incarnations: Mutex::default(),
+            ended: Mutex::default(),
+        }
     }
 
     /// Milliseconds since 1970.

@@ -7,6 +7,7 @@
 //! - [`Console`]: from a request to a page, or to the news that nothing has changed.
 //! - `board`: what stands and runs in a pipeline, read together, with the version of all of it.
 //! - `shelf`: the same for a page of pipelines.
+//! - `recent`: what ran in pipelines lately.
 //! - `states`, `change`: the engine's statuses, revisions and triggers in words.
 //! - `screens`: one file for each page; `flow` draws the stages, `acts` are the buttons.
 //! - `script.js`: keeps the page up to date, and asks before it acts.
@@ -20,6 +21,7 @@ mod address;
 mod board;
 mod change;
 mod handler;
+mod recent;
 mod screens;
 mod shelf;
 mod states;

@@ -129,6 +129,7 @@
     for (const field of JSON.parse(fields)) {
       const label = make('label', { className: field.check ? 'check' : '' }), control = input(field);
       if (field.most) control.maxLength = field.most;
+      if (field.pattern) control.pattern = field.pattern;
       control.required = Boolean(field.need);
       const words = make('span', { textContent: field.label });
       label.append(...field.check ? [control, words] : [words, control]);

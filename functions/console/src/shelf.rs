@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use driver::DriveError;
-use engine::{Entry, Execution, ExecutionId, Head, StageLocks, StageRun};
+use engine::{Entry, ExecutionId, Head, StageLocks, StageRun};
 use futures::future::try_join_all;
 use pages::State;
 use pipeline::{ExecutionMode, Pipeline, StageName};
-use store::{Entity, Key, Listing};
+use store::{Entity, Key, Listing, Versioned};
 
 use crate::board::{execution, stage};
 use crate::handler::Console;
+use crate::recent::Recent;
 use crate::states;
 use crate::version::Version;
 
-/// Executions of each pipeline that plots and figures are made of, the newest.
-pub const RECENT: usize = 30;
 /// Names that a search looks at, at most.
 const SEARCHED: usize = 2_000;
 /// Names that are listed at once.
@@ -30,12 +29,12 @@ pub struct Row {
     pub pipeline: Arc<Pipeline>,
     /// Who holds and who waits.
     pub locks: StageLocks,
+    /// The revision of that item.
+    revision: u64,
     /// Its stages from left to right.
     pub stages: Vec<Cell>,
-    /// Its newest executions, the newest first.
-    pub recent: Vec<Execution>,
-    /// The newest execution's attempt at the first stage, which says who made the change.
-    pub source: Option<StageRun>,
+    /// What ran in it lately.
+    pub recent: Recent,
 }
 
 /// A stage of a pipeline in a list.
@@ -80,12 +79,6 @@ impl Row {
             () => State::DidNotRun,
         }
     }
-
-    /// The execution that is in a stage or was there last, if it is among the newest.
-    pub fn execution_in(&self, cell: &Cell) -> Option<&Execution> {
-        let run = cell.run.as_ref()?;
-        self.recent.iter().find(|it| it.id == run.execution)
-    }
 }
 
 impl Console {
@@ -119,13 +112,15 @@ impl Console {
     /// What stands in these pipelines, without what ran before; all that is read counts for the version.
     pub async fn rows(&self, heads: Vec<Head>, version: &mut Version) -> Result<Vec<Row>, DriveError> {
         let keys: Vec<Key> = heads.iter().map(|it| Key::StageLocks(it.pipeline.clone(), it.incarnation)).collect();
-        let locks = self.load(&keys, version).await?;
-        let found: Vec<(Head, StageLocks)> = heads
+        let locks = if keys.is_empty() { Vec::new() } else { self.driver.store().load(&keys).await? };
+        let found: Vec<(Head, Versioned<StageLocks>)> = heads
             .into_iter()
             .zip(locks)
             .filter_map(|(head, locks)| match locks {
                 // Or it has just been deleted.
-                Some(Entity::StageLocks(locks)) if !locks.deleted => Some((head, locks)),
+                Some(Versioned { revision, entity: Entity::StageLocks(entity) }) if !entity.deleted => {
+                    Some((head, Versioned { revision, entity }))
+                }
                 _ => None,
             })
             .collect();
@@ -135,7 +130,9 @@ impl Console {
         for ((head, locks), pipeline) in found.into_iter().zip(pipelines) {
             version.text(head.pipeline.as_str());
             version.item(Some(head.version.into()));
-            rows.push(Row { head, pipeline, locks, stages: Vec::new(), recent: Vec::new(), source: None });
+            version.item(Some(locks.revision));
+            let Versioned { revision, entity: locks } = locks;
+            rows.push(Row { head, pipeline, locks, revision, stages: Vec::new(), recent: Recent::default() });
         }
         self.fill(&mut rows, version).await?;
         Ok(rows)
@@ -189,24 +186,12 @@ impl Console {
         }
     }
 
-    /// Adds what ran before: up to `most` executions of each.
-    pub async fn with_recent(&self, rows: &mut [Row], most: usize) -> Result<(), DriveError> {
-        let listings: Vec<Listing> =
-            rows.iter().map(|row| Listing::Executions(row.head.pipeline.clone(), row.head.incarnation)).collect();
-        let pages = try_join_all(listings.iter().map(|it| self.driver.store().list(it, None, most))).await?;
-        for (row, page) in rows.iter_mut().zip(pages) {
-            row.recent = page.entities.into_iter().filter_map(execution).collect();
-        }
-        let first = |row: &Row| {
-            let newest = row.recent.first()?;
-            let (execution, attempt) = newest.attempt_at(0)?;
-            Some(Key::Stage(execution, 0, attempt))
-        };
-        let keys: Vec<Option<Key>> = rows.iter().map(first).collect();
-        let wanted: Vec<Key> = keys.iter().flatten().cloned().collect();
-        let mut read = self.driver.store().load(&wanted).await?.into_iter();
-        for (row, key) in rows.iter_mut().zip(keys) {
-            row.source = key.and_then(|_| read.next().flatten()).and_then(|found| stage(found.entity));
+    /// Adds what ran before.
+    pub async fn with_recent(&self, rows: &mut [Row]) -> Result<(), DriveError> {
+        let locks: Vec<(&StageLocks, u64)> = rows.iter().map(|row| (&row.locks, row.revision)).collect();
+        let recent = self.recent(&locks).await?;
+        for (row, recent) in rows.iter_mut().zip(recent) {
+            row.recent = recent;
         }
         Ok(())
     }

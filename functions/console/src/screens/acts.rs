@@ -15,6 +15,8 @@ use crate::states::is_approval;
 const SUMMARY_MOST: u32 = 512;
 /// The longest reason for closing a transition. Source: CodePipeline API, `DisabledReason`.
 const REASON_MOST: u32 = 300;
+/// What such a reason may hold. Source: CodePipeline API, `DisabledReason`.
+const REASON: &str = r"[a-zA-Z0-9!@ \(\)\.\*\?\-]+";
 /// The longest reason for stopping. Source: CodePipeline API, `StopPipelineExecutionReason`.
 const STOP_MOST: u32 = 200;
 /// The longest value of a variable. Source: CodePipeline API, `PipelineVariableValue`.
@@ -110,7 +112,7 @@ pub fn approval(pipeline: &str, stage: &StageRun, of: &Pipeline, place: u8) -> M
     let act = |status: &'static str, label, words: &str, class| Act {
         op: "PutApprovalResult",
         label,
-        title: format!("{label} {} in {}?", run.name, stage.name).replace("…", ""),
+        title: format!("{} “{}” in {}?", label.trim_end_matches('…'), run.name, stage.name),
         words: words.to_owned(),
         body: json!({"pipelineName": pipeline, "stageName": stage.name.as_str(), "actionName": run.name.as_str(),
             "token": token.to_string(), "result": {"status": status, "summary": ""}}),
@@ -162,8 +164,8 @@ pub fn transition(pipeline: &str, stage: &StageName, closed: bool) -> Markup {
             words: "Nothing enters the stage until somebody opens it again. What is in it goes on.".into(),
             body,
             fields: json!([{"label": "Reason", "at": ["reason"], "most": REASON_MOST, "need": true,
-                "hint": "Everybody who waits here reads it."}]),
-            class: "",
+                "hint": "Everybody who waits here reads it. Letters, digits, spaces and ! @ ( ) . * ? - are possible.", "pattern": REASON}]),
+            class: "quiet",
         }
     };
     act.button()

@@ -99,7 +99,7 @@ fn page(pipeline: &str, view: &ExecutionView, before: &[(Execution, HashMap<Stri
                 @if let Some(target) = &execution.rollback {
                     dt { "Rolls back to" } dd { a href=(address::execution(pipeline, target.execution)) { code { (target.execution) } } }
                 }
-                @if let Some(stop) = &execution.stop { dt { "Stopped" } dd { (stop.reason.as_deref().map(|reason| name(reason)).unwrap_or_else(|| html! { "without a reason" })) } }
+                @if let Some(stop) = &execution.stop { dt { "Stopped" } dd { (stop.reason.as_deref().map(name).unwrap_or_else(|| html! { "without a reason" })) } }
                 @for (variable, value) in &execution.variables { dt { "Variable " (name(variable)) } dd { (text(value)) } }
             }
             (change::revisions(execution))

@@ -184,7 +184,7 @@ fn stage_acts(board: &Board, column: &Column) -> Markup {
             div class="acts" {
                 @for place in asked { (acts::approval(pipeline, run, &column.of, place)) }
                 @if failed { (acts::retry(pipeline, run)) }
-                @if back { a class="button" href=(address::with(&address::of(pipeline, "rollback"), &[("stage", run.name.as_str())])) { "Roll back…" } }
+                @if back { a class="button quiet" href=(address::with(&address::of(pipeline, "rollback"), &[("stage", run.name.as_str())])) { "Roll back…" } }
             }
         }
     }

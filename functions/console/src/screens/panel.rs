@@ -140,14 +140,13 @@ fn times(run: &ActionRun, now: i64) -> Markup {
 }
 
 fn artifacts<'a>(found: &[Artifact], declared: impl Iterator<Item = &'a str>) -> Markup {
-    let mut none = true;
+    let declared: Vec<&str> = declared.collect();
     html! {
         dl class="facts" {
-            @for declared in declared {
-                @let _ = { none = false; };
+            @for declared in &declared {
                 dt { (name(declared)) }
                 dd {
-                    @match found.iter().find(|it| it.name.as_str() == declared) {
+                    @match found.iter().find(|it| it.name.as_str() == *declared) {
                         Some(artifact) => {
                             code class="small" { "s3://" (shown(&artifact.bucket)) "/" (shown(&artifact.key)) }
                             div class="small soft" {
@@ -163,7 +162,7 @@ fn artifacts<'a>(found: &[Artifact], declared: impl Iterator<Item = &'a str>) ->
                 }
             }
         }
-        @if none { p class="soft small" { "Nothing." } }
+        @if declared.is_empty() { p class="soft small" { "Nothing." } }
     }
 }
 

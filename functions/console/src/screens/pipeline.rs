@@ -10,12 +10,14 @@ use crate::board::Board;
 use crate::change;
 use crate::handler::{Asked, Console, Screen, Shown};
 use crate::screens::flow::{self, Selected};
-use crate::screens::{acts, head, panel};
+use crate::screens::{acts, head, history, panel};
 use crate::states;
 use crate::trouble::Trouble;
 
 /// Of what runs in an execution, this much is told above the stages, which show all of it.
 const SENTENCES: usize = 3;
+/// Executions below the stages.
+const LATEST: usize = 6;
 
 /// The page.
 pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>) -> Result<Shown, Trouble> {
@@ -29,6 +31,8 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
         Selected { stage: asked.get("stage"), action: asked.get("action"), execution: asked.get("execution") };
     let panel = panel::show(console, &board, selected, now).await?;
     let home = console.driver.home();
+    let recent = console.recent(&[(&board.locks, board.revision)]).await?.pop().unwrap_or_default().executions;
+    let latest = recent.get(..LATEST).unwrap_or(&recent);
     let acts = asked.get("execution").is_empty() || board.pipeline.mode() == ExecutionMode::Parallel;
     let main = html! {
         (head(pipeline.as_str(), "", &facts(&board), &acts::start(&board.pipeline)))
@@ -37,6 +41,7 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
         (flow::draw(&board, selected, home, now, acts))
         (panel)
         @if selected.action.is_empty() { p class="soft small" { "Select an action for its inputs, outputs, variables and what it said." } }
+        @if !latest.is_empty() { h2 { "Latest executions" } (history::table(pipeline.as_str(), latest, now)) }
     };
     Ok(Shown::Screen(Screen { title: pipeline.to_string(), main, version: Some(tag), class: "" }))
 }

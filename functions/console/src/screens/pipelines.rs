@@ -7,14 +7,14 @@ use crate::address::{self, PIPELINES};
 use crate::change;
 use crate::handler::{Asked, Console, Screen, Shown};
 use crate::screens::plot::{Figures, bars, duration};
-use crate::shelf::{Cell, RECENT, Row};
+use crate::shelf::{Cell, Row};
 use crate::trouble::Trouble;
 use crate::version::Version;
 
 /// Pipelines on a page.
 const PAGE: usize = 25;
-/// Pipelines that are looked at for a page of those in one state.
-const LOOKED_AT: usize = 200;
+/// Pipelines that are looked at for a page of those in one state: fewer than the versions that are remembered.
+const LOOKED_AT: usize = 90;
 /// From so many stages on, a strip has bars in place of marks.
 const MANY: usize = 14;
 
@@ -38,7 +38,7 @@ pub async fn show(console: &Console, asked: &Asked<'_>) -> Result<Shown, Trouble
     if asked.known.as_ref() == Some(&tag) {
         return Ok(Shown::Same(tag));
     }
-    console.with_recent(&mut rows, RECENT).await?;
+    console.with_recent(&mut rows).await?;
     let main = page(&rows, asked, next.as_deref(), cut, console.now());
     Ok(Shown::Screen(Screen { title: "Pipelines".into(), main, version: Some(tag), class: "" }))
 }
@@ -94,8 +94,8 @@ fn page(rows: &[Row], asked: &Asked<'_>, next: Option<&str>, cut: bool, now: i64
 fn line(row: &Row, now: i64) -> Markup {
     let pipeline = row.head.pipeline.as_str();
     let state = row.state();
-    let figures = Figures::of(&row.recent, now);
-    let newest = row.recent.first();
+    let figures = Figures::of(&row.recent.executions, now);
+    let newest = row.recent.executions.first();
     html! {
         tr class=(state.class()) data-k=(pipeline) {
             td {
@@ -104,7 +104,7 @@ fn line(row: &Row, now: i64) -> Markup {
             }
             td { (strip(&row.stages, Some(pipeline))) }
             td { @match newest {
-                Some(newest) => (change::change(newest, row.source.as_ref())),
+                Some(newest) => (change::change(newest, row.recent.source.as_ref())),
                 None => { span class="soft" { "never ran" } }
             } }
             td { @if let Some(newest) = newest {
@@ -116,7 +116,7 @@ fn line(row: &Row, now: i64) -> Markup {
                 @if let Some(usual) = figures.usual { div class="small soft" { "usually " (took_words(usual)) } }
             } }
             td {
-                (bars(&row.recent, now))
+                (bars(&row.recent.executions, now))
                 @if let Some(rate) = figures.rate() { div class="small soft" { (rate) " % of " (figures.ended) " succeeded" } }
             }
         }

@@ -25,7 +25,7 @@ pub async fn console_through_the_proxy(case: &Arc<Case>) -> Result<()> {
     let serving = tokio::spawn(proxy.serve(std::future::pending()));
 
     let root = get(&base, "/", &[]).await?;
-    ensure!((root.status, root.header("location")) == (302, "/console"), "{root:?}");
+    ensure!((root.status, root.header("location")) == (302, "/console"), "{}", root.status);
     let all = get(&base, &format!("/console/pipelines?search={}", pipeline.name), &[]).await?;
     ensure!(all.status == 200 && all.text().contains(&pipeline.name), "the list: {}", all.status);
     let address = format!("/console/pipelines/{}", pipeline.name);
@@ -45,11 +45,11 @@ pub async fn console_through_the_proxy(case: &Arc<Case>) -> Result<()> {
     ensure!(get(&base, "/console/wall", &[]).await?.status == 200, "the wall");
     ensure!(get(&base, "/console/pipelines/nobody", &[]).await?.status == 404, "a pipeline that is not there");
     let foreign = get(&base, &address, &[("sec-fetch-site", "cross-site")]).await?;
-    ensure!(foreign.status == 403 && !foreign.text().contains("data-op"), "{foreign:?}");
+    ensure!(foreign.status == 403 && !foreign.text().contains("<button"), "{}", foreign.status);
 
     let known = page.header("etag").to_owned();
     let same = get(&base, &address, &[("if-none-match", &known), ("x-millrace-live", "1")]).await?;
-    ensure!((same.status, same.body.len()) == (304, 0), "{same:?}");
+    ensure!((same.status, same.body.len()) == (304, 0), "{}", same.status);
 
     // What the button holds, as the script sends it.
     let body = button(&page.text(), "PutApprovalResult").context("no button")?;
