@@ -55,7 +55,7 @@ impl Page {
         };
         let content = html! {
             section class={ "notice " (state.map_or("", State::class)) } {
-                h1 { @if let Some(state) = state { (state.mark_as("")) " " } (title) }
+                h1 { (title) }
                 div class="words" role="status" { (text(&said)) }
             }
         };

@@ -281,7 +281,7 @@ mod tests {
             "Compare: https://github.com/acme/shop/compare/1b2c3d4...8cf40f2",
             "Museum: nothing has come through yet",
             "- stack shop: 1 replaced (Jobs AWS::SQS::Queue)",
-            "A newer execution waits behind this one: started Thursday 7 July 2016, 20:22 UTC. It goes in when",
+            "A newer execution waits behind this one: started Thursday 7 July 2016, 20:22 UTC. It can go in when",
             "- App: SHA-256 2cf24dba",
             "\nhttps://example.com/approve?v=1&m=xyz\n",
             "until Thursday 7 July 2016, 20:22 UTC",

@@ -102,7 +102,7 @@ pub fn newer(newer: &NewerExecution) -> String {
     let started = minutes(newer.started);
     match newer.before_it {
         0 => format!(
-            "A newer execution waits behind this one: started {started}{with}. It goes in when this one is rejected."
+            "A newer execution waits behind this one: started {started}{with}. It can go in when this one is rejected."
         ),
         before => format!(
             "Newer executions wait behind this one; the newest was started {started}{with}. {before} go in before it."
