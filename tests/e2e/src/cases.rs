@@ -116,6 +116,7 @@ cases! {
     webhooks::webhooks_kept;
     webhooks::webhooks_start;
     webhooks::webhooks_name_the_commit;
+    webhooks::connections_start;
     clients::boto3_and_cli;
     proxy::clients_through_the_proxy;
     proxy::policies_by_path;
