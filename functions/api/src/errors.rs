@@ -63,6 +63,8 @@ pub fn exception(account: &str, operation: Operation, error: DriveError) -> ApiE
         | DriveError::NameInUse(_)
         | DriveError::ArtifactStore(_)
         | DriveError::Missing(_)
+        | DriveError::Dispatch(_)
+        | DriveError::Source(_)
         | DriveError::Store(_) => return internal(operation, &error),
     };
     if wire::allowed(operation, exception) { exception.because(message) } else { internal(operation, &error) }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
-use driver::QueuedStart;
+use driver::{GitDelivery, QueuedStart};
 use engine::RevisionOverride;
 use pipeline::{ActionName, PipelineName};
 use providers::SourceChange;
@@ -18,6 +18,8 @@ pub enum StartSignal {
     Changed(SourceChange),
     /// Start what the door for webhooks has put into the queue.
     Queued(Box<QueuedStart>),
+    /// Start whoever watches the repository, if the event is one for which it is to start.
+    Git(Box<GitDelivery>),
     /// Start a pipeline by its name.
     Named {
         /// The name of the pipeline to start.
@@ -100,6 +102,10 @@ pub fn read(delivery: &Delivery) -> Result<StartSignal, NotUnderstood> {
     if delivery.queued && event.get("start").is_some() && event.get("source").is_none() {
         let queued = serde_json::from_value(event).map_err(|error| NotUnderstood(error.to_string()))?;
         return Ok(StartSignal::Queued(Box::new(queued)));
+    }
+    if delivery.queued && event.get("git").is_some() && event.get("source").is_none() {
+        let git = serde_json::from_value(event["git"].clone()).map_err(|error| NotUnderstood(error.to_string()))?;
+        return Ok(StartSignal::Git(Box::new(git)));
     }
     let text = |name: &str| event.get(name).and_then(Value::as_str);
     let mut sources = providers::all().iter().filter_map(|provider| provider.source?.events);

@@ -32,6 +32,10 @@ pub async fn start(
         let QueuedStart { start, by } = *queued;
         return by.scope(Box::pin(all(driver, calls, vec![start]))).await;
     }
+    if let StartSignal::Git(git) = signal {
+        let starts = driver.git_starts(&git).await?;
+        return git.by.scope(Box::pin(all(driver, calls, starts))).await;
+    }
     let requests = requests(driver, signal, delivery).await?;
     all(driver, calls, requests).await
 }
@@ -59,6 +63,7 @@ async fn requests(driver: &Driver, signal: StartSignal, delivery: &str) -> Resul
     let trigger = |detail: String| Trigger { kind: "CloudWatchEvent".into(), detail };
     match signal {
         StartSignal::Queued(queued) => Ok(vec![queued.start]),
+        StartSignal::Git(git) => driver.git_starts(&git).await,
         StartSignal::Named { pipeline, variables, overrides, token, detail } => Ok(vec![StartRequest {
             pipeline,
             trigger: trigger(detail),

@@ -115,6 +115,11 @@ impl Answer {
     /// The body has no JSON.
     pub const NO_PAYLOAD: Self =
         Self::no(StatusCode::BAD_REQUEST, "The body is not JSON, nor a form with JSON in its field payload.");
+    /// The body is of another form than its host documents.
+    pub const UNREADABLE: Self = Self::no(
+        StatusCode::BAD_REQUEST,
+        "The body is not what the host documents. It must be JSON: choose the content type application/json.",
+    );
     /// The body is too large.
     pub const TOO_LARGE: Self = Self::no(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 4 MiB.");
     /// The receiver cannot start anything as it is.

@@ -1,5 +1,6 @@
 //! What is delivered at the door, over a real driver and the in-memory store.
 
+mod connections;
 mod deliveries;
 mod random;
 mod world;

@@ -68,6 +68,10 @@ impl Worker {
                 self.driver.poll_source(&pipeline, &action, &self.registry).await?;
                 return Ok(());
             }
+            Request::Message(Message::CompareFiles { pipeline, action, delivery }) => {
+                self.driver.compare_files(&pipeline, &action, &delivery, &self.registry).await?;
+                return Ok(());
+            }
             Request::Message(message) => message,
             Request::External { source, region, id } => {
                 match self.driver.action_by_external_id(&source, &region, &id).await? {

@@ -4,6 +4,8 @@ use engine::{ActionId, ExecutionId, Refusal};
 use pipeline::PipelineName;
 use store::StoreError;
 
+use crate::ports::{DispatchError, ExecutorError};
+
 /// Why the driver did not do what it was asked. The API maps each to CodePipeline's exception.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum DriveError {
@@ -70,6 +72,12 @@ pub enum DriveError {
     /// The account has as many webhooks as it may.
     #[error("There are {} webhooks already, and no more are possible.", pipeline::webhook::MOST)]
     WebhookLimit,
+    /// A function was not sent what it is to do.
+    #[error(transparent)]
+    Dispatch(DispatchError),
+    /// The service of a source did not answer as it should.
+    #[error("the source could not be asked: {0}")]
+    Source(ExecutorError),
     /// As many pipelines are polled for changes as may be.
     #[error(
         "{} pipelines are polled for changes of their sources already, and no more are possible: leave out PollForSourceChanges where events tell of changes, or set it to false.",

@@ -17,6 +17,7 @@ mod control;
 mod driver;
 mod error;
 mod follow;
+mod git_starts;
 mod history;
 mod jobs;
 mod pipelines;
@@ -39,12 +40,13 @@ mod work;
 pub use approvals::ApprovalAnswer;
 pub use driver::{Driver, Setup};
 pub use error::DriveError;
+pub use git_starts::GitDelivery;
 pub use history::{ActionExecutionView, ActionView, ExecutionView};
 pub use jobs::{JobCaller, JobResult, JobState, MOST_JOBS, Offered};
 pub use pipelines::PipelineRecord;
 pub use ports::{
     ActionExecutor, ArtifactStore, Clock, Dispatch, DispatchError, ExecutorError, Message, NewestRevision, Outcome,
-    SourcePoller, SourceRules, Task, TaskInput,
+    SourceReader, SourceRules, Task, TaskInput,
 };
 pub use replication::Replication;
 pub use revision::PutRevision;

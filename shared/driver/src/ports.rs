@@ -8,9 +8,12 @@ use engine::{
     ActionError, ActionId, ApprovalToken, Artifact, ExecutionId, External, Pin, Progress, Proposal, Revision,
     RevisionOverride, Success, Timestamp,
 };
+use pipeline::git_trigger::GitEvent;
 use pipeline::{Action, ActionName, ArtifactName, Compute, PipelineName, StageName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::git_starts::GitDelivery;
 
 /// The driver's source of time and random ids, which tests and the simulation replace.
 #[async_trait]
@@ -58,6 +61,15 @@ pub enum Message {
         /// The source action.
         action: ActionName,
     },
+    /// A worker is to ask a host of code which files differ, since these decide whether a pipeline starts.
+    CompareFiles {
+        /// The pipeline that may start.
+        pipeline: PipelineName,
+        /// The source action that reads the repository.
+        action: ActionName,
+        /// What happened there.
+        delivery: Box<GitDelivery>,
+    },
     /// An artifact is to be copied to other regions.
     Replicate {
         /// The attempt that made it.
@@ -72,7 +84,7 @@ impl Message {
     pub fn execution(&self) -> Option<ExecutionId> {
         match self {
             Self::Run { action } | Self::Poll { action, .. } | Self::Replicate { action, .. } => Some(action.execution),
-            Self::PollSource { .. } => None,
+            Self::PollSource { .. } | Self::CompareFiles { .. } => None,
         }
     }
 }
@@ -210,7 +222,7 @@ pub enum Outcome {
 
 /// That an attempt to perform came to nothing, and is worth repeating: throttled, unreachable. What is final is an
 /// [`Outcome::Failed`].
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ExecutorError(pub String);
 
@@ -246,13 +258,19 @@ pub struct NewestRevision {
     pub detail: String,
 }
 
-/// Asks sources what they are.
+/// Asks the services of sources about them. Of a task, only what its pipeline and its action say is there.
 #[async_trait]
-pub trait SourcePoller: Send + Sync {
+pub trait SourceReader: Send + Sync {
     /// What the source of a task's action is now; none where nothing is there, or where the service says that nothing has changed
-    /// since it gave this validator. Of the task, only what its pipeline and its action say is there.
+    /// since it gave this validator.
     ///
     /// # Errors
     /// [`ExecutorError`]: the source is asked again a minute later, whatever the reason.
     async fn newest(&self, task: &Task, validator: Option<&str>) -> Result<Option<NewestRevision>, ExecutorError>;
+
+    /// The paths of the files that an event changed in the repository that a task's action reads.
+    ///
+    /// # Errors
+    /// [`ExecutorError`]: to be tried again, whatever the reason.
+    async fn changed_files(&self, task: &Task, event: &GitEvent) -> Result<Vec<String>, ExecutorError>;
 }

@@ -17,7 +17,7 @@ use store::{Entity, Expect, Key, Listing, SeenRevision, SourcePoll, StoreError, 
 use crate::driver::Driver;
 use crate::error::DriveError;
 use crate::pipelines::PipelineRecord;
-use crate::ports::{Message, NewestRevision, SourcePoller, Task};
+use crate::ports::{Message, NewestRevision, SourceReader, Task};
 use crate::revision::change_token;
 use crate::start::{StartRequest, Started};
 
@@ -56,7 +56,7 @@ impl Driver {
         &self,
         pipeline: &PipelineName,
         action: &ActionName,
-        poller: &dyn SourcePoller,
+        poller: &dyn SourceReader,
     ) -> Result<Option<Started>, DriveError> {
         let record = match self.pipeline(pipeline, None).await {
             Err(DriveError::PipelineNotFound(_)) => return Ok(None),
@@ -140,7 +140,7 @@ impl Driver {
     }
 
     /// A task with what is known of an action that nobody runs.
-    fn polled_task(&self, record: &PipelineRecord, action: &Action) -> Task {
+    pub(crate) fn polled_task(&self, record: &PipelineRecord, action: &Action) -> Task {
         let pipeline = &record.pipeline;
         Task {
             id: ExecutionId::from_random(record.head.incarnation.0).action(0, 0, 0),

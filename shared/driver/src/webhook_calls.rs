@@ -60,6 +60,15 @@ impl Driver {
         Ok(self.store.commit(vec![Write::put(delivery, Expect::Any), Write::put(calls, Expect::Any)]).await?)
     }
 
+    /// Notes that something was delivered to a receiver that has nothing else to note.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn note_delivery(&self, receiver: &str, id: &str) -> Result<(), DriveError> {
+        let delivery = Delivery { receiver: receiver.to_owned(), id: id.to_owned(), received: self.clock.now() };
+        Ok(self.store.commit(vec![Write::put(delivery, Expect::Any)]).await?)
+    }
+
     /// Notes that a call of a webhook was refused, unless the same was noted a moment ago.
     ///
     /// # Errors

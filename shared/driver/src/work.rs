@@ -47,7 +47,9 @@ impl Driver {
         let worked = match message {
             Message::Run { action } => Worker::new(self, executor, until, action).run(action).await,
             Message::Poll { action, count } => Worker::new(self, executor, until, action).poll(action, count).await,
-            Message::PollSource { .. } | Message::Replicate { .. } => Ok(Worked::Nothing),
+            Message::PollSource { .. } | Message::CompareFiles { .. } | Message::Replicate { .. } => {
+                Ok(Worked::Nothing)
+            }
         };
         worked.or_else(late)
     }

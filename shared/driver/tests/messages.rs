@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use driver::{Message, QueuedStart, StartRequest};
+use driver::{GitDelivery, Message, QueuedStart, StartRequest};
 use engine::{ExecutionId, RevisionOverride, Trigger};
+use pipeline::git_trigger::{GitChange, GitEvent};
 use pipeline::{ActionName, ArtifactName, PipelineName};
 use store::ChangeOrigin;
 use uuid::Uuid;
@@ -29,6 +30,28 @@ fn sent() -> Vec<(Message, Vec<&'static str>)> {
                 action: ActionName::new("Fetch").unwrap(),
             },
             vec![r#"{"kind":"pollSource","pipeline":"release","action":"Fetch"}"#],
+        ),
+        (
+            Message::CompareFiles {
+                pipeline: PipelineName::new("release").unwrap(),
+                action: ActionName::new("Fetch").unwrap(),
+                delivery: Box::new(GitDelivery {
+                    watched: "connection/c/us/app".into(),
+                    token: "t".into(),
+                    event: GitEvent {
+                        repository: "us/app".into(),
+                        change: GitChange::Branch { name: "main".into(), before: Some("1".into()) },
+                        commit: "2".into(),
+                        message: "m".into(),
+                        author: "a".into(),
+                        files: None,
+                    },
+                    by: ChangeOrigin { caller: "c".into(), source: None, request: "r".into() },
+                }),
+            },
+            vec![
+                r#"{"kind":"compareFiles","pipeline":"release","action":"Fetch","delivery":{"watched":"connection/c/us/app","token":"t","event":{"repository":"us/app","change":{"branch":{"name":"main","before":"1"}},"commit":"2","message":"m","author":"a","files":null},"by":{"caller":"c","source":null,"request":"r"}}}"#,
+            ],
         ),
         (
             Message::Replicate { action, artifact },

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use driver::{
-    DriveError, Driver, ExecutorError, Message, NewestRevision, Outcome, Setup, SourcePoller, SourceRules, Started,
+    DriveError, Driver, ExecutorError, Message, NewestRevision, Outcome, Setup, SourceReader, SourceRules, Started,
     Task,
 };
 use engine::{ActionError, Execution, Progress, Revision, Success, Timestamp};
+use pipeline::git_trigger::GitEvent;
 use pipeline::{ActionName, Declaration, PipelineName};
 use serde_json::json;
 use store::{Due, Entity, Key, Listing, MemoryStore, Page, SourcePoll, Store, StoreError, Versioned, Write};
@@ -69,7 +70,7 @@ impl Store for DyingStore {
 struct At(Result<Option<&'static str>, &'static str>);
 
 #[async_trait]
-impl SourcePoller for At {
+impl SourceReader for At {
     async fn newest(&self, task: &Task, validator: Option<&str>) -> Result<Option<NewestRevision>, ExecutorError> {
         assert_eq!((task.pipeline.as_str(), task.region.as_str()), ("p", "eu-west-1"));
         assert_eq!(task.configuration["S3ObjectKey"], "app.zip");
@@ -82,6 +83,10 @@ impl SourcePoller for At {
             token: None,
             detail: "the source".into(),
         }))
+    }
+
+    async fn changed_files(&self, _: &Task, _: &GitEvent) -> Result<Vec<String>, ExecutorError> {
+        panic!("nobody asks for files")
     }
 }
 

@@ -22,6 +22,9 @@ mod glob;
 
 use glob::Glob;
 
+/// CodePipeline's `SourceRevisionType` of a commit.
+pub const REVISION_TYPE: &str = "COMMIT_ID";
+
 /// Something that happened in a Git repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -2,8 +2,11 @@
 //! 'Download a repository archive (zip)'; GitLab REST API, 'Branches', 'Commits', 'Get file archive'; Bitbucket Cloud REST
 //! API, 'Get a branch', 'Get a commit', and its downloads of repositories.
 
+use std::collections::BTreeSet;
+
 use artifacts::{Content, TempFile, without_top_folder};
 use engine::Timestamp;
+use pipeline::git_trigger::{GitChange, GitEvent};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -16,6 +19,9 @@ use crate::web::{Answer, Web};
 
 /// Most bytes of the description of a commit, which may list the files that it changes.
 const DESCRIPTION: usize = 16 << 20;
+/// Files of a comparison that are asked for at once, and how often.
+const COMPARED: usize = 100;
+const COMPARED_PAGES: usize = 3;
 /// Longest ETag that is kept, in bytes.
 const VALIDATOR: usize = 256;
 /// Most bytes of a refusal, and most characters of the host's words in it that are repeated.
@@ -259,6 +265,64 @@ impl<'a> HostedRepository<'a> {
         };
         described.message = described.message.trim_end().to_owned();
         described
+    }
+
+    /// The paths of the files that an event changed: for a push those that differ from the commit before, for a pull request all of
+    /// it. The first 300 count, which is as many as GitHub compares. Source: GitHub REST API, 'Compare two commits' and 'List pull
+    /// requests files'; GitLab REST API, 'Compare branches, tags or commits' and 'List merge request diffs'; Bitbucket Cloud REST API,
+    /// 'Compare two commit diff stats' and 'Get the diff stat for a pull request'.
+    pub(crate) async fn changed_files(&self, event: &GitEvent) -> Result<Vec<String>, ProviderError> {
+        let number;
+        let (page, list): (Url, &str) = match (self.kind, &event.change) {
+            (_, GitChange::Tag { .. } | GitChange::Branch { before: None, .. }) => return Ok(Vec::new()),
+            (HostType::GitHub | HostType::GitHubEnterpriseServer, GitChange::Branch { before: Some(before), .. }) => {
+                (self.repository(&["compare", &format!("{before}...{}", event.commit)])?, "/files")
+            }
+            (HostType::GitLab | HostType::GitLabSelfManaged, GitChange::Branch { before: Some(before), .. }) => {
+                let mut url = self.repository(&["repository", "compare"])?;
+                url.query_pairs_mut().append_pair("from", before).append_pair("to", &event.commit);
+                (url, "/diffs")
+            }
+            (HostType::Bitbucket, GitChange::Branch { before: Some(before), .. }) => {
+                (self.repository(&["diffstat", &format!("{}..{before}", event.commit)])?, "/values")
+            }
+            (kind, GitChange::PullRequest(request)) => {
+                number = request.number.to_string();
+                match kind {
+                    HostType::GitHub | HostType::GitHubEnterpriseServer => {
+                        (self.repository(&["pulls", &number, "files"])?, "")
+                    }
+                    HostType::GitLab | HostType::GitLabSelfManaged => {
+                        (self.repository(&["merge_requests", &number, "diffs"])?, "")
+                    }
+                    HostType::Bitbucket => (self.repository(&["pullrequests", &number, "diffstat"])?, "/values"),
+                }
+            }
+        };
+        let mut files = BTreeSet::new();
+        for number in 1..=COMPARED_PAGES {
+            let mut url = page.clone();
+            let size = if self.kind == HostType::Bitbucket { "pagelen" } else { "per_page" };
+            url.query_pairs_mut().append_pair(size, &COMPARED.to_string()).append_pair("page", &number.to_string());
+            let answer = self.web.get(url).await?;
+            if answer.status != 200 {
+                return Err(self.refused(answer, Reference::Commit(&event.commit)).await);
+            }
+            let request = answer.request.clone();
+            let compared: Value = serde_json::from_slice(&answer.read(DESCRIPTION).await?).unwrap_or_default();
+            let Some(compared) = compared.pointer(list).and_then(Value::as_array) else {
+                let message = format!("the answer to {request} lists no files");
+                return Err(ProviderError::failed(JOB_FAILED, message));
+            };
+            let paths = ["/filename", "/previous_filename", "/new_path", "/old_path", "/new/path", "/old/path"];
+            let paths = compared.iter().flat_map(|file| paths.iter().filter_map(|at| file.pointer(at)?.as_str()));
+            files.extend(paths.map(str::to_owned));
+            // A comparison of GitHub's has all its files on each page, GitLab's has but one page.
+            if list == "/files" || list == "/diffs" || compared.len() < COMPARED {
+                break;
+            }
+        }
+        Ok(files.into_iter().collect())
     }
 
     /// The files at a commit.

@@ -13,12 +13,14 @@
 //! | `apiUrl` | where the API is, for example `https://github.example.com/api/v3`; needed for what companies run themselves |
 //!
 //! A role that may not read the secret cannot use the token, as on AWS one without `codestar-connections:UseConnection`
-//! cannot use the connection. Hosts send no events, so nothing starts by itself: `DetectChanges` means nothing here yet.
+//! cannot use the connection. What hosts deliver of pushes and pull requests starts pipelines: see `delivery`.
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
-use driver::Outcome;
+use driver::{Outcome, Task};
+use pipeline::Action;
+use pipeline::git_trigger::GitEvent;
 use serde::Deserialize;
 use url::Url;
 
@@ -36,7 +38,12 @@ use crate::web::Web;
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
-        source: Some(Source { watched: |_, _| None, polled: never_polled, takes_revision, events: None }),
+        source: Some(Source {
+            watched: |action, _| watched(action),
+            polled: never_polled,
+            takes_revision,
+            events: None,
+        }),
         ..ProviderInfo::of(
             &[Implements::aws("Source", "CodeStarSourceConnection")],
             PERMISSIONS,
@@ -44,7 +51,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 file: file!(),
                 ends: "at once",
                 tried: Tried::OverTheWire,
-                differs: "A secret stands for the connection. A push does not start the pipeline yet. Symbolic links and submodules are left out.",
+                differs: "A secret stands for the connection, and another one for what its host delivers; the host is told where by hand. Symbolic links and submodules are left out.",
             },
         )
     },
@@ -92,17 +99,14 @@ impl Provider for ConnectionSource {
         let configuration: Configuration<'_> = read(task)?;
         output(task)?;
         let wanted = prescribed(task)?.map_or(Reference::Branch(configuration.branch_name), Reference::Commit);
-        let secret = secret_name(context.connection_secrets, configuration.connection_arn)?;
-        let connection = connection(context, &secret).await?;
-        let kind = connection.provider_type;
-        let (web, token) = (web(context, &secret, connection)?, format!("it is in the secret {secret}"));
-        let repository = HostedRepository::new(kind, web, configuration.full_repository_id, token)?;
+        let (kind, repository) = hosted(context, &configuration).await?;
         let commit = repository.commit(wanted).await?;
         let content = match configuration.output_artifact_format {
             OutputFormat::Zip => repository.zip(context, &commit.id).await?,
             OutputFormat::Clone => repository.reference(&commit, Some(configuration.connection_arn))?.content()?,
         };
-        let variables = variables(&configuration, kind, &commit);
+        let branch = triggering_branch(task).unwrap_or(configuration.branch_name);
+        let variables = variables(&configuration, branch, kind, &commit);
         let committed = commit.committed();
         let HostCommit { id, message, url, .. } = commit;
         store_output(context, content, Commit { id, message, committed, url }, variables).await
@@ -111,11 +115,47 @@ impl Provider for ConnectionSource {
     async fn poll(&self, _: ActionContext<'_>) -> Result<Outcome, ProviderError> {
         unchanged()
     }
+
+    async fn changed_files(&self, context: ActionContext<'_>, event: &GitEvent) -> Result<Vec<String>, ProviderError> {
+        let configuration: Configuration<'_> = read(context.task)?;
+        hosted(context, &configuration).await?.1.changed_files(event).await
+    }
 }
+
+/// The branch of the push or pull request that started the execution, which names it as the change that led to the revision.
+fn triggering_branch(task: &Task) -> Option<&str> {
+    task.overrides.iter().find_map(|revision| revision.change.as_deref()?.strip_prefix("refs/heads/"))
+}
+
+/// The repository at its host, with the token of the connection.
+async fn hosted<'a>(
+    context: ActionContext<'_>,
+    configuration: &Configuration<'a>,
+) -> Result<(HostType, HostedRepository<'a>), ProviderError> {
+    let secret = secret_name(context.connection_secrets, configuration.connection_arn)?;
+    let connection = connection(context, &secret).await?;
+    let kind = connection.provider_type;
+    let (web, token) = (web(context, &secret, connection)?, format!("it is in the secret {secret}"));
+    Ok((kind, HostedRepository::new(kind, web, configuration.full_repository_id, token)?))
+}
+
+fn watched(action: &Action) -> Option<String> {
+    let value = |key: &str| action.configuration.get(key);
+    let (_, id) = value("ConnectionArn")?.split_once(CONNECTION_ID)?;
+    Some(connected(id, value("FullRepositoryId")?))
+}
+
+/// The key of a repository that is read through the connection of this id. At all hosts, capitals make no other name.
+pub fn connected(id: &str, repository: &str) -> String {
+    format!("connection/{id}/{}", repository.to_lowercase())
+}
+
+/// What is in front of the id in a connection's ARN.
+const CONNECTION_ID: &str = ":connection/";
 
 /// The secret that stands for a connection.
 fn secret_name(prefix: &str, arn: &str) -> Result<String, ProviderError> {
-    let id = arn.split_once(":connection/").map(|(_, id)| id).filter(|id| {
+    let id = arn.split_once(CONNECTION_ID).map(|(_, id)| id).filter(|id| {
         !id.is_empty() && id.chars().all(|character| character.is_ascii_alphanumeric() || character == '-')
     });
     let id = id.ok_or_else(|| {
@@ -163,13 +203,18 @@ fn web(context: ActionContext<'_>, secret: &str, connection: Connection) -> Resu
 }
 
 /// Source: CodePipeline user guide, 'Variables reference', CodeStarSourceConnection.
-fn variables(configuration: &Configuration<'_>, kind: HostType, commit: &HostCommit) -> Vec<(&'static str, String)> {
+fn variables(
+    configuration: &Configuration<'_>,
+    branch: &str,
+    kind: HostType,
+    commit: &HostCommit,
+) -> Vec<(&'static str, String)> {
     vec![
         ("AuthorDate", commit.author_date.clone()),
         ("AuthorDisplayName", commit.author_name.clone()),
         ("AuthorEmail", commit.author_email.clone()),
         ("AuthorId", commit.author_id.clone()),
-        ("BranchName", configuration.branch_name.to_owned()),
+        ("BranchName", branch.to_owned()),
         ("CommitId", commit.id.clone()),
         ("CommitMessage", commit.message.clone()),
         ("ConnectionArn", configuration.connection_arn.to_owned()),

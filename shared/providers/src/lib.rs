@@ -120,6 +120,7 @@ mod step_functions;
 mod target_groups;
 mod web;
 
+pub use connection_source::connected;
 pub use console::entity_page;
 pub use delivery::{Delivered, Undelivered, delivered};
 pub use github_hooks::{GitHubHooks, HookError};

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use driver::{NewestRevision, Outcome, Task};
 use engine::{ActionId, Progress};
+use pipeline::git_trigger::GitEvent;
 use pipeline::{Action, TypeId};
 use serde_json::Value;
 
@@ -33,6 +34,11 @@ pub(crate) trait Provider: Send + Sync {
         _validator: Option<&str>,
     ) -> Result<Option<NewestRevision>, ProviderError> {
         Err(ProviderError::configuration(format!("{} is no source that is polled", title(context.task))))
+    }
+
+    /// The paths of the files that an event changed in the repository of an action, for sources of which such events tell.
+    async fn changed_files(&self, context: ActionContext<'_>, _: &GitEvent) -> Result<Vec<String>, ProviderError> {
+        Err(ProviderError::configuration(format!("{} reads no repository through a connection", title(context.task))))
     }
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use artifacts::ZipLimits;
 use async_trait::async_trait;
 use driver::{
-    ActionExecutor, Clock, ExecutorError, NewestRevision, Outcome, SourcePoller, SourceRules, Task, TaskInput,
+    ActionExecutor, Clock, ExecutorError, NewestRevision, Outcome, SourceReader, SourceRules, Task, TaskInput,
 };
 use engine::{ActionError, Progress, Success};
 use futures::{StreamExt, TryStreamExt, stream};
 use pipeline::catalogue::rules;
+use pipeline::git_trigger::GitEvent;
 use pipeline::{Action, TypeId};
 use runtime::{Clients, JobIds, Roles, SettingError, Settings, SystemClock};
 
@@ -280,15 +281,25 @@ fn not_built(task: &Task) -> Outcome {
 }
 
 #[async_trait]
-impl SourcePoller for Registry {
+impl SourceReader for Registry {
     async fn newest(&self, task: &Task, validator: Option<&str>) -> Result<Option<NewestRevision>, ExecutorError> {
         let Some(descriptor) = descriptor(&task.action) else { return Ok(None) };
         let open = OpenArtifacts::default();
-        let newest = descriptor.provider.newest(self.context(task, "", &open), validator).await;
-        newest.map_err(|error| match error.into_failure() {
-            Ok((error, _)) => ExecutorError(format!("{}: {}", error.code, error.message)),
-            Err(text) => ExecutorError(text),
-        })
+        descriptor.provider.newest(self.context(task, "", &open), validator).await.map_err(unanswered)
+    }
+
+    async fn changed_files(&self, task: &Task, event: &GitEvent) -> Result<Vec<String>, ExecutorError> {
+        let Some(descriptor) = descriptor(&task.action) else { return Ok(Vec::new()) };
+        let open = OpenArtifacts::default();
+        descriptor.provider.changed_files(self.context(task, "", &open), event).await.map_err(unanswered)
+    }
+}
+
+/// Of what nobody waits for it makes no difference whether it can ever be answered.
+fn unanswered(error: ProviderError) -> ExecutorError {
+    match error.into_failure() {
+        Ok((error, _)) => ExecutorError(format!("{}: {}", error.code, error.message)),
+        Err(text) => ExecutorError(text),
     }
 }
 

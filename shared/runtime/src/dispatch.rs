@@ -102,7 +102,9 @@ impl Dispatch for EventDispatch {
 
 fn detail_type(message: &Message) -> &'static str {
     match message {
-        Message::Run { .. } | Message::Poll { .. } | Message::PollSource { .. } => "Work",
+        Message::Run { .. } | Message::Poll { .. } | Message::PollSource { .. } | Message::CompareFiles { .. } => {
+            "Work"
+        }
         Message::Replicate { .. } => "Replicate",
     }
 }

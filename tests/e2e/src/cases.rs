@@ -123,6 +123,7 @@ cases! {
     webhooks::webhooks_kept;
     webhooks::webhooks_start;
     webhooks::webhooks_name_the_commit;
+    webhooks::connections_start;
     clients::boto3_and_cli;
     console::console_through_the_proxy;
     proxy::clients_through_the_proxy;

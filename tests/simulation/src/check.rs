@@ -297,7 +297,7 @@ impl Checker {
     pub fn dispatched(&self, message: &Message) -> Result<(), String> {
         let action = match message {
             Message::Run { action } | Message::Poll { action, .. } | Message::Replicate { action, .. } => action,
-            Message::PollSource { .. } => return broken("no source is polled here"),
+            Message::PollSource { .. } | Message::CompareFiles { .. } => return broken("no source is asked here"),
         };
         let Some(run) = self.run(*action) else {
             return broken(format!("dispatched before its commit: {message:?}"));
@@ -313,7 +313,7 @@ impl Checker {
                     )
             }
             Message::Replicate { artifact, .. } => run.outputs.iter().any(|output| output.name == *artifact),
-            Message::PollSource { .. } => false,
+            Message::PollSource { .. } | Message::CompareFiles { .. } => false,
         };
         if committed { Ok(()) } else { broken(format!("dispatched before its commit: {message:?}, which is {run:?}")) }
     }

@@ -137,7 +137,7 @@ async fn who_dies_before_the_note_is_made_is_delivered_to_again_under_the_same_t
 async fn a_queue_that_takes_nothing_makes_the_sender_deliver_again() {
     let world = World::with(|_| Answer { status: 500, body: "{}".into() }).await;
     let sent = world.signed(&push(MAIN, COMMIT)).await;
-    assert!(crate::open(&world.webhooks, &sent.request()).await.is_err());
+    assert!(crate::open(&world.receivers, &sent.request()).await.is_err());
     assert!(world.calls("push").await.is_none(), "nothing was triggered, and the delivery is not remembered");
 }
 
@@ -160,7 +160,7 @@ async fn strangers_learn_nothing() {
         ("PUSH", sent.key.as_str()),
     ] {
         let stranger = super::world::Sent { path: path.into(), key: key.into(), ..sent.clone() };
-        let answer = crate::open(&world.webhooks, &stranger.request()).await.unwrap();
+        let answer = crate::open(&world.receivers, &stranger.request()).await.unwrap();
         assert_eq!(answer.status(), 404, "{path} {key}");
         answers.push(format!("{:?} {:?}", answer.headers(), answer.body()));
     }

@@ -171,7 +171,7 @@ async fn ten_thousand_deliveries_start_what_they_should_and_nothing_else() {
     for _ in 0..DELIVERIES {
         let sent = sent(chosen().new_tree(&mut runner).unwrap().current(), &keys);
         let request = sent.request();
-        let answer = crate::open(&world.webhooks, &request).await.unwrap();
+        let answer = crate::open(&world.receivers, &request).await.unwrap();
         let status = answer.status().as_u16();
         *answered.entry(status).or_default() += 1;
         let text = String::from_utf8(answer.body().to_vec()).unwrap();

@@ -16,6 +16,8 @@ use sha2::Sha256;
 use store::{MemoryStore, StoredWebhook, WebhookCalls};
 use testkit::{Answer, Outbox, Stub, TestClock, create, setup};
 
+use crate::Receivers;
+use crate::connections::Connections;
 use crate::queue::StartQueue;
 use crate::webhooks::Webhooks;
 
@@ -103,11 +105,21 @@ impl Sent {
 }
 
 pub struct World {
-    pub webhooks: Webhooks,
+    pub receivers: Receivers,
     /// Another driver over the same table: the API's.
     pub driver: Driver,
     pub clock: Arc<TestClock>,
     pub queue: Stub,
+    /// Secrets Manager, in which the connection `c-1` has a secret for deliveries.
+    pub secrets: Stub,
+}
+
+fn deliveries_secret(request: &testkit::Request) -> Answer {
+    let asked: Value = serde_json::from_str(&request.body).unwrap();
+    match asked["SecretId"].as_str().unwrap() {
+        "millrace/connections/c-1/deliveries" => Answer::ok(json!({"SecretString": SECRET}).to_string()),
+        _ => Answer { status: 400, body: r#"{"__type": "ResourceNotFoundException", "message": "none"}"#.into() },
+    }
 }
 
 impl World {
@@ -122,8 +134,13 @@ impl World {
         let driver = || Driver::new(Setup { sources: providers::SOURCES, ..setup(&store, &outbox, &clock) });
         let queue = Stub::new(reply);
         let sqs = runtime::Clients::from_config(queue.config()).sqs().clone();
-        let webhooks = Webhooks::new(driver(), StartQueue::new(sqs, "https://queue".into()), "111122223333".into());
-        let world = Self { webhooks, driver: driver(), clock, queue };
+        let starts = StartQueue::new(sqs, "https://queue".into());
+        let webhooks = Webhooks::new(driver(), starts.clone(), "111122223333".into());
+        let secrets = Stub::new(deliveries_secret);
+        let client = aws_sdk_secretsmanager::Client::new(&secrets.config());
+        let connections = Connections::new(driver(), starts, client, "millrace/connections/".into());
+        let receivers = Receivers { webhooks, connections };
+        let world = Self { receivers, driver: driver(), clock, queue, secrets };
         create(&world.driver, declaration()).await;
         world.put("push", Authentication::GithubHmac { secret: Secret::new(SECRET) }).await;
         world.put("ranged", Authentication::Ip { range: IpRange::new("192.0.2.0/24").unwrap() }).await;
@@ -177,7 +194,7 @@ impl World {
 
     /// The status of the answer.
     pub async fn deliver(&self, sent: &Sent) -> u16 {
-        crate::open(&self.webhooks, &sent.request()).await.unwrap().status().as_u16()
+        crate::open(&self.receivers, &sent.request()).await.unwrap().status().as_u16()
     }
 
     /// What was asked to be started so far.

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use driver::Task;
+use driver::{SourceReader, Task};
 use engine::{RevisionOverride, Timestamp};
+use pipeline::git_trigger::{GitChange, GitEvent, PullRequest, PullRequestEvent};
 use serde_json::{Value, json};
 use testkit::{Aws, Call, Reply, TestLog};
 use tracing::Level;
@@ -403,10 +404,111 @@ async fn bitbucket_has_its_archives_beside_its_api() {
 }
 
 #[test]
-fn nothing_that_eventbridge_hears_of_starts_it() {
+fn it_watches_its_repository_through_its_connection_whatever_the_branch() {
     let info = providers::find(&source(&[]).action).unwrap().source.unwrap();
-    assert!(info.events.is_none());
-    assert_eq!((info.watched)(&source(&[]).action, "eu-west-1"), None);
+    assert!(info.events.is_none(), "EventBridge hears of nothing");
+    let watched = (info.watched)(&source(&[]).action, "eu-west-1").unwrap();
+    let configuration = &source(&[]).configuration;
+    let id = configuration["ConnectionArn"].rsplit('/').next().unwrap();
+    assert_eq!(watched, providers::connected(id, &configuration["FullRepositoryId"].to_uppercase()));
     let takes = |kind: &str| (info.takes_revision)(&BTreeMap::new(), kind);
     assert!(takes("COMMIT_ID").is_ok() && takes("S3_OBJECT_VERSION_ID").is_err());
+}
+
+fn event(change: GitChange) -> GitEvent {
+    let (repository, commit) = ("team/shop".to_owned(), "new1".to_owned());
+    GitEvent { repository, change, commit, message: String::new(), author: String::new(), files: None }
+}
+
+/// Which files differ, as each host compares two commits, or lists the files of a pull request page by page.
+#[tokio::test]
+async fn each_host_is_asked_which_files_differ() {
+    let push = || event(GitChange::Branch { name: "main".into(), before: Some("old1".into()) });
+    let request = || {
+        let (title, source, target) = ("Better".into(), "topic".into(), "main".into());
+        event(GitChange::PullRequest(PullRequest { event: PullRequestEvent::Open, number: 7, title, source, target }))
+    };
+    let (github, gitlab) = ("https://api.github.com/repos/team/shop", "https://gitlab.com/api/v4/projects/team%2Fshop");
+    let bitbucket = "https://api.bitbucket.org/2.0/repositories/team/shop";
+    let renamed = |new: &str, old: &str| match new {
+        "filename" => json!([{"filename": "b", "status": "modified"}, {"filename": "c", "previous_filename": "a"}]),
+        "path" => {
+            json!([{"new": {"path": "b"}, "old": {"path": "b"}}, {"new": {"path": "c"}, "old": {"path": "a"}}, {"new": null, "old": {"path": "b"}}])
+        }
+        _ => json!([{(new): "b", (old): "b"}, {(new): "c", (old): "a"}]),
+    };
+    for (kind, event, address, body) in [
+        (
+            "GitHub",
+            push(),
+            format!("{github}/compare/old1...new1?per_page=100&page=1"),
+            json!({"files": renamed("filename", "")}),
+        ),
+        ("GitHub", request(), format!("{github}/pulls/7/files?per_page=100&page=1"), renamed("filename", "")),
+        (
+            "GitLab",
+            push(),
+            format!("{gitlab}/repository/compare?from=old1&to=new1&per_page=100&page=1"),
+            json!({"diffs": renamed("new_path", "old_path")}),
+        ),
+        (
+            "GitLab",
+            request(),
+            format!("{gitlab}/merge_requests/7/diffs?per_page=100&page=1"),
+            renamed("new_path", "old_path"),
+        ),
+        (
+            "Bitbucket",
+            push(),
+            format!("{bitbucket}/diffstat/new1..old1?pagelen=100&page=1"),
+            json!({"values": renamed("path", "")}),
+        ),
+        (
+            "Bitbucket",
+            request(),
+            format!("{bitbucket}/pullrequests/7/diffstat?pagelen=100&page=1"),
+            json!({"values": renamed("path", "")}),
+        ),
+    ] {
+        let aws = Aws::default();
+        secret(&aws, &json!({"token": "t", "providerType": kind}));
+        aws.on(&format!("GET {address}"), 200, body.to_string());
+        let files = registry(&aws).changed_files(&source(&[]), &event).await.unwrap();
+        assert_eq!(files, ["a", "b", "c"], "{address}");
+        assert_eq!(authorization(&aws.calls(&format!("GET {address}"))[0]), "Bearer t");
+        for (status, body) in [(404, r#"{"message": "Not Found"}"#), (200, "{}"), (502, "")] {
+            aws.on(&format!("GET {address}"), status, body);
+            assert!(registry(&aws).changed_files(&source(&[]), &event).await.is_err(), "{address} {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_a_pull_request_with_many_files_the_first_300_count() {
+    let aws = Aws::default();
+    secret(&aws, &json!({"token": "t"}));
+    for page in 1..=3 {
+        let files: Vec<Value> = (0..100).map(|number| json!({"filename": format!("{page}/{number}")})).collect();
+        let address = format!("GET https://api.github.com/repos/team/shop/pulls/7/files?per_page=100&page={page}");
+        aws.on(&address, 200, json!(files).to_string());
+    }
+    let (title, source_branch, target) = ("Better".into(), "topic".into(), "main".into());
+    let request = PullRequest { event: PullRequestEvent::Open, number: 7, title, source: source_branch, target };
+    let files = registry(&aws).changed_files(&source(&[]), &event(GitChange::PullRequest(request))).await.unwrap();
+    assert_eq!(files.len(), 300);
+}
+
+#[tokio::test]
+async fn an_execution_that_a_push_started_says_which_branch_it_was() {
+    let aws = github();
+    aws.on(
+        &format!("GET https://api.github.com/repos/team/shop/commits/{COMMIT}?per_page=1"),
+        200,
+        described().to_string(),
+    );
+    for (change, branch) in [("refs/heads/feature/x", "feature/x"), ("refs/tags/v1", "main")] {
+        let mut task = prescribed("COMMIT_ID", COMMIT);
+        task.overrides[0].change = Some(change.into());
+        assert_eq!(succeeded(&registry(&aws), &task).await.variables["BranchName"], branch, "{change}");
+    }
 }

@@ -10,8 +10,9 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use async_trait::async_trait;
-use driver::{ActionExecutor, Clock, ExecutorError, NewestRevision, Outcome, SourcePoller, Task};
+use driver::{ActionExecutor, Clock, ExecutorError, NewestRevision, Outcome, SourceReader, Task};
 use pipeline::Action;
+use pipeline::git_trigger::GitEvent;
 use providers::permission::{Holder, Permission, Permissions, Scope, Statement, Store, copy};
 use testkit::{Aws, Call};
 
@@ -51,12 +52,19 @@ impl ActionExecutor for Checked {
 }
 
 #[async_trait]
-impl SourcePoller for Checked {
+impl SourceReader for Checked {
     async fn newest(&self, task: &Task, validator: Option<&str>) -> Result<Option<NewestRevision>, ExecutorError> {
         let before = self.aws.all_calls().len();
         let newest = self.registry.newest(task, validator).await;
         self.aws.all_calls()[before..].iter().for_each(|call| check(task, call));
         newest
+    }
+
+    async fn changed_files(&self, task: &Task, event: &GitEvent) -> Result<Vec<String>, ExecutorError> {
+        let before = self.aws.all_calls().len();
+        let files = self.registry.changed_files(task, event).await;
+        self.aws.all_calls()[before..].iter().for_each(|call| check(task, call));
+        files
     }
 }
 

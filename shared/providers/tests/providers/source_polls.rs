@@ -1,6 +1,6 @@
 //! What polls ask of sources, and what they make of the answers.
 
-use driver::{ExecutorError, NewestRevision, SourcePoller, Task};
+use driver::{ExecutorError, NewestRevision, SourceReader, Task};
 use serde_json::json;
 use testkit::Aws;
 

@@ -226,3 +226,36 @@ pub async fn webhooks_name_the_commit(case: &Arc<Case>) -> Result<()> {
     assert!(kept.contains(":webhook:") && !kept.contains(SECRET), "on whose behalf: {kept}");
     Ok(())
 }
+
+/// What a host delivers to a connection starts the pipelines that read its repository, once, with the pushed commit. The host
+/// itself cannot be reached from here, so the action fails.
+pub async fn connections_start(case: &Arc<Case>) -> Result<()> {
+    let id = case.named("connection");
+    let arn = format!("arn:aws:codestar-connections:{}:{}:connection/{id}", local::HOME, local::ACCOUNT);
+    let kind = json!({"category": "Source", "owner": "AWS", "provider": "CodeStarSourceConnection", "version": "1"});
+    let source = Action::new("Fetch", "Source", "CodeStarSourceConnection").with("actionTypeId", kind).output(ARTIFACT);
+    let source =
+        source.set("ConnectionArn", &arn).set("FullRepositoryId", "Octo-Org/octo-repo").set("BranchName", "main");
+    let draft = case.draft("connected").stage("Source", [source]).stage("Ask", [Action::approval("Ask")]);
+    let pipeline = draft.create().await?;
+    let first = pipeline.first().await?;
+    let secrets = aws_sdk_secretsmanager::Client::new(&case.stack.sdk(local::HOME));
+    let name = format!("millrace/connections/{id}/deliveries");
+    secrets.create_secret().name(name).secret_string(SECRET).send().await?;
+    let url = format!("{}/webhooks/connections/{id}", case.stack.api_url);
+    let body = push("0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd1c");
+    assert_eq!(deliver(&url, "d1", &signed("wrong", &body)?, &body).await?.0, 403);
+    assert_eq!(deliver(&url.replace(&id, "none"), "d1", &signed(SECRET, &body)?, &body).await?.0, 404);
+    assert_eq!(deliver(&url, "d1", &signed(SECRET, &body)?, &body).await?, (200, "Accepted.".to_owned()));
+    let started = pipeline.another(&[&first]).await?;
+    let trigger = started.trigger().context("no trigger")?;
+    assert_eq!(trigger.trigger_type(), Some(&TriggerType::Webhook));
+    let detail: Value = serde_json::from_str(trigger.trigger_detail().unwrap_or_default())?;
+    assert_eq!((&detail["connectionArn"], &detail["branch"]), (&json!(arn), &json!("main")), "{detail}");
+    let kept = case.table_partition(&format!("E#{}", started.pipeline_execution_id().context("no id")?)).await?;
+    assert!(kept.contains("COMMIT_ID") && kept.contains("0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd1c"), "{kept}");
+    let (status, message) = deliver(&url, "d2", &signed(SECRET, &body)?, &body).await?;
+    assert!(status == 200 && message.contains("before"), "{status} {message}");
+    assert_eq!(pipeline.executions().await?.len(), 2);
+    Ok(())
+}
