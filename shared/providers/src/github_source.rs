@@ -1,7 +1,7 @@
 //! Source/GitHub, of the owner ThirdParty: takes the files of a commit at github.com into the artifact store, with a token
 //! of the action's own. Source: CodePipeline user guide, 'GitHub (via OAuth app) source action reference'.
 //!
-//! GitHub sends no events, so nothing starts by itself: `PollForSourceChanges` means nothing here yet.
+//! A push starts the pipeline by a webhook (`PutWebhook`); `PollForSourceChanges` means nothing here yet.
 
 use async_trait::async_trait;
 use driver::Outcome;
@@ -30,7 +30,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 file: file!(),
                 ends: "at once",
                 tried: Tried::OverTheWire,
-                differs: "A push does not start the pipeline yet. Symbolic links and submodules are left out.",
+                differs: "A push starts the pipeline by a webhook. Symbolic links and submodules are left out.",
             },
         )
     },

@@ -115,6 +115,7 @@ mod s3_source;
 mod service_catalog;
 mod stack_policy;
 mod stack_sets;
+mod starts;
 mod step_functions;
 mod target_groups;
 mod web;
@@ -127,3 +128,4 @@ pub use provider::{
 };
 pub use push::{Pushed, pushed};
 pub use registry::{Registry, SOURCES, all, find, permissions};
+pub use starts::{StartKind, start_kinds};
