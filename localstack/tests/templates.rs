@@ -121,9 +121,20 @@ fn what_providers_want_to_hear_reaches_them_from_every_region() {
             }
         }
         if let Some(events) = provider.source.and_then(|source| source.events) {
-            let (from, kind) = (events.source, events.detail_type);
-            assert_eq!(rules_for(&home, from, kind, "TriggerQueue").len(), 1, "{kind}");
-            forwarded.insert((from, kind));
+            for kind in events.detail_types {
+                assert_eq!(rules_for(&home, events.source, kind, "TriggerQueue").len(), 1, "{kind}");
+                // Calls of all kinds come under one name: they have a rule that tells them apart.
+                if *kind == "AWS API Call via CloudTrail" {
+                    let calls = |template: &Template, rule: &str| {
+                        template.resources[rule]["Properties"]["EventPattern"].clone()
+                    };
+                    let (heard, mut sent) = (calls(&home, "ObjectWrittenRule"), calls(&region, "ForwardWrites"));
+                    assert!(sent.as_mapping_mut().unwrap().remove("region").is_some());
+                    assert_eq!(heard, sent);
+                } else {
+                    forwarded.insert((events.source, *kind));
+                }
+            }
         }
     }
     let pattern = &region.resources["Forward"]["Properties"]["EventPattern"];

@@ -14,8 +14,8 @@ use serde_json::Value;
 /// What to start, and what makes a second delivery of the same event recognizable.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StartSignal {
-    /// Something has changed: start whoever watches it.
-    Changed(SourceChange),
+    /// Something has changed: start whoever watches it. None: something has happened that starts nobody.
+    Changed(Option<SourceChange>),
     /// Start what the door for webhooks has put into the queue.
     Queued(Box<QueuedStart>),
     /// Start whoever watches the repository, if the event is one for which it is to start.
@@ -64,8 +64,12 @@ pub fn deliveries(invocation: &str, event: &Value) -> Vec<Delivery> {
 #[error("not an event that starts a pipeline: {0}")]
 pub struct NotUnderstood(pub String);
 
+/// Most characters of a trigger's detail. Source: CodePipeline API, `ExecutionTrigger`.
+const LONGEST_DETAIL: usize = 1_024;
+
 /// The detail of a `Start Pipeline` event, or the input that a rule of the user's own gives to this function. `variables`
 /// and `sourceRevisions` are `StartPipelineExecution`'s own members, which a rule gives to a pipeline as its target on AWS.
+/// `rule` is ours: AWS knows by itself which rule it is.
 /// Others are refused: one that is misspelled would be lost without anybody knowing.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -75,6 +79,8 @@ struct StartPipeline {
     variables: Vec<Variable>,
     #[serde(default)]
     source_revisions: Vec<SourceRevision>,
+    /// The ARN of the rule, which EventBridge puts into an input where its template has `<aws.events.rule-arn>`.
+    rule: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -109,10 +115,13 @@ pub fn read(delivery: &Delivery) -> Result<StartSignal, NotUnderstood> {
     }
     let text = |name: &str| event.get(name).and_then(Value::as_str);
     let mut sources = providers::all().iter().filter_map(|provider| provider.source?.events);
-    let events = sources.find(|it| text("source") == Some(it.source) && text("detail-type") == Some(it.detail_type));
+    let events = sources.find(|it| {
+        text("source") == Some(it.source) && text("detail-type").is_some_and(|kind| it.detail_types.contains(&kind))
+    });
     if let Some(events) = events {
         let change = EventBridgeEvent::deserialize(&event).and_then(|event| (events.change)(&event));
-        let change = change.map_err(|error| NotUnderstood(format!("{}: {error}", events.detail_type)))?;
+        let change =
+            change.map_err(|error| NotUnderstood(format!("{}: {error}", text("detail-type").unwrap_or_default())))?;
         return Ok(StartSignal::Changed(change));
     }
     let (signal, source) = match text("detail-type") {
@@ -120,12 +129,13 @@ pub fn read(delivery: &Delivery) -> Result<StartSignal, NotUnderstood> {
         _ => (event.clone(), "rule".to_owned()),
     };
     let start: StartPipeline = serde_json::from_value(signal).map_err(|error| NotUnderstood(error.to_string()))?;
+    let detail = start.rule.map_or(source, |rule| rule.chars().take(LONGEST_DETAIL).collect());
     Ok(StartSignal::Named {
         pipeline: start.pipeline,
         variables: start.variables.into_iter().map(|variable| (variable.name, variable.value)).collect(),
         overrides: start.source_revisions.into_iter().map(revision).collect(),
         token: text("id").map(|id| format!("event#{id}")),
-        detail: source,
+        detail,
     })
 }
 
@@ -157,7 +167,7 @@ mod tests {
     fn a_change_of_a_source_is_what_its_provider_makes_of_the_event() {
         let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": {
             "bucket": {"name": "b"}, "object": {"key": "a/b c.zip", "size": 3, "version-id": "v1", "sequencer": "0"}}});
-        let StartSignal::Changed(change) = read(&event.to_string()).unwrap() else { panic!("a change") };
+        let StartSignal::Changed(Some(change)) = read(&event.to_string()).unwrap() else { panic!("a change") };
         assert_eq!((change.watched.as_str(), change.token.as_str()), ("s3/b/a/b c.zip", "s3#v1"));
     }
 
@@ -175,6 +185,9 @@ mod tests {
             detail: "mine".into(),
         };
         assert_eq!(read(&event.to_string()).unwrap(), named);
+        let arn = "arn:aws:events:eu-west-1:111122223333:rule/nightly";
+        let ruled = read(&json!({"pipeline": "p", "rule": arn}).to_string()).unwrap();
+        assert!(matches!(ruled, StartSignal::Named { detail, .. } if detail == arn));
         let input = read(&json!({"pipeline": "p"}).to_string()).unwrap();
         assert!(matches!(input, StartSignal::Named { token: None, .. }));
     }

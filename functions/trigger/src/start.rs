@@ -71,9 +71,10 @@ async fn requests(driver: &Driver, signal: StartSignal, delivery: &str) -> Resul
             overrides,
             client_token: Some(token.unwrap_or_else(|| format!("delivery#{delivery}"))),
         }]),
-        StartSignal::Changed(change) => {
+        StartSignal::Changed(None) => Ok(Vec::new()),
+        StartSignal::Changed(Some(change)) => {
             let mut watchers: BTreeMap<PipelineName, Vec<ActionName>> = BTreeMap::new();
-            for (pipeline, action) in driver.watchers(&change.watched).await? {
+            for (pipeline, action) in driver.watchers(&change.watched, change.account.as_deref()).await? {
                 watchers.entry(pipeline).or_default().push(action);
             }
             let overrides = |actions: Vec<ActionName>| {

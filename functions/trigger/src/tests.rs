@@ -249,3 +249,98 @@ impl driver::SourceReader for Host {
         Ok(files.into_iter().map(str::to_owned).collect())
     }
 }
+
+/// What is started by an event, and what is refused, where `release` watches this and nothing else.
+async fn watched(source: Value, event: &Value) -> Handled {
+    let (store, outbox) = (Arc::new(MemoryStore::new()), Arc::new(Outbox::default()));
+    let clock = Arc::new(TestClock::standing(Timestamp(1_700_000_000_000)));
+    let driver = Driver::new(Setup { sources: providers::SOURCES, ..setup(&store, &outbox, &clock) });
+    for name in ["release", "other"] {
+        let mut declaration = pipeline::testing::example();
+        declaration.name = name.into();
+        let action = &mut declaration.stages[0].actions[0];
+        action.action_type_id.provider = source["provider"].as_str().unwrap().into();
+        action.role_arn = source["role"].as_str().map(str::to_owned);
+        action.configuration = Some(serde_json::from_value(source["configuration"].clone()).unwrap());
+        declaration.stages[1].actions[0].configuration.as_mut().unwrap().insert("ObjectKey".into(), "app.zip".into());
+        create(&driver, declaration).await;
+    }
+    let first = handled(&driver, &queued(event), "i").await.unwrap();
+    let again = handled(&driver, &queued(event), "i").await.unwrap();
+    assert_eq!(again.started, 0, "{event}");
+    first
+}
+
+#[tokio::test]
+async fn events_of_each_kind_start_every_pipeline_once_or_none() {
+    let s3 = json!({"provider": "S3", "configuration": {"S3Bucket": "b", "S3ObjectKey": "k", "PollForSourceChanges": "true"}});
+    let image = json!({"provider": "ECR", "configuration": {"RepositoryName": "team/shop", "ImageTag": "v1"}});
+    let branch = json!({"provider": "CodeCommit", "configuration": {"RepositoryName": "shop", "BranchName": "main"}});
+    let away = json!({"provider": "CodeCommit", "role": "arn:aws:iam::444455556666:role/reader",
+        "configuration": {"RepositoryName": "shop", "BranchName": "main"}});
+    let event = |source: &str, kind: &str, account: &str, region: &str, detail: Value| {
+        json!({"version": "0", "id": "e1", "source": source, "detail-type": kind, "account": account, "region": region,
+            "time": "2026-11-26T10:00:00Z", "resources": [], "detail": detail})
+    };
+    let object = |key: &str| json!({"bucket": {"name": "b"}, "object": {"key": key, "version-id": "v1"}});
+    let call = |name: &str, key: &str, error: Value| {
+        json!({"eventSource": "s3.amazonaws.com", "eventName": name, "eventID": "1", "errorCode": error,
+            "requestParameters": {"bucketName": "b", "key": key}, "responseElements": {"x-amz-version-id": "v1"}})
+    };
+    let push = |action: &str, result: &str, tag: &str| json!({"action-type": action, "result": result, "repository-name": "team/shop", "image-digest": "sha256:1", "image-tag": tag});
+    let moved = |kind: &str, of: &str, name: &str| json!({"event": kind, "referenceType": of, "referenceName": name, "repositoryName": "shop", "commitId": "1a"});
+    let (home, other) = ("111122223333", "444455556666");
+    let (created, called) = ("Object Created", "AWS API Call via CloudTrail");
+    let (image_kind, branch_kind) = ("ECR Image Action", "CodeCommit Repository State Change");
+    let region = "eu-west-1";
+    for (source, event, started) in [
+        (&s3, event("aws.s3", created, home, region, object("k")), 2),
+        (&s3, event("aws.s3", created, other, "us-east-1", object("k")), 2),
+        (&s3, event("aws.s3", created, home, region, object("other")), 0),
+        (&s3, event("aws.s3", called, home, region, call("PutObject", "k", Value::Null)), 2),
+        (&s3, event("aws.s3", called, home, region, call("CompleteMultipartUpload", "k", Value::Null)), 2),
+        (&s3, event("aws.s3", called, home, region, call("PutObject", "k", "AccessDenied".into())), 0),
+        (&s3, event("aws.s3", called, home, region, call("DeleteObject", "k", Value::Null)), 0),
+        (&s3, event("aws.s3", called, home, region, call("CopyObject", "other", Value::Null)), 0),
+        (&image, event("aws.ecr", image_kind, home, region, push("PUSH", "SUCCESS", "v1")), 2),
+        (&image, event("aws.ecr", image_kind, home, region, push("PUSH", "FAILURE", "v1")), 0),
+        (&image, event("aws.ecr", image_kind, home, region, push("DELETE", "SUCCESS", "v1")), 0),
+        (&image, event("aws.ecr", image_kind, home, region, push("PUSH", "SUCCESS", "v2")), 0),
+        (&image, event("aws.ecr", image_kind, home, "us-east-1", push("PUSH", "SUCCESS", "v1")), 0),
+        (&image, event("aws.ecr", image_kind, other, region, push("PUSH", "SUCCESS", "v1")), 0),
+        (&branch, event("aws.codecommit", branch_kind, home, region, moved("referenceUpdated", "branch", "main")), 2),
+        (&branch, event("aws.codecommit", branch_kind, home, region, moved("referenceCreated", "branch", "main")), 2),
+        (&branch, event("aws.codecommit", branch_kind, home, region, moved("referenceDeleted", "branch", "main")), 0),
+        (&branch, event("aws.codecommit", branch_kind, home, region, moved("referenceUpdated", "tag", "main")), 0),
+        (&branch, event("aws.codecommit", branch_kind, home, region, moved("referenceUpdated", "branch", "dev")), 0),
+        (&branch, event("aws.codecommit", branch_kind, other, region, moved("referenceUpdated", "branch", "main")), 0),
+        (&away, event("aws.codecommit", branch_kind, other, region, moved("referenceUpdated", "branch", "main")), 2),
+        (&away, event("aws.codecommit", branch_kind, home, region, moved("referenceUpdated", "branch", "main")), 0),
+    ] {
+        assert_eq!(watched(source.clone(), &event).await, Handled { started, refused: vec![] }, "{event}");
+    }
+}
+
+#[tokio::test]
+async fn a_pipeline_with_two_sources_that_change_together_starts_once_with_both() {
+    let (store, outbox) = (Arc::new(MemoryStore::new()), Arc::new(Outbox::default()));
+    let clock = Arc::new(TestClock::standing(Timestamp(1_700_000_000_000)));
+    let driver = Driver::new(Setup { sources: providers::SOURCES, ..setup(&store, &outbox, &clock) });
+    let mut declaration = pipeline::testing::example();
+    let mut second = declaration.stages[0].actions[0].clone();
+    second.name = "Again".into();
+    second.namespace = None;
+    second.output_artifacts.as_mut().unwrap()[0].name = "Second".into();
+    declaration.stages[0].actions.push(second);
+    let configuration = declaration.stages[0].actions[0].configuration.clone().unwrap();
+    create(&driver, declaration).await;
+    let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": {
+        "bucket": {"name": configuration["S3Bucket"]}, "object": {"key": configuration["S3ObjectKey"], "version-id": "v9"}}});
+    assert_eq!(handled(&driver, &queued(&event), "i").await.unwrap().started, 1);
+    let newest =
+        driver.executions(&PipelineName::new("release").unwrap(), None, 1).await.unwrap().entities.pop().unwrap();
+    let store::Entity::Execution(execution) = newest else { panic!("{newest:?}") };
+    let mut revisions: Vec<_> = execution.overrides.iter().map(|it| (it.action.as_str(), it.value.as_str())).collect();
+    revisions.sort_unstable();
+    assert_eq!(revisions, [("Again", "v9"), ("Fetch", "v9")]);
+}

@@ -201,18 +201,24 @@ impl Driver {
         Ok(())
     }
 
-    /// The pipelines whose current version has a source action that watches this, with that action.
+    /// The pipelines whose current version has a source action that watches this, with that action. `account`: in which it is,
+    /// if what another account calls the same is another thing; an action looks where its role is from.
     ///
     /// # Errors
     /// The store's.
-    pub async fn watchers(&self, watched: &str) -> Result<Vec<(PipelineName, ActionName)>, DriveError> {
+    pub async fn watchers(
+        &self,
+        watched: &str,
+        account: Option<&str>,
+    ) -> Result<Vec<(PipelineName, ActionName)>, DriveError> {
         let mut found = Vec::new();
         for source in self.store.all::<Source>(&Listing::Sources(watched.to_owned())).await? {
             let record = match self.pipeline(&source.pipeline, None).await {
                 Err(DriveError::PipelineNotFound(_)) => continue,
                 record => record?,
             };
-            if self.sources(&record.pipeline).contains(&source) {
+            let here = account.is_none_or(|account| looks_into(&record.pipeline, &source.action) == Some(account));
+            if here && self.sources(&record.pipeline).contains(&source) {
                 found.push((source.pipeline, ActionName::new(source.action)?));
             }
         }
@@ -324,4 +330,10 @@ impl Driver {
         })
         .await
     }
+}
+
+/// The account of the role as which an action of the first stage looks for changes.
+fn looks_into<'a>(pipeline: &'a Pipeline, action: &str) -> Option<&'a str> {
+    let action = pipeline.stages()[0].actions.iter().find(|it| it.name.as_str() == action)?;
+    action.role_arn.as_ref().unwrap_or_else(|| pipeline.role_arn()).as_str().split(':').nth(4)
 }

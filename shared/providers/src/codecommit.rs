@@ -37,6 +37,7 @@ use crate::provider::{
 use crate::repository::{
     COMMIT, CloneReference, Commit, LARGEST, OutputFormat, output, prescribed, store_output, takes_revision,
 };
+use crate::starts::StartKind;
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
@@ -47,8 +48,9 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
             takes_revision,
             events: Some(SourceEvents {
                 source: "aws.codecommit",
-                detail_type: "CodeCommit Repository State Change",
+                detail_types: &["CodeCommit Repository State Change"],
                 change,
+                starts: STARTS,
             }),
         }),
         entity: Some(EntityPage {
@@ -107,46 +109,49 @@ fn watched(region: &str, repository: &str, branch: &str) -> String {
     format!("codecommit/{region}/{repository}:{branch}")
 }
 
-/// The detail of CodeCommit's event. Source: CodeCommit user guide, 'Monitoring CodeCommit events', `referenceCreated`
-/// and `referenceUpdated` events; others do not pass the rule in `infra/home.yaml`.
+const STARTS: &[StartKind] = &[StartKind {
+    what: "the branch of a CodeCommit source is created or gets another commit",
+    needs: "nothing",
+    starts: "every pipeline that watches the branch, with that commit; once for each event. A branch that is deleted starts nothing",
+    trigger: "CloudWatchEvent",
+    detail: "the repository's ARN",
+    test: (
+        "shared/providers/tests/providers/codecommit.rs",
+        "a_new_commit_of_the_branch_starts_who_watches_it_with_that_commit",
+    ),
+}];
+
+/// The detail of CodeCommit's event. Source: CodeCommit user guide, 'Monitoring CodeCommit events'. Events about pull requests,
+/// comments and rules have other members.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ReferenceChanged {
-    #[serde(rename = "event")]
-    _event: Change,
-    #[serde(rename = "referenceType")]
-    _reference_type: Branch,
     repository_name: String,
     reference_name: String,
     commit_id: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Change {
-    ReferenceCreated,
-    ReferenceUpdated,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Branch {
-    Branch,
-}
-
-fn change(event: &EventBridgeEvent<Value>) -> serde_json::Result<SourceChange> {
+fn change(event: &EventBridgeEvent<Value>) -> serde_json::Result<Option<SourceChange>> {
+    let text = |name: &str| event.detail.get(name).and_then(Value::as_str);
+    // A branch that is deleted leaves nothing to start with, and nobody watches tags.
+    if !matches!(text("event"), Some("referenceCreated" | "referenceUpdated"))
+        || text("referenceType") != Some("branch")
+    {
+        return Ok(None);
+    }
     let changed = ReferenceChanged::deserialize(&event.detail)?;
     let region = event.region.as_deref().unwrap_or_default();
     let account = event.account.as_deref().unwrap_or_default();
     let partition = runtime::arn::partition(region);
     // A branch can be set back to a commit that it had before, so only the event's own id names the change.
     let token = event.id.as_ref().unwrap_or(&changed.commit_id);
-    Ok(SourceChange {
+    Ok(Some(SourceChange {
         watched: watched(region, &changed.repository_name, &changed.reference_name),
         token: format!("codecommit#{token}"),
         detail: format!("arn:{partition}:codecommit:{region}:{account}:{}", changed.repository_name),
+        account: event.account.clone(),
         revision: Some((COMMIT, changed.commit_id)),
-    })
+    }))
 }
 
 /// Folders or files that are read at the same time. No file of CodeCommit's API has more than a few MiB, so this bounds

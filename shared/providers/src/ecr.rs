@@ -28,6 +28,7 @@ use crate::provider::{
     Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents,
     Tried, attempt_id, never_polled, unchanged,
 };
+use crate::starts::StartKind;
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
@@ -39,7 +40,12 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
             },
             polled: never_polled,
             takes_revision,
-            events: Some(SourceEvents { source: "aws.ecr", detail_type: "ECR Image Action", change }),
+            events: Some(SourceEvents {
+                source: "aws.ecr",
+                detail_types: &["ECR Image Action"],
+                change,
+                starts: STARTS,
+            }),
         }),
         entity: Some(EntityPage { key: "RepositoryName", path: "ecr/repositories/{}/?region={region}" }),
         ..ProviderInfo::of(
@@ -89,16 +95,23 @@ fn takes_revision(_: &BTreeMap<String, String>, revision_type: &str) -> Result<(
     if revision_type == DIGEST { Ok(()) } else { Err("an ECR source takes IMAGE_DIGEST") }
 }
 
+const STARTS: &[StartKind] = &[StartKind {
+    what: "the tag of an ECR source is pushed",
+    needs: "nothing",
+    starts: "every pipeline that watches the tag, with the digest that was pushed; once for each push",
+    trigger: "CloudWatchEvent",
+    detail: "the image's address",
+    test: ("tests/e2e/src/cases/triggers.rs", "started_by_image"),
+}];
+
 /// The detail of ECR's event. Source: Amazon ECR user guide, 'Amazon ECR events and EventBridge'.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct ImageAction {
-    /// Others do not pass the rule in `infra/home.yaml`.
-    #[serde(rename = "action-type")]
-    _action_type: Push,
-    #[serde(rename = "result")]
-    _result: Done,
+    action_type: String,
+    result: String,
     repository_name: String,
+    #[serde(default)]
     image_digest: String,
     /// Empty where an image was pushed by its digest alone, as the parts of one for several architectures are: nobody
     /// watches that.
@@ -106,30 +119,25 @@ struct ImageAction {
     image_tag: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum Push {
-    Push,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum Done {
-    Success,
-}
-
-fn change(event: &EventBridgeEvent<Value>) -> serde_json::Result<SourceChange> {
+fn change(event: &EventBridgeEvent<Value>) -> serde_json::Result<Option<SourceChange>> {
     let action = ImageAction::deserialize(&event.detail)?;
+    if action.action_type != "PUSH" || action.result != "SUCCESS" {
+        return Ok(None);
+    }
+    if action.image_digest.is_empty() {
+        return Err(serde::de::Error::missing_field("image-digest"));
+    }
     let region = event.region.as_deref().unwrap_or_default();
     let account = event.account.as_deref().unwrap_or_default();
     // An image can be given the same tag again after another one had it, so only the event's own id names the change.
     let token = event.id.as_ref().unwrap_or(&action.image_digest);
-    Ok(SourceChange {
+    Ok(Some(SourceChange {
         watched: watched(region, &action.repository_name, &action.image_tag),
         token: format!("ecr#{token}"),
         detail: format!("{}:{}", repository_uri(region, account, &action.repository_name), action.image_tag),
+        account: event.account.clone(),
         revision: Some((DIGEST, action.image_digest)),
-    })
+    }))
 }
 
 /// Source: Amazon ECR user guide, 'Private registries'.

@@ -40,7 +40,7 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 file: file!(),
                 ends: "at once",
                 tried: Tried::OverTheWire,
-                differs: "The branch is polled, unless `PollForSourceChanges` is `false`. Symbolic links and submodules are left out.",
+                differs: "The branch is polled, unless `PollForSourceChanges` is `false`; a webhook may tell of pushes instead. Symbolic links and submodules are left out.",
             },
         )
     },

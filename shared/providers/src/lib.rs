@@ -116,6 +116,7 @@ mod s3_source;
 mod service_catalog;
 mod stack_policy;
 mod stack_sets;
+mod starts;
 mod step_functions;
 mod target_groups;
 mod web;
@@ -130,3 +131,4 @@ pub use provider::{
 };
 pub use push::{Pushed, pushed};
 pub use registry::{Registry, SOURCES, all, all_permissions, find, permissions};
+pub use starts::{StartKind, start_kinds};

@@ -14,6 +14,7 @@ use crate::configuration::title;
 use crate::context::ActionContext;
 use crate::error::ProviderError;
 use crate::permission::Permissions;
+use crate::starts::StartKind;
 
 /// Runs the actions of one provider.
 #[async_trait]
@@ -208,10 +209,13 @@ pub(crate) fn asks_for_polls(action: &Action) -> bool {
 pub struct SourceEvents {
     /// EventBridge's `source`, for example `aws.s3`.
     pub source: &'static str,
-    /// EventBridge's `detail-type`, for example `Object Created`.
-    pub detail_type: &'static str,
-    /// The change that an event tells of; the error says what the event lacks.
-    pub change: fn(&EventBridgeEvent<Value>) -> serde_json::Result<SourceChange>,
+    /// EventBridge's `detail-type`s, for example `Object Created`.
+    pub detail_types: &'static [&'static str],
+    /// The change that an event tells of; none where it tells of something else that has happened. The error says what the
+    /// event lacks.
+    pub change: fn(&EventBridgeEvent<Value>) -> serde_json::Result<Option<SourceChange>>,
+    /// What `TRIGGERS.md` says of them.
+    pub starts: &'static [StartKind],
 }
 
 /// A change of something that sources watch.
@@ -219,6 +223,8 @@ pub struct SourceEvents {
 pub struct SourceChange {
     /// The key of what has changed.
     pub watched: String,
+    /// The account in which it is, where the key may mean another thing in each.
+    pub account: Option<String>,
     /// What it is now: a `SourceRevisionType`, and its value.
     pub revision: Option<(&'static str, String)>,
     /// Names this change: a second event of it starts nothing again.

@@ -24,6 +24,7 @@ use crate::provider::{
     Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Source, SourceChange, SourceEvents,
     Tried, asks_for_polls, attempt_id, unchanged,
 };
+use crate::starts::StartKind;
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
@@ -37,7 +38,12 @@ pub(crate) const PROVIDER: Descriptor = Descriptor {
                 asks_for_polls(action).then(|| Some(watched(value("S3Bucket")?, value("S3ObjectKey")?))).flatten()
             },
             takes_revision,
-            events: Some(SourceEvents { source: "aws.s3", detail_type: "Object Created", change }),
+            events: Some(SourceEvents {
+                source: "aws.s3",
+                detail_types: &[CREATED, BY_CLOUDTRAIL],
+                change,
+                starts: STARTS,
+            }),
         }),
         entity: Some(EntityPage { key: "S3Bucket", path: "s3/buckets/{}?region={region}" }),
         ..ProviderInfo::of(
@@ -123,16 +129,86 @@ struct CreatedObject {
     sequencer: Option<String>,
 }
 
-fn change(event: &EventBridgeEvent<Value>) -> serde_json::Result<SourceChange> {
-    let ObjectCreated { bucket, object } = ObjectCreated::deserialize(&event.detail)?;
-    // In a bucket without versions the sequencer tells changes apart.
-    let token = object.version_id.as_ref().or(object.sequencer.as_ref()).or(event.id.as_ref());
-    Ok(SourceChange {
-        watched: watched(&bucket.name, &object.key),
-        token: token_of(token.map(String::as_str).unwrap_or_default()),
-        revision: object.version_id.filter(|version| version != "null").map(|version| (VERSION, version)),
-        detail: detail(&bucket.name, &object.key),
-    })
+const STARTS: &[StartKind] = &[
+    StartKind {
+        what: "an object of an S3 source is written",
+        needs: "a bucket that sends its events to EventBridge",
+        starts: "every pipeline that watches the object, with its new version; once for each version",
+        trigger: "CloudWatchEvent",
+        detail: "the object's ARN",
+        test: ("tests/e2e/src/cases/triggers.rs", "started_once"),
+    },
+    StartKind {
+        what: "CloudTrail logs `PutObject`, `CopyObject` or `CompleteMultipartUpload` of it",
+        needs: "a trail that logs the bucket's data events",
+        starts: "the same; once for each version, if both tell of it",
+        trigger: "CloudWatchEvent",
+        detail: "the object's ARN",
+        test: ("tests/e2e/src/cases/triggers.rs", "started_by_cloudtrail"),
+    },
+];
+
+/// The `detail-type` of what S3 tells of itself, and of what CloudTrail tells of calls.
+const CREATED: &str = "Object Created";
+const BY_CLOUDTRAIL: &str = "AWS API Call via CloudTrail";
+
+/// Calls that make a version of an object. Source: CodePipeline user guide, 'Create an EventBridge rule for an Amazon S3
+/// source'.
+const WRITES: [&str; 3] = ["PutObject", "CopyObject", "CompleteMultipartUpload"];
+
+/// The detail of an event by CloudTrail. Source: CloudTrail user guide, 'CloudTrail record contents'. `resources` names the
+/// object that is copied as well as its copy, so what was written is what the request says.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Call {
+    event_name: String,
+    /// There where the call was refused.
+    error_code: Option<String>,
+    #[serde(rename = "eventID")]
+    id: Option<String>,
+    #[serde(default)]
+    request_parameters: Option<WriteRequest>,
+    #[serde(default)]
+    response_elements: Option<WriteAnswer>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WriteRequest {
+    bucket_name: String,
+    key: String,
+}
+
+#[derive(Default, Deserialize)]
+struct WriteAnswer {
+    #[serde(rename = "x-amz-version-id")]
+    version_id: Option<String>,
+}
+
+fn change(event: &EventBridgeEvent<Value>) -> serde_json::Result<Option<SourceChange>> {
+    if event.detail_type != BY_CLOUDTRAIL {
+        let ObjectCreated { bucket, object } = ObjectCreated::deserialize(&event.detail)?;
+        // In a bucket without versions the sequencer tells changes apart.
+        return Ok(Some(changed(&bucket.name, &object.key, object.version_id, object.sequencer.or(event.id.clone()))));
+    }
+    let call = Call::deserialize(&event.detail)?;
+    if call.error_code.is_some() || !WRITES.contains(&call.event_name.as_str()) {
+        return Ok(None);
+    }
+    let request = call.request_parameters.ok_or_else(|| serde::de::Error::missing_field("requestParameters"))?;
+    let version = call.response_elements.unwrap_or_default().version_id;
+    Ok(Some(changed(&request.bucket_name, &request.key, version, call.id.or(event.id.clone()))))
+}
+
+/// The same version that S3 and CloudTrail both tell of is one change.
+fn changed(bucket: &str, key: &str, version: Option<String>, otherwise: Option<String>) -> SourceChange {
+    SourceChange {
+        watched: watched(bucket, key),
+        account: None,
+        token: token_of(&version.clone().or(otherwise).unwrap_or_default()),
+        revision: version.filter(|version| version != "null").map(|version| (VERSION, version)),
+        detail: detail(bucket, key),
+    }
 }
 
 /// Names a change by the version: an event and a poll that tell of the same one start one execution.

@@ -77,6 +77,8 @@ cases! {
     triggers::started_once;
     triggers::started_by_image;
     triggers::started_by_poll;
+    triggers::started_by_cloudtrail;
+    triggers::started_by_schedule;
     transitions::superseded;
     modes::queued_one_after_the_other;
     modes::parallel_side_by_side;

@@ -56,7 +56,7 @@ async fn an_object_starts_a_pipeline_unless_its_source_says_false_to_polling() {
         let declared = world.app.driver.pipeline(&pipeline::PipelineName::new("release").unwrap(), None).await.unwrap();
         let source = declared.pipeline.stages()[0].actions[0].configuration.clone();
         let watched = format!("s3/{}/{}", source["S3Bucket"], source["S3ObjectKey"]);
-        world.app.driver.watchers(&watched).await.unwrap().len()
+        world.app.driver.watchers(&watched, None).await.unwrap().len()
     };
     assert_eq!(watchers().await, 1, "left out means true");
     for (said, count) in [("false", 0), ("true", 1), ("False", 0)] {

@@ -280,11 +280,12 @@ fn a_new_commit_of_the_branch_starts_who_watches_it_with_that_commit() {
             "commitId": COMMIT, "oldCommitId": "3e5983EXAMPLE", "callerUserArn": "arn:aws:iam::444455556666:user/ann"});
         let change = SourceChange {
             watched: "codecommit/eu-west-1/shop:main".into(),
+            account: Some("444455556666".into()),
             revision: Some(("COMMIT_ID", COMMIT.into())),
             token: "codecommit#01234567".into(),
             detail: "arn:aws:codecommit:eu-west-1:444455556666:shop".into(),
         };
-        assert_eq!((provider().events.unwrap().change)(&event(changed)).unwrap(), change);
+        assert_eq!((provider().events.unwrap().change)(&event(changed)).unwrap(), Some(change.clone()));
         assert_eq!((provider().watched)(&source(&[]).action, "eu-west-1"), Some(change.watched));
     }
     let takes = |kind: &str| (provider().takes_revision)(&BTreeMap::new(), kind);
@@ -293,9 +294,21 @@ fn a_new_commit_of_the_branch_starts_who_watches_it_with_that_commit() {
 
 #[test]
 fn tags_and_branches_that_are_deleted_start_nobody() {
-    for (kind, reference) in [("referenceDeleted", "branch"), ("referenceCreated", "tag")] {
+    for (kind, reference) in [
+        ("referenceDeleted", "branch"),
+        ("referenceCreated", "tag"),
+        ("referenceUpdated", "tag"),
+        ("pullRequestCreated", "branch"),
+    ] {
         let other = json!({"event": kind, "repositoryName": "shop", "referenceType": reference,
             "referenceName": "main", "commitId": COMMIT});
-        assert!((provider().events.unwrap().change)(&event(other)).is_err(), "{kind} {reference}");
+        assert_eq!((provider().events.unwrap().change)(&event(other)).unwrap(), None, "{kind} {reference}");
     }
+}
+
+#[test]
+fn an_event_that_lacks_what_it_should_have_says_so() {
+    let short = json!({"event": "referenceUpdated", "referenceType": "branch", "repositoryName": "shop"});
+    let error = (provider().events.unwrap().change)(&event(short)).unwrap_err();
+    assert!(error.to_string().contains("referenceName"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! `PROVIDERS.md` says what the descriptors and the catalogue say.
+//! `PROVIDERS.md` and `TRIGGERS.md` say what the descriptors, the catalogue and the list of what starts pipelines say.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -92,9 +92,49 @@ fn the_page_of_the_providers_is_what_their_descriptors_say() {
         assert!(cells.iter().all(|cell| !cell.is_empty() && !cell.contains('|')), "{cells:?}");
         writeln!(page, "| {} |", cells.join(" | ")).unwrap();
     }
-    let there = Path::new(env!("CARGO_MANIFEST_DIR")).join("PROVIDERS.md");
+    is_there("PROVIDERS.md", &page);
+}
+
+const STARTS: &str = "# What starts a pipeline
+
+A test makes this page from the providers' descriptors and the list in `src/starts.rs`, and fails when it differs. The trigger is
+what `ListPipelineExecutions` says of an execution. Events are matched by what sources watch, with a query by key; what comes twice
+starts nothing again; one change that several pipelines watch starts each of them once, and a pipeline of which several sources
+watch it once with all of them. Events of other regions come by `infra/region.yaml`. A source whose `PollForSourceChanges` or
+`DetectChanges` is `false` is started by no event of this list, but by rules, webhooks and calls.
+
+| what happens | what it needs | what starts | trigger | its detail | test |
+|---|---|---|---|---|---|
+";
+
+#[test]
+fn the_page_of_what_starts_a_pipeline_is_what_the_code_says_and_its_tests_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut page = STARTS.to_owned();
+    for kind in providers::start_kinds() {
+        let (file, test) = kind.test;
+        let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
+        assert!(text.contains(&format!("fn {test}(")), "{file} has no {test}");
+        let test = format!("[{test}](../../{file})");
+        let cells = [kind.what, kind.needs, kind.starts, kind.trigger, kind.detail, &test];
+        assert!(cells.iter().all(|cell| !cell.is_empty() && !cell.contains('|')), "{cells:?}");
+        writeln!(page, "| {} |", cells.join(" | ")).unwrap();
+    }
+    is_there("TRIGGERS.md", &page);
+}
+
+/// Every source whose service sends events is in the list.
+#[test]
+fn every_event_of_a_source_is_in_the_page_of_what_starts_a_pipeline() {
+    for events in providers::all().iter().filter_map(|provider| provider.source?.events) {
+        assert!(events.starts.len() >= events.detail_types.len(), "{:?}", events.detail_types);
+    }
+}
+
+fn is_there(name: &str, page: &str) {
+    let there = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     if std::fs::read_to_string(&there).unwrap_or_default() != page {
-        let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("PROVIDERS.md");
+        let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::write(&made, page).unwrap();
         panic!("{} must be as {}", there.display(), made.display());
     }

@@ -158,11 +158,12 @@ fn a_push_of_the_tag_starts_who_watches_it_with_the_digest_that_was_pushed() {
         "action-type": "PUSH", "image-tag": "v7"});
     let change = SourceChange {
         watched: "ecr/eu-west-1/team/shop:v7".into(),
+        account: Some("444455556666".into()),
         revision: Some(("IMAGE_DIGEST", DIGEST.into())),
         token: "ecr#13cde686".into(),
         detail: format!("{URI}:v7"),
     };
-    assert_eq!((provider().events.unwrap().change)(&event(push)).unwrap(), change);
+    assert_eq!((provider().events.unwrap().change)(&event(push)).unwrap(), Some(change.clone()));
     let action = task("Source", "ECR", &[("RepositoryName", "team/shop"), ("ImageTag", "v7")]).action;
     assert_eq!((provider().watched)(&action, "eu-west-1"), Some(change.watched));
 }
@@ -170,10 +171,12 @@ fn a_push_of_the_tag_starts_who_watches_it_with_the_digest_that_was_pushed() {
 #[test]
 fn what_is_no_push_of_a_tag_starts_nobody() {
     let untagged = json!({"result": "SUCCESS", "repository-name": "r", "image-digest": DIGEST, "action-type": "PUSH"});
-    assert_eq!((provider().events.unwrap().change)(&event(untagged)).unwrap().watched, "ecr/eu-west-1/r:");
+    assert_eq!((provider().events.unwrap().change)(&event(untagged)).unwrap().unwrap().watched, "ecr/eu-west-1/r:");
     for (result, action) in [("SUCCESS", "DELETE"), ("FAILURE", "PUSH")] {
         let other = json!({"result": result, "repository-name": "r", "image-digest": DIGEST, "action-type": action,
             "image-tag": "latest"});
-        assert!((provider().events.unwrap().change)(&event(other)).is_err(), "{result} {action}");
+        assert_eq!((provider().events.unwrap().change)(&event(other)).unwrap(), None, "{result} {action}");
     }
+    let nameless = json!({"result": "SUCCESS", "repository-name": "r", "action-type": "PUSH", "image-tag": "latest"});
+    assert!((provider().events.unwrap().change)(&event(nameless)).unwrap_err().to_string().contains("image-digest"));
 }

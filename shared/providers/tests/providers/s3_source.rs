@@ -137,7 +137,7 @@ fn changed(object: Value) -> SourceChange {
     let detail = json!({"bucket": {"name": "b"}, "object": object});
     let event = json!({"id": "e", "source": "aws.s3", "detail-type": "Object Created", "detail": detail});
     let event = EventBridgeEvent::deserialize(event).unwrap();
-    (provider().events.unwrap().change)(&event).unwrap()
+    (provider().events.unwrap().change)(&event).unwrap().unwrap()
 }
 
 fn provider() -> Source {
@@ -148,6 +148,7 @@ fn provider() -> Source {
 fn a_new_version_of_an_object_starts_who_watches_it() {
     let change = SourceChange {
         watched: "s3/b/a/b c.zip".into(),
+        account: None,
         revision: Some(("S3_OBJECT_VERSION_ID", "v1".into())),
         token: "s3#v1".into(),
         detail: "arn:aws:s3:::b/a/b c.zip".into(),
@@ -157,6 +158,38 @@ fn a_new_version_of_an_object_starts_who_watches_it() {
     assert_eq!(changed(json!({"key": "a/b c.zip", "versionId": "v1"})), change, "an emulator's spelling");
     let action = task("Source", "S3", &[("S3Bucket", "b"), ("S3ObjectKey", "a/b c.zip")]).action;
     assert_eq!((provider().watched)(&action, "eu-west-1").as_deref(), Some("s3/b/a/b c.zip"));
+}
+
+/// Source: CloudTrail user guide, 'CloudTrail record contents'.
+fn called(name: &str, error: Option<&str>) -> Result<Option<SourceChange>, serde_json::Error> {
+    let version = json!({"x-amz-version-id": "v1", "x-amz-server-side-encryption": "AES256"});
+    let mut detail = json!({
+        "eventVersion": "1.08", "eventSource": "s3.amazonaws.com", "eventName": name, "awsRegion": "eu-west-1",
+        "requestParameters": {"bucketName": "b", "key": "a/b c.zip", "x-amz-copy-source": "other/old.zip"},
+        "responseElements": if error.is_some() { Value::Null } else { version }, "eventID": "3074546e", "readOnly": false,
+        "resources": [
+            {"type": "AWS::S3::Object", "ARN": "arn:aws:s3:::b/a/b c.zip"},
+            {"type": "AWS::S3::Object", "ARN": "arn:aws:s3:::other/old.zip"},
+            {"accountId": "111122223333", "type": "AWS::S3::Bucket", "ARN": "arn:aws:s3:::b"},
+        ],
+    });
+    if let Some(error) = error {
+        detail["errorCode"] = error.into();
+    }
+    let event = json!({"id": "e", "source": "aws.s3", "detail-type": "AWS API Call via CloudTrail", "detail": detail});
+    (provider().events.unwrap().change)(&EventBridgeEvent::deserialize(event).unwrap())
+}
+
+#[test]
+fn cloudtrail_tells_of_the_same_change_by_the_call_that_made_it() {
+    let same = changed(json!({"key": "a/b c.zip", "size": 3, "version-id": "v1", "sequencer": "0"}));
+    for name in ["PutObject", "CopyObject", "CompleteMultipartUpload"] {
+        assert_eq!(called(name, None).unwrap().as_ref(), Some(&same), "{name}");
+        assert_eq!(called(name, Some("AccessDenied")).unwrap(), None, "{name}");
+    }
+    for name in ["DeleteObject", "PutObjectTagging", "UploadPart", "GetObject"] {
+        assert_eq!(called(name, None).unwrap(), None, "{name}");
+    }
 }
 
 #[test]

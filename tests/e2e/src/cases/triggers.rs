@@ -1,6 +1,7 @@
 //! What starts an execution, and that nothing starts one twice.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_codepipeline::types::{PipelineVariable, TriggerType};
@@ -14,6 +15,9 @@ use crate::declare::{ARTIFACT, Action, Draft, SOURCE_KEY};
 use crate::runner::say;
 use crate::wait::{PATIENCE, until};
 use crate::zips;
+
+/// For a rule that is woken once a minute.
+const SCHEDULE: Duration = Duration::from_secs(150);
 
 /// A pipeline that says its variable to a state machine.
 async fn speaking(case: &Arc<Case>, purpose: &str) -> Result<Draft> {
@@ -198,5 +202,63 @@ pub async fn started_by_image(case: &Arc<Case>) -> Result<()> {
     let file: Value = serde_json::from_str(&zips::unzipped(&zip, "imageDetail.json")?)?;
     assert_eq!(file["ImageDigest"], new);
     assert!(file["ImageURI"].as_str().is_some_and(|it| it.ends_with(&format!("/{repository}@{new}"))), "{file}");
+    Ok(())
+}
+
+/// A rule of the user's own with a schedule. The emulators wake it within a minute, as its rate says.
+pub async fn started_by_schedule(case: &Arc<Case>) -> Result<()> {
+    let pipeline = speaking(case, "scheduled").await?.create().await?;
+    let first = pipeline.first().await?;
+    let rule = case.named("nightly");
+    let made = case.events.put_rule().name(&rule).schedule_expression("rate(1 minute)").send().await?;
+    let arn = made.rule_arn.context("a rule without an ARN")?;
+    let function = case.stack.function_name("trigger");
+    let found = case.lambda.get_function_configuration().function_name(&function).send().await?;
+    let variables = json!([{"name": "flavour", "value": "mint"}]);
+    let input = json!({"pipeline": pipeline.name, "variables": variables, "rule": arn}).to_string();
+    let target = Target::builder().id("trigger").arn(found.function_arn.context("no ARN")?).input(input).build()?;
+    case.events.put_targets().rule(&rule).targets(target).send().await?;
+    let allow = case.lambda.add_permission().function_name(&function).statement_id(&rule);
+    allow.action("lambda:InvokeFunction").principal("events.amazonaws.com").source_arn(&arn).send().await?;
+    let known =
+        || async { Ok(pipeline.executions().await?.into_iter().find(|it| it.pipeline_execution_id() != Some(&first))) };
+    let started = until(SCHEDULE, || "the schedule starts nothing".to_owned(), known).await?;
+    case.events.remove_targets().rule(&rule).ids("trigger").send().await?;
+    case.events.delete_rule().name(&rule).send().await?;
+    let trigger = started.trigger().context("no trigger")?;
+    assert_eq!(
+        (trigger.trigger_type(), trigger.trigger_detail()),
+        (Some(&TriggerType::CloudWatchEvent), Some(arn.as_str()))
+    );
+    let ended = pipeline.ends(started.pipeline_execution_id().context("no id")?, "Succeeded").await?;
+    assert_eq!(ended.variables()[0].resolved_value(), Some("mint"));
+    Ok(())
+}
+
+/// CloudTrail's event about an object that S3 tells of as well starts its pipeline once. The emulators have no trails, so the
+/// function is given the event.
+pub async fn started_by_cloudtrail(case: &Arc<Case>) -> Result<()> {
+    let pipeline = speaking(case, "trail").await?.create().await?;
+    let first = pipeline.first().await?;
+    pipeline.ends(&first, "Succeeded").await?;
+    // The bucket sends no events itself.
+    let version = case.put(HOME, &pipeline.bucket, SOURCE_KEY, zips::zipped(&[("index.html", "new")])?).await?;
+    let event = |error: Value| {
+        json!({"version": "0", "id": "e2e-call", "detail-type": "AWS API Call via CloudTrail", "source": "aws.s3",
+            "account": local::ACCOUNT, "time": "2026-11-26T10:00:00Z", "region": HOME, "resources": [],
+            "detail": {"eventSource": "s3.amazonaws.com", "eventName": "PutObject", "eventID": "e2e-call",
+                "errorCode": error, "requestParameters": {"bucketName": pipeline.bucket, "key": SOURCE_KEY},
+                "responseElements": {"x-amz-version-id": version}}})
+    };
+    let none = json!({"started": 0, "refused": 0});
+    assert_eq!(invoke(case, &event("AccessDenied".into())).await?, none);
+    assert_eq!(invoke(case, &event(Value::Null)).await?, json!({"started": 1, "refused": 0}));
+    assert_eq!(invoke(case, &event(Value::Null)).await?, none, "the same call");
+    let created = json!({"id": "e2e-object", "detail-type": "Object Created", "source": "aws.s3", "region": HOME,
+        "detail": {"bucket": {"name": pipeline.bucket}, "object": {"key": SOURCE_KEY, "version-id": version}}});
+    assert_eq!(invoke(case, &created).await?, none, "S3 tells of the same version");
+    let started = pipeline.another(&[&first]).await?;
+    let ended = pipeline.ends(started.pipeline_execution_id().context("no id")?, "Succeeded").await?;
+    assert_eq!(ended.artifact_revisions()[0].revision_id(), Some(version.as_str()));
     Ok(())
 }

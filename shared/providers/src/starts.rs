@@ -1,0 +1,121 @@
+//! Everything that starts a pipeline, as `TRIGGERS.md` tells users of it.
+
+use crate::registry::all;
+
+/// Something that starts a pipeline.
+#[derive(Clone, Copy, Debug)]
+pub struct StartKind {
+    /// What happens.
+    pub what: &'static str,
+    /// What must be there for it.
+    pub needs: &'static str,
+    /// Which pipelines start, and with which revision.
+    pub starts: &'static str,
+    /// CodePipeline's `TriggerType`. Source: CodePipeline API, `ExecutionTrigger`.
+    pub trigger: &'static str,
+    /// What the trigger's detail is.
+    pub detail: &'static str,
+    /// The file of its test, from the project's top level, and the test's name.
+    pub test: (&'static str, &'static str),
+}
+
+const DELIVERIES: &str = "functions/webhook/src/tests/deliveries.rs";
+const TRIGGERS: &str = "tests/e2e/src/cases/triggers.rs";
+
+/// Those that no provider of a source tells of.
+const OTHERS: &[StartKind] = &[
+    StartKind {
+        what: "`CreatePipeline`",
+        needs: "nothing",
+        starts: "the new pipeline, with the newest revisions",
+        trigger: "CreatePipeline",
+        detail: "the caller's ARN",
+        test: ("functions/api/tests/api/pipelines.rs", "a_pipeline_is_created_shown_and_started"),
+    },
+    StartKind {
+        what: "`StartPipelineExecution`",
+        needs: "nothing",
+        starts: "the named pipeline, with the variables and source revisions that are given; once for each client token",
+        trigger: "StartPipelineExecution",
+        detail: "the caller's ARN",
+        test: (TRIGGERS, "started_once"),
+    },
+    StartKind {
+        what: "`PutActionRevision`",
+        needs: "a source action of a custom type",
+        starts: "its pipeline with that revision, unless the last one that was reported is the same",
+        trigger: "PutActionRevision",
+        detail: "the caller's ARN",
+        test: ("functions/api/tests/api/sources.rs", "a_new_revision_starts_an_execution_and_the_same_one_does_not"),
+    },
+    StartKind {
+        what: "a `Start Pipeline` event on the installation's own bus",
+        needs: "the right to put events there",
+        starts: "the pipeline that it names, with its variables and source revisions; once for each event",
+        trigger: "CloudWatchEvent",
+        detail: "the event's source",
+        test: (TRIGGERS, "started_by_rule"),
+    },
+    StartKind {
+        what: "a rule of EventBridge, of any pattern",
+        needs: "the function `trigger` as its target, with the pipeline's name in the input that the rule sends",
+        starts: "that pipeline, with the variables and source revisions in the input; once for each invocation",
+        trigger: "CloudWatchEvent",
+        detail: "the rule's ARN where the input has it as `rule`, else `rule`",
+        test: ("functions/trigger/src/tests.rs", "a_rule_gives_its_pipeline_source_revisions"),
+    },
+    StartKind {
+        what: "a schedule (`cron` or `rate`)",
+        needs: "such a rule with a schedule in place of a pattern, and a constant input",
+        starts: "that pipeline, with the newest revisions",
+        trigger: "CloudWatchEvent",
+        detail: "as above",
+        test: (TRIGGERS, "started_by_schedule"),
+    },
+    StartKind {
+        what: "a call of a webhook, GITHUB_HMAC",
+        needs: "`PutWebhook`, and at the host its URL and secret token: `RegisterWebhookWithThirdParty` tells GitHub",
+        starts: "the webhook's pipeline, if its filters let the body pass; of a push to the branch of a source at GitHub with the push's commit. Once for each body",
+        trigger: "Webhook",
+        detail: "the webhook's ARN",
+        test: (DELIVERIES, "a_signed_push_starts_the_pipeline_with_its_commit"),
+    },
+    StartKind {
+        what: "a call of a webhook, IP",
+        needs: "`PutWebhook`, and a caller with an address in its range",
+        starts: "the same; once for each `X-GitHub-Delivery`, or body within five minutes",
+        trigger: "Webhook",
+        detail: "the webhook's ARN",
+        test: (DELIVERIES, "the_address_is_what_api_gateway_saw"),
+    },
+    StartKind {
+        what: "a call of a webhook, UNAUTHENTICATED",
+        needs: "`PutWebhook`, and a caller who knows the URL",
+        starts: "the same",
+        trigger: "Webhook",
+        detail: "the webhook's ARN",
+        test: (DELIVERIES, "a_delivery_that_is_repeated_starts_nothing_again"),
+    },
+    StartKind {
+        what: "`RollbackStage`",
+        needs: "an execution that succeeded in the stage",
+        starts: "an execution of that stage alone, with what the other one had",
+        trigger: "ManualRollback",
+        detail: "the caller's ARN",
+        test: ("tests/e2e/src/cases/rollback.rs", "rolled_back_by_hand"),
+    },
+    StartKind {
+        what: "a stage that fails and is to be rolled back",
+        needs: "`onFailure` with the result `ROLLBACK`",
+        starts: "the same",
+        trigger: "AutomatedRollback",
+        detail: "the execution that failed",
+        test: ("tests/e2e/src/cases/rollback.rs", "rolled_back_by_itself"),
+    },
+];
+
+/// Everything that starts a pipeline: the events of what sources watch, then the others.
+pub fn start_kinds() -> Vec<StartKind> {
+    let events = all().iter().filter_map(|provider| provider.source?.events);
+    events.flat_map(|events| events.starts).chain(OTHERS).copied().collect()
+}
