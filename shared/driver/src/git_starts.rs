@@ -48,7 +48,7 @@ impl Driver {
     /// The store's.
     pub async fn git_starts(&self, delivery: &GitDelivery) -> Result<Vec<StartRequest>, DriveError> {
         let mut watchers: BTreeMap<PipelineName, BTreeSet<ActionName>> = BTreeMap::new();
-        for (pipeline, action) in self.watchers(&delivery.watched).await? {
+        for (pipeline, action) in self.watchers(&delivery.watched, None).await? {
             watchers.entry(pipeline).or_default().insert(action);
         }
         let mut starts = Vec::new();
