@@ -11,6 +11,7 @@
 //! - [`doctor`]: what is wrong with an installation or a pipeline, and what mends it.
 //! - [`rollback`]: puts its functions back to the versions before; [`destroy`] removes it.
 //! - [`audit_log`]: `millrace audit`.
+//! - [`cost`]: what executions have cost.
 //! - [`stacks`]: what CloudFormation knows of a stack.
 //! - [`proxy`]: the endpoint on this machine for CodePipeline's clients.
 //! - [`extension`]: the same in a Lambda layer.
@@ -26,6 +27,7 @@ pub mod audit_log;
 mod change_set;
 mod changes;
 mod code_bucket;
+pub mod cost;
 pub mod definition;
 pub mod deploy;
 pub mod destroy;

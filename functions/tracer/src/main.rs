@@ -69,17 +69,14 @@ impl Tracer {
         Ok(json!({"spans": sent}))
     }
 
-    /// Sends what ended at, or after, the time of the event; returns how many spans.
+    /// Sends what the event tells of; returns how many spans.
     async fn trace(&self, collector: &Collector, ended: &Ended, now: Timestamp) -> Result<usize> {
         let Some(record) = Record::read(&*self.store, &self.versions, ended.execution).await? else {
             tracing::warn!(execution = %ended.execution, "there is no such execution");
             return Ok(0);
         };
-        let runs = record.runs();
-        // The event's time has no fractions of a second, so that a run that followed within the same second is among them; it
-        // is sent again after its own event.
-        let runs = runs.iter().filter(|run| run.ended.is_some_and(|it| it >= ended.time));
-        let mut spans: Vec<_> = runs.flat_map(|run| spans::of_run(&record, run, &self.home)).collect();
+        let runs = record.ended_at(ended.time);
+        let mut spans: Vec<_> = runs.iter().flat_map(|run| spans::of_run(&record, run, &self.home)).collect();
         if collector.is_xray() {
             let old = batches::without_old(&mut spans, now);
             if old > 0 {

@@ -104,6 +104,17 @@ impl Record {
         bounds.windows(2).enumerate().map(run).collect()
     }
 
+    /// The runs that an event of this time tells of: those that ended then or later, or else the last that has ended.
+    ///
+    /// An event's time has no fractions of a second, so that a run that followed within the same second is among them; it is told
+    /// again after its own event. On an emulator the time may be that at which the event was published, after all of them.
+    pub fn ended_at(&self, time: Timestamp) -> Vec<Run<'_>> {
+        let mut runs = self.runs();
+        runs.retain(|run| run.ended.is_some());
+        let before = runs.iter().filter(|run| run.ended < Some(time)).count();
+        runs.split_off(before.min(runs.len().saturating_sub(1)))
+    }
+
     /// Whether the execution had ended before this attempt: it is not the first at its stage, did not come by itself, and took
     /// over nothing that was still running.
     fn comes_back(&self, run: &StageRun) -> bool {

@@ -147,9 +147,7 @@ impl World {
     pub fn trace(&self, ended: Ended) -> Vec<Span> {
         let record = Record::read(&*self.store, &self.versions, ended.execution);
         let record = block_on(record).unwrap().unwrap();
-        let runs = record.runs();
-        let runs = runs.iter().filter(|run| run.ended.is_some_and(|it| it >= ended.time));
-        runs.flat_map(|run| spans::of_run(&record, run, "eu-west-1")).collect()
+        record.ended_at(ended.time).iter().flat_map(|run| spans::of_run(&record, run, "eu-west-1")).collect()
     }
 
     /// The event of the end that an execution has had last.
@@ -247,6 +245,8 @@ fn what_comes_back_after_its_end_is_traced_in_parts_with_links() {
         let before = named(&first, name);
         assert_eq!((&link.trace_id, &link.span_id), (&before.trace_id, &before.span_id), "{name}");
     }
+    let published_late = Ended { time: world.end(execution).time.plus(9_000), ..first_end };
+    assert_eq!(world.trace(published_late), second, "the last one");
     let all = world.trace(first_end);
     assert_eq!(all, [first, second].concat(), "an event that comes very late");
 }

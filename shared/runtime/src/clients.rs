@@ -10,6 +10,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
+use crate::calls::{CALLS, CountUnits};
 use crate::settings::Settings;
 
 /// Tries of a request in all, with back-off between them, for throttling and passing faults.
@@ -45,6 +46,8 @@ impl Clients {
         // An emulator: reading the system's certificates would take longer than all else of a function's start.
         let plain = settings.endpoint_url().is_some_and(|url| url.starts_with("http://"));
         let http = if plain { aws_smithy_http_client::Builder::new().build_http() } else { https() };
+        let key = std::env::var("AWS_ACCESS_KEY_ID").unwrap_or_default();
+        let http = CALLS.client(http, &key);
         let config = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http)
             .region(Region::new(settings.region().to_owned()))
@@ -88,12 +91,16 @@ impl Clients {
 
     /// A DynamoDB client under the function's own role.
     pub fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
-        self.inner.dynamodb.get_or_init(|| aws_sdk_dynamodb::Client::new(&self.inner.config))
+        let config =
+            || aws_sdk_dynamodb::config::Builder::from(&self.inner.config).interceptor(CountUnits(CALLS.clone()));
+        self.inner.dynamodb.get_or_init(|| aws_sdk_dynamodb::Client::from_conf(config().build()))
     }
 
     /// An EventBridge client under the function's own role.
     pub fn eventbridge(&self) -> &aws_sdk_eventbridge::Client {
-        self.inner.eventbridge.get_or_init(|| aws_sdk_eventbridge::Client::new(&self.inner.config))
+        let config =
+            || aws_sdk_eventbridge::config::Builder::from(&self.inner.config).interceptor(CountUnits(CALLS.clone()));
+        self.inner.eventbridge.get_or_init(|| aws_sdk_eventbridge::Client::from_conf(config().build()))
     }
 
     /// An IAM client under the function's own role.

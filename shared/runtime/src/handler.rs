@@ -1,6 +1,7 @@
 //! The loop around a function's handler.
 
 use std::future::Future;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
@@ -11,6 +12,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::api_gateway::ApiGateway;
 use crate::audit;
+use crate::calls::{self, CALLS};
+
+/// The function's name and its memory in MiB, as Lambda tells them.
+static FUNCTION: LazyLock<(String, u32)> = LazyLock::new(|| {
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    (variable("AWS_LAMBDA_FUNCTION_NAME"), variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").parse().unwrap_or_default())
+});
 
 /// Lets log lines go to stderr as JSON, by `RUST_LOG` (default `info`), each with the spans it is in: the outermost
 /// holds the request id, an inner one the execution's id. Calls that are missing in the audit log are always among them. Called again it
@@ -89,7 +97,9 @@ where
 /// Logs how an event went, in a line of its own.
 async fn report<R>(handling: impl Future<Output = anyhow::Result<R>>) -> Result<R, Diagnostic> {
     let began = Instant::now();
+    CALLS.begin();
     let result = handling.await;
+    calls::write(&CALLS.end(&FUNCTION.0, FUNCTION.1, began.elapsed()));
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     match result {
         Ok(answer) => {

@@ -12,6 +12,7 @@
 //! - [`ApiGateway`]: whether a request came through the installation's own API.
 //! - [`CallLog`]: calls on their way into the audit log.
 //! - [`signed`]: signatures for requests that no SDK makes.
+//! - [`calls`]: what an invocation costs.
 //! - [`Metrics`]: numbers for CloudWatch, in the function's own log.
 //! - [`run`] and [`run_http`]: the loop around a handler, with logging.
 //!
@@ -35,6 +36,7 @@ mod api_gateway;
 pub mod arn;
 mod artifacts;
 mod audit;
+pub mod calls;
 mod clients;
 mod clock;
 mod dispatch;

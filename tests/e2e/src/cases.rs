@@ -134,6 +134,7 @@ cases! {
     proxy::layer_published;
     day::scripted_day;
     provider_emulator::deployed_to_what_emulators_lack (alone);
+    traced::cost_counted (alone);
     doctor::ailments_found (alone);
     killed::killed_trigger (alone);
     under_fire::under_fire (alone);

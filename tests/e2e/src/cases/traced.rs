@@ -1,10 +1,14 @@
-//! What a collector of OpenTelemetry hears of executions.
+//! What executions tell of themselves: traces, and what they cost.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_codepipeline::types::{ApprovalResult, ApprovalStatus, StageRetryMode};
-use local::HOME;
+use local::{Emulator, HOME};
+use millrace::{Account, Installation, cost};
+use serde_json::Value;
 use testkit::collector::{Span, assert_trees, attribute};
 
 use crate::case::Case;
@@ -22,7 +26,7 @@ pub async fn release_traced(case: &Arc<Case>) -> Result<()> {
     let execution = pipeline.first().await?;
 
     let asked = pipeline.until_asked("Ask").await?;
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     ensure!(of(case, &execution).is_empty(), "an execution is traced that has not ended");
     let answer = ApprovalResult::builder().status(ApprovalStatus::Approved).summary("go").build()?;
     let put = case.pipelines.put_approval_result().pipeline_name(&pipeline.name).stage_name("Gate").action_name("Ask");
@@ -95,4 +99,66 @@ async fn traced(case: &Case, execution: &str, roots: usize) -> Result<Vec<Span>>
 
 fn one<'a>(spans: &'a [Span], name: &str) -> Result<&'a Span> {
     spans.iter().find(|span| span.name == name).with_context(|| format!("no span {name}"))
+}
+
+/// What the functions have counted for a release is what the emulator saw of them.
+pub async fn cost_counted(case: &Arc<Case>) -> Result<()> {
+    // What other cases have left is done.
+    tokio::time::sleep(SETTLED).await;
+    let before = if case.stack.emulator == Emulator::Ministack { decided(case)? } else { BTreeMap::new() };
+    let deploy = Action::machine("Echo", case.machine(HOME, "echo")?, "{}");
+    let pipeline = case.draft("cost").source().await?.stage("Run", [deploy]).create().await?;
+    let execution = pipeline.first().await?;
+    pipeline.ends(&execution, "Succeeded").await?;
+    tokio::time::sleep(SETTLED).await;
+
+    let account = Account::new(case.stack.sdk(HOME)).context("no region")?;
+    let installation = Installation::find(&account, "millrace").await?;
+    let all = cost::spent(&account, &installation, &execution, 0).await?;
+    let functions: BTreeSet<&str> = all.iter().map(|spent| spent.function.as_str()).collect();
+    for function in ["api", "worker", "publisher", "tracer"] {
+        ensure!(functions.contains(&*case.stack.function_name(function)), "{function} has told nothing: {functions:?}");
+    }
+    let worker = case.stack.function_name("worker");
+    let worked = cost::Sum::of(all.iter().filter(|spent| spent.function == worker));
+    ensure!(worked.own.contains_key("dynamodb UpdateItem") && worked.own.contains_key("sts AssumeRole"), "{worked:?}");
+    ensure!(worked.pipeline.contains_key("s3 COPY"), "the copy of the source is the pipeline's: {worked:?}");
+    ensure!(worked.pipeline.contains_key("states StartExecution"), "{worked:?}");
+    ensure!(worked.writes > 0.0 && worked.reads > 0.0, "the table's units: {worked:?}");
+    let (invocations, gb_seconds) = worked.functions[&worker];
+    ensure!(invocations >= 1.0 && gb_seconds > 0.0, "{worked:?}");
+    if case.stack.emulator == Emulator::Ministack {
+        let after = decided(case)?;
+        let seen = |action: &str| {
+            let count = |of: &BTreeMap<String, usize>| of.get(action).copied().unwrap_or_default();
+            count(&after) - count(&before)
+        };
+        for (operations, action) in [
+            (&["dynamodb GetItem"][..], "dynamodb:GetItem"),
+            (&["dynamodb BatchGetItem"], "dynamodb:BatchGetItem"),
+            (&["events PutEvents"], "events:PutEvents"),
+            // There is no permission of its own for batches.
+            (&["sqs SendMessage", "sqs SendMessageBatch"], "sqs:SendMessage"),
+            (&["sts AssumeRole"], "sts:AssumeRole"),
+        ] {
+            let counted: f64 = operations.iter().filter_map(|operation| worked.own.get(*operation)).sum();
+            ensure!(counted == seen(action) as f64, "{action}: {counted} counted, {} seen", seen(action));
+        }
+    }
+    Ok(())
+}
+
+/// After this long nothing is going on but sweeps.
+const SETTLED: Duration = Duration::from_secs(8);
+
+/// How often the worker's role was allowed something until now, by action.
+fn decided(case: &Case) -> Result<BTreeMap<String, usize>> {
+    let mut counts = BTreeMap::new();
+    for line in case.stack.decisions()?.lines() {
+        let decision: Value = serde_json::from_str(line)?;
+        if decision["caller"].as_str().is_some_and(|caller| caller.contains("/millrace-WorkerRole-")) {
+            *counts.entry(decision["action"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+        }
+    }
+    Ok(counts)
 }
