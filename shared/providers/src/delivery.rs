@@ -126,7 +126,7 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
 /// The bytes that hexadecimal digits stand for.
 fn bytes(digits: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = digits.chars().map(|it| Some(it.to_digit(16)? as u8)).collect::<Option<_>>()?;
-    (digits.len() % 2 == 0).then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+    digits.len().is_multiple_of(2).then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 /// A text at a place of a body.
