@@ -19,13 +19,15 @@ use store::ChangeOrigin;
 use crate::driver::Driver;
 use crate::error::DriveError;
 use crate::pipelines::PipelineRecord;
-use crate::ports::{Message, SourceReader};
+use crate::ports::{Message, SourceReader, Task};
 use crate::start::{StartRequest, Started};
 
 /// Most characters of one name in a trigger's detail, which has at most 1,024. Source: CodePipeline API, `ExecutionTrigger`.
 const NAME: usize = 100;
 /// A message that is sent through the queue, which delivers it again, waits at least this long.
 const SOON: Duration = Duration::from_secs(1);
+/// Between the tries to have a host compare.
+const PAUSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(20)];
 
 /// An event of a Git repository, as it was delivered through a connection by somebody who proved himself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,13 +89,30 @@ impl Driver {
         let declared = record.pipeline.stages()[0].actions.iter().find(|it| it.name == *action);
         let Some(declared) = declared.filter(|it| actions.contains(&it.name)) else { return Ok(None) };
         let task = self.polled_task(&record, declared);
-        let files = reader.changed_files(&task, &delivery.event).await.map_err(DriveError::Source)?;
+        let files = self.differing_files(reader, &task, &delivery.event).await?;
         let event = GitEvent { files: Some(files), ..delivery.event.clone() };
         let Decided::Start(matched) = decide(&record, &actions, &event) else { return Ok(None) };
         let start = self.start(request(&record, delivery, &matched));
         let started = delivery.by.clone().scope(Box::pin(start)).await?;
         tracing::info!(%pipeline, execution = %started.execution, new = started.new, "started for the files that differ");
         Ok(Some(started))
+    }
+
+    /// Asks a few times, since the queue waits much longer before it delivers a message again.
+    async fn differing_files(
+        &self,
+        reader: &dyn SourceReader,
+        task: &Task,
+        event: &GitEvent,
+    ) -> Result<Vec<String>, DriveError> {
+        for pause in PAUSES {
+            match reader.changed_files(task, event).await {
+                Ok(files) => return Ok(files),
+                Err(error) => tracing::warn!(%error, "the host does not say which files differ"),
+            }
+            self.clock.sleep(pause).await;
+        }
+        reader.changed_files(task, event).await.map_err(DriveError::Source)
     }
 }
 
