@@ -188,7 +188,7 @@ async fn ten_thousand_deliveries_start_what_they_should_and_nothing_else() {
     let least = [(200, 1_000), (400, 300), (403, 300), (404, 1_000)];
     assert!(least.iter().all(|(status, count)| answered[status] >= *count), "{answered:?}");
     assert!(
-        started > 500 && answered.keys().all(|status| [200, 400, 403, 404].contains(status)),
+        started > 300 && answered.keys().all(|status| [200, 400, 403, 404].contains(status)),
         "{started} {answered:?}"
     );
     for queued in world.starts() {

@@ -91,7 +91,7 @@ pub(super) fn rows() -> Vec<Row> {
             differences: &[
                 "the URL is the API's own with /webhooks/{name}?key=..., and errorCode says of UNAUTHENTICATED that nobody proves anything",
                 "a target action that the first stage does not have is a ValidationException",
-                "a JSONPath begins with $ and has two deep scans at most, its filter expressions are those of RFC 9535, and functions in it are refused",
+                "a JSONPath begins with $ and has one deep scan at most, its filter expressions are those of RFC 9535, and functions in it are refused",
                 "a placeholder in matchEquals must be a configuration key of the target action, and no secret one",
                 "a SecretToken of **** keeps the one that the webhook has",
                 "tags that are given replace those that the webhook has; none given leave them",
