@@ -22,7 +22,7 @@ static SCRIPT: OnceCell<String> = OnceCell::const_new();
 
 async fn axe() -> Result<&'static String> {
     let fetch = || async {
-        let file = tokio::task::spawn_blocking(|| AXE.install(|line| println!("{line}"))).await??;
+        let file = tokio::task::spawn_blocking(|| AXE.install(e2e::say)).await??;
         anyhow::Ok(std::fs::read_to_string(file)?)
     };
     SCRIPT.get_or_try_init(fetch).await
