@@ -109,7 +109,11 @@ mod tests {
         let arn = url.arn("eu-west-1", "POST", "/pipelines/a/GetPipeline");
         assert_eq!(arn, "arn:aws:execute-api:eu-west-1:*:abc123/live/POST/pipelines/a/GetPipeline");
         let china: ApiUrl = "https://abc.execute-api.cn-north-1.amazonaws.com.cn/live".parse().unwrap();
-        assert!(china.arn(china.region().unwrap(), "/").starts_with("arn:aws-cn:execute-api:cn-north-1:*:abc/live/"));
+        assert!(
+            china
+                .arn(china.region().unwrap(), "POST", "/")
+                .starts_with("arn:aws-cn:execute-api:cn-north-1:*:abc/live/")
+        );
         let private: ApiUrl = "https://abc-vpce-0a1b.execute-api.eu-west-1.amazonaws.com/live".parse().unwrap();
         assert!(private.arn("eu-west-1", "POST", "/").contains(":abc/live/"));
     }

@@ -6,13 +6,14 @@
 //! channel from left to right with gates in it. What deserves attention has colour; everything else is ink. Nothing moves
 //! that does not run.
 //!
-//! **Type.** The reader's own system face, and its fixed-width one for what is copied: ids, digests, revisions. Five sizes: 0.75
-//! (labels), 0.8125 (facts), 0.9375 (text), 1.125 (names of things), 1.5 rem (the name of the page); the wall doubles the last
-//! two. Weight 600 for names, 400 for the rest, never lighter. Figures have one width, so that columns of them can be compared.
-//! Labels are sentences or words in lower case, never shouted.
+//! **Type.** The reader's own system face, and its fixed-width one for what is copied: ids, digests, revisions. Six sizes: 0.75
+//! (labels), 0.8125 (facts), 0.875 (tables and cards), 0.9375 (text), 1.125 (names of things), 1.5 rem (the name of the page); the
+//! wall has larger names and counts. Weight 600 for names, 400 for the rest, never lighter. Figures have one width, so that columns
+//! of them can be compared. Labels are sentences or words in lower case, never shouted.
 //!
 //! **Space.** Steps of 0.25 rem: 0.25 within a mark and its word, 0.5 within a thing, 0.75 around it, 1.5 between sections.
-//! Corners are 6 px, lines 1 px. No shadows but under a dialog.
+//! Corners are 6 px, smaller inside of another thing; lines 1 px. No shadows but under a dialog. What is rarely wanted (close a
+//! gate, roll back) is a quiet button without an edge.
 //!
 //! **States.** Seven, each with a shape, a word and a colour; two of the three are enough to know it, so that neither a printer nor
 //! an eye that sees no red loses anything.

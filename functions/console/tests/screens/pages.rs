@@ -251,3 +251,45 @@ async fn an_execution_has_a_timeline_and_is_compared() {
         StatusCode::NOT_FOUND
     );
 }
+
+#[tokio::test]
+async fn a_condition_that_is_not_met_says_why_and_can_be_overridden() {
+    let world = World::new();
+    let mut declared = release("guarded", "SUPERSEDED");
+    declared["stages"].as_array_mut().unwrap().remove(2);
+    let rule = json!({
+        "name": "Fail-window", "configuration": {"FunctionName": "window"},
+        "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "LambdaInvoke", "version": "1"},
+    });
+    declared["stages"][2]["beforeEntry"] = json!({"conditions": [{"result": "FAIL", "rules": [rule]}]});
+    world.create(declared).await;
+    let html = world.page("/console/pipelines/guarded", "condition").await;
+    assert_harmless(&html);
+    for shown in [
+        "Entry condition",
+        "not met",
+        "Fail-window",
+        "the tests did not pass",
+        "OverrideStageCondition",
+        "BEFORE_ENTRY",
+    ] {
+        assert!(html.contains(shown), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn executions_side_by_side_are_each_shown() {
+    let world = World::new();
+    let name = world.create(release("ledger", "PARALLEL")).await;
+    world.clock.pass(60_000);
+    let second = world.start(&name).await;
+    world.clock.pass(60_000);
+    world.start(&name).await;
+    let html = world.page("/console/pipelines/ledger", "parallel").await;
+    assert_harmless(&html);
+    assert!(html.contains("The stages show execution") && html.contains("Show it"));
+    // Transitions are nothing to those that share no stages.
+    assert!(!html.contains("DisableStageTransition"));
+    let one = world.page(&format!("/console/pipelines/ledger?execution={second}"), "parallel-one").await;
+    assert!(one.contains("#2</a>") && one.contains("waits for somebody to approve or reject it"));
+}
