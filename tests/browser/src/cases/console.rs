@@ -123,17 +123,21 @@ pub async fn console_follows_a_release(case: &Arc<Case>) -> Result<()> {
 pub async fn console_other_screens(case: &Arc<Case>) -> Result<()> {
     let ((waits, execution), (fails, broken)) = tokio::try_join!(waiting(case, "here"), failed(case, "there"))?;
     let (door, browser) = (Door::open(case).await?, Browser::open().await?);
+    let mut bad = Vec::new();
     for (name, address, words) in [
         ("history", format!("{}/history", door.pipeline(&waits.name)), "in progress"),
         ("execution", format!("{}/executions/{execution}", door.pipeline(&waits.name)), "Ask"),
         ("execution-failed", format!("{}/executions/{broken}", door.pipeline(&fails.name)), "3 of 7 were red"),
-        ("time", format!("{}/time", door.pipeline(&waits.name)), "Fetch"),
+        ("time", format!("{}/time", door.pipeline(&fails.name)), "Break"),
         ("wall", door.page("/wall?search=console-other-screens"), &waits.name),
     ] {
         browser.goto(&address).await?;
         browser.until_text("main", words).await.with_context(|| format!("on the page {name}"))?;
-        good_in_every_look(&browser, name).await?;
+        if let Err(error) = good_in_every_look(&browser, name).await {
+            bad.push(format!("{error:#}"));
+        }
     }
+    ensure!(bad.is_empty(), "{}", bad.join("\n"));
     quiet(&browser).await
 }
 
