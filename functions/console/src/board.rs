@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use driver::DriveError;
-use engine::{Entry, Execution, ExecutionId, Head, StageLock, StageLocks, StageRun};
+use engine::{Entry, Execution, ExecutionId, Head, Position, StageLock, StageLocks, StageRun};
 use pipeline::{ExecutionMode, Pipeline, PipelineName, Stage};
 use store::{Entity, Key, Listing, Versioned};
 
@@ -29,6 +29,8 @@ pub struct Board {
     pub revision: u64,
     /// The stages from left to right.
     pub columns: Vec<Column>,
+    /// Where the other executions are that run beside the chosen one.
+    pub beside: Vec<Column>,
     /// What is in the stages and in front of them, by id.
     pub executions: HashMap<ExecutionId, Execution>,
     /// The one execution that the stages show, where they do not show who entered last.
@@ -65,16 +67,12 @@ impl Board {
         open
     }
 
-    /// The newest of the executions that were read.
-    pub fn newest(&self) -> Option<&Execution> {
-        self.executions.values().max_by_key(|it| it.number)
-    }
-
-    /// The attempt at a stage in which an execution is, if it is among what was read.
-    pub fn attempt(&self, execution: &Execution) -> Option<&StageRun> {
-        let engine::Position::In(index) = execution.position else { return None };
-        let runs = self.columns.iter().filter_map(|column| column.run.as_ref());
-        runs.into_iter().find(|run| run.execution == execution.id && run.stage == index)
+    /// The stage in which an execution is, with its attempt there, if that is among what was read.
+    pub fn stage_of(&self, execution: &Execution) -> Option<(&Column, &StageRun)> {
+        let Position::In(index) = execution.position else { return None };
+        let columns = self.columns.iter().chain(&self.beside);
+        let mut runs = columns.filter_map(|column| Some((column, column.run.as_ref()?)));
+        runs.find(|(_, run)| run.execution == execution.id && run.stage == index)
     }
 }
 
@@ -97,8 +95,17 @@ impl Console {
             None if parallel => self.newest(&locks).await?,
             chosen => chosen,
         };
-        let mut board =
-            Board { head, pipeline, locks, revision, columns: Vec::new(), executions: HashMap::new(), chosen, version };
+        let mut board = Board {
+            head,
+            pipeline,
+            locks,
+            revision,
+            columns: Vec::new(),
+            beside: Vec::new(),
+            executions: HashMap::new(),
+            chosen,
+            version,
+        };
         match chosen {
             Some(id) => self.with_execution(&mut board, id).await?,
             None => self.with_latest(&mut board).await?,
@@ -185,6 +192,28 @@ impl Console {
             let lock = board.locks.stages.get(&of.stages()[index].name).cloned();
             let lock = if shown.mode == ExecutionMode::Parallel { None } else { lock };
             board.columns.push(Column { of: of.clone(), index, run, lock });
+        }
+        self.with_others(board, id).await
+    }
+
+    /// Where the executions are that run beside the chosen one.
+    async fn with_others(&self, board: &mut Board, chosen: ExecutionId) -> Result<(), DriveError> {
+        // In their order, so that the version is the same each time.
+        let others: Vec<(u32, usize, Key)> = board
+            .open()
+            .into_iter()
+            .filter(|it| it.id != chosen)
+            .filter_map(|it| {
+                let Position::In(index) = it.position else { return None };
+                let attempt = it.attempts.get(index).copied().filter(|attempt| *attempt > 0)?;
+                Some((it.version, index, Key::Stage(it.id, index, attempt)))
+            })
+            .collect();
+        let keys: Vec<Key> = others.iter().map(|(.., key)| key.clone()).collect();
+        let read = self.load(&keys, &mut board.version).await?;
+        for ((number, index, _), run) in others.into_iter().zip(read) {
+            let of = self.stored(&board.head.pipeline, &board.head, number).await?;
+            board.beside.push(Column { of, index, run: run.and_then(stage), lock: None });
         }
         Ok(())
     }

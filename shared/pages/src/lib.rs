@@ -55,7 +55,7 @@
 //!
 //! # The crate
 //!
-//! [`Layout`] is a whole page with its style and its policy; [`State`] the marks; [`ago`], [`took`] and the like times; [`name`] and [`text`] whatever
+//! [`Layout`] is a whole page with its style and its policy; [`State`] the marks; [`ago`], [`took`] and the like times; [`name`] and [`text()`] whatever
 //! came from outside, with what would turn or hide the text around it made visible; [`notice`] a page that has nothing else to
 //! show. No part knows AWS, and none loads anything: style and script are in the page, known to its policy by their hashes.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]

@@ -47,5 +47,5 @@ pub use declare::{Action, Draft};
 pub use fixture::Programs;
 pub use mail::{Mail, Mailbox};
 pub use pipeline::Pipeline;
-pub use runner::{Entry, Run, Suite, main, run};
+pub use runner::{Entry, Run, Suite, main, run, say};
 pub use wait::{PATIENCE, until};

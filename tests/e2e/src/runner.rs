@@ -186,6 +186,6 @@ fn panic_text(panic: tokio::task::JoinError) -> String {
 }
 
 /// Test programs print; a closed pipe is no reason to stop.
-pub(crate) fn say(line: &str) {
+pub fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -4,7 +4,7 @@
 use engine::{ActionRun, ConditionRun, Execution, StageLock, StageRun};
 use maud::{Markup, html};
 use pages::{State, ago, name, shown, since, took, took_words};
-use pipeline::{Action, Condition, ConditionKind, PipelineType};
+use pipeline::{Action, Condition, ConditionKind, ExecutionMode, PipelineType};
 
 use crate::address;
 use crate::board::{Board, Column, WAITING};
@@ -178,7 +178,8 @@ fn stage_acts(board: &Board, column: &Column) -> Markup {
     let pipeline = board.head.pipeline.as_str();
     let asked = acts::asked(run, &column.of);
     let failed = run.status == engine::StageStatus::Failed;
-    let back = column.index > 0 && !run.status.is_open() && board.pipeline.kind() == PipelineType::V2;
+    let rolls_back = board.pipeline.kind() == PipelineType::V2 && board.pipeline.mode() != ExecutionMode::Parallel;
+    let back = rolls_back && column.index > 0 && !run.status.is_open();
     html! {
         @if failed || back || !asked.is_empty() {
             div class="acts" {

@@ -124,7 +124,7 @@ pub fn table(pipeline: &str, found: &[Execution], now: i64) -> Markup {
     let figures = Figures::of(found, now);
     let longest = found.iter().map(|it| duration(it, now)).max().unwrap_or(1).max(1);
     html! {
-        div class="scroll" { table class="cards" {
+        div class="scroll" { table class="cards runs" {
             thead { tr { th { "Execution" } th { "Change" } th { "Started" } th { "By" } th class="right" { "Took" } th { "Against the usual" } } }
             tbody { @for it in found { (line(pipeline, it, figures.usual, longest, now)) } }
         } }

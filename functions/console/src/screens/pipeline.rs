@@ -84,14 +84,12 @@ fn waits(board: &Board, now: i64) -> Markup {
 }
 
 fn line(board: &Board, execution: &Execution, now: i64) -> Markup {
-    let attempt = board.attempt(execution);
-    let column = attempt.and_then(|run| board.columns.iter().find(|it| it.run.as_ref() == Some(run)));
-    let (state, word) = match (attempt, column) {
-        (Some(run), Some(column)) => states::stage(run, &column.of),
-        _ => states::execution(execution),
-    };
-    let shown_here = attempt.is_some() || !matches!(execution.position, engine::Position::In(_));
-    let of = column.map_or(&board.pipeline, |column| &column.of);
+    let found = board.stage_of(execution);
+    let (attempt, of) = (found.map(|(_, run)| run), found.map_or(&board.pipeline, |(column, _)| &column.of));
+    let (state, word) = attempt.map_or_else(|| states::execution(execution), |run| states::stage(run, of));
+    let is_known = attempt.is_some() || !matches!(execution.position, engine::Position::In(_));
+    // The stages show one execution, or who entered each last.
+    let is_elsewhere = board.chosen.is_some_and(|chosen| chosen != execution.id) || !is_known;
     let asked = attempt.map(|run| acts::asked(run, of)).unwrap_or_default();
     let pipeline = board.head.pipeline.as_str();
     html! {
@@ -100,8 +98,8 @@ fn line(board: &Board, execution: &Execution, now: i64) -> Markup {
             a class="name" href=(address::execution(pipeline, execution.id)) { "#" (execution.number) }
             span class="why" {
                 span { (change::line(execution)) }
-                @if shown_here { (sentences(board, execution, attempt, of)) }
-                @else { a href=(address::with(&address::of(pipeline, ""), &[("execution", &execution.id.to_string())])) { "Show it" } }
+                @if is_known { (sentences(board, execution, attempt, of)) }
+                @if is_elsewhere { a href=(address::with(&address::of(pipeline, ""), &[("execution", &execution.id.to_string())])) { "Show its stages" } }
             }
             span class="small soft" { (change::trigger(&execution.trigger)) ", " (since(execution.started.0, now)) }
             span class="acts" {

@@ -287,9 +287,12 @@ async fn executions_side_by_side_are_each_shown() {
     world.start(&name).await;
     let html = world.page("/console/pipelines/ledger", "parallel").await;
     assert_harmless(&html);
-    assert!(html.contains("The stages show execution") && html.contains("Show it"));
-    // Transitions are nothing to those that share no stages.
-    assert!(!html.contains("DisableStageTransition"));
+    assert!(html.contains("The stages show execution") && html.contains("Show its stages"));
+    assert_eq!(html.matches("waits for somebody to approve or reject it").count(), 3, "of each");
+    // Transitions are nothing to those that share no stages, and none rolls back.
+    assert!(!html.contains("DisableStageTransition") && !html.contains("/rollback"));
+    let version = world.version("/console/pipelines/ledger").await;
+    assert_eq!(world.ask("/console/pipelines/ledger", Some(&version), true).await.status, StatusCode::NOT_MODIFIED);
     let one = world.page(&format!("/console/pipelines/ledger?execution={second}"), "parallel-one").await;
     assert!(one.contains("#2</a>") && one.contains("waits for somebody to approve or reject it"));
 }

@@ -101,7 +101,9 @@ pub async fn stacks_by_change_set(case: &Arc<Case>) -> Result<()> {
     let result = named(&actions, "Replace")?.output().and_then(|output| output.execution_result());
     let told =
         result.and_then(|result| result.external_execution_summary()).context("the change set has no summary")?;
-    ensure!(told == "1 added (Queue AWS::SQS::Queue)", "the change set would do {told:?}");
+    // What LocalStack says of its change sets is not ours to test.
+    let exactly = case.stack.emulator == Emulator::Ministack;
+    ensure!(!exactly || told == "1 added (Queue AWS::SQS::Queue)", "the change set would do {told:?}");
     ensure!(stack(case, &early).await?.is_none(), "the first stack was not deleted");
     if has_policies {
         let policy = Client::new(&case.stack.sdk(HOME)).get_stack_policy().stack_name(&late).send().await?;
