@@ -101,7 +101,7 @@ A test makes this page from the providers' descriptors and the list in `src/star
 what `ListPipelineExecutions` says of an execution. Events are matched by what sources watch, with a query by key; what comes twice
 starts nothing again; one change that several pipelines watch starts each of them once, and a pipeline of which several sources
 watch it once with all of them. Events of other regions come by `infra/region.yaml`. A source whose `PollForSourceChanges` or
-`DetectChanges` is `false` is started by no event of this list, but by rules, webhooks and calls.
+`DetectChanges` is `false` is started by no change of its own, but by rules, webhooks, filters of `triggers` and calls.
 
 | what happens | what it needs | what starts | trigger | its detail | test |
 |---|---|---|---|---|---|
