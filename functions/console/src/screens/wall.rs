@@ -16,8 +16,8 @@ use crate::shelf::{Cell, Row};
 use crate::trouble::Trouble;
 use crate::version::Version;
 
-/// Pipelines on a wall.
-const PAGE: usize = 60;
+/// Pipelines on a wall: as many as can be read from afar.
+const PAGE: usize = 25;
 /// What the wall counts, in this order.
 const COUNTED: [State; 4] = [State::Failed, State::Waiting, State::InProgress, State::Succeeded];
 
