@@ -12,8 +12,19 @@ use serde::Deserialize;
 use crate::shell::version_of;
 
 /// The installation's functions, by package name.
-pub const FUNCTIONS: &[&str] =
-    &["api", "worker", "replicator", "trigger", "webhook", "approval", "publisher", "sweeper", "auditor", "console", "tracer"];
+pub const FUNCTIONS: &[&str] = &[
+    "api",
+    "worker",
+    "replicator",
+    "trigger",
+    "webhook",
+    "approval",
+    "publisher",
+    "sweeper",
+    "auditor",
+    "console",
+    "tracer",
+];
 
 /// The profile of programs for an emulator: the one in which this program was built.
 pub const PROFILE: &str = if cfg!(debug_assertions) { "dev" } else { "release" };

@@ -49,6 +49,11 @@ pub fn rest() -> Markup {
     }
 }
 
+/// What may be wider than the page: it scrolls by itself, also by keyboard, and has a name for those who do not see it.
+pub fn scrolling(label: &str, content: &Markup) -> Markup {
+    html! { div class="scroll" tabindex="0" role="region" aria-label=(label) { (content) } }
+}
+
 /// A pipeline's name above its pages, with the links between them.
 pub fn head(pipeline: &str, page: &str, facts: &Markup, acts: &Markup) -> Markup {
     let tab = |to: &str, words: &str| {

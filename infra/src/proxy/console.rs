@@ -12,11 +12,14 @@ use super::api::Api;
 /// Where the console's pages are.
 pub const PATH: &str = "/console";
 
+/// Every browser asks for it, and the pages have none.
+const PATH_OF_ICON: &str = "/favicon.ico";
+
 /// Whether a person asks for a page, and not a client for an operation.
 pub fn is_page(request: &Parts) -> bool {
     let path = request.uri.path();
     let below = path == PATH || path.strip_prefix(PATH).is_some_and(|rest| rest.starts_with('/'));
-    below || (path == "/" && [Method::GET, Method::HEAD].contains(&request.method))
+    below || ([PATH_OF_ICON, "/"].contains(&path) && [Method::GET, Method::HEAD].contains(&request.method))
 }
 
 /// A page, or one that says why there is none.
@@ -28,8 +31,10 @@ pub async fn page(api: &Api, request: &Parts) -> wire::Response {
             &html! { p { "Pages are read, nothing else." } },
         );
     }
-    if request.uri.path() == "/" {
-        return elsewhere();
+    match request.uri.path() {
+        "/" => return elsewhere(),
+        PATH_OF_ICON => return no_icon(),
+        _ => {}
     }
     let target = request.uri.path_and_query().map_or(PATH, http::uri::PathAndQuery::as_str);
     match api.page(target, &request.headers).await {
@@ -42,6 +47,13 @@ fn elsewhere() -> wire::Response {
     let mut answer = Response::new(Vec::new());
     *answer.status_mut() = StatusCode::FOUND;
     answer.headers_mut().insert(LOCATION, HeaderValue::from_static(PATH));
+    answer
+}
+
+fn no_icon() -> wire::Response {
+    let mut answer = Response::new(Vec::new());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("max-age=86400"));
     answer
 }
 

@@ -18,6 +18,7 @@ async fn pages_are_read_signed_with_their_query_and_their_version() {
     let world = World::new(|_| page()).await;
     let root = send(world.port, "GET /", &[], b"").await;
     assert_eq!((root.status, root.header("location")), (302, "/console"));
+    assert_eq!(send(world.port, "GET /favicon.ico", &[], b"").await.status, 204, "asked of the proxy alone");
     let known =
         [("if-none-match", "\"0\""), ("x-millrace-live", "1"), ("authorization", "the client's"), ("cookie", "x")];
     let answer = send(world.port, "GET /console/pipelines/a?stage=B%20C&x=%3C", &known, b"").await;

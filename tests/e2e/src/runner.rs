@@ -114,8 +114,9 @@ async fn run_chosen(suite: &Suite, chosen: &[Entry]) -> Result<usize> {
     let options = Options { name: Some(name), lifetime: Lifetime::UntilExit, parameters, enforcing, say };
     let stack = Stack::up(emulator, options).await?;
     let up = began.elapsed();
-    let fixture =
-        Fixture::new(stack, collector, suite.programs.clone()).await.context("what all cases share could not be made")?;
+    let fixture = Fixture::new(stack, collector, suite.programs.clone())
+        .await
+        .context("what all cases share could not be made")?;
     let fixture = Arc::new(fixture);
     say(&format!("\nrunning {} cases on {} (stack up after {:.1} s)", chosen.len(), emulator.name(), up.as_secs_f64()));
 

@@ -14,7 +14,7 @@ use crate::board;
 use crate::change;
 use crate::handler::{Asked, Console, Screen, Shown};
 use crate::screens::plot::{duration, median};
-use crate::screens::{acts, gantt, head};
+use crate::screens::{acts, gantt, head, scrolling};
 use crate::states;
 use crate::trouble::Trouble;
 use crate::version::Version;
@@ -126,7 +126,7 @@ fn compared(
     let latest = |stage: &str| view.runs.iter().rfind(|run| run.name.as_str() == stage);
     html! {
         h2 { "Compared with the run before and the median of the last " (before.len()) }
-        div class="scroll" { table {
+        (scrolling("Comparison", &html! { table {
             thead { tr { th { "Stage" } th class="right" { "This" } th class="right" { a href=(address::execution(pipeline, last.id)) { "#" (last.number) } } th class="right" { "Median" } th class="right" { "Against the median" } } }
             tbody {
                 @for stage in view.pipeline.stages() {
@@ -137,7 +137,7 @@ fn compared(
                 }
                 (row(&html! { strong { "All, with waits" } }, Some(duration(&view.execution, now)), Some(duration(last, now)), usual))
             }
-        } }
+        } }))
     }
 }
 

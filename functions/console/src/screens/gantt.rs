@@ -6,6 +6,7 @@ use engine::{ActionRun, StageRun};
 use maud::{Markup, html};
 use pages::{absolute, shown, took_words};
 
+use crate::screens::scrolling;
 use crate::states;
 
 /// Where the names end and time begins, in the drawing's own units.
@@ -86,16 +87,14 @@ pub fn draw(view: &ExecutionView, now: i64) -> Markup {
             li { svg viewBox="0 0 24 12" class="gantt" aria-hidden="true" { rect class="wait" x="1" y="1" width="22" height="10" {} } "waits for a person, or in front of a stage" }
             li { svg viewBox="0 0 24 12" class="gantt" aria-hidden="true" { rect class="gap" x="1" y="3" width="22" height="6" {} } "between one group and the next" }
         }
-        div class="scroll" {
-            svg class="gantt" viewBox={ "0 0 " (LEFT + WIDTH + 90) " " (height) } width=(LEFT + WIDTH + 90) height=(height) preserveAspectRatio="xMinYMin meet" role="img" aria-label={ "Timeline of execution " (view.execution.number) ", " (took_words(scale.length)) } {
+        (scrolling("When what ran", &html! { svg class="gantt" viewBox={ "0 0 " (LEFT + WIDTH + 90) " " (height) } width=(LEFT + WIDTH + 90) height=(height) preserveAspectRatio="xMinYMin meet" role="img" aria-label={ "Timeline of execution " (view.execution.number) ", " (took_words(scale.length)) } {
                 @for quarter in 0..=4 {
                     @let x = LEFT + WIDTH * quarter / 4;
                     line class="grid" x1=(x) x2=(x) y1=(LINE - 4) y2=(height) {}
                     text class="soft" x=(x) y="12" text-anchor="middle" { (took_words(scale.length * quarter / 4)) }
                 }
                 @for (place, line) in lines.iter().take(MOST).enumerate() { (drawn(view, line, &scale, (place as i64 + 1) * LINE, now)) }
-            }
-        }
+            } }))
         @if lines.len() > MOST { p class="soft small" { "And " (lines.len() - MOST) " more lines." } }
     }
 }

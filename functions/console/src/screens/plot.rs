@@ -32,9 +32,14 @@ pub fn duration(execution: &Execution, now: i64) -> i64 {
 }
 
 /// The value in the middle.
-pub fn median(mut values: Vec<i64>) -> Option<i64> {
+pub fn median(values: Vec<i64>) -> Option<i64> {
+    percentile(values, 50)
+}
+
+/// The smallest value that so many of a hundred do not exceed.
+pub fn percentile(mut values: Vec<i64>, percent: usize) -> Option<i64> {
     values.sort_unstable();
-    values.get(values.len().saturating_sub(1) / 2).copied()
+    values.get((values.len() * percent).div_ceil(100).saturating_sub(1)).copied()
 }
 
 impl Figures {

@@ -12,6 +12,7 @@ use crate::board;
 use crate::change;
 use crate::handler::{Asked, Console, Screen, Shown};
 use crate::screens::pipelines::strip;
+use crate::screens::scrolling;
 use crate::shelf::{Cell, Row};
 use crate::trouble::Trouble;
 use crate::version::Version;
@@ -105,7 +106,7 @@ fn matrix(rows: &[Row], executions: &HashMap<ExecutionId, Execution>, now: i64) 
     let mut by_name: Vec<&Row> = rows.iter().collect();
     by_name.sort_by(|one, other| one.head.pipeline.cmp(&other.head.pipeline));
     html! {
-        div class="scroll" tabindex="0" role="region" aria-label="Which revision is where" { table class="matrix" {
+        (scrolling("Which revision is where", &html! { table class="matrix" {
             thead { tr { th { "Pipeline" } @for stage in 1..=most { th { "Stage " (stage) } } } }
             tbody { @for row in by_name {
                 tr data-k={ "row-" (row.head.pipeline) } {
@@ -114,7 +115,7 @@ fn matrix(rows: &[Row], executions: &HashMap<ExecutionId, Execution>, now: i64) 
                     @for _ in row.stages.len()..most { td {} }
                 }
             } }
-        } }
+        } }))
     }
 }
 
