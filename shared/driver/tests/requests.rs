@@ -193,9 +193,19 @@ fn an_answer_to_one_of_many_approvals_is_three_reads_and_a_write() {
 fn a_worker_reads_once_what_its_actions_are_about() {
     let environment = Environment::with_pipeline("PARALLEL");
     environment.work();
-    // The source is claimed; its end and the claim of the approval are one write; the approval has been asked for. What
-    // is under review is known from before.
-    let requests =
-        ["read Execution Stage", "read Declaration", "write Stage", "write Execution Stage Stage", "write Stage"];
+    let listed = "List(Executions(PipelineName(\"release\"), Incarnation(00000000-0000-0001-0000-000000000001)))";
+    let requests = [
+        // The source is claimed; its end and the claim of the approval are one write.
+        "read Execution Stage",
+        "read Declaration",
+        "write Stage",
+        "write Execution Stage Stage",
+        // What the approval decides: what is live, and what came since. What is under review is known from before.
+        "read StageLocks",
+        listed,
+        "read Stage",
+        // The approval has been asked for.
+        "write Stage",
+    ];
     assert_eq!(environment.requests(), requests);
 }

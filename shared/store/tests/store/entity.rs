@@ -16,7 +16,7 @@ fn every_kind_survives_json() {
         assert_eq!(Entity::from_json(entity.kind(), &body).unwrap(), entity);
         kinds.insert(entity.kind());
     }
-    assert_eq!(kinds.len(), 17, "one of every kind: {kinds:?}");
+    assert_eq!(kinds.len(), 18, "one of every kind: {kinds:?}");
 }
 
 #[test]
