@@ -47,13 +47,13 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
 }
 
 fn facts(board: &Board) -> Markup {
-    let mode = match board.pipeline.mode() {
-        ExecutionMode::Superseded => "newer ones overtake",
-        ExecutionMode::Queued => "one after another",
-        ExecutionMode::Parallel => "side by side",
+    let (mode, means) = match board.pipeline.mode() {
+        ExecutionMode::Superseded => ("SUPERSEDED", "Execution mode: newer executions overtake those that wait"),
+        ExecutionMode::Queued => ("QUEUED", "Execution mode: executions wait for each other, in their order"),
+        ExecutionMode::Parallel => ("PARALLEL", "Execution mode: executions run side by side"),
     };
     html! {
-        span class="chip" title="Execution mode" { (mode) }
+        span class="chip" title=(means) { (mode) }
         span class="chip" { "version " (board.head.version) }
     }
 }

@@ -50,8 +50,8 @@ fn page(rows: &[Row], asked: &Asked<'_>, next: Option<&str>, cut: bool, now: i64
         noscript { p class="noscript" { "Without script this page can be read. It does not update itself, and nothing can be done from it." } }
         div class="head" { h1 { "Pipelines" } }
         form class="filter" action=(PIPELINES) role="search" {
-            label { "Name has" input name="search" type="search" value=(search) maxlength="100" autocomplete="off" spellcheck="false"; }
-            label { "Stands as"
+            label { "Name contains" input name="search" type="search" value=(search) maxlength="100" autocomplete="off" spellcheck="false"; }
+            label { "State"
                 select name="state" {
                     option value="" { "anything" }
                     @for it in [State::Failed, State::Waiting, State::InProgress, State::Succeeded, State::Stopped, State::DidNotRun] {
@@ -129,7 +129,7 @@ fn attention(row: &Row) -> Markup {
     let closed = row.stages.iter().filter(|cell| cell.closed).count();
     html! {
         @if closed > 0 { span class="chip" { (closed) " closed" } " " }
-        @if waiting > 0 { span class="chip" { (waiting) " in front" } }
+        @if waiting > 0 { span class="chip" { (waiting) " more waiting" } }
     }
 }
 

@@ -131,7 +131,7 @@ fn revision(cell: &Cell, executions: &HashMap<ExecutionId, Execution>, now: i64)
                     None => { "–" }
                 }
                 @if cell.closed { span class="chip" { "closed" } }
-                @if cell.waiting > 0 { span class="chip" { (cell.waiting) " in front" } }
+                @if cell.waiting > 0 { span class="chip" { (cell.waiting) " waiting" } }
             }
             div class="soft" { (name(cell.name.as_str())) @if let Some(run) = run { ", " (ago(run.updated.0, now)) } }
         }
