@@ -7,11 +7,11 @@ use url::form_urlencoded;
 /// What stays as it is in a part of a path: RFC 3986's unreserved characters.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The way in.
+/// Where the console begins.
 pub const HOME: &str = "/console";
 /// The list of pipelines.
 pub const PIPELINES: &str = "/console/pipelines";
-/// The wall.
+/// The page for a large screen.
 pub const WALL: &str = "/console/wall";
 
 /// A page of a pipeline; an empty `page` is its first.

@@ -44,7 +44,7 @@ pub struct Board {
 pub struct Column {
     /// The version that `run` is of; the current one where nothing ran.
     pub of: Arc<Pipeline>,
-    /// Its index there.
+    /// The stage's index in the pipeline, from 0.
     pub index: usize,
     /// The attempt that it shows.
     pub run: Option<StageRun>,
@@ -53,7 +53,7 @@ pub struct Column {
 }
 
 impl Column {
-    /// Its declaration.
+    /// What the pipeline's shown version declares of the stage.
     pub fn stage(&self) -> &Stage {
         &self.of.stages()[self.index]
     }

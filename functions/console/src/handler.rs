@@ -41,7 +41,7 @@ pub struct Asked<'a> {
     pub method: &'a Method,
     /// The path, from `/console` on.
     pub path: &'a str,
-    /// The query, decoded.
+    /// The names and values after the `?`, percent-decoded.
     pub query: BTreeMap<String, String>,
     /// `If-None-Match`: the version that the script shows.
     pub known: Option<String>,
@@ -96,7 +96,7 @@ impl Console {
         }
     }
 
-    /// Milliseconds since 1970.
+    /// The clock's time, in milliseconds since 1970.
     pub fn now(&self) -> i64 {
         self.clock.now().0
     }
@@ -113,7 +113,7 @@ impl Console {
         self.incarnations.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied()
     }
 
-    /// Remembers it.
+    /// Remembers under which incarnation a pipeline was found.
     pub fn remember(&self, name: &PipelineName, incarnation: Incarnation) {
         let mut known = self.incarnations.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_KNOWN {

@@ -20,7 +20,7 @@ const MOST_KNOWN: usize = 1_000;
 /// What ran in a pipeline.
 #[derive(Clone, Debug, Default)]
 pub struct Recent {
-    /// The newest first.
+    /// Those that have ended, the newest first.
     pub executions: Vec<Execution>,
     /// The newest execution's attempt at the first stage, which says who made the change.
     pub source: Option<StageRun>,

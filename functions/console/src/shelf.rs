@@ -40,13 +40,13 @@ pub struct Row {
 /// A stage of a pipeline in a list.
 #[derive(Debug)]
 pub struct Cell {
-    /// The stage's name.
+    /// The stage, by its name in the version that is shown.
     pub name: StageName,
     /// How the attempt stands that entered last.
     pub state: State,
     /// The word for it.
     pub word: &'static str,
-    /// That attempt.
+    /// The attempt that the cell is about.
     pub run: Option<StageRun>,
     /// Executions in front of it.
     pub waiting: usize,

@@ -84,7 +84,7 @@ fn request(resource: Resource, spans: Vec<Span>) -> ExportTraceServiceRequest {
     }
 }
 
-/// OTLP's time.
+/// A time as OTLP has it, in nanoseconds since 1970.
 pub fn nanoseconds(time: Timestamp) -> u64 {
     u64::try_from(time.0).unwrap_or_default().saturating_mul(1_000_000)
 }

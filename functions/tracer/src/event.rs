@@ -7,7 +7,7 @@ use serde_json::Value;
 /// That an execution has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Which execution.
+    /// The execution that has ended.
     pub execution: ExecutionId,
     /// When, in full seconds: EventBridge cuts off what is less.
     pub time: Timestamp,

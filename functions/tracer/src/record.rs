@@ -13,7 +13,7 @@ const AT_ONCE: usize = 25;
 /// An execution and all of its attempts at stages.
 #[derive(Debug)]
 pub struct Record {
-    /// The execution itself.
+    /// The execution, with its status, trigger and revisions.
     pub execution: Execution,
     /// Its attempts, in the order in which they began.
     pub attempts: Vec<StageRun>,
@@ -77,7 +77,7 @@ async fn one(store: &dyn Store, key: Key) -> Result<Option<Entity>> {
 pub struct Run<'a> {
     /// 0 for the first.
     pub index: usize,
-    /// When it began.
+    /// When the execution began, or came back.
     pub began: Timestamp,
     /// When the execution ended; none while it has not.
     pub ended: Option<Timestamp>,

@@ -17,11 +17,11 @@ pub struct Sum {
     pub pipeline: BTreeMap<String, f64>,
     /// Invocations and GB-seconds of functions, by the function's name.
     pub functions: BTreeMap<String, (f64, f64)>,
-    /// DynamoDB's read units.
+    /// Read units that DynamoDB charged.
     pub reads: f64,
-    /// DynamoDB's write units.
+    /// Write units that DynamoDB charged, those of indexes among them.
     pub writes: f64,
-    /// Events on buses.
+    /// Events that were put on buses.
     pub events: f64,
 }
 

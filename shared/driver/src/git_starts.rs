@@ -36,7 +36,7 @@ pub struct GitDelivery {
     pub watched: String,
     /// Names the event: what comes twice starts nothing again.
     pub token: String,
-    /// What happened.
+    /// The push or the pull request.
     pub event: GitEvent,
     /// On whose behalf pipelines start.
     pub by: ChangeOrigin,
@@ -117,7 +117,7 @@ impl Driver {
 }
 
 enum Decided {
-    /// By these actions.
+    /// It starts the pipeline, by these source actions.
     Start(Vec<(ActionName, MatchedTrigger)>),
     /// The files decide; this action can tell them.
     Ask(ActionName),

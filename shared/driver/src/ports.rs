@@ -58,7 +58,7 @@ pub enum Message {
     PollSource {
         /// The pipeline that a change starts.
         pipeline: PipelineName,
-        /// The source action.
+        /// The source action whose newest revision is asked for.
         action: ActionName,
     },
     /// A worker is to ask a host of code which files differ, since these decide whether a pipeline starts.
@@ -67,7 +67,7 @@ pub enum Message {
         pipeline: PipelineName,
         /// The source action that reads the repository.
         action: ActionName,
-        /// What happened there.
+        /// The push or pull request whose files are to be compared.
         delivery: Box<GitDelivery>,
     },
     /// An artifact is to be copied to other regions.

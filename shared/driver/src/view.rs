@@ -50,7 +50,7 @@ pub struct ApprovalView {
     pub stage_status: StageStatus,
     /// The artifacts that would go on.
     pub artifacts: Vec<Artifact>,
-    /// What it decides.
+    /// What an approval lets through, and what that would change.
     pub proposal: Proposal,
     /// The configuration with variables resolved, as far as possible.
     pub configuration: BTreeMap<String, String>,

@@ -85,7 +85,7 @@ pub struct ChangeSet {
 /// An execution that waits for the approval's stage, and would go in if this one were rejected.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewerExecution {
-    /// Its id.
+    /// The execution that waits, by its id.
     pub execution: ExecutionId,
     /// When it was started.
     pub started: Timestamp,
@@ -123,7 +123,7 @@ pub struct ProposalFacts<'a> {
     pub pipeline: &'a Pipeline,
     /// The execution that asks.
     pub execution: &'a Execution,
-    /// The approval.
+    /// The approval that is asked about.
     pub approval: ActionId,
     /// Stage attempts of the execution, by stage index, as far as they have been read.
     pub stages: BTreeMap<usize, &'a StageRun>,

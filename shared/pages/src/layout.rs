@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::state::symbols;
 
-/// The one style.
+/// The style of every page; a policy knows it by its hash.
 pub const STYLE: &str = include_str!("style.css");
 
 /// A page.

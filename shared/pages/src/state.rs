@@ -5,17 +5,17 @@ use maud::{Markup, html};
 /// How something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// It went wrong.
+    /// It went wrong: red, an octagon with a cross.
     Failed,
     /// It waits for a person, a stage or a gate.
     Waiting,
-    /// It runs.
+    /// It runs: blue, an arc that turns.
     InProgress,
-    /// Somebody ended it.
+    /// Somebody ended it: violet, a square.
     Stopped,
     /// A newer one overtook it.
     Superseded,
-    /// It went well.
+    /// It went well: green, a disc with a tick.
     Succeeded,
     /// Its turn has not come.
     DidNotRun,

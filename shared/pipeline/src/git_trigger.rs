@@ -31,7 +31,7 @@ pub const REVISION_TYPE: &str = "COMMIT_ID";
 pub struct GitEvent {
     /// With its owner or groups, for example `owner/name`.
     pub repository: String,
-    /// What happened.
+    /// What was pushed, or what became of a pull request.
     pub change: GitChange,
     /// The id of the commit that it leads to: the one that was pushed, or the newest one of a pull request's source branch.
     pub commit: String,
@@ -71,7 +71,7 @@ pub struct PullRequest {
     pub event: PullRequestEvent,
     /// The number by which its repository knows it.
     pub number: u64,
-    /// Its title.
+    /// The pull request's title, as its author wrote it.
     pub title: String,
     /// The branch whose commits are to be merged.
     pub source: String,
@@ -126,11 +126,11 @@ impl fmt::Display for MatchedTrigger {
 /// Whether an event starts a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GitDecision {
-    /// It does.
+    /// The event starts the pipeline, by this trigger.
     Start(MatchedTrigger),
     /// Only the paths of the files decide, and they are not known.
     NeedsFiles,
-    /// It does not.
+    /// The event starts nothing, for this reason.
     Ignore(WhyIgnored),
 }
 

@@ -5,7 +5,7 @@ use crate::registry::all;
 /// Something that starts a pipeline.
 #[derive(Clone, Copy, Debug)]
 pub struct StartKind {
-    /// What happens.
+    /// What happens, in a clause for the table's first column.
     pub what: &'static str,
     /// What must be there for it.
     pub needs: &'static str,

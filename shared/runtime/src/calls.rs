@@ -39,7 +39,7 @@ enum Behalf {
 /// each, and its calls and its time are shared among them in equal parts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spent {
-    /// The execution's id.
+    /// The id of the execution that is charged.
     pub execution: String,
     /// The function, by its name.
     pub function: String,
@@ -53,7 +53,7 @@ pub struct Spent {
     pub own: BTreeMap<String, f64>,
     /// Requests on the pipeline's behalf.
     pub pipeline: BTreeMap<String, f64>,
-    /// DynamoDB's read units.
+    /// Read units that DynamoDB charged.
     pub reads: f64,
     /// DynamoDB's write units, those of its indexes among them.
     pub writes: f64,

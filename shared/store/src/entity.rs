@@ -176,7 +176,7 @@ pub struct StoredWebhook {
 /// What became of the calls of a webhook. It is apart from the webhook itself, which the API alone may write.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WebhookCalls {
-    /// The webhook's name.
+    /// The webhook that was called, by its name.
     pub webhook: WebhookName,
     /// Which webhook of that name: when it was put first.
     pub created: Timestamp,
@@ -204,7 +204,7 @@ pub struct Delivery {
     pub receiver: String,
     /// What tells deliveries to the receiver apart.
     pub id: String,
-    /// When it came.
+    /// When the delivery came.
     pub received: Timestamp,
 }
 

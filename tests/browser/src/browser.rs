@@ -132,7 +132,7 @@ impl Browser {
         text_of(self.session.get("url").await?)
     }
 
-    /// The page's title.
+    /// What the browser's tab says.
     pub async fn title(&self) -> Result<String> {
         text_of(self.session.get("title").await?)
     }

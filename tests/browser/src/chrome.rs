@@ -19,7 +19,7 @@ const STARTED: &str = "was started successfully on port ";
 /// The running driver. It ends with this process, and its browsers with it.
 #[derive(Debug)]
 pub struct Chrome {
-    /// Where it answers.
+    /// Where chromedriver answers, as a URL.
     pub endpoint: String,
     _guard: Option<ChildStdin>,
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 /// A proxy, until it is dropped.
 #[derive(Debug)]
 pub struct Door {
-    /// Where it answers.
+    /// Where the proxy serves the console.
     pub url: String,
     serving: JoinHandle<()>,
 }

@@ -36,9 +36,9 @@ const MACHINES: &[(&str, &str)] = &[
 /// Programs of this crate that cases run as functions, and as a function's layer.
 #[derive(Clone, Debug)]
 pub struct Programs {
-    /// `src/bin/forward.rs`.
+    /// The program that a function runs to forward what it is invoked with.
     pub forward: PathBuf,
-    /// `src/bin/extension.rs`.
+    /// The program of a function that has the proxy as its extension.
     pub extension: PathBuf,
 }
 

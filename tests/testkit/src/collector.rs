@@ -13,11 +13,11 @@ use prost::Message as _;
 #[derive(Clone, Debug)]
 pub struct Received {
     headers: Vec<(String, String)>,
-    /// Its path.
+    /// The path of the request.
     pub path: String,
     /// How many bytes its body has.
     pub bytes: usize,
-    /// What it says.
+    /// The request's body, decoded.
     pub traces: ExportTraceServiceRequest,
 }
 
@@ -27,7 +27,7 @@ impl Received {
         self.headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 
-    /// Its spans.
+    /// All spans of the request, whatever their resource.
     pub fn spans(&self) -> Vec<Span> {
         let scopes = self.traces.resource_spans.iter().flat_map(|it| &it.scope_spans);
         scopes.flat_map(|it| it.spans.clone()).collect()
@@ -39,7 +39,7 @@ impl Received {
 pub enum Reaction {
     /// It answers with this status and body.
     Answer(u16, Vec<u8>),
-    /// It never answers.
+    /// It takes the request and never answers.
     Hang,
 }
 

@@ -22,7 +22,7 @@ const STOP_MOST: u32 = 200;
 /// The longest value of a variable. Source: CodePipeline API, `PipelineVariableValue`.
 const VARIABLE_MOST: u32 = 1_000;
 
-/// A button.
+/// A button, and the call of the API that it makes once somebody has confirmed it.
 struct Act {
     op: &'static str,
     /// On the button, and on the one that confirms.

@@ -9,7 +9,7 @@ use crate::screens::{acts, head};
 use crate::trouble::Trouble;
 use crate::version::Version;
 
-/// The page.
+/// The declaration of a version, its difference from the one before, and the way to edit it.
 pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>) -> Result<Shown, Trouble> {
     let record = console.driver.pipeline(pipeline, None).await?;
     let mut version = Version::of(&asked.address());

@@ -22,7 +22,7 @@ use crate::version::Version;
 /// Executions before this one that it is compared with.
 const BEFORE: usize = 10;
 
-/// The page.
+/// One execution: what it ran with, its timeline, and how it compares with those before.
 pub async fn show(console: &Console, pipeline: &PipelineName, id: &str, asked: &Asked<'_>) -> Result<Shown, Trouble> {
     let execution = console.driver.execution(pipeline, Trouble::execution(id)?).await?;
     let view = console.driver.execution_view(execution).await?;

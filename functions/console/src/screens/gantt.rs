@@ -61,7 +61,7 @@ fn lines<'a>(view: &'a ExecutionView, now: i64) -> Vec<Line<'a>> {
     all
 }
 
-/// The drawing.
+/// Draws an execution's stages and actions along the time, with what lies between them.
 pub fn draw(view: &ExecutionView, now: i64) -> Markup {
     let lines = lines(view, now);
     if lines.is_empty() {

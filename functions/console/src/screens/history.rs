@@ -32,7 +32,7 @@ const TRIGGERS: [(&str, &str); 6] = [
     ("AutomatedRollback", "an automatic rollback"),
 ];
 
-/// The page.
+/// A pipeline's executions, the newest first, a page at a time.
 pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>) -> Result<Shown, Trouble> {
     let pipeline_head = console.driver.pipeline_head(pipeline).await?;
     let listing = Listing::Executions(pipeline.clone(), pipeline_head.incarnation);

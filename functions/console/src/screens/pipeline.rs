@@ -19,7 +19,7 @@ const SENTENCES: usize = 3;
 /// Executions below the stages.
 const LATEST: usize = 6;
 
-/// The page.
+/// A pipeline as it stands now: its stages, its gates, and what waits where.
 pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>) -> Result<Shown, Trouble> {
     let board = console.board(pipeline, asked.execution()?, &asked.address()).await?;
     let tag = board.version.tag();

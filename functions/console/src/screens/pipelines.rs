@@ -18,7 +18,7 @@ const LOOKED_AT: usize = 90;
 /// From so many stages on, a strip has bars in place of marks.
 const MANY: usize = 14;
 
-/// The page.
+/// All pipelines, a page at a time, with the state of each stage.
 pub async fn show(console: &Console, asked: &Asked<'_>) -> Result<Shown, Trouble> {
     let mut version = Version::of(&asked.address());
     let wanted = State::of_class(asked.get("state"));

@@ -15,7 +15,7 @@ pub const DAYS: i64 = 30;
 pub struct Figures {
     /// Executions that succeeded or failed.
     pub ended: usize,
-    /// Those that succeeded.
+    /// Executions that succeeded, of those that ended.
     pub succeeded: usize,
     /// The median time from the start to the end of those that succeeded, in milliseconds.
     pub usual: Option<i64>,

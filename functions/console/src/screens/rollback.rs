@@ -14,7 +14,7 @@ use crate::trouble::Trouble;
 /// Executions that are offered.
 const OFFERED: usize = 10;
 
-/// The page.
+/// The executions that a stage can go back to, and what each would change.
 pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>) -> Result<Shown, Trouble> {
     let stage = asked.get("stage");
     let board = console.board(pipeline, None, &asked.address()).await?;

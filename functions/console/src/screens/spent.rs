@@ -53,7 +53,7 @@ struct OfStage {
     /// From the end of the stage before, or the start, to its own start.
     before: Measured,
     whole: Measured,
-    /// As they run.
+    /// In the order in which they run.
     actions: Vec<OfAction>,
 }
 
@@ -97,7 +97,7 @@ impl OfStage {
     }
 }
 
-/// The page.
+/// What each stage and action of a pipeline usually takes, and what failed lately.
 pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>) -> Result<Shown, Trouble> {
     let record = console.driver.pipeline(pipeline, None).await?;
     let listing = Listing::Executions(pipeline.clone(), record.head.incarnation);

@@ -22,7 +22,7 @@ const PAGE: usize = 25;
 /// What the wall counts, in this order.
 const COUNTED: [State; 4] = [State::Failed, State::Waiting, State::InProgress, State::Succeeded];
 
-/// The page.
+/// What is red, what waits and what runs, for everybody in the room.
 pub async fn show(console: &Console, asked: &Asked<'_>) -> Result<Shown, Trouble> {
     let mut version = Version::of(&asked.address());
     let heads = console.heads(asked.get("search"), None, PAGE).await?;
