@@ -1,8 +1,8 @@
 //! The version of what a page shows.
 
-use sha2::{Digest, Sha256};
-
+use engine::Execution;
 use pages::STYLE;
+use sha2::{Digest, Sha256};
 
 use crate::handler::SCRIPT;
 
@@ -18,6 +18,16 @@ impl Version {
         hash.update(SCRIPT);
         hash.update(address);
         Self(hash)
+    }
+
+    /// Of a page of these executions: which they are, and when each changed last.
+    pub fn of_executions(address: &str, executions: &[Execution]) -> Self {
+        let mut version = Self::of(address);
+        for execution in executions {
+            version.text(&execution.id.to_string());
+            version.item(u64::try_from(execution.updated.0).ok());
+        }
+        version
     }
 
     /// An item, by its revision; none where there is no item.

@@ -112,7 +112,7 @@ fn declaration(poll: &str, key: &str) -> Declaration {
 }
 
 impl World {
-    /// Without a pipeline.
+    /// A world in which no pipeline has been created, with a clock that moves on at each look.
     fn empty() -> Self {
         let (store, outbox) = (Arc::new(DyingStore::default()), Arc::new(Outbox::default()));
         let clock = Arc::new(TestClock::ticking(Timestamp(0)));

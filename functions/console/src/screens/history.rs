@@ -37,12 +37,7 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
     let pipeline_head = console.driver.pipeline_head(pipeline).await?;
     let listing = Listing::Executions(pipeline.clone(), pipeline_head.incarnation);
     let (found, next) = filtered(console, &listing, asked).await?;
-    let mut version = Version::of(&asked.address());
-    for it in &found {
-        version.text(&it.id.to_string());
-        version.item(u64::try_from(it.updated.0).ok());
-    }
-    let tag = version.tag();
+    let tag = Version::of_executions(&asked.address(), &found).tag();
     if asked.known.as_ref() == Some(&tag) {
         return Ok(Shown::Same(tag));
     }

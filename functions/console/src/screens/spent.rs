@@ -106,12 +106,7 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
         matches!(it.status, ExecutionStatus::Succeeded | ExecutionStatus::Failed) && it.rollback.is_none()
     };
     let found: Vec<_> = page.entities.into_iter().filter_map(board::execution).filter(ended).collect();
-    let mut version = Version::of(&asked.address());
-    for it in &found {
-        version.text(&it.id.to_string());
-        version.item(u64::try_from(it.updated.0).ok());
-    }
-    let tag = version.tag();
+    let tag = Version::of_executions(&asked.address(), &found).tag();
     if asked.known.as_ref() == Some(&tag) {
         return Ok(Shown::Same(tag));
     }

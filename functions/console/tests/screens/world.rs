@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use store::MemoryStore;
 use testkit::{Outbox, TestClock, TestExecutor, setup};
 
-/// 2026-11-26 19:00:00 UTC.
+/// When each world begins: 2026-11-26 19:00:00 UTC, in milliseconds.
 pub const NOW: Timestamp = Timestamp(1_795_719_600_000);
 /// What must stay text wherever it comes from.
 pub const EVIL: &str = "<script>alert('x')</script>\"><img src=x onerror=y>\u{202e}gpj.exe\u{0}";

@@ -185,7 +185,7 @@ impl World {
         }
     }
 
-    /// The same, signed.
+    /// A delivery to the webhook `push`, with GitHub's signature of the body under its secret.
     pub async fn signed(&self, body: &Value) -> Sent {
         let sent = self.to("push", body).await;
         let signature = sha256(SECRET, sent.body.as_bytes());
