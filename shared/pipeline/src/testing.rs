@@ -30,3 +30,16 @@ pub fn example() -> Declaration {
     }))
     .expect("a constant declaration")
 }
+
+/// The same with a source of the type `GitHub` (owner `ThirdParty`) in place of S3: the branch `main` of `us/app`.
+pub fn github_example() -> Declaration {
+    let mut declaration = example();
+    let source = &mut declaration.stages[0].actions[0];
+    source.action_type_id.owner = Some("ThirdParty".into());
+    source.action_type_id.provider = "GitHub".into();
+    let configuration = [("Owner", "us"), ("Repo", "app"), ("Branch", "main"), ("OAuthToken", "hunter2")];
+    source.configuration = Some(configuration.map(|(key, value)| (key.into(), value.into())).into());
+    // A GitHub source has no variable `VersionId`, by which the example names what it deploys.
+    declaration.stages[1].actions[0].configuration.get_or_insert_default().insert("ObjectKey".into(), "app.zip".into());
+    declaration
+}

@@ -274,7 +274,7 @@ async fn an_error_is_noted_once_a_minute_and_is_gone_with_the_next_start() {
 #[tokio::test]
 async fn a_webhook_whose_pipeline_is_gone_or_changed_says_so() {
     let world = World::new().await;
-    let mut changed = super::world::declaration();
+    let mut changed = pipeline::testing::github_example();
     changed.stages[0].actions[0].name = "Get".into();
     world.driver.update_pipeline(changed).await.unwrap();
     assert_eq!(world.deliver(&world.signed(&push(MAIN, COMMIT)).await).await, 409);

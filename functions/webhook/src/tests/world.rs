@@ -8,8 +8,9 @@ use driver::{Driver, QueuedStart, Setup};
 use engine::Timestamp;
 use hmac::{Hmac, KeyInit, Mac};
 use lambda_http::Request;
+use pipeline::testing::github_example;
 use pipeline::webhook::{Authentication, Filter, IpRange, JsonPath, Secret, Webhook};
-use pipeline::{ActionName, Declaration, PipelineName, WebhookName};
+use pipeline::{ActionName, PipelineName, WebhookName};
 use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::Sha256;
@@ -23,18 +24,6 @@ use crate::webhooks::Webhooks;
 
 pub const SECRET: &str = "hunter3";
 pub const COMMIT: &str = "0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd1c";
-
-/// A pipeline whose source is at GitHub.
-pub fn declaration() -> Declaration {
-    let mut declaration = pipeline::testing::example();
-    let action = &mut declaration.stages[0].actions[0];
-    action.action_type_id.owner = Some("ThirdParty".into());
-    action.action_type_id.provider = "GitHub".into();
-    let configuration = json!({"Owner": "us", "Repo": "app", "Branch": "main", "OAuthToken": "hunter2"});
-    action.configuration = Some(serde_json::from_value(configuration).unwrap());
-    declaration.stages[1].actions[0].configuration.as_mut().unwrap().insert("ObjectKey".into(), "app.zip".into());
-    declaration
-}
 
 /// What GitHub delivers of a push, in its shape.
 pub fn push(reference: &str, after: &str) -> Value {
@@ -141,7 +130,7 @@ impl World {
         let connections = Connections::new(driver(), starts, client, "millrace/connections/".into());
         let receivers = Receivers { webhooks, connections };
         let world = Self { receivers, driver: driver(), clock, queue, secrets };
-        create(&world.driver, declaration()).await;
+        create(&world.driver, github_example()).await;
         world.put("push", Authentication::GithubHmac { secret: Secret::new(SECRET) }).await;
         world.put("ranged", Authentication::Ip { range: IpRange::new("192.0.2.0/24").unwrap() }).await;
         world.put("open", Authentication::Unauthenticated).await;

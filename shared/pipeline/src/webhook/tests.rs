@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::example;
+use crate::testing::{example, github_example};
 use serde_json::json;
 
 fn webhook(filters: &[(&str, Option<&str>)], action: &str) -> Webhook {
@@ -26,16 +26,8 @@ fn pipeline() -> Pipeline {
     Pipeline::try_from(example()).unwrap()
 }
 
-/// The example with a source at GitHub.
 fn github() -> Pipeline {
-    let mut declaration = example();
-    let action = &mut declaration.stages[0].actions[0];
-    action.action_type_id.owner = Some("ThirdParty".into());
-    action.action_type_id.provider = "GitHub".into();
-    let configuration = json!({"Owner": "us", "Repo": "app", "Branch": "main", "OAuthToken": "hunter2"});
-    action.configuration = Some(serde_json::from_value(configuration).unwrap());
-    declaration.stages[1].actions[0].configuration.as_mut().unwrap().insert("ObjectKey".into(), "app.zip".into());
-    Pipeline::try_from(declaration).unwrap()
+    Pipeline::try_from(github_example()).unwrap()
 }
 
 #[test]
