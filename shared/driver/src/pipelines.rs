@@ -261,9 +261,13 @@ impl Driver {
                 let decision = self.decide(|context| engine::delete(items.locks.entity, context));
                 let mut change = Change::decided(decision, &read, ());
                 change.writes.insert(0, Write::Delete { key: Key::Head(name.clone()), expect: head.unchanged() });
-                // What it watches is removed where it can be read; nothing prevents the deletion.
+                // What it watches and polls is removed with it. A version that cannot be understood does not prevent the deletion; one
+                // that cannot be read just now does, since what is polled would be polled for ever.
                 let head = &head.entity;
-                let before = self.pipeline_version(name, head.incarnation, head.version).await.ok();
+                let before = match self.pipeline_version(name, head.incarnation, head.version).await {
+                    Err(error @ DriveError::Store(StoreError::Unavailable(_))) => return Err(error),
+                    before => before.ok(),
+                };
                 let stale = before.map(|before| self.stale_sources(head, &before, None)).unwrap_or_default();
                 self.watch(&mut change.writes, SourceItems { new: Vec::new(), stale }).await?;
                 Ok(change)

@@ -3,16 +3,16 @@
 //!
 //! Each polled source has an item ([`SourcePoll`]) with what was seen of it. Once a minute somebody asks for a poll of each
 //! ([`Driver::request_polls`]), spread over the minute; workers carry them out ([`Driver::poll_source`]), since they alone may act
-//! as pipelines. A poll that finds something new starts the pipeline first and notes afterwards what it saw, on the condition that
-//! nobody has noted anything in the meantime. The start's token follows from what was noted before: whoever dies between the two, or
-//! polls at the same time, starts nothing again, and a change that was not noted is found by the next poll.
+//! as pipelines. A poll that finds something new notes it together with the start that must follow, on the condition that nobody has
+//! noted anything in the meantime, and then makes the start. A start that is noted and not made is made by the next poll, before it
+//! looks any further: so each change starts once, and an older one never after a newer one, whoever dies or dawdles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use engine::{Execution, ExecutionId, Head, RevisionOverride, Trigger};
 use pipeline::{Action, ActionName, Pipeline, PipelineName, limits};
-use store::{Entity, Expect, Key, Listing, SeenRevision, SourcePoll, StoreError, Write};
+use store::{Entity, Expect, Key, Listing, PendingStart, SeenRevision, SourcePoll, StoreError, Write};
 
 use crate::driver::Driver;
 use crate::error::DriveError;
@@ -63,11 +63,18 @@ impl Driver {
             record => record?,
         };
         let key = Key::SourcePoll(pipeline.clone(), record.head.incarnation, action.clone());
-        let Some(poll) = self.store.get::<SourcePoll>(key).await? else { return Ok(None) };
+        let Some(poll) = self.store.get::<SourcePoll>(key.clone()).await? else { return Ok(None) };
         let found = record.pipeline.stages()[0].actions.iter().find(|it| it.name == *action);
         let Some(declared) = found.filter(|it| self.polled(it).as_ref() == Some(&poll.entity.polled)) else {
             return Ok(None);
         };
+        if poll.entity.pending.is_some() {
+            let started = self.start_pending(&key).await?;
+            if started.is_some() {
+                return Ok(started);
+            }
+            // It cannot be started. Something newer may take its place.
+        }
         let (expect, poll) = (poll.unchanged(), poll.entity);
         let validator = poll.seen.as_ref().and_then(|seen| seen.validator.as_deref());
         let newest = match poller.newest(&self.polled_task(&record, declared), validator).await {
@@ -78,25 +85,55 @@ impl Driver {
                 return Ok(None);
             }
         };
-        let seen = SeenRevision { revision: newest.value.clone(), validator: newest.validator.clone() };
-        let started = match self.is_known(&poll, &newest.value).await? {
-            None => return Ok(None),
-            Some(true) if poll.seen.as_ref() == Some(&seen) => return Ok(None),
-            Some(true) => None,
-            Some(false) => match self.start_polled(pipeline, action, newest, expect).await {
-                Ok(started) => Some(started),
-                Err(error @ DriveError::Store(_)) => return Err(error),
-                Err(error) => {
-                    // It is not noted either: once the pipeline can be started, it will be.
-                    tracing::error!(%pipeline, %action, %error, "not started for a change of its source");
-                    return Ok(None);
-                }
-            },
+        let NewestRevision { kind, value: revision, validator, token, detail } = newest;
+        let Some(known) = self.is_known(&poll, &revision).await? else { return Ok(None) };
+        let seen = SeenRevision { revision, validator };
+        if known && poll.seen.as_ref() == Some(&seen) {
+            return Ok(None);
+        }
+        let pending = if known {
+            poll.pending
+        } else {
+            let token = token.unwrap_or_else(|| change_token("poll", action, &seen.revision, expect));
+            Some(PendingStart { kind: kind.into(), token, detail })
         };
-        let noted = SourcePoll { seen: Some(seen), ..poll };
+        let noted = SourcePoll { seen: Some(seen), pending, ..poll };
         match self.store.commit(vec![Write::put(noted, expect)]).await {
+            Ok(()) if known => Ok(None),
+            Ok(()) => self.start_pending(&key).await,
             // Whoever was first saw the same, or something newer; or the pipeline is another one by now.
-            Ok(()) | Err(StoreError::Conflict(_)) => Ok(started),
+            Err(StoreError::Conflict(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes the start that is noted, and notes that it was made. None where there is none, or where the pipeline cannot be started:
+    /// then it stays, and the next poll tries again.
+    async fn start_pending(&self, key: &Key) -> Result<Option<Started>, DriveError> {
+        let Some(noted) = self.store.get::<SourcePoll>(key.clone()).await? else { return Ok(None) };
+        let (expect, mut poll) = (noted.unchanged(), noted.entity);
+        let (Some(pending), Some(seen)) = (poll.pending.take(), &poll.seen) else { return Ok(None) };
+        let (pipeline, action) = (&poll.pipeline, &poll.action);
+        let started = self
+            .start(StartRequest {
+                pipeline: pipeline.clone(),
+                trigger: Trigger { kind: "PollForSourceChanges".into(), detail: pending.detail },
+                variables: BTreeMap::new(),
+                overrides: vec![RevisionOverride::new(action.clone(), pending.kind, seen.revision.clone())],
+                client_token: Some(pending.token),
+            })
+            .await;
+        let started = match started {
+            Ok(started) => started,
+            Err(error @ DriveError::Store(_)) => return Err(error),
+            Err(error) => {
+                tracing::error!(%pipeline, %action, %error, "not started for a change of its source");
+                return Ok(None);
+            }
+        };
+        tracing::info!(%pipeline, %action, execution = %started.execution, new = started.new, "the source has changed");
+        match self.store.commit(vec![Write::put(poll, expect)]).await {
+            Ok(()) | Err(StoreError::Conflict(_)) => Ok(Some(started)),
             Err(error) => Err(error.into()),
         }
     }
@@ -115,28 +152,6 @@ impl Driver {
             // It found nothing there.
             None => Ok(Some(false)),
         }
-    }
-
-    async fn start_polled(
-        &self,
-        pipeline: &PipelineName,
-        action: &ActionName,
-        newest: NewestRevision,
-        noted: Expect,
-    ) -> Result<Started, DriveError> {
-        let NewestRevision { kind, value, token, detail, .. } = newest;
-        let token = token.unwrap_or_else(|| change_token("poll", action, &value, noted));
-        let started = self
-            .start(StartRequest {
-                pipeline: pipeline.clone(),
-                trigger: Trigger { kind: "PollForSourceChanges".into(), detail },
-                variables: BTreeMap::new(),
-                overrides: vec![RevisionOverride::new(action.clone(), kind, value)],
-                client_token: Some(token),
-            })
-            .await?;
-        tracing::info!(%pipeline, %action, execution = %started.execution, new = started.new, "the source has changed");
-        Ok(started)
     }
 
     /// A task with what is known of an action that nobody runs.
@@ -212,6 +227,7 @@ impl Driver {
             polled,
             first,
             seen: None,
+            pending: None,
         };
         let new: Vec<_> = new.map(|(new, _)| Write::put(poll(new), Expect::Any)).collect();
         if !new.is_empty() {

@@ -125,6 +125,20 @@ pub struct SourcePoll {
     /// What was seen last.
     #[serde(default)]
     pub seen: Option<SeenRevision>,
+    /// The start for it, until it has been made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingStart>,
+}
+
+/// The start of a pipeline for the revision that was seen of its source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingStart {
+    /// CodePipeline's `SourceRevisionType`, for example `S3_OBJECT_VERSION_ID`.
+    pub kind: String,
+    /// What the start is known by: whoever makes it again starts nothing.
+    pub token: String,
+    /// What people see as the trigger's detail.
+    pub detail: String,
 }
 
 /// What was seen of a source.

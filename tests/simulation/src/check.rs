@@ -13,7 +13,7 @@ use engine::{
     OutboxTask, Position, StageLocks, StageRun, Timestamp,
 };
 use pipeline::{ActionName, ExecutionMode, Pipeline, PipelineName, StageName};
-use store::{Entity, Key, Write};
+use store::{Entity, Key, SourcePoll, Write};
 
 use crate::declare::watched;
 use crate::outside::SERVICE_ID;
@@ -21,6 +21,7 @@ use crate::outside::SERVICE_ID;
 mod end;
 mod executions;
 mod jobs;
+mod polls;
 mod stage_locks;
 mod stages;
 
@@ -41,6 +42,8 @@ pub struct Checker {
     last_runs: BTreeMap<(Incarnation, StageName, ActionName), ActionId>,
     /// Keys of the sources that pipelines watch.
     sources: BTreeSet<Key>,
+    /// What was seen of each source that is polled, by the item's key.
+    polls: BTreeMap<Key, SourcePoll>,
     /// The services' ids that lead to actions.
     external_ids: BTreeSet<String>,
     /// The entries of all queues.
@@ -77,6 +80,7 @@ impl Checker {
                 Write::Delete { key, .. } => {
                     self.entries.remove(key);
                     self.sources.remove(key);
+                    self.polls.remove(key);
                     continue;
                 }
                 Write::Put { entity, .. } => entity,
@@ -121,7 +125,8 @@ impl Checker {
                 Entity::Job(_) => _ = self.entries.insert(entity.key()),
                 Entity::ExternalId(it) => _ = self.external_ids.insert(it.id.clone()),
                 Entity::Token(_) | Entity::Outputs(_) | Entity::ActionType(_) => {}
-                Entity::Part(_) | Entity::Webhook(_) | Entity::Revision(_) | Entity::SourcePoll(_) => {}
+                Entity::Part(_) | Entity::Webhook(_) | Entity::Revision(_) => {}
+                Entity::SourcePoll(after) => self.poll_changed(entity.key(), after)?,
                 Entity::WebhookCalls(_) | Entity::Delivery(_) => {
                     return broken("the driver wrote what belongs to the door for webhooks");
                 }
@@ -297,7 +302,8 @@ impl Checker {
     pub fn dispatched(&self, message: &Message) -> Result<(), String> {
         let action = match message {
             Message::Run { action } | Message::Poll { action, .. } | Message::Replicate { action, .. } => action,
-            Message::PollSource { .. } | Message::CompareFiles { .. } => return broken("no source is asked here"),
+            Message::PollSource { .. } => return Ok(()),
+            Message::CompareFiles { .. } => return broken("no files are compared here"),
         };
         let Some(run) = self.run(*action) else {
             return broken(format!("dispatched before its commit: {message:?}"));

@@ -59,6 +59,10 @@ pub enum Operation {
     Work { third_party: bool },
     /// PutJobSuccessResult, PutJobFailureResult.
     Report { job: ActionId, fate: JobFate },
+    /// What pipelines have as their source changes.
+    Change { watched: String },
+    /// A minute is over: the sources that are polled are looked at.
+    RequestPolls,
     /// An event of a service, which names what has ended by its own id; none: something that is not of ours.
     Announce { action: Option<ActionId>, region: String },
 }
@@ -74,6 +78,17 @@ impl Operation {
 pub fn plan(world: &mut World) -> Result<i64, anyhow::Error> {
     let span = world.rng.random_range(20_000..200_000);
     let pipelines = if world.rng.random_bool(0.15) { 2 } else { 1 };
+    for watched in declare::sources_read() {
+        for _ in 0..world.rng.random_range(0..6) {
+            let after = world.rng.random_range(0..span);
+            world.plan(after, Operation::Change { watched: watched.clone() });
+        }
+    }
+    // Some worlds are in a hurry, so that several polls look at a source at once.
+    let minute = [5_000, 20_000, 60_000][world.rng.random_range(0..3)];
+    for after in (0..span).step_by(minute) {
+        world.plan(after, Operation::RequestPolls);
+    }
     for number in 0..pipelines {
         let pipeline = PipelineName::new(format!("release-{number}"))?;
         world.plan(0, Operation::Create { pipeline: pipeline.clone() });
@@ -247,6 +262,12 @@ pub async fn perform(sim: Sim, driver: Arc<Driver>, operation: Operation) {
             answer_approval(&sim, &driver, action, token, answer, by_names, wrong).await;
         }
         Operation::Report { job, fate } => report(&sim, &driver, job, fate).await,
+        Operation::Change { watched } => sim.world().outside.change(&watched),
+        Operation::RequestPolls => {
+            if let Err(error) = driver.request_polls().await {
+                check_internal(&sim, "the trigger", &error);
+            }
+        }
         Operation::Announce { action, region } => announced(&sim, &driver, action, &region).await,
         Operation::Work { third_party } => crate::job_workers::work(&sim, &driver, third_party).await,
     }

@@ -12,10 +12,24 @@ pub const HOME: &str = "eu-west-1";
 /// The other region in which actions run.
 pub const AWAY: &str = "us-west-2";
 
+/// The bucket of what sources read.
+const SOURCES: &str = "sources";
+
 /// What a source action watches.
 pub fn watched(action: &pipeline::Action) -> String {
     let value = |key| action.configuration.get(key).map(String::as_str).unwrap_or_default();
     format!("{}/{}", value("S3Bucket"), value("S3ObjectKey"))
+}
+
+/// What of it is polled.
+pub fn polled(action: &pipeline::Action) -> Option<String> {
+    let value = action.configuration.get("PollForSourceChanges").map(String::as_str);
+    (value == Some("true")).then(|| watched(action))
+}
+
+/// The objects that sources read, as [`watched`] names them.
+pub fn sources_read() -> [String; 2] {
+    [0, 1].map(|index| format!("{SOURCES}/{index}.zip"))
 }
 
 /// The bucket of a region's artifact store.
@@ -118,9 +132,12 @@ fn sources(rng: &mut StdRng, made: &mut Made) -> Vec<Value> {
             let mut action = json!({
                 "name": format!("Fetch{index}"),
                 "actionTypeId": kind("Source", "S3"),
-                "configuration": {"S3Bucket": "sources", "S3ObjectKey": format!("{index}.zip")},
+                "configuration": {"S3Bucket": SOURCES, "S3ObjectKey": format!("{index}.zip")},
                 "outputArtifacts": [{"name": format!("Source{index}")}],
             });
+            if rng.random_bool(0.3) {
+                action["configuration"]["PollForSourceChanges"] = json!("true");
+            }
             made.artifacts.push(format!("Source{index}"));
             name_variables(rng, made, &mut action);
             action

@@ -3,16 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use driver::{ActionExecutor, ArtifactStore, DriveError, Driver, ExecutorError, Outcome, Replication, Task};
+use driver::{
+    ActionExecutor, ArtifactStore, DriveError, Driver, ExecutorError, NewestRevision, Outcome, Replication,
+    SourceReader, Task,
+};
 use engine::{
     ActionError, ActionId, ApprovalToken, Approver, Artifact, External, Pin, Policy, Progress, Revision, Success,
 };
+use pipeline::git_trigger::GitEvent;
 use pipeline::{ArtifactName, TypeId};
 use rand::RngExt;
 use store::{Entity, Write};
 
 use crate::clients::{JobFate, Operation};
-use crate::declare::bucket;
+use crate::declare::{bucket, watched};
 use crate::world::{Sim, World};
 
 /// How a simulated provider does its work.
@@ -85,11 +89,54 @@ pub struct Outside {
     runs: BTreeMap<ActionId, Run>,
     /// By bucket and key: the versions, the newest last.
     objects: BTreeMap<(String, String), Vec<Object>>,
+    /// By what is watched: how often it has changed.
+    changes: BTreeMap<String, u64>,
     /// Attempts whose providers must be asked.
     polled: BTreeSet<ActionId>,
     /// Approvals and jobs for which an answer was taken.
     pub taken: BTreeSet<ActionId>,
 }
+
+impl Outside {
+    /// What a source is now.
+    pub fn newest(&self, watched: &str) -> String {
+        self.changes.get(watched).copied().unwrap_or_default().to_string()
+    }
+
+    /// A source changes.
+    pub fn change(&mut self, watched: &str) {
+        *self.changes.entry(watched.to_owned()).or_default() += 1;
+    }
+}
+
+/// Sources, as those who poll them see them.
+pub struct SimSources(pub Sim);
+
+#[async_trait]
+impl SourceReader for SimSources {
+    async fn newest(&self, task: &Task, validator: Option<&str>) -> Result<Option<NewestRevision>, ExecutorError> {
+        self.0.step().await;
+        let value = {
+            let mut world = self.0.world();
+            throttled(&mut world)?;
+            world.outside.newest(&watched(&task.action))
+        };
+        // The answer has its way back: by then the source may have changed again.
+        self.0.step().await;
+        if validator == Some(&value) {
+            return Ok(None);
+        }
+        let validator = self.0.world().rng.random_bool(0.5).then(|| value.clone());
+        Ok(Some(NewestRevision { kind: REVISION_TYPE, value, validator, token: None, detail: String::new() }))
+    }
+
+    async fn changed_files(&self, _: &Task, _: &GitEvent) -> Result<Vec<String>, ExecutorError> {
+        Err(ExecutorError("no repository is watched here".into()))
+    }
+}
+
+/// The type of sources' revisions.
+const REVISION_TYPE: &str = "S3_OBJECT_VERSION_ID";
 
 /// The simulated providers, as the driver calls them.
 pub struct SimPerform(pub Sim);
@@ -291,8 +338,11 @@ fn end(world: &mut World, task: &Task, fails: bool) -> Outcome {
     write_outputs(world, task.id, &task.outputs);
     let outputs = stored_outputs(world, task);
     let source = task.action.type_id.category == "Source";
-    let revision =
-        source.then(|| Revision { id: identity(task.id), summary: None, url: None, created: None, change: None });
+    let revision = source.then(|| {
+        let given = task.overrides.iter().find(|it| it.action == task.action.name);
+        let id = given.map_or_else(|| world.outside.newest(&watched(&task.action)), |it| it.value.clone());
+        Revision { id, summary: None, url: None, created: None, change: None }
+    });
     let variables = variables(world, task.id);
     Outcome::Succeeded(Success { report: Progress::default(), outputs, variables, revision })
 }

@@ -13,15 +13,15 @@ use rand::RngExt;
 use store::Store;
 
 use crate::clients::{self, Operation};
-use crate::declare::{HOME, watched};
+use crate::declare::{HOME, polled, watched};
 use crate::job_workers;
-use crate::outside::{self, SimPerform};
+use crate::outside::{self, SimPerform, SimSources};
 use crate::ports::{SimClock, SimDispatch, SimStore};
 use crate::summary::{Counts, status};
 use crate::world::{Mail, Sim};
 
 /// No world takes more choices than this: one that does moves and gets nowhere.
-const MOST_STEPS: u64 = 200_000;
+const MOST_STEPS: u64 = 500_000;
 /// How often a message comes back when its function fails.
 const MOST_TRIES: u32 = 2;
 
@@ -86,7 +86,7 @@ impl Scheduler {
                 home: HOME.into(),
                 sources: SourceRules {
                     watched: |action, _| Some(watched(action)),
-                    polled: |_, _| None,
+                    polled: |action, _| polled(action),
                     takes_revision: |_, _| Ok(()),
                 },
             }))
@@ -112,7 +112,14 @@ impl Scheduler {
 
     fn live(&mut self) {
         self.until_rest();
+        // Polls go on for ever. One makes the start that is due, the next one looks for more.
+        for minute in [0, 60_000] {
+            self.sim.world().plan(minute, Operation::RequestPolls);
+            self.until_rest();
+        }
         self.check_rest(false);
+        let polls = self.sim.world().polls_caught_up();
+        self.sim.world().must(polls);
         // Then every transition is opened, and what waited must get through.
         let closed: Vec<_> = {
             let world = self.sim.world();
@@ -273,6 +280,20 @@ impl Scheduler {
                     Ok(()) => false,
                     Err(error) => {
                         clients::check_internal(&sim, "the replicator", &error);
+                        true
+                    }
+                }
+            });
+        }
+        if let Message::PollSource { pipeline, action } = message {
+            return self.invoke(Some(mail), async move {
+                match driver.poll_source(&pipeline, &action, &SimSources(sim.clone())).await {
+                    Ok(started) => {
+                        sim.world().counts.polled_starts += u64::from(started.is_some_and(|it| it.new));
+                        false
+                    }
+                    Err(error) => {
+                        clients::check_internal(&sim, "the worker", &error);
                         true
                     }
                 }

@@ -33,6 +33,8 @@ pub struct Counts {
     pub starts: u64,
     /// Polls that providers saw.
     pub polls: u64,
+    /// Executions that polls of sources started.
+    pub polled_starts: u64,
     /// Events with a service's own id that led to an action.
     pub announced: u64,
     /// Answers to approvals that were taken.
@@ -79,6 +81,7 @@ impl Counts {
             (&mut self.sweeps, other.sweeps),
             (&mut self.starts, other.starts),
             (&mut self.polls, other.polls),
+            (&mut self.polled_starts, other.polled_starts),
             (&mut self.announced, other.announced),
             (&mut self.approvals, other.approvals),
             (&mut self.jobs, other.jobs),
@@ -105,12 +108,13 @@ impl fmt::Display for Counts {
         let by: Vec<String> = self.executions.iter().map(|(status, count)| format!("{count} {status}")).collect();
         write!(
             f,
-            "{total} executions ({}); {} starts of actions, {} polls, {} announced ends, {} approvals, {} job results, {} actions continued, \
+            "{total} executions ({}); {} starts of actions, {} polls, {} changes of sources polled, {} announced ends, {} approvals, {} job results, {} actions continued, \
              {} stops, {} retries ({} beside running actions), {} rollbacks, {} overrides, {} copies + {} late, {} artifacts overwritten; {} commits, {} conflicts, {} loads, {} steps; {} crashes, {} pauses, {} failed \
              invocations, {} events lost, {} doubled, {} sweeps",
             by.join(", "),
             self.starts,
             self.polls,
+            self.polled_starts,
             self.announced,
             self.approvals,
             self.jobs,

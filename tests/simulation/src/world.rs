@@ -163,6 +163,11 @@ impl World {
         self.plan.insert(at, operation);
     }
 
+    /// Every change of what is polled was seen.
+    pub fn polls_caught_up(&self) -> Result<(), String> {
+        self.checker.polls_caught_up(|watched| self.outside.newest(watched))
+    }
+
     /// Puts a message on its way.
     pub fn send(&mut self, after: i64, mail: Mail) {
         let at = (self.now + after.max(0), self.serial());

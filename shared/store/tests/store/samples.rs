@@ -16,8 +16,8 @@ use pipeline::{
     ActionName, ArtifactName, ConditionKind, ExecutionMode, PipelineName, PipelineType, StageName, TypeId, WebhookName,
 };
 use store::{
-    ActionRevision, DeclarationPart, Delivery, Entity, SeenRevision, Source, SourcePoll, StartToken, StoredDeclaration,
-    StoredType, StoredWebhook, WebhookCalls, WebhookError,
+    ActionRevision, DeclarationPart, Delivery, Entity, PendingStart, SeenRevision, Source, SourcePoll, StartToken,
+    StoredDeclaration, StoredType, StoredWebhook, WebhookCalls, WebhookError,
 };
 use uuid::Uuid;
 
@@ -351,6 +351,11 @@ pub fn all() -> Vec<Entity> {
             polled: "s3/bucket/Schlüssel.zip".into(),
             first: Some(id(1)),
             seen: Some(SeenRevision { revision: TEXTS[1].into(), validator: Some("\"etag\"".into()) }),
+            pending: Some(PendingStart {
+                kind: "S3_OBJECT_VERSION_ID".into(),
+                token: "poll#1".into(),
+                detail: TEXTS[2].into(),
+            }),
         }),
         Entity::ActionType(action_type("Jenkins")),
         Entity::Job(job("Jenkins", Some("shop"), 7, 1)),

@@ -12,6 +12,7 @@ impl Checker {
         let mut others =
             self.executions.values().filter(|other| other.incarnation == after.incarnation && other.id != id);
         let Some(before) = before else {
+            self.started_by_poll(after)?;
             return match others.find(|other| other.number >= after.number) {
                 Some(other) => broken(format!("{id} has the number {}, {} was before it", after.number, other.id)),
                 None => Ok(()),
