@@ -296,3 +296,22 @@ async fn executions_side_by_side_are_each_shown() {
     let one = world.page(&format!("/console/pipelines/ledger?execution={second}"), "parallel-one").await;
     assert!(one.contains("#2</a>") && one.contains("waits for somebody to approve or reject it"));
 }
+
+#[tokio::test]
+async fn an_action_that_has_a_log_has_a_place_for_its_last_lines() {
+    let world = World::new();
+    let mut declared = release("shop", "SUPERSEDED");
+    declared["stages"][1]["actions"][0]["name"] = json!("Slow-build");
+    world.create(declared).await;
+    let running = world.page("/console/pipelines/shop?stage=Build&action=Slow-build", "log").await;
+    assert_harmless(&running);
+    let place = running.split("data-log=\"").nth(1).unwrap();
+    let (address, rest) = place.split_once('"').unwrap();
+    let action = running.split("<dt>Action execution</dt><dd><code>").nth(1).unwrap().split('<').next().unwrap();
+    assert!(address.starts_with("/console/log/shop/") && address.ends_with(&format!("/{action}")), "{address}");
+    assert!(rest.split('>').next().unwrap().contains("data-runs"), "it is followed");
+    for other in ["stage=Source&action=Checkout", "stage=Build&action=Unit", "stage=Production&action=Smoke-test"] {
+        let page = world.page(&format!("/console/pipelines/shop?{other}"), "no-log").await;
+        assert!(!page.contains("data-log="), "{other}: another kind, or it has not run");
+    }
+}
