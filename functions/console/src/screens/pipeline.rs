@@ -2,7 +2,7 @@
 
 use engine::{Execution, StageRun};
 use maud::{Markup, html};
-use pages::{shown, since};
+use pages::{readable, shown, since};
 use pipeline::{ExecutionMode, PipelineName};
 
 use crate::address;
@@ -122,7 +122,7 @@ fn numbered(board: &Board, sentence: &str) -> String {
 fn sentences(board: &Board, execution: &Execution, attempt: Option<&StageRun>, of: &pipeline::Pipeline) -> Markup {
     let sentences = engine::why(execution, of, &board.locks, attempt);
     html! {
-        @for sentence in sentences.iter().take(SENTENCES) { span class="soft" { (shown(&numbered(board, sentence))) } }
+        @for sentence in sentences.iter().take(SENTENCES) { span class="soft" { (shown(&readable(&numbered(board, sentence)))) } }
         @if sentences.len() > SENTENCES { span class="soft" { "And " (sentences.len() - SENTENCES) " more." } }
     }
 }

@@ -41,7 +41,7 @@ async fn a_pipeline_shows_what_runs_and_what_waits() {
         "Lift the gate",
         "Freeze until Monday",
         "closed",
-        "waits for somebody to approve or reject it",
+        "waits for somebody to approve or reject it; it fails at 2026-12-03 19:",
         "data-op=\"PutApprovalResult\"",
         "started by",
         "StopPipelineExecution",
