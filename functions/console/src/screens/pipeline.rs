@@ -33,6 +33,8 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
     let home = console.driver.home();
     let recent = console.recent(&[(&board.locks, board.revision)]).await?.pop().unwrap_or_default().executions;
     let latest = recent.get(..LATEST).unwrap_or(&recent);
+    // Whatever these stand on, the board has read it for its version.
+    let standings = console.standings(&board.head, latest, &mut board.version.clone()).await?;
     let acts = asked.get("execution").is_empty() || board.pipeline.mode() == ExecutionMode::Parallel;
     let main = html! {
         (head(pipeline.as_str(), "", &facts(&board), &acts::start(&board.pipeline)))
@@ -41,7 +43,7 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
         (flow::draw(&board, selected, home, now, acts))
         (panel)
         @if selected.action.is_empty() { p class="soft small" { "Select an action for its inputs, outputs, variables and what it said." } }
-        @if !latest.is_empty() { h2 { "Latest executions" } (history::table(pipeline.as_str(), latest, now)) }
+        @if !latest.is_empty() { h2 { "Latest executions" } (history::table(pipeline.as_str(), latest, &standings, now)) }
     };
     Ok(Shown::Screen(Screen { title: pipeline.to_string(), main, version: Some(tag), class: "" }))
 }

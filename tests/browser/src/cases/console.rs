@@ -136,7 +136,7 @@ pub async fn console_other_screens(case: &Arc<Case>) -> Result<()> {
     let (door, browser) = (Door::open(case).await?, Browser::open().await?);
     let mut bad = Vec::new();
     for (name, address, words) in [
-        ("history", format!("{}/history", door.pipeline(&waits.name)), "in progress"),
+        ("history", format!("{}/history", door.pipeline(&waits.name)), "waiting for a person"),
         ("execution", format!("{}/executions/{execution}", door.pipeline(&waits.name)), "Ask"),
         ("execution-failed", format!("{}/executions/{broken}", door.pipeline(&fails.name)), "3 of 7 were red"),
         ("time", format!("{}/time", door.pipeline(&fails.name)), "Break"),
