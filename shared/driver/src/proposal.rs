@@ -3,14 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use engine::{ActionId, Entry, Execution, ExecutionId, Proposal, ProposalFacts, StageLocks, StageRun};
+use engine::{ActionId, Execution, ExecutionId, Proposal, ProposalFacts, StageLocks, StageRun};
 use pipeline::ExecutionMode;
 use store::{Entity, Key, Listing};
 
 use crate::driver::Driver;
 use crate::error::DriveError;
 use crate::step::{Loaded, Stages};
-use crate::view::stage_key;
 
 /// How many of the newest executions are looked at.
 const LOOKED_AT: usize = 25;
@@ -35,7 +34,7 @@ impl Driver {
                 let live = engine::live_in_parallel(&newest).map(|it| it.id);
                 behind.iter().filter_map(|index| Some((*index, live?))).collect()
             }
-            _ => self.live_in(loaded, &locks, &behind).await?,
+            _ => live_in(loaded, &locks, &behind),
         };
         let stage = pipeline.stages().get(usize::from(approval.stage));
         let waiting = stage.map(|stage| locks.newer_than(execution, &stage.name)).unwrap_or_default();
@@ -74,22 +73,6 @@ impl Driver {
         Ok(found.ok_or_else(|| DriveError::Missing(format!("{key:?}")))?.entity)
     }
 
-    /// The executions that are live in these stages.
-    async fn live_in(
-        &self,
-        loaded: &Loaded,
-        locks: &StageLocks,
-        behind: &[usize],
-    ) -> Result<BTreeMap<usize, ExecutionId>, DriveError> {
-        let stages = loaded.state.pipeline.stages();
-        let locks: BTreeMap<usize, _> =
-            behind.iter().filter_map(|index| Some((*index, locks.stages.get(&stages.get(*index)?.name)?))).collect();
-        let entries: Vec<Entry> = locks.values().flat_map(|lock| lock.remembered()).collect();
-        let keys: Vec<Key> = entries.iter().map(stage_key).collect();
-        let runs: Vec<StageRun> = self.store.load(&keys).await?.into_iter().flatten().filter_map(stage_of).collect();
-        Ok(locks.into_iter().filter_map(|(index, lock)| Some((index, lock.live(&runs)?))).collect())
-    }
-
     /// The source stages of executions: there it stands who made what they found.
     async fn source_stages<'a>(
         &self,
@@ -102,6 +85,13 @@ impl Driver {
         let keys: Vec<Key> = executions.filter_map(key).collect();
         Ok(self.store.load(&keys).await?.into_iter().flatten().filter_map(stage_of).collect())
     }
+}
+
+/// The executions that are live in these stages.
+fn live_in(loaded: &Loaded, locks: &StageLocks, behind: &[usize]) -> BTreeMap<usize, ExecutionId> {
+    let stages = loaded.state.pipeline.stages();
+    let live = |index: &usize| locks.stages.get(&stages.get(*index)?.name)?.live();
+    behind.iter().filter_map(|index| Some((*index, live(index)?))).collect()
 }
 
 fn execution_of(entity: Entity) -> Option<Execution> {
