@@ -3,7 +3,7 @@
 //! Clients of CodePipeline sign for `codepipeline` and send AWS JSON 1.1 to `/`. Millrace's API wants signatures for
 //! `execute-api`, and keeps `/` closed, where no policy could tell one operation from another. Between the two stands this
 //! server on 127.0.0.1: it takes away the client's signature, puts the caller's own in its place, and sends the request to the
-//! path of its pipeline or its operation. It keeps nothing but credentials and open connections.
+//! path of its pipeline or its operation. It keeps nothing but credentials, open connections, and which log some actions have.
 //!
 //! People see the console through it: what they open below `/console` is read from the API, signed in the same way, and what they do
 //! there are calls like any other.
@@ -14,6 +14,7 @@
 //! - `guard`: who may send.
 //! - `api`: the way to the API and back: which path, what is sent, what is handed on.
 //! - `console`: the way to the console's pages, and what is shown in their place.
+//! - `log`: the log of an action, for the console's panel.
 //! - `gateway`: API Gateway's own errors in words for clients.
 //! - `credentials`, [`runtime::signed`]: in whose name.
 //! - `url`: what an API's URL tells.
@@ -23,6 +24,7 @@ mod console;
 mod credentials;
 mod gateway;
 mod guard;
+mod log;
 mod server;
 mod url;
 
@@ -36,6 +38,7 @@ use crate::{Account, Installation};
 
 pub use api::Api;
 pub use credentials::{Chain, Credentials};
+pub use log::{CloudWatch, Logs};
 pub use server::Proxy;
 pub use url::ApiUrl;
 
@@ -74,6 +77,7 @@ impl Args {
         credentials.get().await.with_context(|| format!("there are no AWS credentials: {}", Credentials::HOW))?;
         let region = url.region().unwrap_or(account.home()).to_owned();
         let proxy = Proxy::bind(self.port, Api::new(url.clone(), region, credentials)).await?;
+        let proxy = proxy.with_logs(Logs::new(CloudWatch::new(account.clone())));
         let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         outln!("export AWS_ENDPOINT_URL_CODEPIPELINE={}", proxy.url())?;
         report(&format!("CodePipeline's clients are led to {url}; end with Ctrl-C"));

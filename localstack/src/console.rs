@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use aws_credential_types::Credentials as Keys;
 use millrace::output::report;
-use millrace::proxy::{Api, ApiUrl, Credentials, PORT, Proxy};
+use millrace::proxy::{Api, ApiUrl, CloudWatch, Credentials, Logs, PORT, Proxy};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::instance::{Instance, Running, command, end, forget, is_alive, last_words, noted, port_of, reserve};
-use crate::sdk::{HOME, KEY};
-use crate::{Emulator, Lifetime, http};
+use crate::sdk::{HOME, KEY, account};
+use crate::{Emulator, Lifetime, Stack, http};
 
 /// It has nothing to load.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -32,6 +32,12 @@ pub struct Served {
     /// Where the API answers.
     #[arg(long)]
     api_url: ApiUrl,
+    /// Where the emulator answers.
+    #[arg(long)]
+    endpoint: String,
+    /// Where the build host answers.
+    #[arg(long)]
+    codebuild: String,
     /// The process of the emulator, with which this one ends.
     #[arg(long)]
     emulator: i32,
@@ -45,6 +51,7 @@ impl Served {
     pub async fn run(&self) -> Result<()> {
         let keys = Credentials::new(Keys::new(KEY, KEY, None, None, "local"));
         let proxy = Proxy::bind(self.port, Api::new(self.api_url.clone(), HOME.to_owned(), keys)).await?;
+        let proxy = proxy.with_logs(logs(&self.endpoint, &self.codebuild)?);
         let mut terminated = signal(SignalKind::terminate())?;
         report(&format!("serving {} at {}", self.api_url, proxy.console_url()));
         let emulator = self.emulator;
@@ -81,12 +88,13 @@ impl Door {
         self.folder.join("console.log")
     }
 
-    /// Starts the door anew, so that it is of the same build as this command, at the port that it had. Returns the console's address.
-    pub async fn open(&self, api_url: &str, emulator: i32) -> Result<String> {
+    /// Starts the door to a stack anew, so that it is of the same build as this command, at the port that it had. Returns the console's
+    /// address.
+    pub async fn open(&self, stack: &Stack) -> Result<String> {
         let before = noted(&self.note()).map(|running| running.port);
         self.stop().await?;
         let port = port_of(&reserve(before.or(self.usual_port.then_some(PORT)))?)?;
-        let (port_text, emulator_text) = (port.to_string(), emulator.to_string());
+        let (port_text, emulator_text) = (port.to_string(), stack.emulator_pid().to_string());
         let program = env::current_exe().context("this command has no file")?;
         let words = [
             program.as_os_str(),
@@ -94,7 +102,11 @@ impl Door {
             "--port".as_ref(),
             port_text.as_ref(),
             "--api-url".as_ref(),
-            api_url.as_ref(),
+            stack.api_url.as_ref(),
+            "--endpoint".as_ref(),
+            stack.endpoint.as_ref(),
+            "--codebuild".as_ref(),
+            stack.value("AWS_ENDPOINT_URL_CODEBUILD")?.as_ref(),
             "--emulator".as_ref(),
             emulator_text.as_ref(),
         ];
@@ -133,6 +145,11 @@ impl Door {
         }
         Ok(())
     }
+}
+
+/// What reads the logs of actions on an emulator, and of builds on the build host beside it.
+pub(crate) fn logs(endpoint: &str, codebuild: &str) -> Result<Logs> {
+    Ok(Logs::new(CloudWatch::new(account(endpoint)?).with_codebuild(codebuild.to_owned())))
 }
 
 fn address(port: u16) -> String {

@@ -8,10 +8,11 @@ use std::process::ChildStdin;
 use anyhow::{Context, Result, bail};
 use aws_config::SdkConfig;
 use millrace::programs::build_here;
+use millrace::proxy::Logs;
 use millrace::{Account, Deployment, deploy};
 
 use crate::build_host::{BuildHost, Place};
-use crate::console::Door;
+use crate::console::{self, Door};
 use crate::emulator::Emulator;
 use crate::emulator::ministack::DECISIONS;
 use crate::installation;
@@ -199,7 +200,15 @@ impl Stack {
     pub async fn open_console(&self) -> Result<String> {
         let instance = instance(&Paths::new(), self.emulator, None);
         let _lock = instance.lock()?;
-        Door::of(&instance).open(&self.api_url, self.pid).await
+        Door::of(&instance).open(self).await
+    }
+
+    /// What reads the logs of actions, for a proxy that serves the console.
+    ///
+    /// # Errors
+    /// When there is no build host.
+    pub fn logs(&self) -> Result<Logs> {
+        console::logs(&self.endpoint, self.value("AWS_ENDPOINT_URL_CODEBUILD")?)
     }
 
     /// A value of [`Stack::env`].

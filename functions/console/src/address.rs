@@ -1,6 +1,6 @@
 //! Addresses of pages.
 
-use engine::ExecutionId;
+use engine::{ActionId, ExecutionId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::form_urlencoded;
 
@@ -23,6 +23,11 @@ pub fn of(pipeline: &str, page: &str) -> String {
 /// The page of an execution.
 pub fn execution(pipeline: &str, id: ExecutionId) -> String {
     of(pipeline, &format!("executions/{id}"))
+}
+
+/// Where the script asks for the log of an action execution: not of the console's function, which could not read it, but of the proxy.
+pub fn log(pipeline: &str, id: ActionId) -> String {
+    format!("/console/log/{}/{}/{}", utf8_percent_encode(pipeline, KEPT), id.execution, id.uuid())
 }
 
 /// An address with a query; what has no value is left out.

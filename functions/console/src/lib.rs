@@ -8,6 +8,7 @@
 //! - `board`: what stands and runs in a pipeline, read together, with the version of all of it.
 //! - `shelf`: the same for a page of pipelines.
 //! - `recent`: what ran in pipelines lately.
+//! - `standing`: what executions wait for that have not ended.
 //! - `states`, `change`: the engine's statuses, revisions and triggers in words.
 //! - `screens`: one file for each page; `flow` draws the stages, `acts` are the buttons.
 //! - `script.js`: keeps the page up to date, and asks before it acts.
@@ -24,6 +25,7 @@ mod handler;
 mod recent;
 mod screens;
 mod shelf;
+mod standing;
 mod states;
 mod trouble;
 mod version;

@@ -33,7 +33,7 @@
       if (!want.hasAttribute(name) && !(name === 'open' && have.nodeName === 'DETAILS')) have.removeAttribute(name);
     }
     for (const { name, value } of want.attributes) if (have.getAttribute(name) !== value) have.setAttribute(name, value);
-    if (have.nodeName !== 'TIME') children(have, want); else tick();
+    if (have.nodeName === 'TIME') tick(); else if (!have.dataset.log) children(have, want);
   };
   const children = (from, to) => {
     const known = new Map([...from.children].filter(key).map(node => [key(node), node]));
@@ -43,6 +43,8 @@
       const found = key(want) ? known.get(key(want)) : null;
       while (!found && at && key(at) && !wanted.has(key(at))) { const gone = at; at = at.nextSibling; gone.remove(); }
       const have = found && same(found, want) ? found : at && same(at, want) ? at : null;
+      // What is moved loses what is selected in it: what stands before it and is no more goes instead.
+      while (found && have === found && at && at !== found && !key(at)) { const gone = at; at = at.nextSibling; gone.remove(); }
       if (!have) { from.insertBefore(want, at); continue; }
       if (have !== at) (from.moveBefore || from.insertBefore).call(from, have, at);
       into(have, want);
@@ -67,11 +69,53 @@
       throw new Error([401, 403].includes(answer.status) ? 'your session has expired, or you may no longer see this: load the page again' : `the page answers with ${answer.status}`);
     }
   };
+
+  // The log of the action in the panel: read as whoever runs the proxy, and followed while the action runs.
+  const BATCHES = 20, READS = 3;
+  let log = null;
+  const write = (box, { lines, fresh, said }) => {
+    const pre = box.querySelector('pre'), atEnd = pre.scrollTop + pre.clientHeight > pre.scrollHeight - 8;
+    if (fresh) pre.replaceChildren();
+    if (lines && lines.length) pre.append(lines.join('\n') + '\n');
+    while (pre.childNodes.length > BATCHES) pre.firstChild.remove();
+    pre.hidden = !pre.firstChild;
+    if (fresh || atEnd) pre.scrollTop = pre.scrollHeight;
+    say(box.querySelector('p'), said || (pre.hidden ? 'Nothing was written yet.' : ''));
+  };
+  const follow = async () => {
+    const box = doc.querySelector('[data-log]');
+    if (!box) return;
+    if (!log || log.box !== box) log = { box, after: '', next: 0, left: READS };
+    const mine = log, now = Date.now();
+    if (doc.hidden || now < mine.next) return;
+    mine.next = Infinity;
+    // Some lines arrive only when it has ended: it is read until there was nothing new a few times.
+    let isNew = 'runs' in box.dataset;
+    try {
+      const answer = await fetch(box.dataset.log + (mine.after && `?after=${encodeURIComponent(mine.after)}`), { cache: 'no-store', redirect: 'error', signal: AbortSignal.timeout(20000) });
+      if (answer.status === 200) {
+        const told = await answer.json();
+        write(box, told);
+        mine.after = told.after || mine.after;
+        isNew ||= !told.said;
+        mine.next = now + (told.said ? LATE : EVERY);
+      } else if (answer.status === 204) {
+        mine.next = now + EVERY;
+      } else {
+        throw new Error(`the proxy answers with ${answer.status}`);
+      }
+    } catch (error) {
+      write(box, { said: `The log cannot be read: ${error.message}` });
+      mine.next = now + LATE;
+    }
+    mine.left = isNew ? READS : mine.left - 1;
+    if (!mine.left) mine.next = Infinity;
+  };
   const refresh = all => {
     if (busy && !all) return busy;
     const before = busy || Promise.resolve();
     busy = before.then(() => look(all)).then(() => {
-      read = Date.now(); status.classList.remove('late'); say(status, 'up to date'); return true;
+      read = Date.now(); status.classList.remove('late'); say(status, 'up to date'); follow(); return true;
     }, error => {
       status.classList.add('late'); say(status, `not up to date since ${utc(read)}: ${error.message}`); return false;
     }).finally(() => { busy = null; });
@@ -82,6 +126,7 @@
   doc.addEventListener('visibilitychange', () => { clearTimeout(timer); if (!doc.hidden) { tick(); run(); } else say(status, 'paused'); });
   setInterval(tick, 1000);
   tick();
+  follow();
   next(true);
 
   // Links that only choose what is shown on this page.

@@ -11,8 +11,9 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, USER_AGENT};
 use http::{HeaderValue, Response};
 use pipeline::PipelineName;
 use runtime::{CannotSign, signed};
+use serde_json::Value;
 use tokio::time::timeout;
-use wire::{ApiError, Call, Exception, Path, Protocol};
+use wire::{ApiError, Call, Exception, Operation, Path, Protocol};
 
 use super::credentials::Credentials;
 use super::gateway::Refusal;
@@ -99,6 +100,28 @@ impl Api {
     /// Where the API answers, its stage included.
     pub(super) fn url(&self) -> &ApiUrl {
         &self.url
+    }
+
+    /// In whose name calls are made.
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// Makes a call of the proxy's own, for a pipeline, in AWS JSON 1.1. Returns the body of the answer.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub(super) async fn ask(&self, operation: Operation, pipeline: &str, body: &Value) -> Result<Vec<u8>, String> {
+        let call = Call { protocol: Protocol::AwsJson11, operation, path: Path::Operation };
+        let body = body.to_string().into_bytes();
+        let asked = Asked { call, pipeline: Some(pipeline), headers: &HeaderMap::new(), body: &body };
+        let answer = self.call(&asked).await.map_err(|error| error.message)?.answer;
+        if answer.status().is_success() {
+            return Ok(answer.into_body());
+        }
+        let error: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+        let words = error["message"].as_str().map_or_else(|| format!("status {}", answer.status()), str::to_owned);
+        Err(format!("{}: {words}", operation.name()))
     }
 
     /// Passes a call on.
@@ -263,8 +286,6 @@ fn unsendable() -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use wire::Operation;
-
     use super::*;
 
     fn of(path: Path<'_>, pipeline: Option<&str>) -> (String, Option<String>) {

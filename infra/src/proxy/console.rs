@@ -8,6 +8,7 @@ use pages::{Layout, notice, policy, shown};
 use wire::{ApiError, Exception};
 
 use super::api::Api;
+use super::log::{self, Logs};
 
 /// Where the console's pages are.
 pub const PATH: &str = "/console";
@@ -22,8 +23,8 @@ pub fn is_page(request: &Parts) -> bool {
     below || ([PATH_OF_ICON, "/"].contains(&path) && [Method::GET, Method::HEAD].contains(&request.method))
 }
 
-/// A page, or one that says why there is none.
-pub async fn page(api: &Api, request: &Parts) -> wire::Response {
+/// A page, or one that says why there is none; or the log of an action, where this proxy reads `logs`.
+pub async fn page(api: &Api, logs: Option<&Logs>, request: &Parts) -> wire::Response {
     if ![Method::GET, Method::HEAD].contains(&request.method) {
         return told(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -35,6 +36,9 @@ pub async fn page(api: &Api, request: &Parts) -> wire::Response {
         "/" => return elsewhere(),
         PATH_OF_ICON => return no_icon(),
         _ => {}
+    }
+    if let (Some(named), Some(logs)) = (request.uri.path().strip_prefix(log::PATH), logs) {
+        return logs.answer(api, named, request.uri.query()).await;
     }
     let target = request.uri.path_and_query().map_or(PATH, http::uri::PathAndQuery::as_str);
     match api.page(target, &request.headers).await {

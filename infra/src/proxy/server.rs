@@ -22,6 +22,7 @@ use tokio::time::{sleep, timeout};
 use wire::{ApiError, Exception, MAX_BODY, Path, Protocol};
 
 use super::api::{Answered, Api, Asked};
+use super::log::Logs;
 use super::{console, guard};
 use crate::output::report;
 
@@ -78,13 +79,20 @@ impl Proxy {
             "{} is the proxy itself: it leads to the API, whose URL is the home stack's output ApiUrl",
             api.url()
         );
-        Ok(Self { listener, door: Door { port, api, log: Box::new(report) } })
+        Ok(Self { listener, door: Door { port, api, logs: None, log: Box::new(report) } })
     }
 
     /// The same with another place for the lines of the log than standard error.
     #[must_use]
     pub fn with_log(mut self, log: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.door.log = Box::new(log);
+        self
+    }
+
+    /// The same, which also reads the logs of actions for the console.
+    #[must_use]
+    pub fn with_logs(mut self, logs: Logs) -> Self {
+        self.door.logs = Some(logs);
         self
     }
 
@@ -146,6 +154,8 @@ fn settings() -> http1::Builder {
 struct Door {
     port: u16,
     api: Api,
+    /// Reads the logs of actions.
+    logs: Option<Logs>,
     log: Box<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -156,7 +166,7 @@ impl Door {
         let mut line = Line::default();
         if console::is_page(&head) {
             let answer = match guard::check(&head, self.port) {
-                Ok(()) => console::page(&self.api, &head).await,
+                Ok(()) => console::page(&self.api, self.logs.as_ref(), &head).await,
                 Err(error) => console::foreign(&head, &error),
             };
             line.path = Some(head.uri.path().to_owned());
@@ -180,7 +190,7 @@ impl Door {
         line.status = answer.status().as_u16();
         line.ms = began.elapsed().as_millis();
         // A page that looks every two seconds whether there is anything new would fill the log.
-        if answer.status() != StatusCode::NOT_MODIFIED {
+        if ![StatusCode::NOT_MODIFIED, StatusCode::NO_CONTENT].contains(&answer.status()) {
             (self.log)(&serde_json::to_string(&line).unwrap_or_default());
         }
         answer.map(|body| Full::new(Bytes::from(body)))

@@ -9,6 +9,7 @@ mod extension;
 mod failures;
 mod fuzz;
 mod gateway;
+mod log;
 mod refusals;
 mod server;
 mod signature;

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_credential_types::Credentials as Keys;
-use millrace::proxy::{Api, ApiUrl, Credentials, Proxy};
+use millrace::Account;
+use millrace::proxy::{Api, ApiUrl, CloudWatch, Credentials, Logs, Proxy};
+use testkit::Aws;
 use tokio::task::AbortHandle;
 
 use crate::gateway::Gateway;
@@ -57,7 +59,11 @@ pub fn keys() -> Credentials {
 /// Starts a proxy that leads to `url`.
 pub async fn proxy(url: &str, credentials: Credentials, patience: Duration) -> (u16, Log, Running) {
     let url: ApiUrl = url.parse().unwrap();
-    let proxy = Proxy::bind(0, Api::new(url, REGION.to_owned(), credentials).with_patience(patience)).await.unwrap();
+    let api = Api::new(url, REGION.to_owned(), credentials).with_patience(patience);
+    serve(Proxy::bind(0, api).await.unwrap())
+}
+
+fn serve(proxy: Proxy) -> (u16, Log, Running) {
     let port = proxy.url().rsplit(':').next().unwrap().parse().unwrap();
     let log = Log::default();
     let lines = log.clone();
@@ -70,6 +76,15 @@ impl World {
     /// A gateway that answers at once.
     pub async fn new(reply: impl Fn(Received) -> Reply + Clone + Send + Sync + 'static) -> Self {
         Self::with(keys(), move |received| std::future::ready(reply(received))).await
+    }
+
+    /// A gateway that answers at once, and a proxy that reads the logs of this AWS.
+    pub async fn reading(aws: &Aws, reply: impl Fn(Received) -> Reply + Clone + Send + Sync + 'static) -> Self {
+        let gateway = Gateway::start(move |received| std::future::ready(reply(received))).await;
+        let api = Api::new(gateway.url().parse().unwrap(), REGION.to_owned(), keys());
+        let logs = Logs::new(CloudWatch::new(Account::new(aws.config()).unwrap()));
+        let (port, log, running) = serve(Proxy::bind(0, api).await.unwrap().with_logs(logs));
+        Self { gateway, log, port, _running: running }
     }
 
     /// A proxy with these credentials.

@@ -3,14 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use engine::{ActionId, Entry, Execution, ExecutionId, Proposal, ProposalFacts, StageLocks, StageRun};
-use pipeline::ExecutionMode;
+use engine::{ActionId, Execution, ExecutionId, Proposal, ProposalFacts, StageLocks, StageRun, StageStatus};
+use pipeline::{ExecutionMode, Pipeline};
 use store::{Entity, Key, Listing};
 
 use crate::driver::Driver;
 use crate::error::DriveError;
 use crate::step::{Loaded, Stages};
-use crate::view::stage_key;
 
 /// How many of the newest executions are looked at.
 const LOOKED_AT: usize = 25;
@@ -31,11 +30,11 @@ impl Driver {
         let newest: Vec<Execution> = page.entities.into_iter().filter_map(execution_of).collect();
 
         let live = match execution.mode {
-            ExecutionMode::Parallel => {
-                let live = engine::live_in_parallel(&newest).map(|it| it.id);
-                behind.iter().filter_map(|index| Some((*index, live?))).collect()
-            }
-            _ => self.live_in(loaded, &locks, &behind).await?,
+            ExecutionMode::Parallel => match engine::live_in_parallel(&newest) {
+                Some(live) => self.run_by(live, pipeline, &behind).await?,
+                None => BTreeMap::new(),
+            },
+            _ => live_in(loaded, &locks, &behind),
         };
         let stage = pipeline.stages().get(usize::from(approval.stage));
         let waiting = stage.map(|stage| locks.newer_than(execution, &stage.name)).unwrap_or_default();
@@ -65,6 +64,27 @@ impl Driver {
         }))
     }
 
+    /// Of these stages, those that an execution ran, with that execution: it may have skipped some.
+    async fn run_by(
+        &self,
+        execution: &Execution,
+        pipeline: &Pipeline,
+        stages: &[usize],
+    ) -> Result<BTreeMap<usize, ExecutionId>, DriveError> {
+        let key = |index: &usize| {
+            let (from, attempt) = execution.attempt_at(*index)?;
+            Some(Key::Stage(from, *index, attempt))
+        };
+        let keys: Vec<Key> = stages.iter().filter_map(key).collect();
+        let runs = self.store.load(&keys).await?.into_iter().flatten().filter_map(stage_of);
+        let ran = |run: &StageRun| {
+            // In another version of the pipeline another stage may be there.
+            let same = pipeline.stages().get(run.stage).is_some_and(|stage| stage.name == run.name);
+            same && run.status == StageStatus::Succeeded
+        };
+        Ok(runs.filter(ran).map(|run| (run.stage, execution.id)).collect())
+    }
+
     async fn locks_of(&self, loaded: &Loaded) -> Result<StageLocks, DriveError> {
         if let Some(locks) = &loaded.state.locks {
             return Ok(locks.clone());
@@ -72,22 +92,6 @@ impl Driver {
         let key = Key::StageLocks(loaded.state.execution.pipeline.clone(), loaded.state.execution.incarnation);
         let found = self.store.get::<StageLocks>(key.clone()).await?;
         Ok(found.ok_or_else(|| DriveError::Missing(format!("{key:?}")))?.entity)
-    }
-
-    /// The executions that are live in these stages.
-    async fn live_in(
-        &self,
-        loaded: &Loaded,
-        locks: &StageLocks,
-        behind: &[usize],
-    ) -> Result<BTreeMap<usize, ExecutionId>, DriveError> {
-        let stages = loaded.state.pipeline.stages();
-        let locks: BTreeMap<usize, _> =
-            behind.iter().filter_map(|index| Some((*index, locks.stages.get(&stages.get(*index)?.name)?))).collect();
-        let entries: Vec<Entry> = locks.values().flat_map(|lock| lock.remembered()).collect();
-        let keys: Vec<Key> = entries.iter().map(stage_key).collect();
-        let runs: Vec<StageRun> = self.store.load(&keys).await?.into_iter().flatten().filter_map(stage_of).collect();
-        Ok(locks.into_iter().filter_map(|(index, lock)| Some((index, lock.live(&runs)?))).collect())
     }
 
     /// The source stages of executions: there it stands who made what they found.
@@ -102,6 +106,13 @@ impl Driver {
         let keys: Vec<Key> = executions.filter_map(key).collect();
         Ok(self.store.load(&keys).await?.into_iter().flatten().filter_map(stage_of).collect())
     }
+}
+
+/// The executions that are live in these stages.
+fn live_in(loaded: &Loaded, locks: &StageLocks, behind: &[usize]) -> BTreeMap<usize, ExecutionId> {
+    let stages = loaded.state.pipeline.stages();
+    let live = |index: &usize| locks.stages.get(&stages.get(*index)?.name)?.live();
+    behind.iter().filter_map(|index| Some((*index, live(index)?))).collect()
 }
 
 fn execution_of(entity: Entity) -> Option<Execution> {

@@ -20,11 +20,16 @@ pub(crate) fn leave_succeeded(step: &mut Step<'_, '_>, next_worker: Option<Worke
     let (_, name) = end_stage(step, StageStatus::Succeeded)?;
     let execution = step.execution();
     let success = LastSuccess { execution: execution.id, version: execution.version };
-    if execution.rollback.is_some() {
-        return end(step, ExecutionStatus::Succeeded, None, &name);
-    }
+    let rolled_back = execution.rollback.is_some();
     if !parallel(step) {
-        step.locks_mut()?.lock(&name).succeeded = Some(success);
+        let lock = step.locks_mut()?.lock(&name);
+        lock.live = Some(success.execution);
+        if !rolled_back {
+            lock.succeeded = Some(success);
+        }
+    }
+    if rolled_back {
+        return end(step, ExecutionStatus::Succeeded, None, &name);
     }
     go_on(step, &name, next_worker)
 }

@@ -1,9 +1,8 @@
 //! What an approval decides: which revisions it lets go on, and what runs now in the stages behind it. People are told the
 //! same by mail, on the approval's page and in the console.
 //!
-//! What is live in a stage: the latest of its attempts that are remembered, if it succeeded (a rollback counts, since what it
-//! brought back runs there); otherwise the execution that succeeded in it last. Executions of mode PARALLEL remember nothing
-//! of stages: there it is the newest execution that succeeded.
+//! What is live in a stage: what the execution released that succeeded in it last. A rollback counts, since what it brought back
+//! runs there. Executions of mode PARALLEL remember nothing of stages: there it is the newest execution that succeeded.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +12,7 @@ use crate::change_set::{executes_change_set, makes_change_set};
 use crate::id::{ActionId, ExecutionId};
 use crate::kind::is_approval;
 use crate::state::{
-    ActionStatus, Entry, Execution, ExecutionStatus, Outputs, Revision, SourceRevision, StageLock, StageLocks,
-    StageRun, StageStatus,
+    ActionStatus, Execution, ExecutionStatus, Outputs, Revision, SourceRevision, StageLock, StageLocks, StageRun,
 };
 use crate::time::{Policy, Timestamp};
 
@@ -158,23 +156,9 @@ fn behind(pipeline: &Pipeline, approval: ActionId) -> impl Iterator<Item = (usiz
 }
 
 impl StageLock {
-    /// The attempts at the stage that are remembered, the newest first: among them is what is live.
-    pub fn remembered(&self) -> Vec<Entry> {
-        let mut entries: Vec<Entry> = self.latest.into_iter().chain(self.ended.iter().map(|it| it.entry)).collect();
-        entries.dedup();
-        entries
-    }
-
-    /// The execution that is live in the stage, by the attempts that are remembered; none where none has succeeded.
-    pub fn live(&self, remembered: &[StageRun]) -> Option<ExecutionId> {
-        let succeeded = |entry: &Entry| {
-            remembered.iter().any(|run| {
-                let same = (run.execution, run.stage, run.attempt) == (entry.execution, entry.stage, entry.attempt);
-                same && run.status == StageStatus::Succeeded
-            })
-        };
-        let latest = self.remembered().into_iter().find(succeeded).map(|entry| entry.execution);
-        latest.or(self.succeeded.map(|last| last.execution))
+    /// The execution that is live in the stage; none where none has succeeded.
+    pub fn live(&self) -> Option<ExecutionId> {
+        self.live.or(self.succeeded.map(|last| last.execution))
     }
 }
 

@@ -68,4 +68,4 @@ mod time;
 pub use layout::{Layout, STYLE, notice, policy};
 pub use state::{State, symbols};
 pub use text::{id, name, shown, text};
-pub use time::{absolute, ago, since, took, took_words};
+pub use time::{absolute, ago, readable, since, took, took_words};

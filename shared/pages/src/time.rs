@@ -1,5 +1,7 @@
 //! Times: how long ago or how long, and the time itself in UTC behind it. Script counts on; without it they stand as they were.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use maud::{Markup, html};
 
@@ -13,6 +15,29 @@ const DAY: i64 = 24 * HOUR;
 pub fn absolute(time: i64) -> String {
     let time = Timestamp::from_millisecond(time).unwrap_or_default();
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// A sentence with each time in it, which programs write as `2026-11-26T19:12:39Z`, as people read it.
+#[must_use]
+pub fn readable(sentence: &str) -> Cow<'_, str> {
+    let mut words = String::new();
+    let mut rest = sentence;
+    while let Some((before, time, after)) = first_time(rest) {
+        words = words + before + &absolute(time);
+        rest = after;
+    }
+    if words.is_empty() { Cow::Borrowed(sentence) } else { Cow::Owned(words + rest) }
+}
+
+/// The first time in a text, in milliseconds since 1970, with what stands before it and behind it.
+fn first_time(text: &str) -> Option<(&str, i64, &str)> {
+    const LENGTH: usize = "2026-11-26T19:12:39Z".len();
+    text.match_indices('T').find_map(|(at, _)| {
+        let start = at.checked_sub("2026-11-26".len())?;
+        let time = text.get(start..start + LENGTH)?;
+        let parsed: Timestamp = time.ends_with('Z').then(|| time.parse().ok()).flatten()?;
+        Some((&text[..start], parsed.as_millisecond(), &text[start + LENGTH..]))
+    })
 }
 
 fn machine(time: i64) -> String {
@@ -83,6 +108,20 @@ mod tests {
             (187_200_000, "2 d 4 h"),
         ] {
             assert_eq!(took_words(milliseconds), words);
+        }
+    }
+
+    #[test]
+    fn times_in_sentences_are_for_people() {
+        let sentence =
+            "The Test waits; it fails at 2026-12-03T19:00:39Z at the latest (asked again by 2026-11-26T19:00:00Z).";
+        assert_eq!(
+            readable(sentence),
+            "The Test waits; it fails at 2026-12-03 19:00:39 UTC at the latest (asked again by 2026-11-26 19:00:00 UTC)."
+        );
+        for other in ["", "T", "ÄÄÄÄÄT00:00:00Z", "2026-13-03T19:00:39Z", "2026-12-03T19:00:39+", "v2026-12-03T19:00"]
+        {
+            assert!(matches!(readable(other), Cow::Borrowed(same) if same == other), "{other}");
         }
     }
 

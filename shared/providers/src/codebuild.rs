@@ -18,12 +18,19 @@ use crate::context::ActionContext;
 use crate::error::ProviderError;
 use crate::permission::artifacts::{PIN_OUTPUTS, READ_INPUTS};
 use crate::permission::{Permission, Permissions, Scope};
-use crate::provider::{Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id};
+use crate::provider::{
+    ActionLog, Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id,
+};
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
         events: Some(EVENTS),
         entity: Some(EntityPage { key: "ProjectName", path: "codesuite/codebuild/projects/{}?region={region}" }),
+        // Each build of a batch has a log of its own.
+        log: |configuration| {
+            let is_batch = configuration.get("BatchEnabled").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+            (!is_batch).then_some(ActionLog::Build)
+        },
         ..ProviderInfo::of(
             &[
                 Implements::aws("Build", "CodeBuild"),

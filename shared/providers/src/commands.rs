@@ -20,7 +20,7 @@ use crate::error::ProviderError;
 use crate::managed_compute::{self, BUILD, IN_NETWORK, SECRETS, Work};
 use crate::permission::artifacts::{PIN_OUTPUTS, READ_INPUTS, WRITE_OUTPUTS};
 use crate::permission::{Permissions, Trust};
-use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
+use crate::provider::{ActionLog, Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// Minutes after which a build of commands is ended. Source: CodePipeline user guide, 'Commands action reference'.
 const LONGEST: u32 = 55;
@@ -31,6 +31,7 @@ const WINDOWS_IMAGE: &str = "aws/codebuild/windows-base:2022-1.0";
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
         events: Some(EVENTS),
+        log: ActionLog::of_build,
         ..ProviderInfo::of(
             &[Implements::aws("Compute", "Commands"), Implements::aws("Rule", "Commands")],
             PERMISSIONS,

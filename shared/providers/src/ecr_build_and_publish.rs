@@ -18,7 +18,7 @@ use crate::image_registry::{is_tag, registry, sign_in};
 use crate::managed_compute::{self, BUILD, LONGEST_MINUTES, SECRETS, Work, variable, word};
 use crate::permission::artifacts::{PIN_OUTPUTS, READ_INPUTS, WRITE_OUTPUTS};
 use crate::permission::{Permission, Permissions, Scope, Trust, everything};
-use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
+use crate::provider::{ActionLog, Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// Output variables: the digest of the pushed image as `sha256:...`, and the repository as it was configured.
 const DIGEST: &str = "ECRImageDigestId";
@@ -29,6 +29,7 @@ const PUBLIC_REGION: &str = "us-east-1";
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
         events: Some(EVENTS),
+        log: ActionLog::of_build,
         ..ProviderInfo::of(
             &[Implements::aws("Build", "ECRBuildAndPublish")],
             PERMISSIONS,

@@ -17,7 +17,9 @@ use crate::error::ProviderError;
 use crate::managed_compute::{self, BUILD, IN_NETWORK, LONGEST_MINUTES, SECRETS, Work, variable, word};
 use crate::permission::artifacts::READ_INPUTS;
 use crate::permission::{Permission, Permissions, Trust};
-use crate::provider::{Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id};
+use crate::provider::{
+    ActionLog, Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id,
+};
 
 /// The output variable, whose value is `ClusterName`.
 const CLUSTER: &str = "EKSClusterName";
@@ -38,6 +40,7 @@ const SUBSTITUTE: &str = concat!(
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
         events: Some(EVENTS),
+        log: ActionLog::of_build,
         entity: Some(EntityPage { key: "ClusterName", path: "eks/clusters/{}?region={region}" }),
         ..ProviderInfo::of(
             &[Implements::aws("Deploy", "EKS")],

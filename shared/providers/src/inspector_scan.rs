@@ -16,7 +16,7 @@ use crate::image_registry::{is_tag, registry, sign_in};
 use crate::managed_compute::{self, BUILD, LONGEST_MINUTES, Work, variable, word};
 use crate::permission::artifacts::{PIN_OUTPUTS, READ_INPUTS, WRITE_OUTPUTS};
 use crate::permission::{Permission, Permissions, Scope, Trust, everything};
-use crate::provider::{Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
+use crate::provider::{ActionLog, Descriptor, Documentation, Implements, Provider, ProviderInfo, Tried, attempt_id};
 
 /// The output variable: `critical`, `high`, `medium`, `low`, or `none` where nothing was found.
 const HIGHEST: &str = "HighestScannedSeverity";
@@ -37,6 +37,7 @@ const COUNT: &str = concat!(
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
         events: Some(EVENTS),
+        log: ActionLog::of_build,
         ..ProviderInfo::of(
             &[Implements::aws("Invoke", "InspectorScan")],
             PERMISSIONS,

@@ -22,11 +22,17 @@ use crate::function_report::{function_report, name};
 use crate::job::{account, credentials, data};
 use crate::permission::artifacts::{JOB_INPUTS, PIN_OUTPUTS};
 use crate::permission::{Permission, Permissions, Trust, everything};
-use crate::provider::{Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id};
+use crate::provider::{
+    ActionLog, Descriptor, Documentation, EntityPage, Implements, Provider, ProviderInfo, Tried, attempt_id,
+};
 
 pub(crate) const PROVIDER: Descriptor = Descriptor {
     info: ProviderInfo {
         entity: Some(EntityPage { key: "FunctionName", path: "lambda/home?region={region}#/functions/{}" }),
+        log: |configuration| {
+            let function = configuration.get("FunctionName")?;
+            Some(ActionLog::Function { name: name(function).to_owned() })
+        },
         ..ProviderInfo::of(
             &[Implements::aws("Invoke", "Lambda"), Implements::aws("Rule", "LambdaInvoke")],
             PERMISSIONS,

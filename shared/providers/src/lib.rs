@@ -126,9 +126,9 @@ pub use console::entity_page;
 pub use delivery::{Delivered, Undelivered, delivered};
 pub use github_hooks::{GitHubHooks, HookError};
 pub use provider::{
-    Correlation, DeployTarget, Documentation, EntityPage, Events, Implements, ProviderInfo, Source, SourceChange,
-    SourceEvents, Tried,
+    ActionLog, Correlation, DeployTarget, Documentation, EntityPage, Events, Implements, ProviderInfo, Source,
+    SourceChange, SourceEvents, Tried,
 };
 pub use push::{Pushed, pushed};
-pub use registry::{Registry, SOURCES, all, all_permissions, find, permissions};
+pub use registry::{Registry, SOURCES, all, all_permissions, find, log, permissions};
 pub use starts::{StartKind, start_kinds};

@@ -77,6 +77,9 @@ pub struct ProviderInfo {
     pub entity: Option<EntityPage>,
     /// What an action deploys to.
     pub deploy_target: Option<DeployTarget>,
+    /// The log of an action of this configuration, in which variables stand for their values; none where it has none of its own in
+    /// CloudWatch Logs.
+    pub log: fn(&BTreeMap<String, String>) -> Option<ActionLog>,
     /// What its actions must be allowed.
     pub permissions: Permissions,
     /// What `PROVIDERS.md` says of it.
@@ -117,7 +120,16 @@ impl ProviderInfo {
         permissions: Permissions,
         documentation: Documentation,
     ) -> Self {
-        Self { types, events: None, source: None, entity: None, deploy_target: None, permissions, documentation }
+        Self {
+            types,
+            events: None,
+            source: None,
+            entity: None,
+            deploy_target: None,
+            log: |_| None,
+            permissions,
+            documentation,
+        }
     }
 }
 
@@ -249,4 +261,24 @@ pub struct DeployTarget {
     pub key: &'static str,
     /// What it is, for example `S3Bucket`.
     pub kind: &'static str,
+}
+
+/// Which log of CloudWatch Logs is that of an action, for whoever reads it with rights of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActionLog {
+    /// The log of a build, whose id is the action's external id. CodeBuild says where it is.
+    Build,
+    /// What one call of a function has written; the call's request id is the action's external id.
+    Function {
+        /// The function's name, without version and alias.
+        name: String,
+    },
+}
+
+impl ActionLog {
+    /// The log of whatever runs in a single build.
+    #[allow(clippy::unnecessary_wraps, reason = "what a descriptor has for others too")]
+    pub(crate) fn of_build(_: &BTreeMap<String, String>) -> Option<Self> {
+        Some(Self::Build)
+    }
 }

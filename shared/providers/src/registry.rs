@@ -1,5 +1,6 @@
 //! Which providers there are, which one runs an action, and what is the same for all of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use artifacts::ZipLimits;
@@ -19,7 +20,7 @@ use crate::artifact_files::OpenArtifacts;
 use crate::context::ActionContext;
 use crate::error::{CONFIGURATION_ERROR, ProviderError};
 use crate::permission::{Permission, Permissions};
-use crate::provider::{Correlation, Descriptor, Implements, ProviderInfo, Source};
+use crate::provider::{ActionLog, Correlation, Descriptor, Implements, ProviderInfo, Source};
 use crate::rules::{cloudwatch_alarm, deployment_window, variable_check};
 use crate::{
     appconfig, approval, cloudformation, codebuild, codecommit, codedeploy, codedeploy_to_ecs, commands,
@@ -80,7 +81,17 @@ pub fn all() -> &'static [ProviderInfo] {
 /// What there is to know about the provider of an action; none for types that Millrace does not run, and for those of
 /// the account and of third parties, which have no provider here.
 pub fn find(action: &Action) -> Option<&'static ProviderInfo> {
-    all().iter().find(|info| info.types.iter().any(|it| same_type(it, &action.type_id)))
+    of_type(&action.type_id)
+}
+
+fn of_type(id: &TypeId) -> Option<&'static ProviderInfo> {
+    all().iter().find(|info| info.types.iter().any(|it| same_type(it, id)))
+}
+
+/// The log of an action of this type with this configuration, in which variables stand for their values. None where it has none of its
+/// own in CloudWatch Logs.
+pub fn log(id: &TypeId, configuration: &BTreeMap<String, String>) -> Option<ActionLog> {
+    (of_type(id)?.log)(configuration)
 }
 
 /// What the providers of sources say about their actions.

@@ -3,6 +3,7 @@
 mod acts;
 mod approval;
 mod console;
+mod logs;
 
 e2e::cases! {
     approval::approval_in_every_look;
@@ -19,6 +20,7 @@ e2e::cases! {
     console::console_other_screens;
     console::console_not_found_and_forbidden;
     console::console_with_hostile_words;
+    logs::console_shows_a_log;
     acts::console_starts_approves_rejects_stops;
     acts::console_retries_closes_opens_rolls_back;
     acts::console_by_keyboard;

@@ -28,7 +28,7 @@ impl Door {
             HOME.to_owned(),
             Credentials::new(keys),
         );
-        let proxy = Proxy::bind(0, api).await?.with_log(|_| {});
+        let proxy = Proxy::bind(0, api).await?.with_logs(case.stack.logs()?).with_log(|_| {});
         let url = proxy.url();
         Ok(Self { url, serving: tokio::spawn(proxy.serve(std::future::pending())) })
     }

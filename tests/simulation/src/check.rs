@@ -24,6 +24,7 @@ mod jobs;
 mod polls;
 mod stage_locks;
 mod stages;
+mod unchanged;
 
 /// One attempt at a stage: execution, index of the stage, attempt.
 pub(crate) type Place = (ExecutionId, usize, u16);
@@ -44,6 +45,10 @@ pub struct Checker {
     sources: BTreeSet<Key>,
     /// What was seen of each source that is polled, by the item's key.
     polls: BTreeMap<Key, SourcePoll>,
+    /// By pipeline and stage: what went live there, the newest last.
+    live: BTreeMap<(Incarnation, StageName), Vec<unchanged::WentLive>>,
+    /// How many approvals nobody had to give.
+    pub approved_themselves: u64,
     /// The services' ids that lead to actions.
     external_ids: BTreeSet<String>,
     /// The entries of all queues.
@@ -117,6 +122,8 @@ impl Checker {
                     let execution = self.executions.get(&after.execution);
                     stages::changed(&declared, before.as_ref(), after, now)?;
                     stages::conditions(&declared, before.as_ref(), after, execution)?;
+                    self.approved_itself(&declared, before.as_ref(), after)?;
+                    self.went_live(before.as_ref(), after, now);
                     self.ran(before.as_ref(), after);
                     waiting.extend(self.waiting(after)?);
                     replaced.extend(before.map(|before| (place, before)));

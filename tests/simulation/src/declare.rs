@@ -216,6 +216,9 @@ fn action(rng: &mut StdRng, made: &Made, new: &mut Made, order: u32) -> Value {
         "inputArtifacts": inputs,
         "outputArtifacts": outputs.iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
     });
+    if approval && rng.random_bool(0.4) {
+        action["configuration"]["ApproveUnchanged"] = json!("true");
+    }
     if approval && rng.random_bool(0.6) {
         action["timeoutInMinutes"] = json!(rng.random_range(5..30));
     }

@@ -158,6 +158,10 @@ impl ActionExecutor for SimPerform {
             world.must(held);
             read_inputs(&mut world, task);
         }
+        if task.approves_itself {
+            self.0.step().await;
+            return Ok(Outcome::Succeeded(Success::default()));
+        }
         match manner(&task.action.type_id) {
             Manner::Whole | Manner::Function => self.whole(task).await,
             Manner::Tagged => self.tagged(task).await,

@@ -66,6 +66,7 @@ pub fn run(seed: u64, traced: bool) -> Ended {
     for status in statuses {
         *world.counts.executions.entry(status).or_default() += 1;
     }
+    world.counts.approved_themselves = world.checker.approved_themselves;
     Ended {
         seed,
         counts: world.counts.clone(),

@@ -39,6 +39,8 @@ pub struct Counts {
     pub announced: u64,
     /// Answers to approvals that were taken.
     pub approvals: u64,
+    /// Approvals that nobody had to give, since nothing would change.
+    pub approved_themselves: u64,
     /// Results of jobs that were taken.
     pub jobs: u64,
     /// Actions that asked to be started again: functions, and what runs in steps.
@@ -84,6 +86,7 @@ impl Counts {
             (&mut self.polled_starts, other.polled_starts),
             (&mut self.announced, other.announced),
             (&mut self.approvals, other.approvals),
+            (&mut self.approved_themselves, other.approved_themselves),
             (&mut self.jobs, other.jobs),
             (&mut self.continued, other.continued),
             (&mut self.stops, other.stops),
@@ -108,7 +111,7 @@ impl fmt::Display for Counts {
         let by: Vec<String> = self.executions.iter().map(|(status, count)| format!("{count} {status}")).collect();
         write!(
             f,
-            "{total} executions ({}); {} starts of actions, {} polls, {} changes of sources polled, {} announced ends, {} approvals, {} job results, {} actions continued, \
+            "{total} executions ({}); {} starts of actions, {} polls, {} changes of sources polled, {} announced ends, {} approvals, {} that nobody had to give, {} job results, {} actions continued, \
              {} stops, {} retries ({} beside running actions), {} rollbacks, {} overrides, {} copies + {} late, {} artifacts overwritten; {} commits, {} conflicts, {} loads, {} steps; {} crashes, {} pauses, {} failed \
              invocations, {} events lost, {} doubled, {} sweeps",
             by.join(", "),
@@ -117,6 +120,7 @@ impl fmt::Display for Counts {
             self.polled_starts,
             self.announced,
             self.approvals,
+            self.approved_themselves,
             self.jobs,
             self.continued,
             self.stops,

@@ -15,7 +15,7 @@ use crate::change;
 use crate::handler::{Asked, Console, Screen, Shown};
 use crate::screens::plot::{duration, median};
 use crate::screens::{acts, gantt, head, scrolling};
-use crate::states;
+use crate::states::Seen;
 use crate::trouble::Trouble;
 use crate::version::Version;
 
@@ -32,12 +32,14 @@ pub async fn show(console: &Console, pipeline: &PipelineName, id: &str, asked: &
         version.item(u64::try_from(time.0).ok());
     }
     version.text(&format!("{:?}", view.execution.status));
+    let pipeline_head = console.driver.pipeline_head(pipeline).await?;
+    let standings = console.standings(&pipeline_head, std::slice::from_ref(&view.execution), &mut version).await?;
     let tag = version.tag();
     if asked.known.as_ref() == Some(&tag) {
         return Ok(Shown::Same(tag));
     }
     let before = before(console, &view.execution).await?;
-    let main = page(pipeline.as_str(), &view, &before, console.now());
+    let main = page(pipeline.as_str(), &view, standings.of(&view.execution), &before, console.now());
     let title = format!("{pipeline} #{}", view.execution.number);
     Ok(Shown::Screen(Screen { title, main, version: Some(tag), class: "" }))
 }
@@ -80,9 +82,14 @@ pub async fn runs_of(
     Ok(all)
 }
 
-fn page(pipeline: &str, view: &ExecutionView, before: &[(Execution, HashMap<String, StageRun>)], now: i64) -> Markup {
+fn page(
+    pipeline: &str,
+    view: &ExecutionView,
+    (state, word): Seen,
+    before: &[(Execution, HashMap<String, StageRun>)],
+    now: i64,
+) -> Markup {
     let execution = &view.execution;
-    let (state, word) = states::execution(execution);
     let facts = html! { span class="name" { "#" (execution.number) } (state.badge(word)) };
     let acts = html! { @if execution.status.is_open() { (acts::stop(execution)) } };
     html! {

@@ -1,17 +1,19 @@
 //! The executions of a pipeline, the newest first.
 
-use engine::Execution;
+use engine::{Execution, Head};
 use maud::{Markup, html};
 use pages::{State, ago, since, took};
 use pipeline::PipelineName;
-use store::{Entity, Listing};
+use store::Listing;
 
 use crate::address;
+use crate::board::execution;
 use crate::change;
 use crate::handler::{Asked, Console, Screen, Shown};
 use crate::screens::head;
 use crate::screens::plot::{Figures, duration};
-use crate::states;
+use crate::standing::Standings;
+use crate::states::Seen;
 use crate::trouble::Trouble;
 use crate::version::Version;
 
@@ -36,17 +38,20 @@ const TRIGGERS: [(&str, &str); 6] = [
 pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>) -> Result<Shown, Trouble> {
     let pipeline_head = console.driver.pipeline_head(pipeline).await?;
     let listing = Listing::Executions(pipeline.clone(), pipeline_head.incarnation);
-    let (found, next) = filtered(console, &listing, asked).await?;
-    let tag = Version::of_executions(&asked.address(), &found).tag();
+    let (found, next) = filtered(console, &pipeline_head, &listing, asked).await?;
+    let mut version = Version::of_executions(&asked.address(), &found);
+    let standings = console.standings(&pipeline_head, &found, &mut version).await?;
+    let tag = version.tag();
     if asked.known.as_ref() == Some(&tag) {
         return Ok(Shown::Same(tag));
     }
-    let main = page(pipeline.as_str(), &found, next.as_deref(), asked, console.now());
+    let main = page(pipeline.as_str(), &found, &standings, next.as_deref(), asked, console.now());
     Ok(Shown::Screen(Screen { title: format!("History of {pipeline}"), main, version: Some(tag), class: "" }))
 }
 
 async fn filtered(
     console: &Console,
+    head: &Head,
     listing: &Listing,
     asked: &Asked<'_>,
 ) -> Result<(Vec<Execution>, Option<String>), Trouble> {
@@ -57,14 +62,14 @@ async fn filtered(
     loop {
         let page = console.driver.store().list(listing, after.as_deref(), if plain { PAGE } else { AT_ONCE }).await?;
         looked_at += page.entities.len();
-        found.extend(page.entities.into_iter().filter_map(|entity| match entity {
-            Entity::Execution(it) => {
-                let fits = state.is_none_or(|state| states::execution(&it).0 == state)
-                    && (trigger.is_empty() || it.trigger.kind.starts_with(trigger));
-                fits.then_some(it)
-            }
-            _ => None,
-        }));
+        let mut listed: Vec<Execution> = page.entities.into_iter().filter_map(execution).collect();
+        listed.retain(|it| trigger.is_empty() || it.trigger.kind.starts_with(trigger));
+        if let Some(state) = state {
+            // What it shows counts for the version once it is known what is shown.
+            let standings = console.standings(head, &listed, &mut Version::of("")).await?;
+            listed.retain(|it| standings.of(it).0 == state);
+        }
+        found.extend(listed);
         after = page.next;
         // A page of those that fit may be longer than one of all: it ends where the reading ended.
         if plain || after.is_none() || found.len() >= PAGE || looked_at >= LOOKED_AT {
@@ -73,7 +78,14 @@ async fn filtered(
     }
 }
 
-fn page(pipeline: &str, found: &[Execution], next: Option<&str>, asked: &Asked<'_>, now: i64) -> Markup {
+fn page(
+    pipeline: &str,
+    found: &[Execution],
+    standings: &Standings,
+    next: Option<&str>,
+    asked: &Asked<'_>,
+    now: i64,
+) -> Markup {
     let here = address::of(pipeline, "history");
     let (state, trigger, after) = (asked.get("state"), asked.get("trigger"), asked.get("after"));
     html! {
@@ -105,7 +117,7 @@ fn page(pipeline: &str, found: &[Execution], next: Option<&str>, asked: &Asked<'
                 }
             }
         } @else {
-            (table(pipeline, found, now))
+            (table(pipeline, found, standings, now))
         }
         nav class="pager" aria-label="Pages" {
             @if !after.is_empty() { a class="button" href=(address::with(&here, &[("state", state), ("trigger", trigger)])) { "Newest" } }
@@ -115,19 +127,18 @@ fn page(pipeline: &str, found: &[Execution], next: Option<&str>, asked: &Asked<'
 }
 
 /// Executions, a line each.
-pub fn table(pipeline: &str, found: &[Execution], now: i64) -> Markup {
+pub fn table(pipeline: &str, found: &[Execution], standings: &Standings, now: i64) -> Markup {
     let figures = Figures::of(found, now);
     let longest = found.iter().map(|it| duration(it, now)).max().unwrap_or(1).max(1);
     html! {
         div class="scroll" { table class="cards runs" {
             thead { tr { th { "Execution" } th { "Change" } th { "Started" } th { "By" } th class="right" { "Took" } th { "Against the usual" } } }
-            tbody { @for it in found { (line(pipeline, it, figures.usual, longest, now)) } }
+            tbody { @for it in found { (line(pipeline, it, standings.of(it), figures.usual, longest, now)) } }
         } }
     }
 }
 
-fn line(pipeline: &str, it: &Execution, usual: Option<i64>, longest: i64, now: i64) -> Markup {
-    let (state, word) = states::execution(it);
+fn line(pipeline: &str, it: &Execution, (state, word): Seen, usual: Option<i64>, longest: i64, now: i64) -> Markup {
     let took_so_far = duration(it, now);
     html! {
         tr class=(state.class()) data-k=(it.id) {

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use pages::{State, absolute, ago, name, shown, text, took_words};
 use pipeline::{Action, MASK};
 
+use crate::address;
 use crate::board::{Board, Column};
 use crate::change;
 use crate::handler::Console;
@@ -89,6 +90,7 @@ fn panel(
                 div class="said" role="note" { strong { (shown(&error.code)) } (text(&error.message)) }
             }
             @if let Some(summary) = run.and_then(|run| run.summary.as_deref()).filter(|it| !it.is_empty()) { div class="said" { (text(summary)) } }
+            @if let Some((stage, index)) = ran { (log(pipeline, action, stage, index, configuration)) }
             div class="cols" {
                 div {
                     h3 class="label" { "Run" }
@@ -125,6 +127,29 @@ fn panel(
                     }
                 }
             }
+        }
+    }
+}
+
+/// The place of the last lines of its log, which the script reads in the person's own name.
+fn log(
+    pipeline: &str,
+    action: &Action,
+    stage: &StageRun,
+    index: usize,
+    configuration: &BTreeMap<String, String>,
+) -> Markup {
+    let run = &stage.actions[index];
+    let runs = run.status.in_flight();
+    if !(runs || run.external.is_some()) || providers::log(&action.type_id, configuration).is_none() {
+        return html! {};
+    }
+    let id = acts::action_id(stage, index as u8);
+    html! {
+        div class="log" data-k={ "log-" (id.uuid()) } data-log=(address::log(pipeline, id)) data-runs[runs] {
+            h3 class="label" { "Last lines of its log" }
+            p class="small soft" { "Reading…" }
+            pre class="small" tabindex="0" role="region" aria-label="Last lines of its log" hidden {}
         }
     }
 }

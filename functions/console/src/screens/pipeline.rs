@@ -2,7 +2,7 @@
 
 use engine::{Execution, StageRun};
 use maud::{Markup, html};
-use pages::{shown, since};
+use pages::{readable, shown, since};
 use pipeline::{ExecutionMode, PipelineName};
 
 use crate::address;
@@ -33,6 +33,8 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
     let home = console.driver.home();
     let recent = console.recent(&[(&board.locks, board.revision)]).await?.pop().unwrap_or_default().executions;
     let latest = recent.get(..LATEST).unwrap_or(&recent);
+    // Whatever these stand on, the board has read it for its version.
+    let standings = console.standings(&board.head, latest, &mut board.version.clone()).await?;
     let acts = asked.get("execution").is_empty() || board.pipeline.mode() == ExecutionMode::Parallel;
     let main = html! {
         (head(pipeline.as_str(), "", &facts(&board), &acts::start(&board.pipeline)))
@@ -41,7 +43,7 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
         (flow::draw(&board, selected, home, now, acts))
         (panel)
         @if selected.action.is_empty() { p class="soft small" { "Select an action for its inputs, outputs, variables and what it said." } }
-        @if !latest.is_empty() { h2 { "Latest executions" } (history::table(pipeline.as_str(), latest, now)) }
+        @if !latest.is_empty() { h2 { "Latest executions" } (history::table(pipeline.as_str(), latest, &standings, now)) }
     };
     Ok(Shown::Screen(Screen { title: pipeline.to_string(), main, version: Some(tag), class: "" }))
 }
@@ -122,7 +124,7 @@ fn numbered(board: &Board, sentence: &str) -> String {
 fn sentences(board: &Board, execution: &Execution, attempt: Option<&StageRun>, of: &pipeline::Pipeline) -> Markup {
     let sentences = engine::why(execution, of, &board.locks, attempt);
     html! {
-        @for sentence in sentences.iter().take(SENTENCES) { span class="soft" { (shown(&numbered(board, sentence))) } }
+        @for sentence in sentences.iter().take(SENTENCES) { span class="soft" { (shown(&readable(&numbered(board, sentence)))) } }
         @if sentences.len() > SENTENCES { span class="soft" { "And " (sentences.len() - SENTENCES) " more." } }
     }
 }

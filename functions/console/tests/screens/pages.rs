@@ -41,7 +41,7 @@ async fn a_pipeline_shows_what_runs_and_what_waits() {
         "Lift the gate",
         "Freeze until Monday",
         "closed",
-        "waits for somebody to approve or reject it",
+        "waits for somebody to approve or reject it; it fails at 2026-12-03 19:",
         "data-op=\"PutApprovalResult\"",
         "started by",
         "StopPipelineExecution",
@@ -295,4 +295,55 @@ async fn executions_side_by_side_are_each_shown() {
     assert_eq!(world.ask("/console/pipelines/ledger", Some(&version), true).await.status, StatusCode::NOT_MODIFIED);
     let one = world.page(&format!("/console/pipelines/ledger?execution={second}"), "parallel-one").await;
     assert!(one.contains("#2</a>") && one.contains("waits for somebody to approve or reject it"));
+}
+
+#[tokio::test]
+async fn an_action_that_has_a_log_has_a_place_for_its_last_lines() {
+    let world = World::new();
+    let mut declared = release("shop", "SUPERSEDED");
+    declared["stages"][1]["actions"][0]["name"] = json!("Slow-build");
+    world.create(declared).await;
+    let running = world.page("/console/pipelines/shop?stage=Build&action=Slow-build", "log").await;
+    assert_harmless(&running);
+    let place = running.split("data-log=\"").nth(1).unwrap();
+    let (address, rest) = place.split_once('"').unwrap();
+    let action = running.split("<dt>Action execution</dt><dd><code>").nth(1).unwrap().split('<').next().unwrap();
+    assert!(address.starts_with("/console/log/shop/") && address.ends_with(&format!("/{action}")), "{address}");
+    assert!(rest.split('>').next().unwrap().contains("data-runs"), "it is followed");
+    for other in ["stage=Source&action=Checkout", "stage=Build&action=Unit", "stage=Production&action=Smoke-test"] {
+        let page = world.page(&format!("/console/pipelines/shop?{other}"), "no-log").await;
+        assert!(!page.contains("data-log="), "{other}: another kind, or it has not run");
+    }
+}
+
+#[tokio::test]
+async fn the_history_says_what_is_waited_for() {
+    let world = World::new();
+    let name = world.create(release("shop", "QUEUED")).await;
+    let first = world.start(&name).await;
+    let badges = async |address: &str| {
+        let page = world.page(address, "history-waiting").await;
+        let rows: Vec<String> = page.split("<tr class=").skip(1).map(str::to_owned).collect();
+        let words = ["waiting for a person", "waiting for the stage", "waiting at a closed gate", "in progress"];
+        let word =
+            |row: &String| words.into_iter().find(|word| row.contains(&format!("{word}</span>"))).map(str::to_owned);
+        rows.iter().map(word).collect::<Vec<_>>()
+    };
+    let told = |words: &[&str]| words.iter().map(|word| Some((*word).to_owned())).collect::<Vec<_>>();
+    let waiting = told(&["waiting for the stage", "waiting for a person"]);
+    assert_eq!(badges("/console/pipelines/shop/history").await, waiting);
+    assert_eq!(badges("/console/pipelines/shop").await, waiting, "and below the stages");
+    let one = world.page(&format!("/console/pipelines/shop/executions/{first}"), "execution-waiting").await;
+    assert!(one.contains("waiting for the stage"));
+    assert_eq!(badges("/console/pipelines/shop/history?state=waiting").await, waiting, "the filter knows it too");
+    assert!(badges("/console/pipelines/shop/history?state=running").await.is_empty());
+
+    let version = world.version("/console/pipelines/shop/history").await;
+    let by = "arn:aws:sts::111122223333:assumed-role/Dev/ada".to_owned();
+    world.driver.set_transition(&name, "Release-gate", Some("Freeze".into()), by).await.unwrap();
+    assert_ne!(world.version("/console/pipelines/shop/history").await, version, "the page is told");
+    let closed = told(&["waiting at a closed gate", "waiting for a person"]);
+    assert_eq!(badges("/console/pipelines/shop/history").await, closed);
+    let again = world.version("/console/pipelines/shop/history").await;
+    assert_eq!(world.ask("/console/pipelines/shop/history", Some(&again), true).await.status, StatusCode::NOT_MODIFIED);
 }

@@ -96,6 +96,10 @@ pub struct StageLock {
     /// The execution that succeeded in the stage last: to it a failure rolls back.
     #[serde(default)]
     pub succeeded: Option<LastSuccess>,
+    /// The execution of which the stage runs what it released: the last that succeeded, by rolling back too. None where nothing has
+    /// succeeded since a release of Millrace that did not write it.
+    #[serde(default)]
+    pub live: Option<ExecutionId>,
     /// The way into the stage, which people can close and open.
     #[serde(default)]
     pub transition: Transition,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    ActionId, ApprovalToken, Approver, Command, End, Entry, Execution, ExecutionId, Policy, Progress, Proposal,
-    ProposalFacts, Revision, StageRun, Success,
+    ActionId, ApprovalToken, Approver, Command, End, Execution, ExecutionId, Policy, Progress, Proposal, ProposalFacts,
+    Revision, StageRun, Success,
 };
 use pipeline::StageName;
 use serde_json::{Value, json};
@@ -64,12 +64,10 @@ fn proposal(env: &TestEnvironment, id: ExecutionId) -> Proposal {
     let (execution, approval): (&Execution, ActionId) = (&env.executions[&id], env.action(id, "Ask"));
     let mut newest: Vec<Execution> = env.executions.values().cloned().collect();
     newest.sort_by_key(|it| std::cmp::Reverse(it.number));
-    let run = |entry: &Entry| env.stages.get(&(entry.execution, entry.stage, entry.attempt)).cloned();
     let behind = engine::stages_behind(&env.pipeline, execution, approval);
     let live = behind.iter().filter_map(|index| {
         let lock = env.locks.stages.get(&env.pipeline.stages()[*index].name)?;
-        let runs: Vec<StageRun> = lock.remembered().iter().filter_map(run).collect();
-        Some((*index, &env.executions[&lock.live(&runs)?]))
+        Some((*index, &env.executions[&lock.live()?]))
     });
     let found_in: Vec<StageRun> = env.stages.values().filter(|run| run.stage == 0).cloned().collect();
     let waiting = env.locks.newer_than(execution, &env.pipeline.stages()[usize::from(approval.stage)].name);
@@ -137,6 +135,28 @@ fn after_a_rollback_what_it_brought_back_is_live() {
     env.succeed(back, "P");
     let id = begin(&mut env, "r3");
     assert_eq!(live(&proposal(&env, id)), [(vec!["Prod"], Some("r1")), (vec!["Tidy"], Some("r2"))]);
+}
+
+#[test]
+fn what_a_rollback_brought_back_stays_live_whatever_fails_or_is_stopped_after_it() {
+    let mut env = env();
+    let good = release(&mut env, "r1");
+    release(&mut env, "r2");
+    let back = env.rollback("Prod", good).unwrap();
+    approve(&mut env, back);
+    env.succeed(back, "P");
+    let failed = begin(&mut env, "r3");
+    approve(&mut env, failed);
+    env.fail(failed, "P");
+    let stopped = begin(&mut env, "r4");
+    env.stop(stopped, true).unwrap();
+    let id = begin(&mut env, "r5");
+    assert_eq!(live(&proposal(&env, id)), [(vec!["Prod"], Some("r1")), (vec!["Tidy"], Some("r2"))]);
+    approve(&mut env, id);
+    env.succeed(id, "P");
+    env.fail(id, "T");
+    let next = begin(&mut env, "r6");
+    assert_eq!(live(&proposal(&env, next)), [(vec!["Prod"], Some("r5")), (vec!["Tidy"], Some("r2"))]);
 }
 
 #[test]

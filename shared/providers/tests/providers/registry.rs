@@ -1,7 +1,7 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pipeline::catalogue::{self, rules};
-use providers::DeployTarget;
+use providers::{ActionLog, DeployTarget};
 use testkit::Aws;
 
 use crate::{failed, input, registry, task};
@@ -97,5 +97,34 @@ fn a_provider_names_what_its_types_have() {
                 assert!(catalogue::find(&it.id()).unwrap().property(page.key).is_some(), "{it:?} has no {}", page.key);
             }
         }
+    }
+}
+
+#[test]
+fn a_provider_says_which_log_its_action_has() {
+    let function = |name: &str| Some(ActionLog::Function { name: name.to_owned() });
+    for (category, provider, configuration, log) in [
+        ("Build", "CodeBuild", &[("ProjectName", "app")][..], Some(ActionLog::Build)),
+        ("Test", "CodeBuild", &[("BatchEnabled", "false")], Some(ActionLog::Build)),
+        ("Build", "CodeBuild", &[("BatchEnabled", "True")], None),
+        ("Build", "ECRBuildAndPublish", &[], Some(ActionLog::Build)),
+        ("Compute", "Commands", &[], Some(ActionLog::Build)),
+        ("Deploy", "EKS", &[], Some(ActionLog::Build)),
+        ("Invoke", "InspectorScan", &[], Some(ActionLog::Build)),
+        ("Invoke", "Lambda", &[("FunctionName", "check:live")], function("check")),
+        (
+            "Invoke",
+            "Lambda",
+            &[("FunctionName", "arn:aws:lambda:eu-west-1:111122223333:function:check:7")],
+            function("check"),
+        ),
+        ("Invoke", "Lambda", &[], None),
+        ("Deploy", "S3", &[("BucketName", "site")], None),
+        ("Deploy", "Rocket", &[], None),
+    ] {
+        let id = task(category, provider, &[]).action.type_id;
+        let configuration: BTreeMap<String, String> =
+            configuration.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        assert_eq!(providers::log(&id, &configuration), log, "{category}/{provider} {configuration:?}");
     }
 }

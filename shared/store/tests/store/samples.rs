@@ -88,6 +88,7 @@ pub fn locks(pipeline: &str, due: Option<i64>) -> StageLocks {
         holder: Some(id(1)),
         waiting: vec![Waiting { execution: id(2), number: 2, since: Timestamp(7) }],
         succeeded: Some(LastSuccess { execution: id(7), version: 2 }),
+        live: Some(id(8)),
         latest: Some(engine::Entry { execution: id(1), stage: 0, attempt: 2 }),
         ended: vec![engine::EndedAttempt {
             entry: engine::Entry { execution: id(8), stage: 0, attempt: 1 },

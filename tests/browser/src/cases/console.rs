@@ -42,6 +42,18 @@ pub async fn answer(case: &Case, pipeline: &Pipeline, status: &str) -> Result<()
     Ok(())
 }
 
+/// The keys of somebody who may do this one thing.
+pub async fn user(case: &Case, purpose: &str, action: &str, resource: &str) -> Result<Keys> {
+    let iam = aws_sdk_iam::Client::new(&case.stack.sdk(HOME));
+    let user = case.named(purpose);
+    iam.create_user().user_name(&user).send().await?;
+    let statement = json!({"Effect": "Allow", "Action": action, "Resource": resource});
+    let policy = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
+    iam.put_user_policy().user_name(&user).policy_name("may").policy_document(policy).send().await?;
+    let key = iam.create_access_key().user_name(&user).send().await?.access_key.context("no key")?;
+    Ok(Keys::new(key.access_key_id(), key.secret_access_key(), None, None, "browser"))
+}
+
 /// The browser has nothing to complain about.
 pub async fn quiet(browser: &Browser) -> Result<()> {
     let complaints = browser.complaints().await?;
@@ -124,7 +136,7 @@ pub async fn console_other_screens(case: &Arc<Case>) -> Result<()> {
     let (door, browser) = (Door::open(case).await?, Browser::open().await?);
     let mut bad = Vec::new();
     for (name, address, words) in [
-        ("history", format!("{}/history", door.pipeline(&waits.name)), "in progress"),
+        ("history", format!("{}/history", door.pipeline(&waits.name)), "waiting for a person"),
         ("execution", format!("{}/executions/{execution}", door.pipeline(&waits.name)), "Ask"),
         ("execution-failed", format!("{}/executions/{broken}", door.pipeline(&fails.name)), "3 of 7 were red"),
         ("time", format!("{}/time", door.pipeline(&fails.name)), "Break"),
@@ -150,16 +162,8 @@ pub async fn console_not_found_and_forbidden(case: &Arc<Case>) -> Result<()> {
     }
     good_in_every_look(&browser, "console-not-found").await?;
 
-    let iam = aws_sdk_iam::Client::new(&case.stack.sdk(HOME));
-    let user = case.named("reader");
-    iam.create_user().user_name(&user).send().await?;
     let resource = format!("arn:aws:execute-api:{HOME}:*:*/live/GET/console/pipelines/mine-*");
-    let statement = json!({"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resource});
-    let policy = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
-    iam.put_user_policy().user_name(&user).policy_name("read").policy_document(policy).send().await?;
-    let key = iam.create_access_key().user_name(&user).send().await?.access_key.context("no key")?;
-    let keys = Keys::new(key.access_key_id(), key.secret_access_key(), None, None, "browser");
-    let door = Door::with(case, keys).await?;
+    let door = Door::with(case, user(case, "reader", "execute-api:Invoke", &resource).await?).await?;
     browser.goto(&door.pipeline("mine-a")).await?;
     ensure!(browser.text("h1").await? != "You may not see this page", "the reader may not see what is theirs");
     browser.goto(&door.pipeline("theirs")).await?;
