@@ -91,12 +91,14 @@ pub async fn deregister(
     Ok(DeregisterWebhookWithThirdPartyOutput::builder().build())
 }
 
-/// The exception for what GitHub did not do.
+/// The exception for what GitHub did not do: of those that the model has for these operations, the only one that AWS can mean. A
+/// fault of the server, which InternalFailure is, would have clients ask GitHub again and again, and show its reason last.
 fn untold(error: HookError) -> ApiError {
-    match error {
-        HookError::Refused(message) => Exception::ValidationException.because(message),
-        HookError::Unavailable(message) => Exception::InternalFailure.because(format!("{message}: try again.")),
-    }
+    let message = match error {
+        HookError::Refused(message) => message,
+        HookError::Unavailable(message) => format!("{message}. Nothing was changed here: try again later."),
+    };
+    Exception::ValidationException.because(message)
 }
 
 /// Where a webhook is called. Its key is not in the path, which may be logged.

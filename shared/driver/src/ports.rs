@@ -9,7 +9,7 @@ use engine::{
     RevisionOverride, Success, Timestamp,
 };
 use pipeline::git_trigger::GitEvent;
-use pipeline::{Action, ActionName, ArtifactName, Compute, PipelineName, StageName};
+use pipeline::{Action, ActionName, ArtifactName, Compute, Pipeline, PipelineName, StageName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -159,6 +159,43 @@ pub struct Task {
 }
 
 impl Task {
+    /// What is known of an action by its declaration alone.
+    pub(crate) fn declared(
+        id: ActionId,
+        pipeline: &Pipeline,
+        version: u32,
+        stage: &StageName,
+        action: &Action,
+        region: &str,
+    ) -> Self {
+        Self {
+            id,
+            pipeline: pipeline.name().clone(),
+            version,
+            stage: stage.clone(),
+            action: action.clone(),
+            configuration: action.configuration.clone(),
+            compute: action.compute.clone(),
+            region: region.to_owned(),
+            pipeline_role: pipeline.role_arn().to_string(),
+            action_role: action.role_arn.as_ref().map(ToString::to_string),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            store: None,
+            reclaimed: false,
+            continuation: None,
+            token: None,
+            deadline: None,
+            external: None,
+            overrides: Vec::new(),
+            watched: Vec::new(),
+            reviewed: Vec::new(),
+            proposal: None,
+            approves_itself: false,
+            revisions: Vec::new(),
+        }
+    }
+
     /// The execution to which the attempt belongs; its id is part of the attempt's.
     pub fn execution(&self) -> ExecutionId {
         self.id.execution

@@ -93,16 +93,8 @@ impl Driver {
                 .as_ref()
                 .is_some_and(|proposal| engine::approves_itself(&configuration, proposal, &self.policy)),
             proposal,
-            id,
-            pipeline: execution.pipeline.clone(),
-            version: execution.version,
-            stage: stage.name.clone(),
-            action: action.clone(),
             configuration,
             compute,
-            region: region.to_owned(),
-            pipeline_role: pipeline.role_arn().to_string(),
-            action_role: action.role_arn.as_ref().map(ToString::to_string),
             inputs,
             outputs,
             store,
@@ -113,6 +105,7 @@ impl Driver {
             external: run.external.clone(),
             overrides: execution.overrides.iter().filter(|it| it.action == action.name).cloned().collect(),
             revisions: execution.revisions.iter().map(|it| (it.action.to_string(), it.revision.clone())).collect(),
+            ..Task::declared(id, pipeline, execution.version, &stage.name, action, region)
         })))
     }
 

@@ -157,32 +157,8 @@ impl Driver {
     /// A task with what is known of an action that nobody runs.
     pub(crate) fn polled_task(&self, record: &PipelineRecord, action: &Action) -> Task {
         let pipeline = &record.pipeline;
-        Task {
-            id: ExecutionId::from_random(record.head.incarnation.0).action(0, 0, 0),
-            pipeline: pipeline.name().clone(),
-            version: record.version,
-            stage: pipeline.stages()[0].name.clone(),
-            action: action.clone(),
-            configuration: action.configuration.clone(),
-            compute: action.compute.clone(),
-            region: self.region(action).to_owned(),
-            pipeline_role: pipeline.role_arn().to_string(),
-            action_role: action.role_arn.as_ref().map(ToString::to_string),
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            store: None,
-            reclaimed: false,
-            continuation: None,
-            token: None,
-            deadline: None,
-            external: None,
-            overrides: Vec::new(),
-            watched: Vec::new(),
-            reviewed: Vec::new(),
-            revisions: Vec::new(),
-            proposal: None,
-            approves_itself: false,
-        }
+        let id = ExecutionId::from_random(record.head.incarnation.0).action(0, 0, 0);
+        Task::declared(id, pipeline, record.version, &pipeline.stages()[0].name, action, self.region(action))
     }
 
     pub(crate) fn region<'a>(&'a self, action: &'a Action) -> &'a str {

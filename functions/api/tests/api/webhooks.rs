@@ -266,6 +266,9 @@ async fn what_github_refuses_is_said_in_its_words_and_without_secrets() {
             (401, json!({"message": "Bad credentials"}), "Bad credentials"),
             (404, json!({"message": "Not Found"}), "admin:repo_hook"),
             (200, json!({"odd": true}), "cannot be read"),
+            // Not a fault of the server, for which clients would ask again and again.
+            (503, json!({"message": "Unicorn"}), "Unicorn"),
+            (503, json!({}), "try again later"),
         ] {
             world.aws.on(&listed, status, body.to_string());
             let (code, message) = refused!(register());

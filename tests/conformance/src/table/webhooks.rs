@@ -133,7 +133,7 @@ pub(super) fn rows() -> Vec<Row> {
             ],
             never: &[],
             differences: &[
-                "what GitHub refuses is a ValidationException with its words",
+                "what GitHub refuses, and that it does not answer, is a ValidationException with the reason",
                 "a target whose provider is not GitHub, and a missing name, are a ValidationException",
             ],
         },
