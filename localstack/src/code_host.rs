@@ -5,12 +5,12 @@ use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::SdkError;
-use code_host::Connection;
+use code_host::{Connection, REPOSITORIES};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -44,9 +44,14 @@ pub(crate) struct CodeHost {
 
 impl CodeHost {
     pub fn of(instance: &Instance) -> Self {
-        let root = instance.folder.join("code-host");
+        let root = root(&instance.folder);
         let sidecar = Sidecar::new(instance, "code-host", "the code host", &root, USUAL_PORT);
         Self { sidecar, root, connection: instance.folder.join("connection.json") }
+    }
+
+    /// The folder in which the code host of the instance in this folder keeps repositories.
+    pub fn repositories(instance: &Path) -> PathBuf {
+        root(instance).join(REPOSITORIES)
     }
 
     /// Starts the code host beside a running emulator unless it runs already. Beside a new emulator, which has no pipelines, it
@@ -105,6 +110,10 @@ impl CodeHost {
         let file = file.write(true).create(true).truncate(true).mode(0o600).open(&self.connection);
         file.with_context(failed)?.write_all(&serde_json::to_vec(&connection)?).with_context(failed)
     }
+}
+
+fn root(instance: &Path) -> PathBuf {
+    instance.join("code-host")
 }
 
 /// Has a secret say this, unless it does.

@@ -226,6 +226,12 @@ impl Stack {
         Ok(version_of("git", &["--version"]).map(|_| format!("{url}/OWNER/NAME.git")))
     }
 
+    /// The folder in which the code host keeps repositories.
+    #[must_use]
+    pub fn repositories(&self) -> PathBuf {
+        CodeHost::repositories(&self.folder)
+    }
+
     /// A value of [`Stack::env`].
     ///
     /// # Errors

@@ -36,4 +36,5 @@ mod server;
 
 pub use connection::Connection;
 pub use hook::{POST_RECEIVE, post_receive};
-pub use server::{Server, Settings};
+pub use repository::{git, repository_folder};
+pub use server::{REPOSITORIES, Server, Settings};

@@ -69,8 +69,9 @@ pub(crate) struct Repository {
     folder: PathBuf,
 }
 
-/// Git, with nothing of the user's own configuration and environment.
-pub(crate) fn git() -> Command {
+/// Git, with nothing of the user's own configuration and environment, and with no input.
+#[must_use]
+pub fn git() -> Command {
     let mut git = Command::new("git");
     git.env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -82,7 +83,13 @@ pub(crate) fn git() -> Command {
     git
 }
 
-/// Where the repository of this name is, or would be.
+/// Where the repository `OWNER/NAME` is, or would be, below the folder of all repositories; none for what is not the name of one.
+#[must_use]
+pub fn repository_folder(root: &Path, full_name: &str) -> Option<PathBuf> {
+    let (owner, name) = full_name.split_once('/')?;
+    Some(folder(root, &Name::new(owner, name)?))
+}
+
 fn folder(root: &Path, name: &Name) -> PathBuf {
     root.join(&name.owner).join(format!("{}.git", name.name))
 }

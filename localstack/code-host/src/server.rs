@@ -21,6 +21,9 @@ use crate::repository::{Name, Repository, git};
 /// What Git's services are called in an address.
 const SERVICES: [&str; 2] = ["git-upload-pack", "git-receive-pack"];
 
+/// The folder of all repositories, in the code host's own.
+pub const REPOSITORIES: &str = "repositories";
+
 /// What a code host is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -101,7 +104,7 @@ impl Asked {
 impl Host {
     fn new(settings: Settings, address: SocketAddr) -> Result<Self> {
         let root = std::path::absolute(&settings.root)?;
-        let (repositories, hooks) = (root.join("repositories"), root.join("hooks"));
+        let (repositories, hooks) = (root.join(REPOSITORIES), root.join("hooks"));
         for folder in [&repositories, &hooks] {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
