@@ -31,7 +31,7 @@ pub const PROFILE: &str = if cfg!(debug_assertions) { "dev" } else { "release" }
 
 /// What `local` runs on an emulator besides. Cargo would choose other features for the functions, and build them again, if it
 /// built them without these packages.
-const BESIDES: &[&str] = &["build-host", "sample-test"];
+const BESIDES: &[&str] = &["build-host", "code-host", "sample-test"];
 
 /// The program of the Lambda layer, by its name in this package.
 const EXTENSION: &str = "millrace-extension";

@@ -124,9 +124,10 @@ class ProcessExecutor(RuntimeExecutor):
             "LAMBDA_TASK_ROOT": folder,
             "PATH": os.environ["PATH"],
         }
-        # LocalStack has no CodeBuild: whoever started it may have told where one is.
-        if codebuild := os.environ.get("AWS_ENDPOINT_URL_CODEBUILD"):
-            environment.setdefault("AWS_ENDPOINT_URL_CODEBUILD", codebuild)
+        # LocalStack has no CodeBuild and no code host: whoever started it may have told where there are such.
+        for name in ("AWS_ENDPOINT_URL_CODEBUILD", "MILLRACE_LOCAL_CODE_HOST"):
+            if name in os.environ:
+                environment.setdefault(name, os.environ[name])
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

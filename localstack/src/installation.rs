@@ -14,7 +14,7 @@ use millrace::deploy::{Deployed, Plan, Wanted, region_stack};
 use millrace::stacks::{describe, is_good, outputs};
 use millrace::{Architecture, Deployment};
 
-use crate::environment;
+use crate::environment::{self, Endpoints};
 use crate::options::Options;
 use crate::paths::Paths;
 use crate::sdk::{self, HOME, REGIONS};
@@ -32,12 +32,11 @@ pub const ARCHITECTURE: &str = Architecture::HERE.name();
 /// Uploads and deploys what changed; returns the environment and a line about what changed.
 pub(crate) async fn deploy(
     paths: &Paths,
-    endpoint: &str,
-    codebuild: &str,
+    endpoints: &Endpoints,
     programs: &BTreeMap<String, PathBuf>,
     options: &Options,
 ) -> Result<(BTreeMap<String, String>, String)> {
-    let account = sdk::account(endpoint)?;
+    let account = sdk::account(&endpoints.aws)?;
     let wanted = Wanted {
         stack: STACK.to_owned(),
         regions: REGIONS.map(str::to_owned).into(),
@@ -66,9 +65,9 @@ pub(crate) async fn deploy(
     said.push(format!("{ROLE_STACK} {outcome}"));
     let role = role.get("PipelineRoleArn").context("the role's stack has no role")?;
     for region in REGIONS {
-        compute_project(codebuild, region, role).await?;
+        compute_project(&endpoints.codebuild, region, role).await?;
     }
-    Ok((read_env(endpoint, codebuild).await?, said.join(", ")))
+    Ok((read_env(endpoints).await?, said.join(", ")))
 }
 
 /// The templates' parameters on a laptop.
@@ -109,21 +108,16 @@ async fn compute_project(codebuild: &str, region: &str, role: &str) -> Result<()
     }
 }
 
-/// The environment, from the stacks' outputs; CodeBuild answers at an endpoint of its own.
-pub(crate) async fn read_env(endpoint: &str, codebuild: &str) -> Result<BTreeMap<String, String>> {
-    let home = standing(endpoint, HOME, STACK).await?;
+/// The environment, from the stacks' outputs.
+pub(crate) async fn read_env(endpoints: &Endpoints) -> Result<BTreeMap<String, String>> {
+    let home = standing(&endpoints.aws, HOME, STACK).await?;
     let mut regions = BTreeMap::new();
     for region in REGIONS {
-        regions.insert(region.to_owned(), standing(endpoint, region, &region_stack(STACK)).await?);
+        regions.insert(region.to_owned(), standing(&endpoints.aws, region, &region_stack(STACK)).await?);
     }
-    let role = standing(endpoint, HOME, ROLE_STACK).await?;
-    environment::variables(
-        endpoint,
-        codebuild,
-        &home,
-        &regions,
-        role.get("PipelineRoleArn").context("the role's stack has no role")?,
-    )
+    let role = standing(&endpoints.aws, HOME, ROLE_STACK).await?;
+    let role = role.get("PipelineRoleArn").context("the role's stack has no role")?;
+    environment::variables(endpoints, &home, &regions, role)
 }
 
 /// Outputs of a stack that must stand.

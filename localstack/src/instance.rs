@@ -1,4 +1,4 @@
-//! One emulator process: its folder, its port, its life. The build host beside it lives by the same means.
+//! One emulator process: its folder, its port, its life. What runs beside it lives by the same means.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -10,7 +10,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
+use liveness::is_alive;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 use crate::emulator::{Emulator, Program};
@@ -88,9 +89,9 @@ impl Instance {
         noted(&self.note())
     }
 
-    /// Starts the emulator; it is not ready yet when this returns. `codebuild` is where the functions find CodeBuild: as
-    /// they run in the emulator's environment, it is told only there, and no template has to know it.
-    pub fn start(&self, program: &Program, lifetime: Lifetime, codebuild: &str) -> Result<Starting> {
+    /// Starts the emulator; it is not ready yet when this returns. `told` are variables of the functions, which run
+    /// in the emulator's environment: where they find what runs beside it, so that no template has to know.
+    pub fn start(&self, program: &Program, lifetime: Lifetime, told: &[(&str, String)]) -> Result<Starting> {
         let scratch = self.folder.join("tmp");
         if scratch.exists() {
             fs::remove_dir_all(&scratch).with_context(|| format!("cannot empty {}", scratch.display()))?;
@@ -105,7 +106,7 @@ impl Instance {
             // A shell that was told about one emulator must not lead another one's functions there.
             .env_remove("AWS_ENDPOINT_URL")
             .env_remove("AWS_ENDPOINT_URL_CODEPIPELINE")
-            .env("AWS_ENDPOINT_URL_CODEBUILD", codebuild)
+            .envs(told.iter().map(|(name, value)| (name, value)))
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
@@ -220,22 +221,16 @@ pub(crate) struct Starting {
 /// by force.
 const GUARD: &str = r#"exec 3<&0; "$@" </dev/null & program=$!; stop() { kill $program; (sleep 10; kill -9 $program) >/dev/null 2>&1 & }; trap stop TERM; (read -r _ <&3; stop) & wait $program; wait $program"#;
 
-/// Whether there is such a process, and it is not just waiting to be reaped.
-pub(crate) fn is_alive(pid: i32) -> bool {
-    Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid).is_ok()) && !command_of(pid).is_empty()
-}
-
 /// Whether the process that was noted is still the one that was started, with `part` in its command line: process ids
 /// come around again.
 fn is_ours(pid: i32, part: &Path) -> bool {
     is_alive(pid) && command_of(pid).contains(&*part.to_string_lossy())
 }
 
-/// The command line of a process; empty when there is none, or it has ended and nobody has asked how.
+/// The command line of a process; empty when there is none.
 fn command_of(pid: i32) -> String {
-    let output = Command::new("ps").args(["-o", "stat=,command=", "-p", &pid.to_string()]).output();
-    let line = output.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).into_owned());
-    if line.trim_start().starts_with('Z') { String::new() } else { line.trim().to_owned() }
+    let output = Command::new("ps").args(["-o", "command=", "-p", &pid.to_string()]).output();
+    output.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 async fn answers(running: Running) -> bool {
@@ -268,15 +263,6 @@ mod tests {
         assert_ne!(port_of(&reserve(Some(usual)).unwrap()).unwrap(), usual);
         drop(taken);
         assert_eq!(port_of(&reserve(Some(usual)).unwrap()).unwrap(), usual);
-    }
-
-    #[test]
-    fn a_process_that_is_gone_is_not_alive() {
-        let mut child = Command::new("true").spawn().unwrap();
-        let pid = i32::try_from(child.id()).unwrap();
-        child.wait().unwrap();
-        assert!(!is_alive(pid));
-        assert!(is_alive(i32::try_from(std::process::id()).unwrap()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! it.
 //!
 //! Everything is made under `target/local`: virtual environments with the emulators (`venv-*`), one folder for each
-//! running emulator and the build host and the console's door beside it with their logs, and `env`, a file that any client's shell can source.
+//! running emulator and what runs beside it (build host, code host, the console's door) with their logs, and `env`, a file that any client's shell can source.
 //! What is deployed is `infra/home.yaml` and `infra/region.yaml`, by the same code as on AWS (the crate `millrace`); only
 //! parameters differ.
 //!
@@ -26,6 +26,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod build_host;
+mod code_host;
 pub mod console;
 mod emulator;
 mod environment;
@@ -38,6 +39,7 @@ mod paths;
 mod processes;
 mod sdk;
 mod shell;
+mod sidecar;
 mod stack;
 mod trouble;
 
@@ -50,4 +52,4 @@ pub use npm::NpmPackage;
 pub use options::{Lifetime, Options};
 pub use sdk::{ACCOUNT, AWAY, HOME, REGIONS};
 pub use stack::{Stack, down};
-pub use trouble::{dead_build_host, trouble};
+pub use trouble::{dead_sidecar, trouble};

@@ -88,6 +88,10 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
             outln!("up: {} at {}", emulator.name(), stack.endpoint)?;
             outln!("CodePipeline answers at {}", stack.api_url)?;
             outln!("console: {}", stack.open_console().await?)?;
+            match stack.git_address()? {
+                Some(address) => outln!("git: push to {address}; the first push creates the repository")?,
+                None => outln!("git: it is not installed, so there are no repositories to push to")?,
+            }
             outln!("clients: . target/local/env")?;
             Ok(ExitCode::SUCCESS)
         }
@@ -102,7 +106,7 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
                 if let Some(address) = console_address(emulator) {
                     outln!("console: {address}")?;
                 }
-                let Some(death) = local::dead_build_host(emulator) else { return Ok(ExitCode::SUCCESS) };
+                let Some(death) = local::dead_sidecar(emulator) else { return Ok(ExitCode::SUCCESS) };
                 outln!("{death}")?;
                 Ok(ExitCode::FAILURE)
             }

@@ -27,6 +27,7 @@ mod job_workers;
 mod localize;
 mod names;
 mod plan;
+mod repository;
 mod resources;
 mod source;
 mod stand_ins;

@@ -124,7 +124,7 @@ mod tests {
     fn each_sample_says_what_it_shows_and_is_in_the_readme() {
         let samples = all().unwrap();
         let names: Vec<_> = samples.iter().map(|it| it.name.as_str()).collect();
-        assert_eq!(names, ["beanstalk", "blue-green", "cdk", "cloudformation", "ecs", "jenkins", "stack-sets"]);
+        assert_eq!(names, ["beanstalk", "blue-green", "cdk", "cloudformation", "ecs", "git", "jenkins", "stack-sets"]);
         let readme = include_str!("../../README.md");
         for sample in &samples {
             let row = format!("| [{0}](localstack/samples/{0}) | {1} |", sample.name, sample.shows);

@@ -9,18 +9,22 @@ use anyhow::{Context, Result, bail};
 use aws_config::SdkConfig;
 use millrace::programs::build_here;
 use millrace::proxy::Logs;
+use millrace::shell::version_of;
 use millrace::{Account, Deployment, deploy};
 
-use crate::build_host::{BuildHost, Place};
+use crate::build_host::BuildHost;
+use crate::code_host::CodeHost;
 use crate::console::{self, Door};
 use crate::emulator::Emulator;
 use crate::emulator::ministack::DECISIONS;
+use crate::environment::{self, Endpoints};
 use crate::installation;
-use crate::instance::{Instance, Running, endpoint, port_of};
+use crate::instance::{Instance, Running, endpoint};
 use crate::options::Options;
 use crate::paths::Paths;
+use crate::processes;
 use crate::sdk::{self, HOME};
-use crate::{environment, processes};
+use crate::sidecar::Place;
 
 /// An installation that is deployed on a running emulator.
 #[derive(Debug)]
@@ -42,8 +46,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Brings the stack up: installs and starts the emulator and the build host, builds the functions, deploys what changed,
-    /// writes `env`.
+    /// Brings the stack up: installs and starts the emulator and what runs beside it, builds the functions, deploys what
+    /// changed, writes `env`.
     ///
     /// # Errors
     /// When any of that fails; the message says what and, where it can, what to do.
@@ -51,23 +55,30 @@ impl Stack {
         let paths = Paths::new();
         let say = options.say;
         let instance = instance(&paths, emulator, options.name.as_deref());
-        let build_host = BuildHost::of(&instance);
+        let (build_host, code_host) = (BuildHost::of(&instance), CodeHost::of(&instance));
         let _lock = instance.lock()?;
 
         let mut starting = None;
-        let (running, place) = match (instance.running().await, build_host.noted()) {
-            (Some(running), Some(noted)) => (running, Place::Started(noted)),
-            // The functions of an emulator that was started without a build host would not find one.
+        let noted = (build_host.sidecar.noted(), code_host.sidecar.noted());
+        let (running, builds, code) = match (instance.running().await, noted) {
+            (Some(running), (Some(builds), Some(code))) => (running, Place::Started(builds), Place::Started(code)),
+            // The functions of an emulator that was started without what runs beside it would not find that.
             _ => {
                 instance.stop().await?;
-                build_host.stop().await?;
+                build_host.sidecar.stop().await?;
+                code_host.sidecar.stop().await?;
                 let program = emulator.install(&paths, options.enforcing, say)?;
-                let port = build_host.reserve()?;
-                let started = instance.start(&program, options.lifetime, &endpoint(port_of(&port)?))?;
+                let builds = Place::Reserved(build_host.sidecar.reserve()?);
+                let code = Place::Reserved(code_host.sidecar.reserve()?);
+                let told = [
+                    ("AWS_ENDPOINT_URL_CODEBUILD", endpoint(builds.port()?)),
+                    ("MILLRACE_LOCAL_CODE_HOST", endpoint(code.port()?)),
+                ];
+                let started = instance.start(&program, options.lifetime, &told)?;
                 let running = started.running;
                 say(&format!("starting {} on port {}", emulator.name(), running.port));
                 starting = Some(started);
-                (running, Place::Reserved(port))
+                (running, builds, code)
             }
         };
         // The emulator starts while cargo builds.
@@ -76,10 +87,11 @@ impl Stack {
             instance.wait_until_ready(starting).await?;
         }
         let programs = programs?;
-        let (builds, build_guard) = build_host.run(place, &programs, running, options.lifetime, say).await?;
-        let builds = builds.endpoint();
-        say(&format!("CodeBuild answers at {builds}: builds run on this machine, with your rights"));
-        let deployed = installation::deploy(&paths, &running.endpoint(), &builds, &programs, &options).await;
+        let (builds, build_guard) = build_host.run(builds, &programs, running, options.lifetime, say).await?;
+        let (code, code_guard) = code_host.run(code, &programs, running, options.lifetime, say).await?;
+        let endpoints = Endpoints { aws: running.endpoint(), codebuild: builds.endpoint(), git: code.endpoint() };
+        say(&format!("CodeBuild answers at {}: builds run on this machine, with your rights", endpoints.codebuild));
+        let deployed = installation::deploy(&paths, &endpoints, &programs, &options).await;
         let (env, said) = match deployed {
             Ok(deployed) => deployed,
             Err(error) if instance.running().await.is_none() => {
@@ -95,7 +107,8 @@ impl Stack {
         let guard = starting.and_then(|starting| starting.guard);
         let mut stack = Self::new(emulator, running, env, instance.folder)?;
         stack.programs = programs;
-        stack._guards = guard.into_iter().chain(build_guard).collect();
+        stack._guards = [guard, build_guard, code_guard].into_iter().flatten().collect();
+        code_host.connect(&stack.endpoint, &endpoints.git, &stack.api_url).await?;
         Ok(stack)
     }
 
@@ -106,14 +119,16 @@ impl Stack {
     pub async fn attach(emulator: Emulator, name: Option<&str>) -> Result<Self> {
         let paths = Paths::new();
         let instance = instance(&paths, emulator, name);
-        let (Some(running), Some(builds)) = (instance.running().await, BuildHost::of(&instance).noted()) else {
+        let noted = (BuildHost::of(&instance).sidecar.noted(), CodeHost::of(&instance).sidecar.noted());
+        let (Some(running), (Some(builds), Some(code))) = (instance.running().await, noted) else {
             bail!(
                 "{} is not running; start it with: cargo run -p local -- up --on {}",
                 emulator.name(),
                 emulator.name()
             );
         };
-        let env = installation::read_env(&running.endpoint(), &builds.endpoint()).await?;
+        let endpoints = Endpoints { aws: running.endpoint(), codebuild: builds.endpoint(), git: code.endpoint() };
+        let env = installation::read_env(&endpoints).await?;
         Self::new(emulator, running, env, instance.folder)
     }
 
@@ -211,6 +226,21 @@ impl Stack {
         console::logs(&self.endpoint, self.value("AWS_ENDPOINT_URL_CODEBUILD")?)
     }
 
+    /// What repositories are pushed to, with `OWNER/NAME` in it; none where Git is not installed.
+    ///
+    /// # Errors
+    /// When the environment does not say where the code host is.
+    pub fn git_address(&self) -> Result<Option<String>> {
+        let url = self.value("MILLRACE_GIT_URL")?;
+        Ok(version_of("git", &["--version"]).map(|_| format!("{url}/OWNER/NAME.git")))
+    }
+
+    /// The folder in which the code host keeps repositories.
+    #[must_use]
+    pub fn repositories(&self) -> PathBuf {
+        CodeHost::repositories(&self.folder)
+    }
+
     /// A value of [`Stack::env`].
     ///
     /// # Errors
@@ -270,8 +300,9 @@ pub async fn down(emulator: Emulator, name: Option<&str>) -> Result<bool> {
     let paths = Paths::new();
     let instance = instance(&paths, emulator, name);
     let _lock = instance.lock()?;
-    Door::of(&instance).stop().await?;
-    BuildHost::of(&instance).stop().await?;
+    Door::of(&instance).0.stop().await?;
+    BuildHost::of(&instance).sidecar.stop().await?;
+    CodeHost::of(&instance).sidecar.stop().await?;
     let stopped = instance.stop().await?;
     let env = instance.folder.join("env");
     let everybodys = paths.state.join("env");

@@ -4,20 +4,21 @@ use std::path::Path;
 
 use crate::Emulator;
 use crate::build_host::BuildHost;
+use crate::code_host::CodeHost;
 use crate::instance::Instance;
 use crate::paths::Paths;
 
 /// Less than a running emulator needs, in bytes: it unpacks functions.
 const NEEDED: u64 = 64 << 20;
 
-/// What is wrong with this machine, with the user's own `emulator` or with the build host beside it, that may have caused
+/// What is wrong with this machine, with the user's own `emulator` or with what runs beside it, that may have caused
 /// `error`, and what to do.
 #[must_use]
 pub fn trouble(emulator: Emulator, error: &str) -> Vec<String> {
     let paths = Paths::new();
     let instance = Instance::new(emulator, paths.instance(emulator.name()), true);
     let full_disk = full_disk(error, free(&instance.folder).or_else(|| free(&paths.root)));
-    [full_disk, forbidden(error), dead(&instance, error), dead_builds(&instance)].into_iter().flatten().collect()
+    [full_disk, forbidden(error), dead(&instance, error), dead_beside(&instance)].into_iter().flatten().collect()
 }
 
 fn full_disk(error: &str, free: Option<u64>) -> Option<String> {
@@ -47,18 +48,18 @@ fn dead(instance: &Instance, error: &str) -> Option<String> {
     ))
 }
 
-/// What to do if the build host beside the user's own `emulator` has died, and the emulator has not.
+/// What to do if the build host or the code host beside the user's own `emulator` has died, and the emulator has not.
 #[must_use]
-pub fn dead_build_host(emulator: Emulator) -> Option<String> {
-    dead_builds(&Instance::new(emulator, Paths::new().instance(emulator.name()), true))
+pub fn dead_sidecar(emulator: Emulator) -> Option<String> {
+    dead_beside(&Instance::new(emulator, Paths::new().instance(emulator.name()), true))
 }
 
-/// A build host ends with its emulator: then that is told.
-fn dead_builds(instance: &Instance) -> Option<String> {
+/// What runs beside an emulator ends with it: then that is told.
+fn dead_beside(instance: &Instance) -> Option<String> {
     if instance.has_died() {
         return None;
     }
-    let death = BuildHost::of(instance).death()?;
+    let death = BuildHost::of(instance).death().or_else(|| CodeHost::of(instance).sidecar.death())?;
     Some(format!("{death}\nStart it again with: cargo run -p local -- up --on {}", instance.emulator.name()))
 }
 
@@ -92,9 +93,9 @@ mod tests {
         assert_eq!(dead(&instance, "ministack died while it started"), None);
 
         std::fs::write(folder.path().join("build-host.json"), r#"{"pid": 2147483647, "port": 2}"#).unwrap();
-        assert_eq!(dead_builds(&instance), None, "it ended with the emulator");
+        assert_eq!(dead_beside(&instance), None, "it ended with the emulator");
         std::fs::remove_file(folder.path().join("instance.json")).unwrap();
-        let words = dead_builds(&instance).unwrap();
+        let words = dead_beside(&instance).unwrap();
         assert!(words.contains("the build host has died") && words.contains("up --on ministack"), "{words}");
     }
 }

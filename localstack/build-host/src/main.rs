@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use build_host::{Server, Settings};
 use clap::Parser;
-use rustix::process::{Pid, test_kill_process};
+use liveness::is_alive;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs the builds of pipelines on this machine, behind CodeBuild's API. It runs what buildspecs say with your rights.
@@ -53,22 +53,15 @@ async fn main() -> Result<()> {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminated.recv() => {}
-        () = end_of(arguments.emulator.and_then(Pid::from_raw)) => tracing::info!("the emulator has ended"),
+        () = end_of(arguments.emulator) => tracing::info!("the emulator has ended"),
     }
     Ok(())
 }
 
 /// Waits until there is no such process; for ever if none is named.
-async fn end_of(process: Option<Pid>) {
+async fn end_of(process: Option<i32>) {
     let Some(process) = process else { return std::future::pending().await };
-    while test_kill_process(process).is_ok() && !is_zombie(process) {
+    while is_alive(process) {
         tokio::time::sleep(TICK).await;
     }
-}
-
-/// Whether the process has ended and nobody has asked how, which in a container may stay so. Only Linux tells here; its
-/// format: `PID (NAME) STATE ...`, where the name may have anything in it.
-fn is_zombie(process: Pid) -> bool {
-    let told = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
-    told.is_ok_and(|told| told.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')))
 }

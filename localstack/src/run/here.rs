@@ -77,6 +77,8 @@ pub(super) struct Here {
     pub action_types: BTreeSet<TypeId>,
     /// The template's own action types, with their properties, where their jobs are done.
     pub new_types: BTreeMap<TypeId, Value>,
+    /// The ARN of the connection by which the code host is read; none without Git.
+    pub connection: Option<String>,
 }
 
 /// The region in which an action runs.
@@ -131,6 +133,9 @@ impl Here {
         does_jobs: bool,
     ) -> Result<Self> {
         let mut here = Self { action_types: action_types(stack).await?, ..Self::default() };
+        if stack.git_address()?.is_some() {
+            here.connection = Some(stack.value("MILLRACE_CONNECTION")?.to_owned());
+        }
         if let (true, Some(template)) = (does_jobs, template) {
             here.new_types = template.action_types()?;
             here.action_types.extend(here.new_types.keys().cloned());

@@ -101,10 +101,20 @@ impl Plan {
         }
         plan.leave_out_what_is_unknown(here);
         plan.leave_out_rules(here);
-        if plan.declaration.triggers.take().is_some() {
-            plan.left_out.push("the triggers: a stand-in has no events of a repository".to_owned());
-        }
+        plan.leave_out_triggers();
         plan
+    }
+
+    /// A stand-in has no events of a repository.
+    fn leave_out_triggers(&mut self) {
+        let is_stand_in = |action: &str| self.stand_ins.keys().any(|(_, name)| name == action);
+        let triggers = self.declaration.triggers.take().unwrap_or_default();
+        let (left_out, kept): (Vec<_>, Vec<_>) =
+            triggers.into_iter().partition(|it| is_stand_in(&it.git_configuration.source_action_name));
+        self.declaration.triggers = Some(kept).filter(|kept| !kept.is_empty());
+        if !left_out.is_empty() {
+            self.left_out.push("the triggers: a stand-in has no events of a repository".to_owned());
+        }
     }
 
     /// What of the projects and functions is known only on AWS.
@@ -191,6 +201,7 @@ fn localize(action: &mut ActionDeclaration, here: &Here) {
                     *value = place.1;
                 }
             }
+            ("CodeStarSourceConnection", "ConnectionArn") => here.connection.iter().for_each(|it| value.clone_from(it)),
             ("Manual", "NotificationArn") => *value = topic_arn(&region, value),
             _ => {}
         }
@@ -266,7 +277,7 @@ mod tests {
         assert_eq!(
             reasons(&plan),
             [
-                Some("it needs a connection to the Git host; --source is its content"),
+                Some("git is not installed; --source is its content"),
                 None,
                 Some("no job worker for Jenkins is here"),
                 None,
@@ -285,6 +296,33 @@ mod tests {
             "a real action is unchanged"
         );
         assert!(plan.true_artifacts.contains("Code") && plan.true_artifacts.contains("Pages"));
+    }
+
+    #[test]
+    fn a_source_at_a_connection_reads_the_code_host_and_is_started_by_its_pushes() {
+        let definition = |change: fn(&mut Value)| {
+            sample(|pipeline| {
+                pipeline["triggers"] = json!([{"providerType": "CodeStarSourceConnection", "gitConfiguration":
+                    {"sourceActionName": "Repository", "push": [{"branches": {"includes": ["main"]}}]}}]);
+                change(&mut pipeline["stages"][0]["actions"][0]);
+            })
+        };
+        let here = || Here { connection: Some("arn:of:ours".to_owned()), ..here() };
+        let plan = Plan::new(&definition(|_| {}), &here(), &sample_source(), "abcdef");
+        assert_eq!(plan.rows[0].why, None);
+        let source = &plan.declaration.stages[0].actions[0];
+        assert_eq!(source.configuration.as_ref().unwrap()["ConnectionArn"], "arn:of:ours");
+        assert_eq!(plan.declaration.triggers.map(|it| it.len()), Some(1));
+        let changes: [fn(&mut Value); 4] = [
+            |source| source["configuration"]["OutputArtifactFormat"] = "CODEBUILD_CLONE_REF".into(),
+            |source| source["configuration"]["FullRepositoryId"] = "group/below/shop".into(),
+            |source| source["configuration"]["BranchName"] = "#{variables.branch}".into(),
+            |source| source["region"] = "us-west-2".into(),
+        ];
+        for change in changes {
+            let plan = Plan::new(&definition(change), &here(), &sample_source(), "abcdef");
+            assert!(plan.rows[0].why.is_some() && plan.declaration.triggers.is_none(), "{:?}", plan.rows[0]);
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ use super::localize::Regions;
 use super::plan::Plan;
 use super::source::Source;
 use super::template::{self, text};
-use super::{cdk, localize};
+use super::{cdk, localize, repository};
 
 /// Most artifacts that an action of a custom type reads, and makes.
 const MOST_ARTIFACTS: i32 = 5;
@@ -61,6 +61,8 @@ enum Made {
     /// A queue of SQS, by its URL.
     Queue(String),
     ActionType(TypeId),
+    /// A repository at the code host, by owner and name.
+    Repository(String),
     /// A pipeline, by its name.
     Pipeline(String),
 }
@@ -149,6 +151,9 @@ impl<'a> Resources<'a> {
                 let put = self.stack.s3(region).put_object().bucket(bucket).key(key).body(source.zip.clone().into());
                 put.send().await.with_context(|| format!("cannot put the source into s3://{bucket}/{key}"))?;
             }
+            ("Source", "CodeStarSourceConnection") => {
+                self.repository(value(action, "FullRepositoryId"), value(action, "BranchName"), source)?;
+            }
             ("Deploy", "S3") if is_known(value(action, "BucketName")) => {
                 self.bucket(region, value(action, "BucketName")).await?;
             }
@@ -178,6 +183,18 @@ impl<'a> Resources<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A branch of a repository with the source in it, unless somebody has pushed it.
+    fn repository(&mut self, name: &str, branch: &str, source: &Source) -> Result<()> {
+        let url = format!("{}/{name}.git", self.stack.value("MILLRACE_GIT_URL")?);
+        if repository::has_branch(&url, branch)? {
+            return Ok(());
+        }
+        if !repository::kept(self.stack, name)?.exists() {
+            self.made.push(Made::Repository(name.to_owned()));
+        }
+        source.push(&url, branch).with_context(|| format!("cannot push the source to {url}"))
     }
 
     /// What the templates of the CDK look for: that somebody has bootstrapped the account.
@@ -475,6 +492,7 @@ impl<'a> Resources<'a> {
                 let delete = delete.category(ActionCategory::from(id.category.as_str()));
                 delete.version(id.version.clone().unwrap_or_default()).send().await?;
             }
+            Made::Repository(name) => std::fs::remove_dir_all(repository::kept(self.stack, name)?)?,
             Made::Pipeline(name) => {
                 self.stack.codepipeline().delete_pipeline().name(name).send().await?;
             }

@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
+use super::repository;
+
 /// A folder, and what of it a repository would hand over: without `.git`, and without what its `.gitignore` names.
 #[derive(Debug)]
 pub struct Source {
@@ -28,6 +30,11 @@ impl Source {
     /// The text of a file in the folder; none: there is no such file.
     pub(super) fn text(&self, file: &str) -> Option<String> {
         fs::read_to_string(self.folder.join(file)).ok()
+    }
+
+    /// Pushes it as the first commit of a branch.
+    pub(super) fn push(&self, url: &str, branch: &str) -> Result<()> {
+        repository::push(&self.folder, url, branch)
     }
 
     /// What stands where a repository has the id of a commit: 40 hexadecimal digits that are those of the content.

@@ -1,10 +1,10 @@
 //! Which actions a stand-in runs in place of their provider, and why.
 
-use local::ACCOUNT;
+use local::{ACCOUNT, HOME};
 use pipeline::declaration::ActionDeclaration;
 use pipeline::{Declaration, TypeId};
 
-use super::here::{Found, Here, NewFunction, NewProject, place, service_place, value};
+use super::here::{Found, Here, NewFunction, NewProject, place, region, service_place, value};
 use super::plan::Plan;
 use super::source::Source;
 use super::worker;
@@ -27,13 +27,12 @@ pub(super) fn choose(
         return (!here.action_types.contains(id)).then(why);
     }
     let because = |why: &str| Some(why.to_owned());
-    let region = action.region.as_deref();
+    let place = |name: &str| place(action.region.as_deref(), name);
     match (id.category.as_str(), id.provider.as_str()) {
         ("Source", "S3") => None,
         ("Source", "ECR") => because("there is no image here to push"),
-        ("Source", "CodeStarSourceConnection" | "GitHub") => {
-            because("it needs a connection to the Git host; --source is its content")
-        }
+        ("Source", "CodeStarSourceConnection") => no_repository(action, here),
+        ("Source", "GitHub") => because("it reads github.com; --source is its content"),
         ("Source", "CodeCommit") => because("there is no CodeCommit here; --source is its content"),
         (_, "CodeDeploy" | "CodeDeployToECS" | "DeviceFarm" | "ElasticBeanstalk" | "ServiceCatalog") => {
             Some(format!("there is no {} here", id.provider.trim_end_matches("ToECS")))
@@ -45,16 +44,16 @@ pub(super) fn choose(
         (_, "EKS") => because("there is no cluster here"),
         (_, "InspectorScan") => because("there is no Inspector here"),
         _ if !is_built(id) => Some(format!("{} actions are not built yet", id.provider)),
-        (_, "CodeBuild") => match here.projects.get(&place(region, value(action, "ProjectName"))) {
+        (_, "CodeBuild") => match here.projects.get(&place(value(action, "ProjectName"))) {
             Some(Found::Makable(project)) => no_build(action, project, declaration, source),
             Some(Found::Missing(why)) => Some(why.clone()),
             _ => None,
         },
         (_, "Lambda") => {
-            let function = here.functions.get(&place(region, value(action, "FunctionName")));
+            let function = here.functions.get(&place(value(action, "FunctionName")));
             reason(function).or_else(|| no_deploy(action, function))
         }
-        (_, "StepFunctions") => reason(here.machines.get(&place(region, value(action, "StateMachineArn")))),
+        (_, "StepFunctions") => reason(here.machines.get(&place(value(action, "StateMachineArn")))),
         (_, "CodePipeline") => {
             let name = value(action, "PipelineName");
             (!here.pipelines.contains(name)).then(|| format!("there is no pipeline {name} on the local stack"))
@@ -69,6 +68,23 @@ fn reason<T>(found: Option<&Found<T>>) -> Option<String> {
         Some(Found::Missing(why)) => Some(why.clone()),
         _ => None,
     }
+}
+
+/// Why the code host could not stand for the host of a connection.
+fn no_repository(action: &ActionDeclaration, here: &Here) -> Option<String> {
+    let name = value(action, "FullRepositoryId").split('/').count();
+    let why = if here.connection.is_none() {
+        "git is not installed"
+    } else if value(action, "OutputArtifactFormat") == "CODEBUILD_CLONE_REF" {
+        "the build host clones no repositories"
+    } else if region(action) != HOME {
+        "its connection is in another region"
+    } else if name != 2 || value(action, "BranchName").contains("#{") {
+        "the code host has OWNER/NAME and a branch"
+    } else {
+        return None;
+    };
+    Some(format!("{why}; --source is its content"))
 }
 
 /// Why new code, or another version, could not be deployed to a function.

@@ -53,7 +53,7 @@ async fn the_samples_run_to_their_end() {
     assert_eq!(
         rows(&report),
         [
-            ["Source", "Repository", "stand-in", "Succeeded"],
+            ["Source", "Repository", "real", "Succeeded"],
             ["Build", "Pages", "real", "Succeeded"],
             ["Build", "Audit", "stand-in", "Succeeded"],
             ["Release", "Approve", "real", "Succeeded"],
@@ -65,7 +65,11 @@ async fn the_samples_run_to_their_end() {
     assert!(report["seconds"].as_f64().unwrap() > report["actions"][1]["seconds"].as_f64().unwrap(), "{report}");
     let page = stack.s3(AWAY).get_object().bucket("shop-site").key("index.html").send().await.unwrap();
     let page = String::from_utf8(page.body.collect().await.unwrap().to_vec()).unwrap();
-    assert!(page.contains(&sample_source().commit()), "the build has read the source's variable: {page}");
+    let address = format!("{}/example/shop.git", stack.value("MILLRACE_GIT_URL").unwrap());
+    let pushed = code_host::git().args(["ls-remote", &address, "refs/heads/main"]).output().unwrap();
+    let pushed = String::from_utf8(pushed.stdout).unwrap();
+    let commit = pushed.split_whitespace().next().unwrap();
+    assert!(page.contains(commit), "the build has read the source's variable: {page}");
 
     let again = run(&stack, &kept, kept.read().unwrap()).await.unwrap_err().to_string();
     assert!(again.contains("there is a pipeline shop on the local stack already"), "{again}");
@@ -130,11 +134,12 @@ async fn a_function_of_the_template_gets_new_code(stack: &Stack) {
 async fn each_sample_of_the_demo_runs(stack: &Stack) {
     let before = left(stack).await;
     tokio::join!(
-        Box::pin(demo(stack, "beanstalk", &[STAND_IN, REAL, STAND_IN])),
+        Box::pin(demo(stack, "beanstalk", &[REAL, REAL, STAND_IN])),
         Box::pin(demo(stack, "blue-green", &[STAND_IN, REAL, REAL, STAND_IN])),
-        Box::pin(demo(stack, "cdk", &[STAND_IN, REAL, STAND_IN, REAL, REAL, REAL, REAL, REAL, REAL])),
+        Box::pin(demo(stack, "cdk", &[REAL, REAL, STAND_IN, REAL, REAL, REAL, REAL, REAL, REAL])),
         Box::pin(demo(stack, "cloudformation", &[REAL; 5])),
         Box::pin(demo(stack, "ecs", &[STAND_IN, REAL, REAL])),
+        Box::pin(demo(stack, "git", &[REAL; 4])),
         Box::pin(demo(stack, "jenkins", &[REAL; 3])),
         Box::pin(demo(stack, "stack-sets", &[REAL, STAND_IN, STAND_IN])),
     );
@@ -208,6 +213,9 @@ async fn left(stack: &Stack) -> Vec<String> {
     names.extend(topics.topics().iter().filter_map(|it| it.topic_arn().map(str::to_owned)));
     names.extend(projects.projects().iter().cloned());
     names.extend(pipelines.pipelines().iter().filter_map(|it| it.name().map(str::to_owned)));
+    let owners =
+        std::fs::read_dir(stack.repositories()).unwrap().flat_map(|it| std::fs::read_dir(it.unwrap().path()).unwrap());
+    names.extend(owners.map(|it| it.unwrap().path().display().to_string()));
     names.extend(types.action_types().iter().map(|it| format!("{:?}", it.id())));
     names.sort();
     names

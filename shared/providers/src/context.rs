@@ -27,6 +27,8 @@ pub(crate) struct ActionContext<'a> {
     pub(crate) open_artifacts: &'a OpenArtifacts,
     /// How the names of the secrets begin that stand for connections.
     pub(crate) connection_secrets: &'a str,
+    /// The address of the one code host that is reached without TLS.
+    pub(crate) local_code_host: Option<&'a str>,
     /// The project in whose builds managed compute runs.
     pub(crate) compute_project: &'a str,
     /// The address of the installation's own API.

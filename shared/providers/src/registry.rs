@@ -147,6 +147,7 @@ pub struct Registry {
     approval_links: ApprovalLinks,
     zip_limits: ZipLimits,
     connection_secrets: String,
+    local_code_host: Option<String>,
     compute_project: String,
     api_url: String,
     clients: Clients,
@@ -159,7 +160,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`SettingError::Missing`] for the account, the key of those links, the address to which they lead, or the API's;
-    /// [`SettingError::Invalid`] for the limits of zips.
+    /// [`SettingError::Invalid`] for the limits of zips and the local code host.
     pub fn new(settings: &Settings, clients: &Clients) -> Result<Self, SettingError> {
         let approval_links = ApprovalLinks::new(settings, clients)?;
         let roles = Roles::of(settings, clients)?;
@@ -170,6 +171,7 @@ impl Registry {
             approval_links,
             zip_limits: settings.zip_limits()?,
             connection_secrets: settings.connection_secrets(),
+            local_code_host: settings.local_code_host()?,
             compute_project: settings.compute_project(),
             api_url: settings.api_url()?,
             clients: clients.clone(),
@@ -194,6 +196,7 @@ impl Registry {
             zip_limits: self.zip_limits,
             open_artifacts,
             connection_secrets: &self.connection_secrets,
+            local_code_host: self.local_code_host.as_deref(),
             compute_project: &self.compute_project,
             api_url: &self.api_url,
             clients: &self.clients,

@@ -1,4 +1,5 @@
-//! Requests to hosts of code: HTTPS with a token, over the same client as those to AWS.
+//! Requests to hosts of code: HTTPS with a token, over the same client as those to AWS. Only the code host of a local stack is
+//! reached without TLS, at its one address.
 //!
 //! The token goes to the host for which it is, and nowhere else: a redirect is followed without it when it leads to another
 //! host, and not at all when that host is of another family. Neither headers nor queries, which may contain tokens of
@@ -168,6 +169,9 @@ impl Web {
 
     /// `codeload.github.com` is of the family of `api.github.com`.
     fn is_family(&self, url: &Url) -> bool {
+        if url.origin() == self.api.origin() {
+            return true;
+        }
         let api = self.api.host_str().unwrap_or_default();
         let domain = api.strip_prefix("api.").unwrap_or(api);
         let host = url.host_str().unwrap_or_default();

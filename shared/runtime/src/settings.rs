@@ -308,6 +308,19 @@ impl Settings {
         self.text("MILLRACE_CONNECTION_SECRETS").unwrap_or_else(|| "millrace/connections/".to_owned())
     }
 
+    /// `MILLRACE_LOCAL_CODE_HOST`: the address, `http://127.0.0.1:PORT`, of the code host of a local stack, the only one that is
+    /// reached without TLS. None on AWS, where the Lambda runtime's own API is at 127.0.0.1.
+    ///
+    /// # Errors
+    /// [`SettingError::Invalid`].
+    pub fn local_code_host(&self) -> Result<Option<String>, SettingError> {
+        let Some(value) = self.text("MILLRACE_LOCAL_CODE_HOST") else { return Ok(None) };
+        if value.strip_prefix("http://127.0.0.1:").is_some_and(|port| u16::from_str(port).is_ok()) {
+            return Ok(Some(value));
+        }
+        Err(SettingError::Invalid { variable: "MILLRACE_LOCAL_CODE_HOST", value, expected: "http://127.0.0.1:PORT" })
+    }
+
     /// `MILLRACE_COMPUTE_PROJECT`: the CodeBuild project, in each region, in whose builds Commands actions and the like run.
     pub fn compute_project(&self) -> String {
         self.text("MILLRACE_COMPUTE_PROJECT").unwrap_or_else(|| "millrace-compute".to_owned())
@@ -393,6 +406,20 @@ mod tests {
         for (variable, _) in given {
             let error = read(&[home, (variable, "0")]).unwrap().zip_limits().unwrap_err().to_string();
             assert!(error.contains(variable) && error.contains("1 to 1000000"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_reached_without_tls() {
+        let read = |value| read(&[("AWS_REGION", "eu-west-1"), ("MILLRACE_LOCAL_CODE_HOST", value)]).unwrap();
+        assert_eq!(read("").local_code_host(), Ok(None));
+        let here = "http://127.0.0.1:4590";
+        assert_eq!(read(here).local_code_host(), Ok(Some(here.to_owned())));
+        for elsewhere in
+            ["http://git.example", "http://127.0.0.1", "http://127.0.0.1:80@git.example", "http://127.0.0.1:1/"]
+        {
+            let error = read(elsewhere).local_code_host().unwrap_err().to_string();
+            assert!(error.contains("MILLRACE_LOCAL_CODE_HOST") && error.contains("http://127.0.0.1:PORT"), "{error}");
         }
     }
 

@@ -26,6 +26,7 @@ mod killed;
 mod modes;
 mod provider_emulator;
 mod proxy;
+mod pushes;
 mod regions;
 mod release;
 mod retry;
@@ -126,6 +127,7 @@ cases! {
     webhooks::webhooks_start;
     webhooks::webhooks_name_the_commit;
     webhooks::connections_start;
+    pushes::git_push_starts;
     clients::boto3_and_cli;
     console::console_through_the_proxy;
     proxy::clients_through_the_proxy;

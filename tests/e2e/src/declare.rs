@@ -118,6 +118,7 @@ pub struct Draft {
     name: String,
     stages: Vec<Value>,
     variables: Value,
+    triggers: Vec<Value>,
     role: Option<String>,
     mode: &'static str,
     /// Whether the artifact stores name their keys.
@@ -136,6 +137,7 @@ impl Draft {
             name,
             stages: Vec::new(),
             variables: json!([]),
+            triggers: Vec::new(),
             role: None,
             mode: "SUPERSEDED",
             store_keys: true,
@@ -216,6 +218,14 @@ impl Draft {
         self
     }
 
+    /// Started by pushes to the source action's repository that this filter lets pass.
+    #[must_use]
+    pub fn push_filter(mut self, action: &str, filter: &Value) -> Self {
+        let configuration = json!({"sourceActionName": action, "push": [filter]});
+        self.triggers.push(json!({"providerType": "CodeStarSourceConnection", "gitConfiguration": configuration}));
+        self
+    }
+
     /// Under another role than everybody's.
     #[must_use]
     pub fn role(mut self, arn: &str) -> Self {
@@ -237,7 +247,7 @@ impl Draft {
         for (region, store) in &self.stores {
             stores[region] = store.clone();
         }
-        Ok(json!({
+        let mut declaration = json!({
             "name": self.name,
             "roleArn": self.role.as_deref().map_or_else(|| self.case.role(), Ok)?,
             "artifactStores": stores,
@@ -245,7 +255,11 @@ impl Draft {
             "variables": self.variables,
             "pipelineType": "V2",
             "executionMode": self.mode,
-        }))
+        });
+        if !self.triggers.is_empty() {
+            declaration["triggers"] = json!(self.triggers);
+        }
+        Ok(declaration)
     }
 
     /// The declaration as the SDK's.

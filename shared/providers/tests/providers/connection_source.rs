@@ -10,7 +10,7 @@ use tracing::Level;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 use crate::codecommit::unpacked;
-use crate::{artifact, failed, made, put_off, registry, succeeded, task};
+use crate::{artifact, failed, made, put_off, registry, registry_beside, succeeded, task};
 
 pub const COMMIT: &str = "7fd1a60b01f91b314f59955a4e4d4e80d8edf11d";
 const STORED: &str = "store-eu/shop/Code/abcdefghijklmnop";
@@ -143,6 +143,34 @@ async fn the_token_goes_to_the_api_and_to_no_other_host() {
         assert_eq!(error.code, "JobFailed");
         assert!(error.message.contains("is not a place of api.github.com"), "{}", error.message);
         assert!(aws.calls(&format!("GET {place}")).is_empty(), "{place}");
+    }
+}
+
+/// On a local stack. Elsewhere, 127.0.0.1 is no place for a token.
+#[tokio::test]
+async fn only_the_code_host_of_a_local_stack_is_reached_without_tls() {
+    const HERE: &str = "http://127.0.0.1:4590";
+    let api = format!("{HERE}/api/v3/repos/team/shop");
+    let aws = Aws::default();
+    let connection =
+        |address: &str| json!({"token": TOKEN, "providerType": "GitHubEnterpriseServer", "apiUrl": address});
+    secret(&aws, &connection(&format!("{HERE}/api/v3")));
+    aws.on(&format!("GET {api}/commits/heads/main?per_page=1"), 200, described().to_string());
+    let zipball = format!("GET {api}/zipball/{COMMIT}");
+    aws.on(&zipball, 200, archive("team-shop-7fd1a60"));
+    assert!(failed(&registry(&aws), &source(&[])).await.message.contains("begins with https://"));
+
+    let beside = registry_beside(&aws, HERE);
+    succeeded(&beside, &source(&[])).await;
+    assert_eq!(authorization(&aws.calls(&zipball)[0]), format!("Bearer {TOKEN}"));
+    for place in ["http://127.0.0.1:9001/2018-06-01/runtime/invocation/next", "http://localhost:4590/a.zip"] {
+        aws.reply(&zipball, move |_| answer(302, &[("location", place)], ""));
+        let error = failed(&beside, &source(&[])).await;
+        assert!(error.message.contains("is refused"), "{}", error.message);
+    }
+    for other in ["http://127.0.0.1:9001/api/v3", "http://localhost:4590/api/v3", "http://github.example.com"] {
+        secret(&aws, &connection(other));
+        assert!(failed(&beside, &source(&[])).await.message.contains("begins with https://"), "{other}");
     }
 }
 

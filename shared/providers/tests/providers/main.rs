@@ -66,18 +66,31 @@ pub const ACCOUNT: &str = "111122223333";
 
 /// Runs actions, and refuses what their providers' permissions do not allow.
 pub fn registry(aws: &Aws) -> Checked {
-    let registry = providers::Registry::new(&settings(), &Clients::from_config(aws.config())).unwrap();
-    Checked::new(registry, aws)
+    registry_with(aws, settings())
+}
+
+/// The same on a local stack, whose code host is at this address.
+pub fn registry_beside(aws: &Aws, code_host: &'static str) -> Checked {
+    let usual = settings_with(move |name| (name == "MILLRACE_LOCAL_CODE_HOST").then(|| code_host.to_owned()));
+    registry_with(aws, usual)
+}
+
+fn registry_with(aws: &Aws, settings: Settings) -> Checked {
+    Checked::new(providers::Registry::new(&settings, &Clients::from_config(aws.config())).unwrap(), aws)
 }
 
 fn settings() -> Settings {
-    let settings = Settings::read(|name| match name {
+    settings_with(|_| None)
+}
+
+fn settings_with(more: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Settings {
+    let settings = Settings::read(move |name| match name {
         "AWS_REGION" => Some(REGION.to_owned()),
         "MILLRACE_ACCOUNT" => Some(ACCOUNT.to_owned()),
         "MILLRACE_HMAC_KEY" => Some("hmac-key".to_owned()),
         "MILLRACE_API_URL" => Some("http://aws.test/api/live".to_owned()),
         "MILLRACE_APPROVAL_URL" => Some("https://gate.example/approve".to_owned()),
-        _ => None,
+        other => more(other),
     });
     settings.unwrap()
 }

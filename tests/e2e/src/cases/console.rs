@@ -7,6 +7,7 @@ use aws_credential_types::Credentials as Keys;
 use local::HOME;
 use millrace::proxy::{Api, Credentials, Proxy};
 use serde_json::Value;
+use tokio::task::JoinHandle;
 
 use crate::case::Case;
 use crate::declare::Action;
@@ -19,11 +20,7 @@ pub async fn console_through_the_proxy(case: &Arc<Case>) -> Result<()> {
     let execution = pipeline.first().await?;
     pipeline.until_asked("Ask").await?;
 
-    let keys = Credentials::new(Keys::new("test", "test", None, None, "e2e"));
-    let proxy = Proxy::bind(0, Api::new(case.stack.api_url.parse()?, HOME.to_owned(), keys)).await?.with_log(|_| {});
-    let base = proxy.url();
-    let serving = tokio::spawn(proxy.serve(std::future::pending()));
-
+    let (base, serving) = serve(case).await?;
     let root = get(&base, "/", &[]).await?;
     ensure!((root.status, root.header("location")) == (302, "/console"), "{}", root.status);
     let all = get(&base, &format!("/console/pipelines?search={}", pipeline.name), &[]).await?;
@@ -66,6 +63,24 @@ pub async fn console_through_the_proxy(case: &Arc<Case>) -> Result<()> {
     ensure!(changed.status == 200 && !changed.text().contains("<html"), "{}", changed.status);
     serving.abort();
     Ok(())
+}
+
+/// A proxy to the console's pages: its address, and what serves it.
+async fn serve(case: &Case) -> Result<(String, JoinHandle<()>)> {
+    let keys = Credentials::new(Keys::new("test", "test", None, None, "e2e"));
+    let proxy = Proxy::bind(0, Api::new(case.stack.api_url.parse()?, HOME.to_owned(), keys)).await?.with_log(|_| {});
+    let base = proxy.url();
+    Ok((base, tokio::spawn(proxy.serve(std::future::pending()))))
+}
+
+/// The HTML of a page of the console, by its path behind `/console`.
+pub(super) async fn page(case: &Case, path: &str) -> Result<String> {
+    let (base, serving) = serve(case).await?;
+    let page = get(&base, &format!("/console{path}"), &[]).await;
+    serving.abort();
+    let page = page?;
+    ensure!(page.status == 200, "{path}: {}", page.status);
+    Ok(page.text())
 }
 
 async fn get(base: &str, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
