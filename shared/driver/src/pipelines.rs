@@ -293,13 +293,20 @@ impl Driver {
                 let items = self.items(name, None).await?;
                 let known = items.head.unchanged();
                 let mut head = items.head.entity;
+                let before = head.tags.clone();
                 if !change(&mut head.tags) {
                     return Ok(Change::of(Vec::new(), false));
                 }
+                // A rule that is another one now knows nothing of what became of the pipeline before.
+                let changed = pipeline::notification::changed(&before, &head.tags).into_iter();
+                let key = |rule| Key::RuleOutcome(name.clone(), head.incarnation, rule);
+                let forgotten = changed.map(|rule| Write::Delete { key: key(rule), expect: Expect::Any });
+                let mut writes: Vec<Write> = forgotten.collect();
                 // A head's revisions begin anew when a pipeline of the same name is created: the locks, written as they are,
                 // keep a change of the deleted one from being written over it.
                 let locks = items.locks.unchanged();
-                Ok(Change::of(vec![Write::put(head, known), Write::put(items.locks.entity, locks)], true))
+                writes.extend([Write::put(head, known), Write::put(items.locks.entity, locks)]);
+                Ok(Change::of(writes, true))
             })
         })
         .await
