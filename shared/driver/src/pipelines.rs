@@ -288,28 +288,42 @@ impl Driver {
         name: &PipelineName,
         change: impl Fn(&mut BTreeMap<String, String>) -> bool + Send + Sync,
     ) -> Result<bool, DriveError> {
+        self.forget_outcomes(name, &change).await?;
         self.transact(|| {
             Box::pin(async {
                 let items = self.items(name, None).await?;
                 let known = items.head.unchanged();
                 let mut head = items.head.entity;
-                let before = head.tags.clone();
                 if !change(&mut head.tags) {
                     return Ok(Change::of(Vec::new(), false));
                 }
-                // A rule that is another one now knows nothing of what became of the pipeline before.
-                let changed = pipeline::notification::changed(&before, &head.tags).into_iter();
-                let key = |rule| Key::RuleOutcome(name.clone(), head.incarnation, rule);
-                let forgotten = changed.map(|rule| Write::Delete { key: key(rule), expect: Expect::Any });
-                let mut writes: Vec<Write> = forgotten.collect();
                 // A head's revisions begin anew when a pipeline of the same name is created: the locks, written as they are,
                 // keep a change of the deleted one from being written over it.
                 let locks = items.locks.unchanged();
-                writes.extend([Write::put(head, known), Write::put(items.locks.entity, locks)]);
-                Ok(Change::of(writes, true))
+                Ok(Change::of(vec![Write::put(head, known), Write::put(items.locks.entity, locks)], true))
             })
         })
         .await
+    }
+
+    /// Forgets what the notification rules that such a change would change know of the pipeline: a rule that is another one then
+    /// begins anew. It comes before the change, so that whoever dies in between has a rule tell something again, and not never.
+    async fn forget_outcomes(
+        &self,
+        name: &PipelineName,
+        change: impl Fn(&mut BTreeMap<String, String>) -> bool,
+    ) -> Result<(), DriveError> {
+        let head = self.pipeline_head(name).await?;
+        let mut tags = head.tags.clone();
+        if !change(&mut tags) {
+            return Ok(());
+        }
+        let key = |rule: &String| Key::RuleOutcome(name.clone(), head.incarnation, rule.clone());
+        for rules in pipeline::notification::changed(&head.tags, &tags).chunks(store::MOST_WRITES) {
+            let forgotten = rules.iter().map(|rule| Write::Delete { key: key(rule), expect: Expect::Any });
+            self.store.commit(forgotten.collect()).await?;
+        }
+        Ok(())
     }
 
     /// Closes (with a reason) or opens the inbound transition of a stage.
