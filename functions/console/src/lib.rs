@@ -1,6 +1,6 @@
 //! Function `console`: pages that show every pipeline and let a person act.
 //!
-//! It reads the table and nothing else: its role may do no more. Whatever a person does on a page is a call of CodePipeline's own
+//! It reads the table, and makes links to badges; its role may do no more. Whatever a person does on a page is a call of CodePipeline's own
 //! API by the page's script, signed as that person by `millrace proxy`, through which alone the console is reached. So there is no
 //! second way to change anything, and policies on operations and pipelines hold for buttons as well.
 //!
@@ -8,7 +8,7 @@
 //! - `board`: what stands and runs in a pipeline, read together, with the version of all of it.
 //! - `shelf`: the same for a page of pipelines.
 //! - `recent`: what ran in pipelines lately.
-//! - `states`, `change`: the engine's statuses, revisions and triggers in words.
+//! - `change`: revisions and triggers in words; statuses are the crate `pictures`' `states`.
 //! - `screens`: one file for each page; `flow` draws the stages, `acts` are the buttons.
 //! - `script.js`: keeps the page up to date, and asks before it acts.
 //!
@@ -24,8 +24,7 @@ mod handler;
 mod recent;
 mod screens;
 mod shelf;
-mod states;
 mod trouble;
 mod version;
 
-pub use handler::{Answer, Asked, Console, SCRIPT};
+pub use handler::{Answer, Asked, Console, Public, SCRIPT};

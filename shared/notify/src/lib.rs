@@ -3,7 +3,8 @@
 //! - [`changes`]: finds out from two images of a table item what happened in between; [`EventBuilder`] turns each
 //!   change into CodePipeline's state-change event (both are pure); [`Publisher`] puts events on the bus.
 //! - [`ApprovalMessage`]: the message to an approval's SNS topic: AWS's JSON, and for e-mail a text with a link.
-//! - [`Links`]: the signed links in those messages. The signature covers everything that a link decides.
+//! - [`Links`]: the signed links in those messages. The signature covers everything that a link decides. [`Macs`]: such
+//!   signatures, also for other links.
 //!
 //! May touch EventBridge, SNS and KMS, and of the engine only the types of its items.
 //!
@@ -22,6 +23,7 @@ mod compare;
 mod digest;
 mod event;
 mod link;
+mod mac;
 pub mod proposal;
 mod publish;
 mod time;
@@ -31,5 +33,6 @@ pub use compare::comparison;
 pub use digest::digest;
 pub use event::{EventBuilder, StateChange};
 pub use link::{LinkError, Links, Ticket};
+pub use mac::{MAC_LENGTH, MacError, Macs, message};
 pub use publish::{Publisher, SOURCE, Unpublished};
 pub use time::minutes;

@@ -17,6 +17,7 @@ e2e::cases! {
     console::console_pipelines;
     console::console_follows_a_release;
     console::console_other_screens;
+    console::console_pictures;
     console::console_not_found_and_forbidden;
     console::console_with_hostile_words;
     acts::console_starts_approves_rejects_stops;

@@ -5,6 +5,7 @@ pub use under_fire::asked as asked_executions;
 mod api;
 mod approval;
 mod audited;
+mod badges;
 mod builds;
 mod changes;
 mod clients;
@@ -128,6 +129,7 @@ cases! {
     webhooks::connections_start;
     clients::boto3_and_cli;
     console::console_through_the_proxy;
+    badges::badges;
     proxy::clients_through_the_proxy;
     proxy::policies_by_path;
     proxy::function_with_the_extension;

@@ -6,6 +6,7 @@ use driver::ExecutionView;
 use engine::{Execution, StageRun};
 use maud::{Markup, html};
 use pages::{State, ago, name, shown, since, text, took, took_words};
+use pictures::states;
 use pipeline::PipelineName;
 use store::{Key, Listing};
 
@@ -15,7 +16,6 @@ use crate::change;
 use crate::handler::{Asked, Console, Screen, Shown};
 use crate::screens::plot::{duration, median};
 use crate::screens::{acts, gantt, head, scrolling};
-use crate::states;
 use crate::trouble::Trouble;
 use crate::version::Version;
 

@@ -3,6 +3,7 @@
 use engine::Execution;
 use maud::{Markup, html};
 use pages::{State, ago, since, took};
+use pictures::states;
 use pipeline::PipelineName;
 use store::{Entity, Listing};
 
@@ -11,7 +12,6 @@ use crate::change;
 use crate::handler::{Asked, Console, Screen, Shown};
 use crate::screens::head;
 use crate::screens::plot::{Figures, duration};
-use crate::states;
 use crate::trouble::Trouble;
 use crate::version::Version;
 

@@ -3,8 +3,7 @@
 use engine::{Execution, ExecutionStatus};
 use maud::{Markup, html};
 use pages::{State, took_words};
-
-use crate::states;
+use pictures::states;
 
 const DAY: i64 = 24 * 3_600_000;
 /// How far back plots and figures look.
