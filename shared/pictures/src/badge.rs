@@ -4,8 +4,7 @@ use maud::html;
 use pages::{State, shown};
 
 use crate::snapshot::Snapshot;
-use crate::svg::{SIZE, mark, picture, text};
-use crate::width::{cut, width};
+use crate::svg::{ENOUGH, fitted, mark, picture, text};
 
 const HIGH: u32 = 20;
 /// Beside texts.
@@ -31,8 +30,8 @@ pub fn badge(snapshot: &Snapshot, stage: Option<&str>) -> Option<String> {
 }
 
 fn draw(name: &str, state: State, word: &str) -> String {
-    let left = width(&cut(name, SIZE, NAME), SIZE) + 2 * PAD;
-    let right = PAD + 12 + 4 + width(word, SIZE) + PAD;
+    let left = fitted("", NAME, name).1 + 2 * PAD;
+    let right = PAD + 12 + 4 + fitted("word", ENOUGH, word).1 + PAD;
     let wide = left + right;
     let title = format!("{}: {word}", shown(name));
     let content = html! {
@@ -41,7 +40,7 @@ fn draw(name: &str, state: State, word: &str) -> String {
             // Its right corners are those of the card.
             path class="tint" d={ "M" (left) " 1h" (right - 5) "a4 4 0 0 1 4 4v10a4 4 0 0 1-4 4H" (left) "z" } {}
             (mark(state, left + PAD, 4))
-            (text("word", (left + PAD + 16, 14), u32::MAX / 1_000, word))
+            (text("word", (left + PAD + 16, 14), ENOUGH, word))
         }
         (text("", (PAD, 14), NAME, name))
     };

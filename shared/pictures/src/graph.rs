@@ -7,8 +7,7 @@ use maud::{Markup, html};
 use pages::{State, shown};
 
 use crate::snapshot::{ActionSnapshot, Snapshot, StageSnapshot};
-use crate::svg::{SIZE, mark, picture, text};
-use crate::width::{cut, width};
+use crate::svg::{ENOUGH, fitted, mark, picture, text};
 
 /// Around the whole, and below the name.
 const MARGIN: u32 = 12;
@@ -52,15 +51,15 @@ pub fn graph(snapshot: &Snapshot) -> String {
         });
         x += column.wide + BETWEEN;
     }
-    let name = cut(&snapshot.pipeline, SIZE, wide - 2 * MARGIN - CARD.0 / 2);
-    let behind = MARGIN + width(&name, SIZE) + 2 * GAP;
+    let room = wide - 2 * MARGIN - CARD.0 / 2;
+    let behind = MARGIN + fitted("name", room, &snapshot.pipeline).1 + 2 * GAP;
     let content = html! {
         defs { @for state in State::ALL { symbol id={ "s-" (state.class()) } viewBox="0 0 16 16" { (state.shape()) } } }
         rect class="paper" width="100%" height="100%" rx="6" {}
-        (text("name", (MARGIN, MARGIN + 11), u32::MAX / 1_000, &name))
+        (text("name", (MARGIN, MARGIN + 11), room, &snapshot.pipeline))
         g class=(state.class()) {
             (mark(state, behind, MARGIN + 1))
-            (text("word", (behind + 16, MARGIN + 11), u32::MAX / 1_000, state.word()))
+            (text("word", (behind + 16, MARGIN + 11), ENOUGH, state.word()))
         }
         @for column in drawn { (column) }
     };
@@ -145,18 +144,17 @@ fn together(group: &[&ActionSnapshot], x: u32, y: u32) -> Markup {
 fn card(action: &ActionSnapshot, x: u32, y: u32) -> Markup {
     let (state, word) = action.seen;
     let room = CARD.0 - 34;
-    let name = cut(&action.name, SIZE, room);
+    let below = match &action.region {
+        Some(region) => format!("{word} · {region}"),
+        None => word.to_owned(),
+    };
     html! {
         g class=(state.class()) transform={ "translate(" (x) " " (y) ")" } {
-            @if name != action.name { title { (shown(&action.name)) } }
+            @if fitted("", room, &action.name).0 != action.name { title { (shown(&action.name)) } }
             rect class="card" width=(CARD.0) height=(CARD.1) rx="4" {}
             use class="mark" href={ "#s-" (state.class()) } x="8" y="13" width="12" height="12" {}
-            (text("", (28, 16), room, &name))
-            @match &action.region {
-                Some(region) => { (text("word", (28, 30), room, &format!("{word} · {region}"))) }
-                // It always has room.
-                None => { text class="word" x="28" y="30" { (word) } }
-            }
+            (text("", (28, 16), room, &action.name))
+            (text("word", (28, 30), room, &below))
         }
     }
 }
