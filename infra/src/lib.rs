@@ -11,6 +11,7 @@
 //! - [`doctor`]: what is wrong with an installation or a pipeline, and what mends it.
 //! - [`rollback`]: puts its functions back to the versions before; [`destroy`] removes it.
 //! - [`audit_log`]: `millrace audit`.
+//! - [`badge`]: the Markdown of a public picture.
 //! - [`cost`]: what executions have cost.
 //! - [`stacks`]: what CloudFormation knows of a stack.
 //! - [`proxy`]: the endpoint on this machine for CodePipeline's clients.
@@ -24,6 +25,7 @@
 
 mod account;
 pub mod audit_log;
+pub mod badge;
 mod change_set;
 mod changes;
 mod code_bucket;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use millrace::audit_log::{self, AuditLog};
 use millrace::output::{CLOSED_PIPE, Closed, outln, report, words};
-use millrace::{Account, Installation, cost, deploy, destroy, doctor, layer, proxy, role, rollback};
+use millrace::{Account, Installation, badge, cost, deploy, destroy, doctor, layer, proxy, role, rollback};
 
 /// Millrace in an AWS account.
 #[derive(Parser)]
@@ -48,6 +48,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Print the least roles with which a pipeline can run, or make them.
     Role(role::Arguments),
+    /// Print the Markdown that shows a pipeline's state to everybody, for a README.
+    Badge(badge::Arguments),
     /// Show what executions of a pipeline have cost, by the calls that the functions counted.
     Cost(cost::Arguments),
     /// Show who called what and what changed, or check that nobody has altered the record of it.
@@ -86,6 +88,7 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
         Command::Proxy(proxy) => proxy.run(&account, place.profile.as_deref(), &place.stack).await,
         Command::Doctor(wanted) => wanted.run(&account, &place.stack).await,
         Command::Role(wanted) => wanted.run(&account, &place.stack).await,
+        Command::Badge(wanted) => wanted.run(&account, place.profile.as_deref(), &place.stack).await,
         Command::Cost(wanted) => wanted.run(&account, &place.stack).await,
         Command::Audit(arguments) => {
             let log = AuditLog::of(&account, &place.stack, arguments).await?;

@@ -23,6 +23,7 @@ pub const FUNCTIONS: &[&str] = &[
     "sweeper",
     "auditor",
     "console",
+    "badge",
     "tracer",
     "notifier",
 ];

@@ -61,7 +61,10 @@ mod tests {
 
     #[test]
     fn what_must_not_be_lost_is_retained() {
-        assert_eq!(Template::parse(HOME).unwrap().retained(), ["Table", "ApprovalKey", "SecretsKey", "AuditLog"]);
+        assert_eq!(
+            Template::parse(HOME).unwrap().retained(),
+            ["Table", "ApprovalKey", "BadgeKey", "SecretsKey", "AuditLog"]
+        );
         assert_eq!(Template::parse(REGION).unwrap().retained(), ["ArtifactKey", "Artifacts"]);
     }
 

@@ -423,6 +423,33 @@ fn secrets_are_opened_by_those_who_use_them_alone_and_only_as_whose_they_are() {
 }
 
 #[test]
+fn who_signs_or_checks_links_to_pictures_has_nothing_to_do_with_approvals() {
+    let home = home();
+    let mut allowed = BTreeSet::new();
+    for (role, properties) in home.of_type("IAM::Role") {
+        for policy in properties["Policies"].as_sequence().unwrap() {
+            for statement in policy["PolicyDocument"]["Statement"].as_sequence().unwrap() {
+                for action in statement["Action"].as_sequence().into_iter().flatten() {
+                    let action = action.as_str().unwrap();
+                    if action.starts_with("kms:") && action.ends_with("Mac") {
+                        assert_eq!(statement["Condition"]["StringEquals"]["kms:MacAlgorithm"], "HMAC_SHA_256");
+                        allowed.insert((target(&statement["Resource"]).unwrap(), action, role));
+                    }
+                }
+            }
+        }
+    }
+    let expected = [
+        ("ApprovalKey", "kms:GenerateMac", "ApiRole"),
+        ("ApprovalKey", "kms:GenerateMac", "WorkerRole"),
+        ("ApprovalKey", "kms:VerifyMac", "ApprovalRole"),
+        ("BadgeKey", "kms:GenerateMac", "ConsoleRole"),
+        ("BadgeKey", "kms:VerifyMac", "BadgeRole"),
+    ];
+    assert_eq!(allowed, BTreeSet::from(expected));
+}
+
+#[test]
 fn on_aws_callers_are_always_asked_about_when_they_pass_roles() {
     let home = home();
     let environment = &home.resources["ApiFunction"]["Properties"]["Environment"]["Variables"];
@@ -437,7 +464,7 @@ fn on_aws_callers_are_always_asked_about_when_they_pass_roles() {
 }
 
 #[test]
-fn operations_are_called_on_signed_paths_and_only_the_approval_page_and_webhooks_are_open() {
+fn operations_are_called_on_signed_paths_and_only_approvals_webhooks_and_public_pictures_are_open() {
     let home = home();
     let (_, api) = home.of_type("ApiGateway::RestApi").next().unwrap();
     let paths = api["Body"]["paths"].as_mapping().unwrap();
@@ -446,13 +473,18 @@ fn operations_are_called_on_signed_paths_and_only_the_approval_page_and_webhooks
         "/",
         "/approve",
         "/webhooks/{proxy+}",
+        "/badges/{proxy+}",
         "/console",
         "/console/{proxy+}",
         "/pipelines/{pipeline}/{operation}",
         "/service/CodePipeline_20150709/operation/{operation}",
     ];
     assert_eq!(named, expected);
-    let open = BTreeMap::from([("/approve", "ApprovalFunction"), ("/webhooks/{proxy+}", "WebhookFunction")]);
+    let open = BTreeMap::from([
+        ("/approve", "ApprovalFunction"),
+        ("/webhooks/{proxy+}", "WebhookFunction"),
+        ("/badges/{proxy+}", "BadgeFunction"),
+    ]);
     for (path, methods) in paths {
         let path = path.as_str().unwrap();
         for (method, operation) in methods.as_mapping().unwrap().iter().filter(|(key, _)| *key != "parameters") {
@@ -475,7 +507,7 @@ fn operations_are_called_on_signed_paths_and_only_the_approval_page_and_webhooks
     let paths: BTreeSet<_> =
         throttled.iter().map(|it| it["ResourcePath"].as_str().unwrap().replace("~1", "/")).collect();
     assert_eq!(paths, open.keys().map(|path| format!("/{path}")).collect());
-    assert_eq!(throttled.len(), 3);
+    assert_eq!(throttled.len(), 4);
 }
 
 #[test]
@@ -514,7 +546,7 @@ fn all_doors_are_open_to_api_gateway() {
             target(&it["FunctionName"]).unwrap()
         })
         .collect();
-    assert_eq!(allowed, BTreeSet::from(["ApiLive", "WebhookLive", "ApprovalLive", "ConsoleLive"]));
+    assert_eq!(allowed, BTreeSet::from(["ApiLive", "WebhookLive", "ApprovalLive", "ConsoleLive", "BadgeLive"]));
 }
 
 #[test]

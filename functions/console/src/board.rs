@@ -6,7 +6,7 @@ use std::sync::Arc;
 use driver::DriveError;
 use engine::{Entry, Execution, ExecutionId, Head, Position, StageLock, StageLocks, StageRun};
 use pipeline::{ExecutionMode, Pipeline, PipelineName, Stage};
-use store::{Entity, Key, Listing, Versioned};
+use store::{Entity, Key, Versioned};
 
 use crate::handler::Console;
 use crate::version::Version;
@@ -92,7 +92,7 @@ impl Console {
         let pipeline = self.stored(name, &head, head.version).await?;
         let parallel = pipeline.mode() == ExecutionMode::Parallel;
         let chosen = match chosen {
-            None if parallel => self.newest(&locks).await?,
+            None if parallel => self.driver.newest(&locks).await?,
             chosen => chosen,
         };
         let mut board = Board {
@@ -111,19 +111,6 @@ impl Console {
             None => self.with_latest(&mut board).await?,
         }
         Ok(board)
-    }
-
-    /// The newest execution of a pipeline: of those that run, else of all.
-    pub async fn newest(&self, locks: &StageLocks) -> Result<Option<ExecutionId>, DriveError> {
-        if let Some(running) = locks.running.last() {
-            return Ok(Some(*running));
-        }
-        let listing = Listing::Executions(locks.pipeline.clone(), locks.incarnation);
-        let page = self.driver.store().list(&listing, None, 1).await?;
-        Ok(page.entities.iter().find_map(|entity| match entity {
-            Entity::Execution(it) => Some(it.id),
-            _ => None,
-        }))
     }
 
     /// Each stage with who entered it last.

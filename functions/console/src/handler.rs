@@ -8,7 +8,9 @@ use engine::{ExecutionId, Head, Incarnation};
 use lambda_http::http::{HeaderName, Method, StatusCode, header};
 use maud::{Markup, html};
 use pages::{Layout, notice, policy};
+use pictures::PublicLinks;
 use pipeline::{Pipeline, PipelineName};
+use sha2::{Digest, Sha256};
 use store::PipelineVersions;
 
 use crate::address;
@@ -22,10 +24,23 @@ pub const SCRIPT: &str = include_str!("script.js");
 /// When the incarnations of more pipelines than this are remembered, all are forgotten.
 const MOST_KNOWN: usize = 10_000;
 
+/// How pictures are shown to everybody.
+#[derive(Debug)]
+pub struct Public {
+    /// Makes the links to them.
+    pub links: PublicLinks,
+    /// The address of the API, behind which the links lead.
+    pub api: String,
+    /// The account, for ARNs of pipelines.
+    pub account: String,
+}
+
 /// Answers requests for pages.
 pub struct Console {
     /// Reads; nothing here writes.
     pub driver: Driver,
+    /// How pictures are shown to everybody.
+    pub public: Public,
     clock: Arc<dyn Clock>,
     versions: PipelineVersions,
     /// Under which incarnation a pipeline was last found: only a hint where its locks may be.
@@ -73,6 +88,19 @@ pub struct Screen {
     pub class: &'static str,
 }
 
+/// What is no page: a picture, or a text for programs.
+#[derive(Debug)]
+pub struct File {
+    /// 200 where it is what was asked for.
+    pub status: StatusCode,
+    /// Its media type.
+    pub kind: &'static str,
+    /// Its `Content-Security-Policy`.
+    pub policy: String,
+    /// The whole of it. It is the same as long as what it shows is.
+    pub body: String,
+}
+
 /// What a screen's function comes to.
 #[derive(Debug)]
 pub enum Shown {
@@ -80,15 +108,18 @@ pub enum Shown {
     Same(String),
     /// There is something to show.
     Screen(Screen),
+    /// Something that is no page.
+    File(File),
     /// The page is elsewhere.
     Elsewhere(String),
 }
 
 impl Console {
     /// Pages over what this driver reads.
-    pub fn new(driver: Driver, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(driver: Driver, clock: Arc<dyn Clock>, public: Public) -> Self {
         Self {
             driver,
+            public,
             clock,
             versions: PipelineVersions::default(),
             incarnations: Mutex::default(),
@@ -136,6 +167,7 @@ impl Console {
                 body: String::new(),
             },
             Ok(Shown::Screen(screen)) => finished(screen, asked, StatusCode::OK),
+            Ok(Shown::File(file)) => file.answer(asked),
             Ok(Shown::Elsewhere(address)) => {
                 let headers = vec![(header::LOCATION, address), (header::CACHE_CONTROL, "no-store".into())];
                 Answer { status: StatusCode::FOUND, headers, body: String::new() }
@@ -162,6 +194,9 @@ impl Console {
                     "time" => screens::spent::show(self, &name, asked).await,
                     "definition" => screens::definition::show(self, &name, asked).await,
                     "rollback" => screens::rollback::show(self, &name, asked).await,
+                    "badge" => screens::badge::show(self, &name, asked).await,
+                    "badge.md" => screens::badge::markdown(self, &name, asked).await,
+                    "badge.svg" | "graph.svg" => screens::badge::picture(self, &name, asked, page).await,
                     _ => Err(Trouble::Nowhere),
                 }
             }
@@ -190,6 +225,28 @@ impl Asked<'_> {
     /// What tells this page from others, for its version.
     pub fn address(&self) -> String {
         format!("{}?{:?}", self.path, self.query)
+    }
+}
+
+impl File {
+    /// The file, or that it is the one that is known.
+    fn answer(self, asked: &Asked<'_>) -> Answer {
+        let digest: String = Sha256::digest(&self.body).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        let tag = format!("\"{digest}\"");
+        let cached = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, "private, no-cache".to_owned())];
+        if self.status == StatusCode::OK && asked.known.as_ref() == Some(&tag) {
+            return Answer { status: StatusCode::NOT_MODIFIED, headers: cached.into(), body: String::new() };
+        }
+        let mut headers = vec![
+            (header::CONTENT_TYPE, self.kind.to_owned()),
+            (header::CONTENT_SECURITY_POLICY, self.policy),
+            (header::REFERRER_POLICY, "no-referrer".to_owned()),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+            (header::X_FRAME_OPTIONS, "DENY".to_owned()),
+        ];
+        headers.extend(cached);
+        let body = if asked.method == Method::HEAD { String::new() } else { self.body };
+        Answer { status: self.status, headers, body }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Function `console`: pages that show every pipeline and let a person act.
 //!
-//! It reads the table and nothing else: its role may do no more. Whatever a person does on a page is a call of CodePipeline's own
+//! It reads the table, and makes links to badges; its role may do no more. Whatever a person does on a page is a call of CodePipeline's own
 //! API by the page's script, signed as that person by `millrace proxy`, through which alone the console is reached. So there is no
 //! second way to change anything, and policies on operations and pipelines hold for buttons as well.
 //!
@@ -9,7 +9,7 @@
 //! - `shelf`: the same for a page of pipelines.
 //! - `recent`: what ran in pipelines lately.
 //! - `standing`: what executions wait for that have not ended.
-//! - `states`, `change`: the engine's statuses, revisions and triggers in words.
+//! - `change`: revisions and triggers in words; statuses are the crate `pictures`' `states`.
 //! - `screens`: one file for each page; `flow` draws the stages, `acts` are the buttons.
 //! - `script.js`: keeps the page up to date, and asks before it acts.
 //!
@@ -26,8 +26,7 @@ mod recent;
 mod screens;
 mod shelf;
 mod standing;
-mod states;
 mod trouble;
 mod version;
 
-pub use handler::{Answer, Asked, Console, SCRIPT};
+pub use handler::{Answer, Asked, Console, Public, SCRIPT};

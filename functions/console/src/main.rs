@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
-use console::{Asked, Console};
+use console::{Asked, Console, Public};
 use lambda_http::http::{HeaderMap, HeaderName, header};
 use lambda_http::{Body, Request, RequestExt, Response};
+use notify::Macs;
+use pictures::PublicLinks;
 use runtime::{ApiGateway, Clients, SettingError, Settings, SystemClock};
 
 /// What the page's script sends when it asks for the part that is updated.
@@ -20,7 +22,9 @@ async fn main() -> anyhow::Result<()> {
 
 fn wire(settings: &Settings, clients: &Clients) -> Result<(ApiGateway, Console), SettingError> {
     let driver = runtime::reading_driver(settings, clients, providers::SOURCES)?;
-    Ok((ApiGateway::new(settings)?, Console::new(driver, Arc::new(SystemClock))))
+    let links = PublicLinks::new(Macs::new(clients.kms().clone(), settings.badge_key()?));
+    let public = Public { links, api: settings.api_url()?, account: settings.account()? };
+    Ok((ApiGateway::new(settings)?, Console::new(driver, Arc::new(SystemClock), public)))
 }
 
 async fn answer(console: &Console, request: &Request) -> anyhow::Result<Response<Body>> {

@@ -1,6 +1,7 @@
 //! The pages, and what they share.
 
 pub mod acts;
+pub mod badge;
 pub mod definition;
 pub mod execution;
 pub mod flow;
@@ -73,6 +74,7 @@ pub fn head(pipeline: &str, page: &str, facts: &Markup, acts: &Markup) -> Markup
             (tab("history", "History"))
             (tab("time", "Where time goes"))
             (tab("definition", "Definition"))
+            (tab("badge", "Badge"))
         }
     }
 }

@@ -6,13 +6,13 @@ use driver::DriveError;
 use engine::{Entry, ExecutionId, Head, StageLocks, StageRun};
 use futures::future::try_join_all;
 use pages::State;
+use pictures::states;
 use pipeline::{ExecutionMode, Pipeline, StageName};
 use store::{Entity, Key, Listing, Versioned};
 
 use crate::board::{execution, stage};
 use crate::handler::Console;
 use crate::recent::Recent;
-use crate::states;
 use crate::version::Version;
 
 /// Names that a search looks at, at most.
@@ -69,15 +69,7 @@ impl Row {
     /// How the pipeline stands as a whole: what needs attention first.
     pub fn state(&self) -> State {
         let held = self.stages.iter().any(|cell| cell.closed && cell.waiting > 0);
-        let has = |state| self.stages.iter().any(|cell| cell.state == state);
-        match () {
-            () if has(State::Failed) => State::Failed,
-            () if held || has(State::Waiting) => State::Waiting,
-            () if has(State::InProgress) => State::InProgress,
-            () if has(State::Stopped) => State::Stopped,
-            () if has(State::Succeeded) => State::Succeeded,
-            () => State::DidNotRun,
-        }
+        states::whole(self.stages.iter().map(|cell| cell.state), held)
     }
 }
 
@@ -181,7 +173,7 @@ impl Console {
     /// The execution that stands for a pipeline of mode PARALLEL.
     async fn newest_of(&self, row: &Row) -> Result<Option<ExecutionId>, DriveError> {
         match row.pipeline.mode() {
-            ExecutionMode::Parallel => self.newest(&row.locks).await,
+            ExecutionMode::Parallel => self.driver.newest(&row.locks).await,
             _ => Ok(None),
         }
     }

@@ -11,8 +11,8 @@ use store::{Entity, Key};
 
 use crate::board::stage;
 use crate::handler::Console;
-use crate::states::{self, Seen};
 use crate::version::Version;
+use pictures::states::{self, Seen};
 
 /// How executions stand of which more is known than their own items say.
 #[derive(Debug, Default)]

@@ -147,7 +147,7 @@ impl Api {
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub(super) async fn page(&self, target: &str, headers: &HeaderMap) -> Result<wire::Response, ApiError> {
+    pub(crate) async fn page(&self, target: &str, headers: &HeaderMap) -> Result<wire::Response, ApiError> {
         let request = || {
             let mut request = http::Request::get(self.url.at(target)).body(Vec::new()).map_err(|_| unsendable())?;
             for name in SENT_FOR_PAGES.map(HeaderName::from_static) {

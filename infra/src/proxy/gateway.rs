@@ -36,10 +36,12 @@ impl Refusal {
         Some(Self::read(answer))
     }
 
-    /// Nothing, if the console answered: with a page, a drawing, or that there is nothing new.
+    /// Nothing, if the console answered: with a page, a picture, a text, or that there is nothing new.
     pub fn of_page(answer: &Response<Vec<u8>>) -> Option<Self> {
         let media_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let is_page = ["text/html", "image/svg+xml"].iter().any(|known| media_type.starts_with(known));
+        let is_page = ["text/html", "image/svg+xml", "text/markdown", "text/plain"]
+            .iter()
+            .any(|known| media_type.starts_with(known));
         let is_short = [StatusCode::NOT_MODIFIED, StatusCode::FOUND].contains(&answer.status());
         (!is_page && !is_short).then(|| Self::read(answer))
     }

@@ -127,6 +127,23 @@ impl Driver {
         Ok(PipelineView { record, locks, stages })
     }
 
+    /// The newest execution of a pipeline: of those that run side by side, else of all. Where executions share no stages, it is
+    /// the one that pages and pictures show.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn newest(&self, locks: &StageLocks) -> Result<Option<ExecutionId>, DriveError> {
+        if let Some(running) = locks.running.last() {
+            return Ok(Some(*running));
+        }
+        let listing = Listing::Executions(locks.pipeline.clone(), locks.incarnation);
+        let page = self.store.list(&listing, None, 1).await?;
+        Ok(page.entities.iter().find_map(|entity| match entity {
+            Entity::Execution(it) => Some(it.id),
+            _ => None,
+        }))
+    }
+
     /// Reads the attempts in which actions ran last to which the latest attempt has not come.
     async fn with_earlier(&self, mut stages: Vec<StageView>, locks: &StageLocks) -> Result<Vec<StageView>, DriveError> {
         let mut keys = Vec::new();

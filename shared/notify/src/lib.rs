@@ -4,7 +4,8 @@
 //!   change into CodePipeline's state-change event (both are pure); [`Publisher`] puts events on the bus.
 //! - [`ApprovalMessage`]: the message to an approval's SNS topic: AWS's JSON, and for e-mail a text with a link.
 //! - [`publish_line`]: the line of a notification rule to an SNS topic.
-//! - [`Links`]: the signed links in those messages. The signature covers everything that a link decides.
+//! - [`Links`]: the signed links in those messages. The signature covers everything that a link decides. [`Macs`]: such
+//!   signatures, also for other links.
 //!
 //! May touch EventBridge, SNS and KMS, and of the engine only the types of its items.
 //!
@@ -23,6 +24,7 @@ mod compare;
 mod digest;
 mod event;
 mod link;
+mod mac;
 pub mod proposal;
 mod publish;
 mod time;
@@ -33,6 +35,7 @@ pub use compare::comparison;
 pub use digest::digest;
 pub use event::{EventBuilder, StateChange};
 pub use link::{LinkError, Links, Ticket};
+pub use mac::{MAC_LENGTH, MacError, Macs, message};
 pub use publish::{Publisher, SOURCE, Unpublished};
 pub use time::minutes;
 pub use topic::{NotificationError, publish_line};

@@ -6,23 +6,19 @@
 use std::fmt;
 
 use aws_sdk_kms::Client;
-use aws_sdk_kms::error::DisplayErrorContext;
-use aws_sdk_kms::operation::verify_mac::VerifyMacError;
-use aws_sdk_kms::primitives::Blob;
-use aws_sdk_kms::types::MacAlgorithmSpec;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use engine::{ActionId, ApprovalToken, Timestamp};
 use url::Url;
 use uuid::Uuid;
 
+use crate::mac::{MAC_LENGTH, MacError, Macs, message};
+
 /// Stands at the beginning of what is signed: a signature for one purpose is good for no other.
 const PURPOSE: &str = "millrace approval link";
 const VERSION: &str = "1";
 /// No name in a pipeline is longer. Source: CodePipeline user guide, 'Quotas'.
 const NAME_MOST: usize = 100;
-/// How many bytes a signature has: those of an HMAC-SHA-256.
-const MAC_LENGTH: usize = 32;
 
 /// What a link is about.
 #[derive(Clone, PartialEq, Eq)]
@@ -70,26 +66,20 @@ pub enum LinkError {
     #[error("{0:?} is not an address to which a link can lead")]
     Base(String),
     /// KMS could not be asked; trying later may help.
-    #[error("the key {key} could not be used: {message}")]
-    Unavailable {
-        /// The id of the KMS key, as the settings name it.
-        key: String,
-        /// KMS's error, or why no answer came.
-        message: String,
-    },
+    #[error(transparent)]
+    Unavailable(#[from] MacError),
 }
 
 /// Makes links that KMS signs, and checks those that come back.
 #[derive(Clone, Debug)]
 pub struct Links {
-    client: Client,
-    key: String,
+    macs: Macs,
 }
 
 impl Links {
     /// Links signed by this KMS key (of type HMAC_256).
     pub fn new(client: Client, key: impl Into<String>) -> Self {
-        Self { client, key: key.into() }
+        Self { macs: Macs::new(client, key) }
     }
 
     /// A link to the page at `base`.
@@ -98,16 +88,7 @@ impl Links {
     /// [`LinkError::Base`], [`LinkError::Unavailable`].
     pub async fn make(&self, base: &str, ticket: &Ticket) -> Result<String, LinkError> {
         let mut link = Url::parse(base).map_err(|_| LinkError::Base(base.to_owned()))?;
-        let answer = self
-            .client
-            .generate_mac()
-            .key_id(&self.key)
-            .mac_algorithm(MacAlgorithmSpec::HmacSha256)
-            .message(Blob::new(ticket.signed()))
-            .send()
-            .await
-            .map_err(|error| self.unavailable(DisplayErrorContext(&error).to_string()))?;
-        let mac = answer.mac.ok_or_else(|| self.unavailable("KMS gave no signature".to_owned()))?;
+        let mac = self.macs.make(ticket.signed()).await?;
         link.query_pairs_mut()
             .clear()
             .append_pair("v", VERSION)
@@ -117,7 +98,7 @@ impl Links {
             .append_pair("pipeline", &ticket.pipeline)
             .append_pair("stage", &ticket.stage)
             .append_pair("action", &ticket.action)
-            .append_pair("mac", &BASE64_URL_SAFE_NO_PAD.encode(mac.as_ref()));
+            .append_pair("mac", &BASE64_URL_SAFE_NO_PAD.encode(mac));
         Ok(link.into())
     }
 
@@ -132,40 +113,22 @@ impl Links {
         now: Timestamp,
     ) -> Result<Ticket, LinkError> {
         let (ticket, mac) = parse(query).ok_or(LinkError::Malformed)?;
-        let answer = self
-            .client
-            .verify_mac()
-            .key_id(&self.key)
-            .mac_algorithm(MacAlgorithmSpec::HmacSha256)
-            .message(Blob::new(ticket.signed()))
-            .mac(Blob::new(mac))
-            .send()
-            .await;
-        match answer {
-            Ok(answer) if answer.mac_valid => {}
-            Ok(_) => return Err(LinkError::Forged),
-            Err(error) if error.as_service_error().is_some_and(VerifyMacError::is_kms_invalid_mac_exception) => {
-                return Err(LinkError::Forged);
-            }
-            Err(error) => return Err(self.unavailable(DisplayErrorContext(&error).to_string())),
+        if !self.macs.verify(ticket.signed(), &mac).await? {
+            return Err(LinkError::Forged);
         }
         if ticket.expires <= now {
             return Err(LinkError::Expired(Box::new(ticket)));
         }
         Ok(ticket)
     }
-
-    fn unavailable(&self, message: String) -> LinkError {
-        LinkError::Unavailable { key: self.key.clone(), message }
-    }
 }
 
 impl Ticket {
-    /// What is signed: each part after its length, so that no two tickets give the same bytes.
+    /// What is signed.
     fn signed(&self) -> Vec<u8> {
         let (id, token, expires) = (self.action_id.to_string(), self.token.to_string(), self.expires.0.to_string());
         let parts = [PURPOSE, VERSION, &id, &token, &expires, &self.pipeline, &self.stage, &self.action];
-        parts.iter().flat_map(|part| format!("{}:{part};", part.len()).into_bytes()).collect()
+        message(&parts)
     }
 }
 
@@ -318,9 +281,9 @@ mod tests {
         let links = links(&stub);
         let good = query(&self::links(&kms()).make(BASE, &ticket()).await.unwrap());
         let error = verify(&links, &good, NOW).await.unwrap_err();
-        assert!(matches!(&error, LinkError::Unavailable { key, .. } if key == "key-1"), "{error:?}");
+        assert!(matches!(&error, LinkError::Unavailable(it) if it.key == "key-1"), "{error:?}");
         assert!(!error.to_string().contains(&ticket().token.to_string()), "a token is a secret");
-        assert!(matches!(links.make(BASE, &ticket()).await, Err(LinkError::Unavailable { .. })));
+        assert!(matches!(links.make(BASE, &ticket()).await, Err(LinkError::Unavailable(_))));
         assert_eq!(links.make("/approve", &ticket()).await, Err(LinkError::Base("/approve".into())));
     }
 }

@@ -7,8 +7,11 @@ use sha2::{Digest, Sha256};
 
 use crate::state::symbols;
 
+/// The style of a picture that is no part of a page (SVG): the same colours, in light and dark, and the same shapes.
+pub const PICTURE_STYLE: &str = concat!(include_str!("palette.css"), include_str!("picture.css"));
+
 /// The style of every page; a policy knows it by its hash.
-pub const STYLE: &str = include_str!("style.css");
+pub const STYLE: &str = concat!(include_str!("palette.css"), include_str!("style.css"));
 
 /// A page.
 #[derive(Debug)]
@@ -74,13 +77,25 @@ impl Layout<'_> {
 /// script may ask only where the page came from.
 #[must_use]
 pub fn policy(script: Option<&str>) -> String {
-    let hash = |content: &str| BASE64_STANDARD.encode(Sha256::digest(content));
     let script = script.map(|script| format!("; script-src 'sha256-{}'; connect-src 'self'", hash(script)));
     format!(
         "default-src 'none'; style-src 'sha256-{}'{}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         hash(STYLE),
         script.unwrap_or_default()
     )
+}
+
+/// The `Content-Security-Policy` of a picture with [`PICTURE_STYLE`] that is opened by itself: nothing is loaded, run or framed.
+#[must_use]
+pub fn policy_of_picture() -> String {
+    let style = hash(PICTURE_STYLE);
+    format!(
+        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
+
+fn hash(content: &str) -> String {
+    BASE64_STANDARD.encode(Sha256::digest(content))
 }
 
 /// What a page says that has nothing else to show: a heading, a sentence or two, and what can be done.

@@ -57,7 +57,7 @@
 //!
 //! [`Layout`] is a whole page with its style and its policy; [`State`] the marks; [`ago`], [`took`] and the like times; [`name`] and [`text()`] whatever
 //! came from outside, with what would turn or hide the text around it made visible; [`notice`] a page that has nothing else to
-//! show. No part knows AWS, and none loads anything: style and script are in the page, known to its policy by their hashes.
+//! show. Pictures outside of pages have [`PICTURE_STYLE`]; the crate `pictures` draws them. No part knows AWS, and none loads anything: style and script are in the page, known to its policy by their hashes.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod layout;
@@ -65,7 +65,7 @@ mod state;
 mod text;
 mod time;
 
-pub use layout::{Layout, STYLE, notice, policy};
+pub use layout::{Layout, PICTURE_STYLE, STYLE, notice, policy, policy_of_picture};
 pub use state::{State, symbols};
 pub use text::{id, name, shown, text};
 pub use time::{absolute, ago, readable, since, took, took_words};

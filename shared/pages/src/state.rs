@@ -67,6 +67,34 @@ impl State {
         Self::ALL.into_iter().find(|state| state.class() == class)
     }
 
+    /// The lines of the shape, in a square of 16 by 16: what is in them is in the current colour.
+    #[must_use]
+    pub fn shape(self) -> Markup {
+        html! {
+            @match self {
+                Self::Succeeded => {
+                    circle cx="8" cy="8" r="7" fill="currentColor" {}
+                    path d="M4.6 8.3l2.3 2.3 4.5-5" class="cut" {}
+                }
+                Self::InProgress => {
+                    circle cx="8" cy="8" r="6" class="ring" {}
+                    path d="M8 2a6 6 0 0 1 6 6" class="arc" {}
+                }
+                Self::Failed => {
+                    path d="M5 1h6l4 4v6l-4 4H5l-4-4V5z" fill="currentColor" {}
+                    path d="M5.4 5.4l5.2 5.2M10.6 5.4l-5.2 5.2" class="cut" {}
+                }
+                Self::Waiting => {
+                    path d="M8 .5L15.5 8 8 15.5.5 8z" fill="currentColor" {}
+                    path d="M6.5 5.6v4.8M9.5 5.6v4.8" class="cut" {}
+                }
+                Self::Stopped => { rect x="2" y="2" width="12" height="12" rx="1.5" fill="currentColor" {} }
+                Self::Superseded => { path d="M3 3l5 5-5 5M8.5 3l5 5-5 5" class="line" {} }
+                Self::DidNotRun => { circle cx="8" cy="8" r="6" class="dots" {} }
+            }
+        }
+    }
+
     /// The shape alone, with the word for whoever does not see it.
     #[must_use]
     pub fn mark(self) -> Markup {
@@ -100,31 +128,7 @@ impl State {
 pub fn symbols() -> Markup {
     html! {
         svg width="0" height="0" class="symbols" aria-hidden="true" focusable="false" {
-            symbol id="s-succeeded" viewBox="0 0 16 16" {
-                circle cx="8" cy="8" r="7" fill="currentColor" {}
-                path d="M4.6 8.3l2.3 2.3 4.5-5" class="cut" {}
-            }
-            symbol id="s-running" viewBox="0 0 16 16" {
-                circle cx="8" cy="8" r="6" class="ring" {}
-                path d="M8 2a6 6 0 0 1 6 6" class="arc" {}
-            }
-            symbol id="s-failed" viewBox="0 0 16 16" {
-                path d="M5 1h6l4 4v6l-4 4H5l-4-4V5z" fill="currentColor" {}
-                path d="M5.4 5.4l5.2 5.2M10.6 5.4l-5.2 5.2" class="cut" {}
-            }
-            symbol id="s-waiting" viewBox="0 0 16 16" {
-                path d="M8 .5L15.5 8 8 15.5.5 8z" fill="currentColor" {}
-                path d="M6.5 5.6v4.8M9.5 5.6v4.8" class="cut" {}
-            }
-            symbol id="s-stopped" viewBox="0 0 16 16" {
-                rect x="2" y="2" width="12" height="12" rx="1.5" fill="currentColor" {}
-            }
-            symbol id="s-superseded" viewBox="0 0 16 16" {
-                path d="M3 3l5 5-5 5M8.5 3l5 5-5 5" class="line" {}
-            }
-            symbol id="s-pending" viewBox="0 0 16 16" {
-                circle cx="8" cy="8" r="6" class="dots" {}
-            }
+            @for state in State::ALL { symbol id={ "s-" (state.class()) } viewBox="0 0 16 16" { (state.shape()) } }
         }
     }
 }

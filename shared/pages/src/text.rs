@@ -20,6 +20,9 @@ fn is_hidden(character: char) -> bool {
         | '\u{2060}'..='\u{206f}'
         | '\u{feff}'
         | '\u{fff9}'..='\u{fffb}'
+        // No characters at all: XML may not have them.
+        | '\u{fffe}'
+        | '\u{ffff}'
         | '\u{e0000}'..='\u{e007f}' => true,
         other => other.is_control(),
     }

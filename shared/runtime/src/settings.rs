@@ -188,6 +188,14 @@ impl Settings {
         self.needed("MILLRACE_HMAC_KEY")
     }
 
+    /// `MILLRACE_BADGE_KEY`: the KMS key that signs links to public pictures, and nothing else.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn badge_key(&self) -> Result<String, SettingError> {
+        self.needed("MILLRACE_BADGE_KEY")
+    }
+
     /// `MILLRACE_SECRETS_KEY`: the KMS key that encrypts secrets in the table.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ e2e::cases! {
     console::console_pipelines;
     console::console_follows_a_release;
     console::console_other_screens;
+    console::console_pictures;
     console::console_not_found_and_forbidden;
     console::console_with_hostile_words;
     logs::console_shows_a_log;

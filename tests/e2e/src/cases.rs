@@ -5,6 +5,7 @@ pub use under_fire::asked as asked_executions;
 mod api;
 mod approval;
 mod audited;
+mod badges;
 mod builds;
 mod changes;
 mod clients;
@@ -133,6 +134,7 @@ cases! {
     pushes::git_push_starts;
     clients::boto3_and_cli;
     console::console_through_the_proxy;
+    badges::badges;
     proxy::clients_through_the_proxy;
     proxy::policies_by_path;
     proxy::function_with_the_extension;

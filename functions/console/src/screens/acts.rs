@@ -6,10 +6,9 @@
 use engine::{ActionId, Execution, StageRun};
 use maud::{Markup, html};
 use pages::shown;
+use pictures::states::is_approval;
 use pipeline::{Action, ConditionKind, Pipeline, StageName};
 use serde_json::{Value, json};
-
-use crate::states::is_approval;
 
 /// The longest summary of an approval. Source: CodePipeline API, `ApprovalResult`.
 const SUMMARY_MOST: u32 = 512;

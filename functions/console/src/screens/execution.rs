@@ -6,6 +6,7 @@ use driver::ExecutionView;
 use engine::{Execution, StageRun};
 use maud::{Markup, html};
 use pages::{State, ago, name, shown, since, text, took, took_words};
+use pictures::states;
 use pipeline::PipelineName;
 use store::{Key, Listing};
 
@@ -15,9 +16,9 @@ use crate::change;
 use crate::handler::{Asked, Console, Screen, Shown};
 use crate::screens::plot::{duration, median};
 use crate::screens::{acts, gantt, head, scrolling};
-use crate::states::Seen;
 use crate::trouble::Trouble;
 use crate::version::Version;
+use pictures::states::Seen;
 
 /// Executions before this one that it is compared with.
 const BEFORE: usize = 10;

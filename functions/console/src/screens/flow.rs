@@ -4,13 +4,13 @@
 use engine::{ActionRun, ConditionRun, Execution, StageLock, StageRun};
 use maud::{Markup, html};
 use pages::{State, ago, name, shown, since, took, took_words};
+use pictures::states;
 use pipeline::{Action, Condition, ConditionKind, ExecutionMode, PipelineType};
 
 use crate::address;
 use crate::board::{Board, Column, WAITING};
 use crate::change;
 use crate::screens::acts;
-use crate::states;
 
 /// What is selected on the page.
 #[derive(Clone, Copy, Debug)]

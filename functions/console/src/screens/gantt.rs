@@ -5,9 +5,9 @@ use driver::ExecutionView;
 use engine::{ActionRun, StageRun};
 use maud::{Markup, html};
 use pages::{absolute, shown, took_words};
+use pictures::states;
 
 use crate::screens::scrolling;
-use crate::states;
 
 /// Where the names end and time begins, in the drawing's own units.
 const LEFT: i64 = 230;

@@ -3,6 +3,7 @@
 use engine::{Execution, Head};
 use maud::{Markup, html};
 use pages::{State, ago, since, took};
+use pictures::states;
 use pipeline::PipelineName;
 use store::Listing;
 
@@ -13,9 +14,9 @@ use crate::handler::{Asked, Console, Screen, Shown};
 use crate::screens::head;
 use crate::screens::plot::{Figures, duration};
 use crate::standing::Standings;
-use crate::states::Seen;
 use crate::trouble::Trouble;
 use crate::version::Version;
+use pictures::states::Seen;
 
 /// Executions on a page.
 const PAGE: usize = 30;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use engine::{ActionRun, Artifact, Execution, StageRun};
 use maud::{Markup, html};
 use pages::{State, absolute, ago, name, shown, text, took_words};
+use pictures::states;
 use pipeline::{Action, MASK};
 
 use crate::address;
@@ -13,7 +14,6 @@ use crate::change;
 use crate::handler::Console;
 use crate::screens::flow::Selected;
 use crate::screens::{acts, flow};
-use crate::states;
 use crate::trouble::Trouble;
 
 /// The panel of what is selected; nothing where nothing is, or where it is not there.

@@ -3,6 +3,7 @@
 use engine::{Execution, StageRun};
 use maud::{Markup, html};
 use pages::{readable, shown, since};
+use pictures::states;
 use pipeline::{ExecutionMode, PipelineName};
 
 use crate::address;
@@ -11,7 +12,6 @@ use crate::change;
 use crate::handler::{Asked, Console, Screen, Shown};
 use crate::screens::flow::{self, Selected};
 use crate::screens::{acts, head, history, panel};
-use crate::states;
 use crate::trouble::Trouble;
 
 /// Of what runs in an execution, this much is told above the stages, which show all of it.

@@ -4,10 +4,9 @@ use engine::usual::comparable;
 use engine::{Execution, ExecutionStatus};
 use maud::{Markup, html};
 use pages::{State, took_words};
+use pictures::states;
 
 pub use engine::usual::{duration, median, percentile, recent};
-
-use crate::states;
 
 /// What the last executions tell.
 #[derive(Debug, Default)]

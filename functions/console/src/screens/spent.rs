@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use engine::{ActionStatus, Execution, ExecutionId, ExecutionStatus, StageRun};
 use maud::{Markup, html};
 use pages::{State, name, shown, text, took_words};
+use pictures::states;
 use pipeline::{PipelineName, Stage};
 use store::Listing;
 
@@ -15,7 +16,6 @@ use crate::handler::{Asked, Console, Screen, Shown};
 use crate::screens::execution::runs_of;
 use crate::screens::plot::{median, percentile};
 use crate::screens::{head, scrolling};
-use crate::states;
 use crate::trouble::Trouble;
 use crate::version::Version;
 

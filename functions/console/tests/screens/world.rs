@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use console::{Answer, Asked, Console};
+use console::{Answer, Asked, Console, Public};
 use driver::{Driver, Outcome, StartRequest, Task};
 use engine::{ActionError, Artifact, ExecutionId, Pin, Progress, Revision, Success, Timestamp, Trigger};
 use lambda_http::http::{Method, StatusCode, header};
+use notify::Macs;
+use pictures::PublicLinks;
 use pipeline::PipelineName;
 use serde_json::{Value, json};
 use store::MemoryStore;
-use testkit::{Outbox, TestClock, TestExecutor, setup};
+use testkit::{Outbox, TestClock, TestExecutor, kms, setup};
 
 /// When each world begins: 2026-11-26 19:00:00 UTC, in milliseconds.
 pub const NOW: Timestamp = Timestamp(1_795_719_600_000);
@@ -142,7 +144,9 @@ impl World {
         let (clock, outbox, store) =
             (Arc::new(TestClock::standing(NOW)), Arc::new(Outbox::default()), Arc::new(MemoryStore::default()));
         let driver = || Driver::new(setup(&store, &outbox, &clock));
-        Self { console: Console::new(driver(), clock.clone()), driver: driver(), clock, outbox }
+        let links = PublicLinks::new(Macs::new(aws_sdk_kms::Client::new(&kms().config()), "key-1"));
+        let public = Public { links, api: "https://api.example/live".into(), account: "111122223333".into() };
+        Self { console: Console::new(driver(), clock.clone(), public), driver: driver(), clock, outbox }
     }
 
     /// Creates a pipeline, and lets its first execution run as far as it comes.

@@ -140,6 +140,7 @@ pub async fn console_other_screens(case: &Arc<Case>) -> Result<()> {
         ("execution", format!("{}/executions/{execution}", door.pipeline(&waits.name)), "Ask"),
         ("execution-failed", format!("{}/executions/{broken}", door.pipeline(&fails.name)), "3 of 7 were red"),
         ("time", format!("{}/time", door.pipeline(&fails.name)), "Break"),
+        ("badge", format!("{}/badge", door.pipeline(&waits.name)), "millrace:badge"),
         ("wall", door.page("/wall?search=console-other-screens"), &waits.name),
     ] {
         browser.goto(&address).await?;
@@ -149,6 +150,33 @@ pub async fn console_other_screens(case: &Arc<Case>) -> Result<()> {
         }
     }
     ensure!(bad.is_empty(), "{}", bad.join("\n"));
+    quiet(&browser).await
+}
+
+/// A picture opened by itself has its colours, in light and in dark: its policy lets its own style in. Links to public ones fit on
+/// the page about them.
+pub async fn console_pictures(case: &Arc<Case>) -> Result<()> {
+    let (pipeline, _) = waiting(case, "drawn").await?;
+    let tag = aws_sdk_codepipeline::types::Tag::builder().key("millrace:badge").value("1").build()?;
+    let arn = format!("arn:aws:codepipeline:{HOME}:{}:{}", local::ACCOUNT, pipeline.name);
+    case.pipelines.tag_resource().resource_arn(arn).tags(tag).send().await?;
+    let (door, browser) = (Door::open(case).await?, Browser::open().await?);
+    for (file, ground) in [("badge.svg", ".card"), ("graph.svg", ".paper")] {
+        browser.goto(&format!("{}/{file}", door.pipeline(&pipeline.name))).await?;
+        let mut grounds = Vec::new();
+        for look in [Look::DESK, Look { phone: false, dark: true }] {
+            browser.look(look).await?;
+            browser.screenshot(&format!("{file}-{}", look.name())).await?;
+            let fill = "return getComputedStyle(document.querySelector(arguments[0])).fill";
+            grounds.push(browser.script(fill, json!([ground])).await?);
+        }
+        let black = json!("rgb(0, 0, 0)");
+        ensure!(grounds[0] != grounds[1] && !grounds.contains(&black), "the grounds of {file} are {grounds:?}");
+        browser.look(Look::DESK).await?;
+    }
+    browser.goto(&format!("{}/badge", door.pipeline(&pipeline.name))).await?;
+    browser.until_text("main", "graph.svg?proof=").await?;
+    good_in_every_look(&browser, "badge-public").await?;
     quiet(&browser).await
 }
 

@@ -75,3 +75,16 @@ pub fn condition(status: ConditionStatus) -> Seen {
         ConditionStatus::Cancelled => (State::Stopped, "cancelled"),
     }
 }
+
+/// How a whole stands, by its parts: what needs attention first. `held`: whether something waits in front of a closed transition.
+pub fn whole(parts: impl Iterator<Item = State> + Clone, held: bool) -> State {
+    let has = |wanted| parts.clone().any(|state| state == wanted);
+    match () {
+        () if has(State::Failed) => State::Failed,
+        () if held || has(State::Waiting) => State::Waiting,
+        () if has(State::InProgress) => State::InProgress,
+        () if has(State::Stopped) => State::Stopped,
+        () if has(State::Succeeded) => State::Succeeded,
+        () => State::DidNotRun,
+    }
+}
