@@ -9,8 +9,9 @@
 //! - `shelf`: the same for a page of pipelines.
 //! - `recent`: what ran in pipelines lately.
 //! - `states`, `change`: the engine's statuses, revisions and triggers in words.
+//! - `check`, `place`: everything that is wrong with a definition, each fault at its place in the text.
 //! - `screens`: one file for each page; `flow` draws the stages, `acts` are the buttons.
-//! - `script.js`: keeps the page up to date, and asks before it acts.
+//! - `script.js`: keeps the page up to date, and asks before it acts; `editor.js`, only behind it on its page: the editor.
 //!
 //! **Up to date.** The script asks for the page again every two seconds while it is visible, and names the version that it
 //! shows. A version is made of the revisions of the items that a page is made of. They are read first, in two batches by key;
@@ -20,7 +21,9 @@
 mod address;
 mod board;
 mod change;
+mod check;
 mod handler;
+mod place;
 mod recent;
 mod screens;
 mod shelf;

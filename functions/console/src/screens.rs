@@ -2,6 +2,8 @@
 
 pub mod acts;
 pub mod definition;
+pub mod difference;
+pub mod edit;
 pub mod execution;
 pub mod flow;
 pub mod gantt;
@@ -9,6 +11,7 @@ pub mod history;
 pub mod panel;
 pub mod pipeline;
 pub mod pipelines;
+pub mod plan;
 pub mod plot;
 pub mod rollback;
 pub mod spent;

@@ -3,6 +3,7 @@
 mod acts;
 mod approval;
 mod console;
+mod edit;
 
 e2e::cases! {
     approval::approval_in_every_look;
@@ -21,6 +22,10 @@ e2e::cases! {
     console::console_with_hostile_words;
     acts::console_starts_approves_rejects_stops;
     acts::console_retries_closes_opens_rolls_back;
+    acts::console_overrides_a_condition;
     acts::console_by_keyboard;
     acts::console_by_two_at_once;
+    edit::console_edits_a_definition;
+    edit::console_edits_without_a_mouse;
+    edit::console_refuses_what_is_stale;
 }

@@ -12,7 +12,7 @@ use store::{Key, Listing};
 use crate::address;
 use crate::board;
 use crate::change;
-use crate::handler::{Asked, Console, Screen, Shown};
+use crate::handler::{Asked, Console, SCRIPT, Screen, Shown};
 use crate::screens::plot::{duration, median};
 use crate::screens::{acts, gantt, head, scrolling};
 use crate::states;
@@ -39,7 +39,7 @@ pub async fn show(console: &Console, pipeline: &PipelineName, id: &str, asked: &
     let before = before(console, &view.execution).await?;
     let main = page(pipeline.as_str(), &view, &before, console.now());
     let title = format!("{pipeline} #{}", view.execution.number);
-    Ok(Shown::Screen(Screen { title, main, version: Some(tag), class: "" }))
+    Ok(Shown::Screen(Screen { title, main, version: Some(tag), class: "", script: SCRIPT }))
 }
 
 /// Executions before this one, the newest first, with their latest attempts by the stage's name.

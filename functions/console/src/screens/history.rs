@@ -8,7 +8,7 @@ use store::{Entity, Listing};
 
 use crate::address;
 use crate::change;
-use crate::handler::{Asked, Console, Screen, Shown};
+use crate::handler::{Asked, Console, SCRIPT, Screen, Shown};
 use crate::screens::head;
 use crate::screens::plot::{Figures, duration};
 use crate::states;
@@ -42,7 +42,13 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
         return Ok(Shown::Same(tag));
     }
     let main = page(pipeline.as_str(), &found, next.as_deref(), asked, console.now());
-    Ok(Shown::Screen(Screen { title: format!("History of {pipeline}"), main, version: Some(tag), class: "" }))
+    Ok(Shown::Screen(Screen {
+        title: format!("History of {pipeline}"),
+        main,
+        version: Some(tag),
+        class: "",
+        script: SCRIPT,
+    }))
 }
 
 async fn filtered(

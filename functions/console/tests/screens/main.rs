@@ -2,5 +2,6 @@
 //! that a browser opens.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod edit;
 mod pages;
 mod world;
