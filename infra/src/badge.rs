@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail, ensure};
 use clap::Args;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use pipeline::{PipelineName, StageName};
 
 use crate::output::outln;
@@ -53,7 +53,10 @@ impl Arguments {
             None => String::new(),
         };
         let target = format!("/console/pipelines/{}/badge.md{query}", self.pipeline);
-        let answer = api.page(&target, &HeaderMap::new()).await.map_err(|error| anyhow!("{}", error.message))?;
+        let answer = api
+            .page((Method::GET, &target), &HeaderMap::new(), Vec::new())
+            .await
+            .map_err(|error| anyhow!("{}", error.message))?;
         let text = String::from_utf8_lossy(answer.body()).trim().to_owned();
         match (answer.status(), &self.stage) {
             (StatusCode::OK, _) => Ok(text),

@@ -21,6 +21,7 @@ pub fn exception(account: &str, operation: Operation, error: DriveError) -> ApiE
         }
         DriveError::NameInUse(_) if operation == Operation::CreatePipeline => Exception::PipelineNameInUseException,
         DriveError::Name(_) | DriveError::Variables(_) | DriveError::ActionType(_) => Exception::ValidationException,
+        DriveError::VersionIsOld { .. } => Exception::ValidationException,
         DriveError::ActionTypeNotFound(_) => no_such_type(operation),
         DriveError::ActionTypeLimit(_) => Exception::LimitExceededException,
         DriveError::ExecutionNotFound(_) | DriveError::JobNotFound(_) => missing(operation),
@@ -233,6 +234,7 @@ mod tests {
         let mut all = vec![
             DriveError::PipelineNotFound(text()),
             DriveError::VersionNotFound { pipeline: text(), version: 7 },
+            DriveError::VersionIsOld { pipeline: text(), version: 7, newest: 8 },
             DriveError::NameInUse(text()),
             DriveError::Invalid(invalid),
             DriveError::Name(pipeline::PipelineName::new("a b").unwrap_err()),

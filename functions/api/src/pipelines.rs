@@ -46,9 +46,15 @@ pub async fn get(app: &App, input: GetPipelineInput) -> Result<GetPipelineOutput
     Ok(GetPipelineOutput::builder().pipeline(shown(&record)?).metadata(metadata).build())
 }
 
-/// Stores the declaration as the pipeline's next version, if the caller may pass all roles in it.
-pub async fn update(app: &App, caller: &str, input: UpdatePipelineInput) -> Result<UpdatePipelineOutput, ApiError> {
-    let declaration = declared(input.pipeline)?;
+/// Stores the declaration as the pipeline's next version, if the caller may pass all roles in it. `of`: the version with which the
+/// caller's change began, if it is to be refused where another has been stored since.
+pub async fn update(
+    app: &App,
+    caller: &str,
+    of: Option<u32>,
+    input: UpdatePipelineInput,
+) -> Result<UpdatePipelineOutput, ApiError> {
+    let declaration = Declaration { version: of, ..declared(input.pipeline)? };
     may_pass_roles(app, caller, &declaration).await?;
     let record = app.driver.update_pipeline(declaration).await.map_err(app.refusal(Operation::UpdatePipeline))?;
     Ok(UpdatePipelineOutput::builder().pipeline(shown(&record)?).build())

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::OnceLock;
 
 use aws_smithy_schema::serde::SerializableStruct;
-use lambda_http::http::HeaderValue;
+use lambda_http::http::{HeaderMap, HeaderValue};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response};
 use runtime::CallLog;
@@ -30,6 +30,9 @@ struct Origin {
     base: String,
 }
 
+/// Names the version with which a change of a pipeline began: `UpdatePipeline` refuses it where another has been stored since.
+const OF_VERSION: &str = "x-millrace-of-version";
+
 impl Origin {
     fn of(app: &App, request: &Request) -> Self {
         let (mut id, mut caller, mut source, mut api, mut stage) = (None, None, None, None, None);
@@ -50,6 +53,12 @@ impl Origin {
     }
 }
 
+fn of_version(headers: &HeaderMap) -> Result<Option<u32>, ApiError> {
+    let number = |value: &HeaderValue| value.to_str().ok().and_then(|value| value.parse().ok());
+    let wrong = || Exception::ValidationException.because(format!("The header {OF_VERSION} must be a number."));
+    headers.get(OF_VERSION).map(|value| number(value).ok_or_else(wrong)).transpose()
+}
+
 impl Origin {
     /// The same as the table and the audit log keep it.
     fn of_changes(&self) -> ChangeOrigin {
@@ -68,7 +77,8 @@ pub async fn handle(app: &App, request: Request) -> Response<Body> {
         let answered = match &routed {
             Ok(call) => {
                 let body = request.body().as_ref();
-                let routed = Routed { call: *call, origin: &origin, body, calls: &app.calls, noted: &noted };
+                let headers = request.headers();
+                let routed = Routed { call: *call, origin: &origin, headers, body, calls: &app.calls, noted: &noted };
                 // Boxed, since all operations together make a large future.
                 Box::pin(dispatch(app, routed)).await
             }
@@ -112,6 +122,7 @@ fn delivered(answer: wire::Response, protocol: Protocol, id: &str) -> Response<B
 struct Routed<'a> {
     call: wire::Call<'a>,
     origin: &'a Origin,
+    headers: &'a HeaderMap,
     body: &'a [u8],
     calls: &'a CallLog,
     noted: &'a OnceLock<Noted>,
@@ -140,7 +151,10 @@ async fn dispatch(app: &App, request: Routed<'_>) -> Result<wire::Response, ApiE
     match call.operation {
         Operation::CreatePipeline => run(request, |input| pipelines::create(app, caller, input)).await,
         Operation::GetPipeline => run(request, |input| pipelines::get(app, input)).await,
-        Operation::UpdatePipeline => run(request, |input| pipelines::update(app, caller, input)).await,
+        Operation::UpdatePipeline => {
+            let of = of_version(request.headers)?;
+            run(request, |input| pipelines::update(app, caller, of, input)).await
+        }
         Operation::DeletePipeline => run(request, |input| pipelines::delete(app, input)).await,
         Operation::ListPipelines => run(request, |input| pipelines::list(app, input)).await,
         Operation::StartPipelineExecution => run(request, |input| executions::start(app, caller, input)).await,

@@ -20,6 +20,11 @@ pub fn of(pipeline: &str, page: &str) -> String {
     if page.is_empty() { format!("{PIPELINES}/{name}") } else { format!("{PIPELINES}/{name}/{page}") }
 }
 
+/// Where a pipeline's definition is checked while it is typed; no page, and so apart from them.
+pub fn check(pipeline: &str) -> String {
+    format!("{HOME}/check/{}", utf8_percent_encode(pipeline, KEPT))
+}
+
 /// The page of an execution.
 pub fn execution(pipeline: &str, id: ExecutionId) -> String {
     of(pipeline, &format!("executions/{id}"))

@@ -18,8 +18,11 @@ use crate::recent::Ended;
 use crate::screens;
 use crate::trouble::Trouble;
 
-/// The pages' one script.
-pub const SCRIPT: &str = include_str!("script.js");
+/// The script of pages, in a function of its own.
+pub const SCRIPT: &str = concat!("'use strict';(() => {\n", include_str!("script.js"), "})();");
+/// The same with what only the editor of a definition needs.
+pub const EDITOR: &str =
+    concat!("'use strict';(() => {\n", include_str!("script.js"), include_str!("editor.js"), "})();");
 
 /// When the incarnations of more pipelines than this are remembered, all are forgotten.
 const MOST_KNOWN: usize = 10_000;
@@ -52,7 +55,7 @@ pub struct Console {
 /// A request.
 #[derive(Debug)]
 pub struct Asked<'a> {
-    /// Only GET and HEAD are answered.
+    /// GET and HEAD for pages, POST for a text that is to be checked.
     pub method: &'a Method,
     /// The path, from `/console` on.
     pub path: &'a str,
@@ -62,6 +65,8 @@ pub struct Asked<'a> {
     pub known: Option<String>,
     /// Whether only the part is wanted that is updated.
     pub live: bool,
+    /// The text that is to be checked.
+    pub body: &'a str,
 }
 
 /// An answer.
@@ -86,6 +91,8 @@ pub struct Screen {
     pub version: Option<String>,
     /// A class of the page.
     pub class: &'static str,
+    /// Its script.
+    pub script: &'static str,
 }
 
 /// What is no page: a picture, or a text for programs.
@@ -155,7 +162,8 @@ impl Console {
 
     /// Answers a request. Whatever is wrong with it has a page that says so.
     pub async fn answer(&self, asked: &Asked<'_>) -> Answer {
-        if *asked.method != Method::GET && *asked.method != Method::HEAD {
+        let checks = *asked.method == Method::POST && asked.checks().is_some();
+        if !checks && *asked.method != Method::GET && *asked.method != Method::HEAD {
             let words = html! { p { "Pages are read here. What a person does is a call of CodePipeline's API." } };
             let page = message("That is not possible here", &words);
             return finished(page, asked, StatusCode::METHOD_NOT_ALLOWED);
@@ -180,6 +188,10 @@ impl Console {
     }
 
     async fn screen(&self, asked: &Asked<'_>) -> Result<Shown, Trouble> {
+        if *asked.method == Method::POST {
+            let name = asked.checks().ok_or(Trouble::Nowhere)?;
+            return screens::edit::checked(self, &PipelineName::new(name)?, asked).await;
+        }
         let parts = address::parts(asked.path).ok_or(Trouble::Nowhere)?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts[..] {
@@ -193,6 +205,7 @@ impl Console {
                     "history" => screens::history::show(self, &name, asked).await,
                     "time" => screens::spent::show(self, &name, asked).await,
                     "definition" => screens::definition::show(self, &name, asked).await,
+                    "edit" => screens::edit::show(self, &name, asked).await,
                     "rollback" => screens::rollback::show(self, &name, asked).await,
                     "badge" => screens::badge::show(self, &name, asked).await,
                     "badge.md" => screens::badge::markdown(self, &name, asked).await,
@@ -209,6 +222,13 @@ impl Console {
 }
 
 impl Asked<'_> {
+    /// The pipeline whose definition this address checks.
+    fn checks(&self) -> Option<String> {
+        let parts = address::parts(self.path)?;
+        let [check, name] = <[String; 2]>::try_from(parts).ok()?;
+        (check == "check").then_some(name)
+    }
+
     /// A value of the query; empty where it is not there.
     pub fn get(&self, name: &str) -> &str {
         self.query.get(name).map_or("", |value| value.trim())
@@ -252,20 +272,22 @@ impl File {
 
 fn message(heading: &str, words: &Markup) -> Screen {
     let then = html! { a class="button" href=(address::PIPELINES) { "To the pipelines" } };
-    Screen { title: heading.to_owned(), main: notice(heading, words, &then), version: None, class: "" }
+    Screen { title: heading.to_owned(), main: notice(heading, words, &then), version: None, class: "", script: SCRIPT }
 }
 
 fn finished(screen: Screen, asked: &Asked<'_>, status: StatusCode) -> Answer {
     let mut headers = vec![
         (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
         (header::CACHE_CONTROL, "no-store".to_owned()),
-        (header::CONTENT_SECURITY_POLICY, policy(Some(SCRIPT))),
+        (header::CONTENT_SECURITY_POLICY, policy(Some(screen.script))),
         (header::REFERRER_POLICY, "no-referrer".to_owned()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (header::X_FRAME_OPTIONS, "DENY".to_owned()),
     ];
     headers.extend(screen.version.clone().map(|version| (header::ETAG, version)));
-    let body = match (asked.method == Method::HEAD, asked.live) {
+    // What is said of a text is put into the page that has asked.
+    let is_part = asked.live || *asked.method == Method::POST;
+    let body = match (asked.method == Method::HEAD, is_part) {
         (true, _) => String::new(),
         (false, true) => screen.main.into_string(),
         (false, false) => Layout {
@@ -275,7 +297,7 @@ fn finished(screen: Screen, asked: &Asked<'_>, status: StatusCode) -> Answer {
             main: screen.main,
             rest: screens::rest(),
             class: screen.class,
-            script: Some(SCRIPT),
+            script: Some(screen.script),
             version: screen.version.as_deref(),
         }
         .html(),

@@ -10,8 +10,9 @@
 //! - `recent`: what ran in pipelines lately.
 //! - `standing`: what executions wait for that have not ended.
 //! - `change`: revisions and triggers in words; statuses are the crate `pictures`' `states`.
+//! - `check`, `place`: everything that is wrong with a definition, each fault at its place in the text.
 //! - `screens`: one file for each page; `flow` draws the stages, `acts` are the buttons.
-//! - `script.js`: keeps the page up to date, and asks before it acts.
+//! - `script.js`: keeps the page up to date, and asks before it acts; `editor.js`, only behind it on its page: the editor.
 //!
 //! **Up to date.** The script asks for the page again every two seconds while it is visible, and names the version that it
 //! shows. A version is made of the revisions of the items that a page is made of. They are read first, in two batches by key;
@@ -21,7 +22,9 @@
 mod address;
 mod board;
 mod change;
+mod check;
 mod handler;
+mod place;
 mod recent;
 mod screens;
 mod shelf;

@@ -36,6 +36,7 @@ async fn answer(console: &Console, request: &Request) -> anyhow::Result<Response
         query: query.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         known: text(request.headers(), &header::IF_NONE_MATCH),
         live: request.headers().contains_key(LIVE),
+        body: std::str::from_utf8(request.body()).unwrap_or_default(),
     };
     let answered = console.answer(&asked).await;
     let mut response = Response::builder().status(answered.status);

@@ -3,6 +3,8 @@
 pub mod acts;
 pub mod badge;
 pub mod definition;
+pub mod difference;
+pub mod edit;
 pub mod execution;
 pub mod flow;
 pub mod gantt;
@@ -10,6 +12,7 @@ pub mod history;
 pub mod panel;
 pub mod pipeline;
 pub mod pipelines;
+pub mod plan;
 pub mod plot;
 pub mod rollback;
 pub mod spent;

@@ -1,6 +1,4 @@
-'use strict';
 // Keeps the page up to date, and asks before it acts. All that it does is a call of CodePipeline's API, as whoever runs the proxy.
-(() => {
   const doc = document, main = doc.getElementById('main'), status = doc.getElementById('live');
   const EVERY = 2000, LATE = 10000;
   let version = main.dataset.version, busy = null, timer = 0, read = Date.now();
@@ -28,7 +26,7 @@
   const same = (one, other) => one.nodeType === other.nodeType && one.nodeName === other.nodeName && key(one) === key(other);
   const into = (have, want) => {
     if (have.nodeType !== 1) { if (have.data !== want.data) have.data = want.data; return; }
-    if (have.nodeName === 'NOSCRIPT') return;
+    if (have.nodeName === 'NOSCRIPT' || 'keep' in want.dataset) return;
     for (const { name } of [...have.attributes]) {
       if (!want.hasAttribute(name) && !(name === 'open' && have.nodeName === 'DETAILS')) have.removeAttribute(name);
     }
@@ -132,7 +130,7 @@
   // Links that only choose what is shown on this page.
   const chosen = async () => {
     await refresh(true);
-    const panel = doc.getElementById('panel');
+    const panel = doc.getElementById(location.hash.slice(1)) || doc.getElementById('panel');
     if (panel) { panel.scrollIntoView({ block: 'nearest' }); panel.focus({ preventScroll: true }); }
   };
   doc.addEventListener('click', event => {
@@ -144,6 +142,8 @@
     }
     const button = event.target.closest('button[data-op]');
     if (button) ask(button);
+    const place = event.target.closest('button.place');
+    if (place) select(Number(place.dataset.from), Number(place.dataset.to));
   });
   addEventListener('popstate', () => refresh(true));
 
@@ -158,20 +158,29 @@
       return select;
     }
     if (field.check) return make('input', { type: 'checkbox' });
-    if (field.json) return make('textarea', { rows: 24, value: field.value, spellcheck: false, className: 'mono' });
     return field.lines ? make('textarea', { rows: 3, value: field.value || '' }) : make('input', { value: field.value || '', autocomplete: 'off', spellcheck: false });
   };
-  const ask = button => {
-    const { op, title, words, body, fields, yes } = button.dataset;
-    act = { op, body, fields: [] };
+  const ask = async button => {
+    const { op, title, words, body, fields, yes } = button.dataset, typed = fields.includes('"typed":true');
+    if (typed && !await sound()) return;
+    const { of, then } = typed ? button.parentNode.dataset : {};
+    act = { op, body, of, then, fields: [] };
     say(part('title'), title); say(part('words'), words); say(part('yes'), yes);
     part('yes').className = button.classList.contains('danger') ? 'danger' : 'main';
     part('told').hidden = true;
     part('yes').disabled = false;
-    dialog.classList.toggle('wide', fields.includes('"json":true'));
+    dialog.classList.toggle('wide', typed);
     const box = part('fields');
     box.replaceChildren();
     for (const field of JSON.parse(fields)) {
+      if (field.typed) {
+        const change = make('div', { className: 'change' });
+        change.append(...[...doc.getElementById('difference').childNodes].map(it => it.cloneNode(true)));
+        for (const it of change.querySelectorAll('[aria-label]')) it.ariaLabel = 'What is to be saved';
+        box.append(change);
+        act.fields.push([field, editor]);
+        continue;
+      }
       const label = make('label', { className: field.check ? 'check' : '' }), control = input(field);
       if (field.most) control.maxLength = field.most;
       if (field.pattern) control.pattern = field.pattern;
@@ -189,7 +198,7 @@
   const filled = () => {
     const body = JSON.parse(act.body);
     for (const [field, control] of act.fields) {
-      const value = field.check ? control.checked : field.json ? JSON.parse(control.value) : control.value;
+      const value = field.check ? control.checked : field.typed ? JSON.parse(control.value) : control.value;
       if (field.variable) { if (value !== '' || field.need) (body.variables ||= []).push({ name: field.variable, value }); continue; }
       if (field.revision) { if (value) (body.sourceRevisions ||= []).push({ ...field.revision, revisionValue: value }); continue; }
       let at = body;
@@ -201,9 +210,7 @@
   // Whether the page still offers what was asked: what it stands on may have changed since it was shown.
   const offered = ({ op, body }) => [...doc.querySelectorAll('button[data-op]')].some(it => it.dataset.op === op && it.dataset.body === body);
   const perform = async () => {
-    const mine = act;
-    let body;
-    try { body = JSON.stringify(filled()); } catch (error) { return tell(`This is not JSON, and was not sent: ${error.message}`); }
+    const mine = act, body = JSON.stringify(filled());
     part('yes').disabled = true;
     try {
       if (await refresh(true) && !offered(mine)) {
@@ -211,8 +218,9 @@
       }
       const answer = await fetch(`/service/CodePipeline_20150709/operation/${mine.op}`, {
         method: 'POST', body, cache: 'no-store', redirect: 'error', signal: AbortSignal.timeout(35000),
-        headers: { 'content-type': 'application/x-amz-json-1.1', 'x-millrace-console': '1' },
+        headers: { 'content-type': 'application/x-amz-json-1.1', 'x-millrace-console': '1', ...mine.of && { 'x-millrace-of-version': mine.of } },
       });
+      if (answer.ok && mine.then) { saved = editor.value; location.assign(mine.then); return; }
       if (answer.ok) { dialog.close(); await refresh(true); return; }
       const said = await answer.json().catch(() => ({}));
       const name = String(said.__type || `status ${answer.status}`).split('#').pop(), words = said.message || said.Message || '';
@@ -223,4 +231,3 @@
   };
   part('no').addEventListener('click', () => dialog.close());
   dialog.querySelector('form').addEventListener('submit', event => { event.preventDefault(); if (!part('yes').disabled) perform(); });
-})();

@@ -13,6 +13,8 @@ use store::StoreError;
 pub enum Trouble {
     /// No page has this address.
     Nowhere,
+    /// The text that is to be checked is longer than any definition.
+    TooLong,
     /// It could not be read, or is not there.
     Drive(DriveError),
 }
@@ -53,6 +55,11 @@ impl Trouble {
                 StatusCode::NOT_FOUND,
                 "There is no such page",
                 html! { p { "The address leads nowhere. It may be of another version of Millrace, or cut short." } },
+            ),
+            Self::TooLong => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "The text is too long",
+                html! { p { "No definition is as long as this." } },
             ),
             Self::Drive(DriveError::Store(StoreError::Cursor)) => (
                 StatusCode::BAD_REQUEST,

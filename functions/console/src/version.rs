@@ -4,7 +4,7 @@ use engine::Execution;
 use pages::STYLE;
 use sha2::{Digest, Sha256};
 
-use crate::handler::SCRIPT;
+use crate::handler::EDITOR;
 
 /// Grows out of the revisions of all items that a page is made of.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ impl Version {
     pub fn of(address: &str) -> Self {
         let mut hash = Sha256::new();
         hash.update(STYLE);
-        hash.update(SCRIPT);
+        hash.update(EDITOR);
         hash.update(address);
         Self(hash)
     }

@@ -8,7 +8,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, USER_AGENT};
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Method, Response};
 use pipeline::PipelineName;
 use runtime::{CannotSign, signed};
 use serde_json::Value;
@@ -28,13 +28,14 @@ const SERVICE: &str = "execute-api";
 const PATIENCE: Duration = Duration::from_secs(32);
 
 /// The headers that go on to the API, beside the content type. Nothing that concerns the client's signature or connection does.
-const SENT: [&str; 6] = [
+const SENT: [&str; 7] = [
     "amz-sdk-invocation-id",
     "amz-sdk-request",
     "smithy-protocol",
     "x-amz-target",
     "x-amz-user-agent",
     "x-amzn-trace-id",
+    "x-millrace-of-version",
 ];
 /// The headers that come back, beside all that begin with `x-amzn-`.
 const RETURNED: [&str; 3] = ["content-type", "smithy-protocol", "x-amz-apigw-id"];
@@ -143,13 +144,22 @@ impl Api {
         }
     }
 
-    /// Reads a page of the console. `target` is its path with its query.
+    /// Reads a page of the console, or what it says of a text that is posted. `target` is the path with its query.
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub(crate) async fn page(&self, target: &str, headers: &HeaderMap) -> Result<wire::Response, ApiError> {
+    pub(crate) async fn page(
+        &self,
+        (method, target): (Method, &str),
+        headers: &HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<wire::Response, ApiError> {
         let request = || {
-            let mut request = http::Request::get(self.url.at(target)).body(Vec::new()).map_err(|_| unsendable())?;
+            let request = http::Request::builder().method(&method).uri(self.url.at(target)).body(body.clone());
+            let mut request = request.map_err(|_| unsendable())?;
+            if method == Method::POST {
+                request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            }
             for name in SENT_FOR_PAGES.map(HeaderName::from_static) {
                 if let Some(value) = headers.get(&name).filter(|value| value.to_str().is_ok()) {
                     request.headers_mut().insert(name, value.clone());
@@ -159,7 +169,7 @@ impl Api {
         };
         let answer = self.send_signed(&request, &Refusal::of_page).await?.map_err(|refusal| {
             let path = target.split('?').next().unwrap_or_default();
-            refusal.exception(&self.url, &[self.url.arn(&self.region, "GET", path)])
+            refusal.exception(&self.url, &[self.url.arn(&self.region, method.as_str(), path)])
         })?;
         Ok(returned(answer, |name| RETURNED_WITH_PAGES.contains(&name)))
     }

@@ -23,9 +23,18 @@ pub fn is_page(request: &Parts) -> bool {
     below || ([PATH_OF_ICON, "/"].contains(&path) && [Method::GET, Method::HEAD].contains(&request.method))
 }
 
-/// A page, or one that says why there is none; or the log of an action, where this proxy reads `logs`.
-pub async fn page(api: &Api, logs: Option<&Logs>, request: &Parts) -> wire::Response {
-    if ![Method::GET, Method::HEAD].contains(&request.method) {
+/// Below this, and with a pipeline's name behind it, a definition is checked while somebody types it.
+const PATH_OF_CHECKS: &str = "/console/check/";
+
+/// Whether a request has a text with it that is to be checked.
+pub fn is_check(request: &Parts) -> bool {
+    request.method == Method::POST && request.uri.path().starts_with(PATH_OF_CHECKS)
+}
+
+/// A page, or one that says why there is none; or the log of an action, where this proxy reads `logs`. `body`: the text that is to be
+/// checked.
+pub async fn page(api: &Api, logs: Option<&Logs>, request: &Parts, body: Vec<u8>) -> wire::Response {
+    if ![Method::GET, Method::HEAD].contains(&request.method) && !is_check(request) {
         return told(
             StatusCode::METHOD_NOT_ALLOWED,
             "That is not possible here",
@@ -41,7 +50,8 @@ pub async fn page(api: &Api, logs: Option<&Logs>, request: &Parts) -> wire::Resp
         return logs.answer(api, named, request.uri.query()).await;
     }
     let target = request.uri.path_and_query().map_or(PATH, http::uri::PathAndQuery::as_str);
-    match api.page(target, &request.headers).await {
+    let method = if is_check(request) { Method::POST } else { Method::GET };
+    match api.page((method, target), &request.headers, body).await {
         Ok(page) => page,
         Err(error) => refused(&error),
     }
@@ -73,9 +83,10 @@ pub fn foreign(request: &Parts, error: &ApiError) -> wire::Response {
     shown_as(StatusCode::FORBIDDEN, "This was asked for from elsewhere", &words, &then)
 }
 
-/// The page for what API Gateway refuses, or cannot answer.
-fn refused(error: &ApiError) -> wire::Response {
+/// The page for what the proxy or API Gateway refuses, or what cannot be answered.
+pub fn refused(error: &ApiError) -> wire::Response {
     let (status, heading) = match error.exception {
+        Exception::RequestEntityTooLargeException => (StatusCode::PAYLOAD_TOO_LARGE, "The text is too long"),
         Exception::AccessDeniedException => (StatusCode::FORBIDDEN, "You may not see this page"),
         Exception::ExpiredTokenException => (StatusCode::UNAUTHORIZED, "Your session has expired"),
         Exception::UnrecognizedClientException | Exception::InvalidSignatureException => {

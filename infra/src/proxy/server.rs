@@ -166,7 +166,7 @@ impl Door {
         let mut line = Line::default();
         if console::is_page(&head) {
             let answer = match guard::check(&head, self.port) {
-                Ok(()) => console::page(&self.api, self.logs.as_ref(), &head).await,
+                Ok(()) => self.page(&head, body).await,
                 Err(error) => console::foreign(&head, &error),
             };
             line.path = Some(head.uri.path().to_owned());
@@ -184,6 +184,14 @@ impl Door {
             *answer.status_mut() = StatusCode::FORBIDDEN;
         }
         self.logged(line, began, answer)
+    }
+
+    async fn page(&self, head: &Parts, body: Incoming) -> wire::Response {
+        let body = if console::is_check(head) { whole(body).await } else { Ok(Vec::new()) };
+        match body {
+            Ok(body) => console::page(&self.api, self.logs.as_ref(), head, body).await,
+            Err(error) => console::refused(&error),
+        }
     }
 
     fn logged(&self, mut line: Line, began: Instant, answer: wire::Response) -> Response<Full<Bytes>> {
@@ -206,13 +214,18 @@ impl Door {
                 Path::Operation.to(call.operation)
             )));
         }
-        let body = timeout(BODY_TIME, read(body)).await.unwrap_or_else(|_| Err(incomplete("it took too long")))?;
+        let body = whole(body).await?;
         line.pipeline = wire::pipeline_in(call.operation, call.protocol, &body);
         let asked = Asked { call, pipeline: line.pipeline.as_deref(), headers: &head.headers, body: &body };
         let Answered { answer, path } = self.api.call(&asked).await?;
         line.path = Some(path);
         Ok(answer)
     }
+}
+
+/// The whole body, if it comes in time and is not too long.
+async fn whole(body: Incoming) -> Result<Vec<u8>, ApiError> {
+    timeout(BODY_TIME, read(body)).await.unwrap_or_else(|_| Err(incomplete("it took too long")))
 }
 
 /// The whole body, if it is not too long.

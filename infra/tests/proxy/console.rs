@@ -61,6 +61,27 @@ async fn who_may_not_or_no_longer_see_a_page_reads_why() {
 }
 
 #[tokio::test]
+async fn a_definition_that_is_typed_is_sent_signed_to_where_it_is_checked() {
+    let world = World::new(|_| page()).await;
+    let here = format!("http://127.0.0.1:{}", world.port);
+    let own = [("origin", here.as_str()), ("sec-fetch-site", "same-origin"), ("x-millrace-console", "1")];
+    let text = "{\"name\": \"größe\"".as_bytes();
+    let answer = send(world.port, "POST /console/check/a?version=3", &own, text).await;
+    assert_eq!((answer.status, &answer.body[..]), (200, &b"<h1>Pipelines</h1>"[..]));
+    let [received] = &world.gateway.received()[..] else { panic!("one request") };
+    assert_eq!((received.path.as_str(), &received.body[..]), ("/live/console/check/a?version=3", text));
+    assert!(received.headers.contains_key("authorization"));
+    assert_eq!(
+        send(world.port, "POST /console/check/a", &own[..2], text).await.status,
+        403,
+        "no script of the console's"
+    );
+    let foreign = [("origin", "http://evil.example"), ("x-millrace-console", "1")];
+    assert_eq!(send(world.port, "POST /console/check/a", &foreign, text).await.status, 403);
+    assert_eq!(world.gateway.received().len(), 1);
+}
+
+#[tokio::test]
 async fn nothing_is_read_for_a_page_of_another_site() {
     let world = World::new(|_| page()).await;
     for header in [("origin", "http://evil.example"), ("sec-fetch-site", "cross-site"), ("host", "evil.example")] {

@@ -20,6 +20,19 @@ pub enum DriveError {
         /// The version that was asked for, from 1.
         version: u32,
     },
+    /// An update began with a version that is no longer the current one.
+    #[error(
+        "The update began with version {version} of the pipeline '{pipeline}', and version {newest} is the newest. Nothing was \
+         changed."
+    )]
+    VersionIsOld {
+        /// The pipeline's name.
+        pipeline: String,
+        /// The version with which the update began.
+        version: u32,
+        /// The current version.
+        newest: u32,
+    },
     /// There is a pipeline of this name.
     #[error("A pipeline with name '{0}' already exists.")]
     NameInUse(String),

@@ -58,8 +58,7 @@ impl Driver {
         trigger: Trigger,
     ) -> Result<PipelineRecord, DriveError> {
         let types = self.types_of(&declaration).await?;
-        let pipeline = Arc::new(Pipeline::with_types(declaration, &types)?);
-        pipeline.check_home(&self.home)?;
+        let pipeline = Arc::new(Pipeline::in_home(declaration, &types, &self.home)?);
         self.transact(|| {
             Box::pin(async {
                 if self.store.get::<Head>(Key::Head(pipeline.name().clone())).await?.is_some() {
@@ -100,10 +99,22 @@ impl Driver {
         .await
     }
 
-    /// Stores the next version of a pipeline, and has executions of earlier ones cancelled, except for those of mode PARALLEL.
+    /// What an update of `before` to this declaration would store: secrets that are masked in it stay as they were.
     ///
     /// # Errors
-    /// [`DriveError::Invalid`], [`DriveError::PipelineNotFound`].
+    /// [`DriveError::Invalid`] with everything that is wrong with it.
+    pub async fn updated(&self, before: &Pipeline, declaration: Declaration) -> Result<Pipeline, DriveError> {
+        let types = self.types_of(&declaration).await?;
+        let secret = types.clone().or(before.types());
+        let unmasked = declaration.unmask_from(before.declaration(), &secret);
+        Ok(Pipeline::in_home(unmasked, &types, &self.home)?)
+    }
+
+    /// Stores the next version of a pipeline, and has executions of earlier ones cancelled, except for those of mode PARALLEL.
+    /// A declaration with a version is stored only while that one is the current.
+    ///
+    /// # Errors
+    /// [`DriveError::Invalid`], [`DriveError::PipelineNotFound`], [`DriveError::VersionIsOld`].
     pub async fn update_pipeline(&self, declaration: Declaration) -> Result<PipelineRecord, DriveError> {
         let name = PipelineName::new(declaration.name.clone())?;
         self.transact(|| {
@@ -111,12 +122,11 @@ impl Driver {
                 let items = self.items(&name, None).await?;
                 let (read, known) = (items.read(), items.head.unchanged());
                 let mut head = items.head.entity;
+                if let Some(version) = declaration.version.filter(|version| *version != head.version) {
+                    return Err(DriveError::VersionIsOld { pipeline: name.to_string(), version, newest: head.version });
+                }
                 let before = self.pipeline_version(&name, head.incarnation, head.version).await?;
-                let types = self.types_of(&declaration).await?;
-                let secret = types.clone().or(before.types());
-                let unmasked = declaration.clone().unmask_from(before.declaration(), &secret);
-                let pipeline = Arc::new(Pipeline::with_types(unmasked, &types)?);
-                pipeline.check_home(&self.home)?;
+                let pipeline = Arc::new(self.updated(&before, declaration.clone()).await?);
                 head.version += 1;
                 head.updated = self.clock.now();
                 head.kind = pipeline.kind();

@@ -41,6 +41,9 @@
 //! ("2 m 13 s"); an id is its first eight characters, with the whole behind it. What failed says why, in full. What waits says
 //! for what, in a sentence. An empty page says what will be there, and how it gets there.
 //!
+//! **Much of it.** Where there is more than anybody reads, it is folded: how many stand how, those that need attention, and a link
+//! to all. A page has less than 100 KB. What differs is told by a sign, a word and a colour, line by line.
+//!
 //! **Reading without a mouse, a script, or a large screen.** Everything that opens is a link or a `<details>`. Focus is a ring of
 //! 2 px in ink. Nothing is told by hovering alone. Below 45 rem the channel turns and runs downwards.
 //!
@@ -67,5 +70,5 @@ mod time;
 
 pub use layout::{Layout, PICTURE_STYLE, STYLE, notice, policy, policy_of_picture};
 pub use state::{State, symbols};
-pub use text::{id, name, shown, text};
+pub use text::{escaped, id, name, shown, text};
 pub use time::{absolute, ago, readable, since, took, took_words};

@@ -105,10 +105,16 @@ impl State {
     #[must_use]
     pub fn mark_as(self, word: &str) -> Markup {
         html! {
-            svg class={ "mark " (self.class()) } viewBox="0 0 16 16" role="img" aria-label=(word) {
+            svg class={ "mark " (self.class()) } role="img" aria-label=(word) {
                 use href={ "#s-" (self.class()) } {}
             }
         }
+    }
+
+    /// The shape alone, for where the word stands beside it or in what it is in.
+    #[must_use]
+    pub fn wordless_mark(self) -> Markup {
+        html! { svg class={ "mark " (self.class()) } aria-hidden="true" { use href={ "#s-" (self.class()) } {} } }
     }
 
     /// Shape and word.
@@ -116,7 +122,7 @@ impl State {
     pub fn badge(self, word: &str) -> Markup {
         html! {
             span class={ "badge " (self.class()) } {
-                svg class="mark" viewBox="0 0 16 16" aria-hidden="true" { use href={ "#s-" (self.class()) } {} }
+                svg class="mark" aria-hidden="true" { use href={ "#s-" (self.class()) } {} }
                 (word)
             }
         }

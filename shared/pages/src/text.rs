@@ -45,6 +45,25 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A JSON text that means the same, with the hidden characters of its strings as JSON's escapes: `\u202e`.
+#[must_use]
+pub fn escaped(json: &str) -> Cow<'_, str> {
+    if !json.chars().any(is_hidden) {
+        return Cow::Borrowed(json);
+    }
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_hidden(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
 /// A name, on a line with other words.
 #[must_use]
 pub fn name(name: &str) -> Markup {
@@ -74,6 +93,12 @@ mod tests {
         assert_eq!(shown("a\u{202e}b\u{0}c\u{200b}"), "a[U+202E]b[U+0000]c[U+200B]");
         assert_eq!(shown("two\r\nlines\tand a tab"), "two\nlines\tand a tab".replace("\r\n", "\n"));
         assert!(matches!(shown("Größe 漢字 🙂"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn what_is_hidden_in_json_is_written_as_json_does() {
+        assert_eq!(escaped("{\n\"a\": \"b\u{202e}c\u{e0001}ü\"}"), "{\n\"a\": \"b\\u202ec\\udb40\\udc01ü\"}");
+        assert!(matches!(escaped("{}"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl TryFrom<Declaration> for Pipeline {
     /// # Errors
     /// [`Invalid`] with all violations.
     fn try_from(declaration: Declaration) -> Result<Self, Invalid> {
-        checked(declaration, None)
+        checked(declaration, None, None)
     }
 }
 
@@ -41,7 +41,15 @@ impl Pipeline {
     /// # Errors
     /// [`Invalid`] with all violations.
     pub fn with_types(declaration: Declaration, types: &Types) -> Result<Self, Invalid> {
-        checked(declaration, Some(types))
+        checked(declaration, Some(types), None)
+    }
+
+    /// Checks every rule, with the action types that the account has, of a pipeline that is to live in the region `home`.
+    ///
+    /// # Errors
+    /// [`Invalid`] with all violations, those of [`Self::check_home`] behind the others.
+    pub fn in_home(declaration: Declaration, types: &Types, home: &str) -> Result<Self, Invalid> {
+        checked(declaration, Some(types), Some(home))
     }
 
     /// A version that was checked when it was stored, by the rules of that time: executions of it go on, whatever has
@@ -68,7 +76,7 @@ impl Pipeline {
     }
 }
 
-fn checked(declaration: Declaration, types: Option<&Types>) -> Result<Pipeline, Invalid> {
+fn checked(declaration: Declaration, types: Option<&Types>, home: Option<&str>) -> Result<Pipeline, Invalid> {
     let mut found = Findings::default();
     constraints::check(&declaration, &mut found);
     structure::check(&declaration, &mut found);
@@ -80,6 +88,9 @@ fn checked(declaration: Declaration, types: Option<&Types>) -> Result<Pipeline, 
     artifacts::check(&declaration, &mut found);
     stores::check(&declaration, &mut found);
     references::check(&declaration, &mut found);
+    if let Some(home) = home {
+        stores::check_home(&declaration, home, &mut found);
+    }
     match Invalid::new(found.0) {
         Some(invalid) => Err(invalid),
         None => build(declaration, types.cloned().unwrap_or_default()),

@@ -59,6 +59,8 @@ pub enum Key {
     Space,
     /// Closes what is open.
     Escape,
+    /// Takes away what is selected, or what stands behind the caret.
+    Delete,
 }
 
 /// A browser with a profile of its own: somebody at a machine. It ends when it is dropped.
@@ -202,6 +204,7 @@ impl Browser {
             Key::Enter => &["\u{e007}"],
             Key::Space => &[" "],
             Key::Escape => &["\u{e00c}"],
+            Key::Delete => &["\u{e017}"],
         };
         self.keys(
             keys.iter()

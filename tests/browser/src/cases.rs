@@ -3,6 +3,7 @@
 mod acts;
 mod approval;
 mod console;
+mod edit;
 mod logs;
 
 e2e::cases! {
@@ -24,6 +25,10 @@ e2e::cases! {
     logs::console_shows_a_log;
     acts::console_starts_approves_rejects_stops;
     acts::console_retries_closes_opens_rolls_back;
+    acts::console_overrides_a_condition;
     acts::console_by_keyboard;
     acts::console_by_two_at_once;
+    edit::console_edits_a_definition;
+    edit::console_edits_without_a_mouse;
+    edit::console_refuses_what_is_stale;
 }

@@ -187,3 +187,26 @@ async fn on_aws_nobody_is_served_who_did_not_sign_whatever_the_body_and_its_head
         assert_eq!((status, answer["__type"].as_str()), (400, Some("AccessDeniedException")), "{path}");
     }
 }
+
+#[tokio::test]
+async fn an_update_of_an_older_version_is_refused_where_its_header_says_which_it_began_with() {
+    let world = World::new();
+    client(&world).create_pipeline().pipeline(release("release", &[])).send().await.unwrap();
+    let body = json!({"pipeline": wire::to_json(&release("release", &[])).unwrap()}).to_string();
+    let update = async |of: Option<&str>| {
+        let (path, mut headers) = address(Protocol::AwsJson11, "UpdatePipeline");
+        headers.extend(of.map(|of| ("x-millrace-of-version", of.to_owned())));
+        let (status, _, answer) = world.deliver(&path, &headers, body.as_bytes()).await;
+        (status, String::from_utf8(answer).unwrap())
+    };
+    assert_eq!(update(Some("1")).await.0, 200);
+    for stale in ["1", "3"] {
+        let (status, answer) = update(Some(stale)).await;
+        assert_eq!(status, 400, "{answer}");
+        assert!(answer.contains("ValidationException") && answer.contains("version 2 is the newest"), "{answer}");
+    }
+    assert_eq!(update(Some("two")).await.0, 400);
+    assert_eq!(update(None).await.0, 200, "who names none changes whichever is the newest, as on AWS");
+    let newest = client(&world).get_pipeline().name("release").send().await.unwrap().pipeline.unwrap();
+    assert_eq!(newest.version(), Some(3), "what was refused changed nothing");
+}

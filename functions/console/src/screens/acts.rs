@@ -10,6 +10,8 @@ use pictures::states::is_approval;
 use pipeline::{Action, ConditionKind, Pipeline, StageName};
 use serde_json::{Value, json};
 
+use crate::address;
+
 /// The longest summary of an approval. Source: CodePipeline API, `ApprovalResult`.
 const SUMMARY_MOST: u32 = 512;
 /// The longest reason for closing a transition. Source: CodePipeline API, `DisabledReason`.
@@ -207,20 +209,21 @@ pub fn override_condition(pipeline: &str, stage: &StageRun, kind: ConditionKind)
     act.button()
 }
 
-/// Changes a pipeline's definition. The version is part of the request, so a page that shows an older one offers nothing any more.
-pub fn update(pipeline: &Pipeline, version: u32, declared: &str) -> Markup {
-    let name = pipeline.name().as_str();
+/// Saves the definition that was typed on this page. Its version goes with it, so that nothing is saved over a newer one.
+pub fn update(name: &str, version: u32) -> Markup {
+    let (of, next) = (version.to_string(), (version + 1).to_string());
     let act = Act {
         op: "UpdatePipeline",
-        label: "Edit…",
-        title: format!("Change {name}"),
+        label: "Save…",
+        title: format!("Save as version {next} of {name}?"),
         words: "Executions that run are cancelled when what runs in them has ended, but for those of mode PARALLEL."
             .into(),
-        body: json!({"pipeline": {"name": name, "version": version}}),
-        fields: json!([{"label": "Definition", "at": ["pipeline"], "json": true, "need": true, "value": declared}]),
-        class: "",
+        body: json!({"pipeline": {"name": name}}),
+        fields: json!([{"at": ["pipeline"], "typed": true}]),
+        class: "main",
     };
-    act.button()
+    let then = address::with(&address::of(name, "definition"), &[("version", &next), ("against", &of)]);
+    html! { span class="acts" data-of=(of) data-then=(then) { (act.button()) } }
 }
 
 /// Places of approvals that wait in an attempt.

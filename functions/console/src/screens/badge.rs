@@ -8,7 +8,7 @@ use pictures::{Picture, Snapshot, TAG, badge, graph};
 use pipeline::{PipelineName, StageName};
 
 use crate::address;
-use crate::handler::{Asked, Console, File, Screen, Shown};
+use crate::handler::{Asked, Console, File, SCRIPT, Screen, Shown};
 use crate::screens::head;
 use crate::trouble::Trouble;
 use crate::version::Version;
@@ -93,7 +93,13 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
         h2 { "For everybody" }
         (public(console, &record.head).await)
     };
-    Ok(Shown::Screen(Screen { title: format!("Badge of {pipeline}"), main, version: Some(tag), class: "" }))
+    Ok(Shown::Screen(Screen {
+        title: format!("Badge of {pipeline}"),
+        main,
+        version: Some(tag),
+        class: "",
+        script: SCRIPT,
+    }))
 }
 
 fn own(pipeline: &PipelineName, stages: &[&StageName]) -> Markup {

@@ -6,14 +6,13 @@ use driver::ExecutionView;
 use engine::{Execution, StageRun};
 use maud::{Markup, html};
 use pages::{State, ago, name, shown, since, text, took, took_words};
-use pictures::states;
 use pipeline::PipelineName;
 use store::{Key, Listing};
 
 use crate::address;
 use crate::board;
 use crate::change;
-use crate::handler::{Asked, Console, Screen, Shown};
+use crate::handler::{Asked, Console, SCRIPT, Screen, Shown};
 use crate::screens::plot::{duration, median};
 use crate::screens::{acts, gantt, head, scrolling};
 use crate::trouble::Trouble;
@@ -42,7 +41,7 @@ pub async fn show(console: &Console, pipeline: &PipelineName, id: &str, asked: &
     let before = before(console, &view.execution).await?;
     let main = page(pipeline.as_str(), &view, standings.of(&view.execution), &before, console.now());
     let title = format!("{pipeline} #{}", view.execution.number);
-    Ok(Shown::Screen(Screen { title, main, version: Some(tag), class: "" }))
+    Ok(Shown::Screen(Screen { title, main, version: Some(tag), class: "", script: SCRIPT }))
 }
 
 /// Executions before this one, the newest first, with their latest attempts by the stage's name.

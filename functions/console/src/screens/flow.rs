@@ -1,11 +1,13 @@
 //! The stages of a pipeline, drawn: a channel from left to right, with a gate before each stage, and in each stage the groups of
 //! its actions from top to bottom, those of one group side by side.
 
+use std::collections::{BTreeMap, HashSet};
+
 use engine::{ActionRun, ConditionRun, Execution, StageLock, StageRun};
 use maud::{Markup, html};
-use pages::{State, ago, name, shown, since, took, took_words};
+use pages::{State, ago, name, shown, since, took_words};
 use pictures::states;
-use pipeline::{Action, Condition, ConditionKind, ExecutionMode, PipelineType};
+use pipeline::{Action, Condition, ConditionKind, ExecutionMode, Pipeline, PipelineType, Stage};
 
 use crate::address;
 use crate::board::{Board, Column, WAITING};
@@ -19,37 +21,87 @@ pub struct Selected<'a> {
     pub stage: &'a str,
     /// The name of an action in it.
     pub action: &'a str,
+    /// The place of a stage that is drawn whole, from 0, where not all are. A version with other stages may have another one there.
+    pub open: Option<usize>,
     /// The execution that the page shows, as the address names it; empty for who entered each stage last.
     pub execution: &'a str,
 }
 
 /// From so many stages on, a map stands above the drawing.
 const MAPPED: usize = 5;
+/// How much of a stage's name the map shows, in characters.
+const MAPPED_NAME: usize = 40;
 /// How much of a failure's message a card shows, in characters; the panel has all of it.
 const SAID: usize = 240;
 
-/// The drawing. `acts`: whether its buttons are there.
-pub fn draw(board: &Board, selected: Selected<'_>, home: &str, now: i64, acts: bool) -> Markup {
-    html! {
-        @if board.columns.len() >= MAPPED { (map(board)) }
-        div class="flow" id="flow" {
-            @for (place, column) in board.columns.iter().enumerate() {
-                (gate(board, column, place, now, acts))
-                (stage(board, column, place, selected, home, now, acts))
+/// Pipelines of more actions than this, or of more stages than the next, are not drawn whole: the address chooses a stage whose
+/// actions are, and of the others it is told how many of their actions stand how.
+const WHOLE_ACTIONS: usize = 60;
+/// See [`WHOLE_ACTIONS`].
+const WHOLE_STAGES: usize = 15;
+/// Actions of folded stages that are drawn since they need attention, and of one of them.
+const ATTENTION: (usize, usize) = (30, 3);
+
+/// What is drawn, and how.
+#[derive(Clone, Copy)]
+pub struct Drawing<'a> {
+    /// The stages, with what is in them.
+    pub board: &'a Board,
+    /// What is selected.
+    pub selected: Selected<'a>,
+    /// The region in which the pipeline lives.
+    pub home: &'a str,
+    /// In milliseconds since 1970.
+    pub now: i64,
+    /// Whether its buttons are there.
+    pub acts: bool,
+}
+
+impl Drawing<'_> {
+    /// The drawing.
+    pub fn draw(&self) -> Markup {
+        let columns = &self.board.columns;
+        let folded = is_large(columns);
+        let attention = if folded { attention(columns) } else { HashSet::new() };
+        html! {
+            @if columns.len() >= MAPPED { (map(columns)) }
+            div class="flow" id="flow" {
+                (gates())
+                @for (place, column) in columns.iter().enumerate() {
+                    @let open = !folded || self.selected.open == Some(place) || column.stage().name.as_str() == self.selected.stage;
+                    (self.gate(column, place, open))
+                    (self.stage(column, place, if open { None } else { Some(&attention) }))
+                }
             }
         }
     }
 }
 
+fn is_large(columns: &[Column]) -> bool {
+    let actions = columns.iter().map(|column| column.stage().actions.len()).sum::<usize>();
+    actions > WHOLE_ACTIONS || columns.len() > WHOLE_STAGES
+}
+
+/// The actions (by the place of their stage and their index) that failed, wait for somebody or run, as many as are drawn.
+fn attention(columns: &[Column]) -> HashSet<(usize, usize)> {
+    let (all, of_one) = ATTENTION;
+    let needs = |state| [State::Failed, State::Waiting, State::InProgress].contains(&state);
+    let of = |(place, column)| {
+        let indices = (0..Column::stage(column).actions.len()).filter(move |index| needs(action(column, *index).0));
+        indices.take(of_one).map(move |index| (place, index))
+    };
+    columns.iter().enumerate().flat_map(of).take(all).collect()
+}
+
 /// All stages on one line, each a link to its place in the drawing.
-fn map(board: &Board) -> Markup {
+fn map(columns: &[Column]) -> Markup {
     html! {
         nav class="map" aria-label="Stages" {
             ol class="strip" {
-                @for (place, column) in board.columns.iter().enumerate() {
+                @for (place, column) in columns.iter().enumerate() {
                     @let (state, word) = seen(column);
-                    @let words = format!("{}: {word}", shown(column.stage().name.as_str()));
-                    li class=(state.class()) { a href={ "#stage-" (place) } title=(words) { (state.mark_as(&words)) } }
+                    @let words = cut(column.stage().name.as_str(), MAPPED_NAME);
+                    li class=(state.class()) { a href={ "#stage-" (place) } title={ (words) ": " (word) } { (state.wordless_mark()) } }
                 }
             }
         }
@@ -60,116 +112,291 @@ fn seen(column: &Column) -> states::Seen {
     column.run.as_ref().map_or((State::DidNotRun, State::DidNotRun.word()), |run| states::stage(run, &column.of))
 }
 
-fn gate(board: &Board, column: &Column, place: usize, now: i64, acts: bool) -> Markup {
-    let nobody = StageLock::default();
-    let lock = column.lock.as_ref().unwrap_or(&nobody);
-    let closed = lock.transition.disabled;
-    // Nothing comes before the first stage but executions that wait for it.
-    if place == 0 && lock.waiting.is_empty() && !closed {
-        return html! { div class="first" {} };
-    }
-    let stage = column.stage();
-    let goods: Vec<_> = goods(column);
-    let wide = closed || !lock.waiting.is_empty();
-    html! {
-        div class={ "gate" @if closed { " closed" } @if wide { " wide" } } data-k={ "gate-" (place) } {
-            (drawn(closed))
-            @if column.lock.is_some() {
-                p class="state" {
-                    @if closed { "closed" @if let Some(by) = lock.transition.changed_by.as_deref().filter(|by| !by.is_empty()) { " by " bdi title=(shown(by)) { (shown(by.rsplit(['/', ':']).next().unwrap_or(by))) } } }
-                    @else { span class="vh" { "The gate into " (stage.name) " is open" } }
-                }
-                @if closed {
-                    @if let Some(reason) = lock.transition.reason.as_deref() { p class="text" { "“" (name(reason)) "”" } }
-                    @if let Some(at) = lock.transition.changed_at { p { (ago(at.0, now)) } }
-                }
-            }
-            @if !goods.is_empty() {
-                ul class="goods" aria-label={ "Artifacts into " (stage.name) } {
-                    @for artifact in &goods { li class="chip" title=(artifact.0) { (artifact.1) } }
-                }
-            }
-            @if !lock.waiting.is_empty() {
-                ol class="queue" aria-label={ "In front of " (stage.name) } {
-                    @for waiting in lock.waiting.iter().take(WAITING) {
-                        li {
-                            a href=(address::execution(board.head.pipeline.as_str(), waiting.execution)) { "#" (waiting.number) }
-                            " " @if let Some(it) = board.executions.get(&waiting.execution) { (change::line(it)) }
-                            " " span class="soft" { (since(waiting.since.0, now)) }
-                        }
+/// How an action of a stage stands.
+fn action(column: &Column, index: usize) -> states::Seen {
+    let run = column.run.as_ref().and_then(|stage| stage.actions.get(index));
+    let declared = column.stage().actions.get(index);
+    run.map_or((State::DidNotRun, State::DidNotRun.word()), |run| states::action(run, declared))
+}
+
+impl Drawing<'_> {
+    fn gate(&self, column: &Column, place: usize, open: bool) -> Markup {
+        let nobody = StageLock::default();
+        let lock = column.lock.as_ref().unwrap_or(&nobody);
+        let closed = lock.transition.disabled;
+        // Nothing comes before the first stage but executions that wait for it.
+        if place == 0 && lock.waiting.is_empty() && !closed {
+            return html! { div class="first" {} };
+        }
+        let stage = column.stage();
+        let pipeline = self.board.head.pipeline.as_str();
+        let wide = closed || !lock.waiting.is_empty();
+        html! {
+            div class={ "gate" @if closed { " closed" } @if wide { " wide" } } data-k={ "gate-" (place) } {
+                (drawn(closed))
+                @if column.lock.is_some() && (open || closed) {
+                    p class="state" {
+                        @if closed { "closed" @if let Some(by) = lock.transition.changed_by.as_deref().filter(|by| !by.is_empty()) { " by " bdi title=(shown(by)) { (shown(by.rsplit(['/', ':']).next().unwrap_or(by))) } } }
+                        @else { span class="vh" { "The gate is open" } }
                     }
-                    @if lock.waiting.len() > WAITING { li { "and " (lock.waiting.len() - WAITING) " more" } }
+                    @if closed {
+                        @if let Some(reason) = lock.transition.reason.as_deref() { p class="text" { "“" (name(reason)) "”" } }
+                        @if let Some(at) = lock.transition.changed_at { p { (ago(at.0, self.now)) } }
+                    }
+                }
+                @if open { (goods(&column.of, column.index)) }
+                @if !lock.waiting.is_empty() { (self.queue(stage, lock)) }
+                @if self.acts && open && place > 0 && column.lock.is_some() { (acts::transition(pipeline, &stage.name, closed)) }
+            }
+        }
+    }
+
+    /// Who waits in front of a stage.
+    fn queue(&self, stage: &Stage, lock: &StageLock) -> Markup {
+        html! {
+            ol class="queue" aria-label={ "In front of " (stage.name) } {
+                @for waiting in lock.waiting.iter().take(WAITING) {
+                    li {
+                        a href=(address::execution(self.board.head.pipeline.as_str(), waiting.execution)) { "#" (waiting.number) }
+                        " " @if let Some(it) = self.board.executions.get(&waiting.execution) { (change::line(it)) }
+                        " " span class="soft" { (since(waiting.since.0, self.now)) }
+                    }
+                }
+                @if lock.waiting.len() > WAITING { li { "and " (lock.waiting.len() - WAITING) " more" } }
+            }
+        }
+    }
+
+    /// A stage. `folded`: the actions that are drawn all the same, where not all are.
+    fn stage(&self, column: &Column, place: usize, folded: Option<&HashSet<(usize, usize)>>) -> Markup {
+        let (state, word) = seen(column);
+        let declared = column.stage();
+        html! {
+            section class={ "stage " (state.class()) } id={ "stage-" (place) } tabindex="-1" aria-labelledby={ "name-" (place) } {
+                header {
+                    div class="title" { h2 class="thing" id={ "name-" (place) } { (name(declared.name.as_str())) } (state.badge(word)) }
+                    @let before = place.checked_sub(1).and_then(|before| self.board.columns.get(before)).filter(|_| folded.is_some());
+                    (self.entered(column, before.and_then(|before| before.run.as_ref())))
+                }
+                @match folded {
+                    Some(attention) => (self.folded(column, place, attention)),
+                    None => {
+                        (self.groups(column))
+                        @if self.acts { (stage_acts(self.board, column)) }
+                    }
                 }
             }
-            @if acts && place > 0 && column.lock.is_some() { (acts::transition(board.head.pipeline.as_str(), &stage.name, closed)) }
         }
     }
-}
 
-/// The artifacts that a stage reads from earlier ones: who made each, and its name.
-fn goods(column: &Column) -> Vec<(String, String)> {
-    let mut seen = Vec::new();
-    for input in column.stage().actions.iter().flat_map(|action| &action.inputs) {
-        let Some((stage, action)) = column.of.producer(input) else { continue };
-        if stage >= column.index || seen.iter().any(|(_, known)| known == input.as_str()) {
-            continue;
-        }
-        let from = &column.of.stages()[stage];
-        seen.push((format!("{input}, made by {} in {}", from.actions[action].name, from.name), input.to_string()));
-    }
-    seen
-}
-
-fn drawn(closed: bool) -> Markup {
-    let (top, height) = if closed { (11, 20) } else { (1, 12) };
-    html! {
-        svg viewBox="0 0 100 40" preserveAspectRatio="none" aria-hidden="true" {
-            path class="bank" d="M0 14H100M0 30H100" {}
-            path class="water" d="M0 20q6-4 12 0t12 0 12 0 8 0M0 26q6-4 12 0t12 0 12 0 8 0" {}
-            path class="water after" d="M56 20q6-4 12 0t12 0 12 0 8 0M56 26q6-4 12 0t12 0 12 0 8 0" {}
-            path class="post" d="M45 1V33M55 1V33" {}
-            rect class="board" x="46.5" y=(top) width="7" height=(height) {}
-        }
-    }
-}
-
-fn stage(
-    board: &Board,
-    column: &Column,
-    place: usize,
-    selected: Selected<'_>,
-    home: &str,
-    now: i64,
-    acts: bool,
-) -> Markup {
-    let (state, word) = seen(column);
-    let declared = column.stage();
-    let run = column.run.as_ref();
-    let execution = run.and_then(|run| board.executions.get(&run.execution));
-    html! {
-        section class={ "stage " (state.class()) } id={ "stage-" (place) } aria-label=(shown(declared.name.as_str())) {
-            header {
-                div class="title" { h2 class="thing" { (name(declared.name.as_str())) } (state.badge(word)) }
-                @match (run, execution) {
-                    (Some(run), Some(execution)) => {
+    /// Who entered a stage last, and when. `before`: what is in the stage before, if its change need not be said again.
+    fn entered(&self, column: &Column, before: Option<&StageRun>) -> Markup {
+        let run = column.run.as_ref();
+        let said = run.zip(before).is_some_and(|(run, before)| run.execution == before.execution);
+        html! {
+            @match (run, run.and_then(|run| self.board.executions.get(&run.execution))) {
+                (Some(run), Some(execution)) => {
+                    @if !said {
                         p class="rev" {
-                            a href=(address::execution(board.head.pipeline.as_str(), execution.id)) { "#" (execution.number) } " "
+                            a href=(address::execution(self.board.head.pipeline.as_str(), execution.id)) { "#" (execution.number) } " "
                             @if run.rolls_back { "rolls back to " }
                             (change::line(execution))
                         }
-                        p class="small soft" {
-                            @if run.status.is_open() { "for " (since(run.started.0, now)) }
-                            @else { (ago(run.updated.0, now)) ", took " (took(run.updated.since(run.started))) }
-                            @if run.attempt > 1 { ", attempt " (run.attempt) }
+                    }
+                    p class="small soft" {
+                        @if said { "#" (execution.number) ", " }
+                        @if run.status.is_open() { "for " (since(run.started.0, self.now)) }
+                        @else { (ago(run.updated.0, self.now)) ", took " (took_words(run.updated.since(run.started))) }
+                        @if run.attempt > 1 { ", attempt " (run.attempt) }
+                    }
+                }
+                (Some(_), None) => { p class="small soft" { "of an execution that is no longer kept" } }
+                _ => { p class="small soft" { "nothing has been here" } }
+            }
+        }
+    }
+
+    /// How many of a stage's actions stand how, those that need attention, and the way to all of them.
+    fn folded(&self, column: &Column, place: usize, attention: &HashSet<(usize, usize)>) -> Markup {
+        let stage = column.stage();
+        let mut counts: BTreeMap<states::Seen, usize> = BTreeMap::new();
+        for index in 0..stage.actions.len() {
+            *counts.entry(action(column, index)).or_default() += 1;
+        }
+        let needs = stage.actions.iter().enumerate().filter(|(index, _)| attention.contains(&(place, *index)));
+        let needs: Vec<(usize, &Action)> = needs.collect();
+        let all = address::with("", &[("execution", self.selected.execution), ("open", &place.to_string())]);
+        html! {
+            div class="folded" {
+                p {
+                    @for (index, ((_, word), count)) in counts.iter().enumerate() { @if index > 0 { ", " } (count) " " (word) }
+                }
+                @if !needs.is_empty() { (self.cards(column, needs)) }
+                a href={ (all) "#stage-" (place) } data-soft { "Show all" }
+            }
+        }
+    }
+
+    fn groups(&self, column: &Column) -> Markup {
+        let declared = column.stage();
+        let condition = |kind| declared.condition(kind).map(|it| self.conditioned(column, kind, it));
+        html! {
+            div class="groups" {
+                (condition(ConditionKind::BeforeEntry).unwrap_or_default())
+                @for (order, group) in grouped(declared) {
+                    (beside(order, group.len(), &self.cards(column, group)))
+                }
+                (condition(ConditionKind::OnSuccess).unwrap_or_default())
+                (condition(ConditionKind::OnFailure).unwrap_or_default())
+            }
+        }
+    }
+
+    fn cards(&self, column: &Column, actions: Vec<(usize, &Action)>) -> Markup {
+        html! {
+            ul class="actions" {
+                @for (index, action) in actions { li data-k={ "a" (index) } { (self.card(column, index, action)) } }
+            }
+        }
+    }
+
+    fn card(&self, column: &Column, index: usize, action: &Action) -> Markup {
+        let run = column.run.as_ref().and_then(|stage| stage.actions.get(index));
+        let (state, word) = self::action(column, index);
+        let stage = column.stage().name.as_str();
+        let selected = self.selected;
+        let here = (selected.stage == stage && selected.action == action.name.as_str()).then_some("true");
+        let query = [("execution", selected.execution), ("stage", stage), ("action", action.name.as_str())];
+        let failure = run.and_then(|run| run.error.as_ref()).filter(|_| state == State::Failed);
+        html! {
+            a class={ "action " (state.class()) } href={ (address::with("", &query)) "#panel" } data-soft aria-current=[here] {
+                (state.mark_as(word))
+                span class="an" { (name(action.name.as_str())) }
+                span class="t" { (duration(run, self.now)) }
+                span class="who" {
+                    (provider(action, self.home))
+                    @if let Some(percent) = run.filter(|run| run.status.in_flight()).and_then(|run| run.percent) { " " (percent) " %" }
+                    @if state == State::Waiting { " " strong { "waits for a person" } }
+                }
+                @if let Some(failure) = failure { span class="said" { (cut(&failure.message, SAID)) } }
+            }
+        }
+    }
+
+    fn conditioned(&self, column: &Column, kind: ConditionKind, declared: &Condition) -> Markup {
+        let run: Option<(&StageRun, &ConditionRun)> =
+            column.run.as_ref().and_then(|stage| Some((stage, stage.condition(kind)?)));
+        let (state, word) =
+            run.map_or((State::DidNotRun, State::DidNotRun.word()), |(_, it)| states::condition(it.status));
+        let overridable = run.is_some_and(|(_, it)| {
+            matches!(it.status, engine::ConditionStatus::Failed | engine::ConditionStatus::InProgress)
+        });
+        html! {
+            div class={ "cond " (state.class()) } data-k={ "condition-" (title(kind)) } {
+                div { strong { (title(kind)) } " " (state.badge(word)) }
+                ul class="rules" {
+                    @for (index, rule) in declared.rules.iter().enumerate() {
+                        @let ran = run.and_then(|(_, it)| it.rules.get(index));
+                        @let (state, word) = ran.map_or((State::DidNotRun, "did not run"), |run| states::action(run, Some(rule)));
+                        li {
+                            (state.mark_as(word)) " " (name(rule.name.as_str())) " " span class="soft" { (shown(&rule.type_id.provider)) " " (duration(ran, self.now)) }
+                            @if let Some(error) = ran.and_then(|run| run.error.as_ref()) { div class="text small" { (cut(&error.message, SAID)) } }
                         }
                     }
-                    (Some(_), None) => { p class="small soft" { "of an execution that is no longer kept" } }
-                    _ => { p class="small soft" { "nothing has been here" } }
+                }
+                @if let Some(by) = run.and_then(|(_, it)| it.overridden_by.as_deref()) { p class="small soft" { "overridden by " (name(by)) } }
+                @if let (true, true, Some((stage, _))) = (self.acts, overridable, run) {
+                    div class="acts" { (acts::override_condition(self.board.head.pipeline.as_str(), stage, kind)) }
                 }
             }
-            (groups(board, column, selected, home, now, acts))
-            @if acts { (stage_acts(board, column)) }
         }
+    }
+}
+
+/// The artifacts that a stage reads from earlier ones, each with who made it.
+pub fn goods(pipeline: &Pipeline, index: usize) -> Markup {
+    let stage = &pipeline.stages()[index];
+    let mut goods: Vec<(String, &str)> = Vec::new();
+    for input in stage.actions.iter().flat_map(|action| &action.inputs) {
+        let Some((from, action)) = pipeline.producer(input) else { continue };
+        if from >= index || goods.iter().any(|(_, known)| *known == input.as_str()) {
+            continue;
+        }
+        let from = &pipeline.stages()[from];
+        goods.push((format!("{input}, made by {} in {}", from.actions[action].name, from.name), input.as_str()));
+    }
+    html! {
+        @if !goods.is_empty() {
+            ul class="goods" aria-label={ "Artifacts into " (stage.name) } {
+                @for (whence, artifact) in &goods { li class="chip" title=(whence) { (artifact) } }
+            }
+        }
+    }
+}
+
+/// The shapes of gates, once for each drawing.
+pub fn gates() -> Markup {
+    let gate = |id: &str, top: u32, height: u32, board: &str, after: &str| {
+        html! {
+            symbol id=(id) viewBox="0 0 100 40" preserveAspectRatio="none" {
+                path class="bank" d="M0 14H100M0 30H100" {}
+                path class="water" d="M0 20q6-4 12 0t12 0 12 0 8 0M0 26q6-4 12 0t12 0 12 0 8 0" {}
+                path class=(after) d="M56 20q6-4 12 0t12 0 12 0 8 0M56 26q6-4 12 0t12 0 12 0 8 0" {}
+                path class="post" d="M45 1V33M55 1V33" {}
+                rect class=(board) x="46.5" y=(top) width="7" height=(height) {}
+            }
+        }
+    };
+    html! {
+        svg width="0" height="0" class="symbols" aria-hidden="true" focusable="false" {
+            (gate("g-open", 1, 12, "board", "water"))
+            (gate("g-closed", 11, 20, "board shut", "water dry"))
+        }
+    }
+}
+
+/// A gate.
+pub fn drawn(closed: bool) -> Markup {
+    html! { svg aria-hidden="true" { use href={ "#g-" (if closed { "closed" } else { "open" }) } {} } }
+}
+
+/// A stage's actions in the order of their groups, each with its index.
+pub fn grouped(stage: &Stage) -> Vec<(u32, Vec<(usize, &Action)>)> {
+    let of = |order| stage.actions.iter().enumerate().filter(|(_, it)| it.run_order == order).collect();
+    stage.run_orders().into_iter().map(|order| (order, of(order))).collect()
+}
+
+/// A group of so many actions, with what shows them.
+pub fn beside(order: u32, count: usize, cards: &Markup) -> Markup {
+    let side = match count {
+        1 => "",
+        2 | 4 => " side c2",
+        3 => " side c3",
+        _ => " side c4",
+    };
+    html! {
+        div class={ "group" (side) } data-k={ "group-" (order) } {
+            @if count > 1 { p class="label" { (count) " side by side" } }
+            (cards)
+        }
+    }
+}
+
+/// Who carries an action out, and where, if that is not at home.
+pub fn provider(action: &Action, home: &str) -> Markup {
+    let region = action.region.as_ref().map(|region| region.as_str()).filter(|region| *region != home);
+    html! {
+        (shown(&action.type_id.provider))
+        @if let Some(region) = region { " " span class="chip" { (region) } }
+    }
+}
+
+/// What a condition is called.
+pub fn title(kind: ConditionKind) -> &'static str {
+    match kind {
+        ConditionKind::BeforeEntry => "Entry condition",
+        ConditionKind::OnSuccess => "Success condition",
+        ConditionKind::OnFailure => "Failure condition",
     }
 }
 
@@ -191,62 +418,6 @@ fn stage_acts(board: &Board, column: &Column) -> Markup {
     }
 }
 
-fn groups(board: &Board, column: &Column, selected: Selected<'_>, home: &str, now: i64, acts: bool) -> Markup {
-    let declared = column.stage();
-    let condition = |kind| declared.condition(kind).map(|it| conditioned(board, column, kind, it, now, acts));
-    html! {
-        div class="groups" {
-            (condition(ConditionKind::BeforeEntry).unwrap_or_default())
-            @for order in declared.run_orders() {
-                @let group: Vec<(usize, &Action)> = declared.actions.iter().enumerate().filter(|(_, it)| it.run_order == order).collect();
-                @let side = match group.len() { 1 => "", 2 | 4 => " side c2", 3 => " side c3", _ => " side c4" };
-                div class={ "group" (side) } data-k={ "group-" (order) } {
-                    @if group.len() > 1 { p class="label" { (group.len()) " side by side" } }
-                    ul class="actions" {
-                        @for (index, action) in group { li data-k=(action.name) { (card(board, column, index, action, selected, home, now)) } }
-                    }
-                }
-            }
-            (condition(ConditionKind::OnSuccess).unwrap_or_default())
-            (condition(ConditionKind::OnFailure).unwrap_or_default())
-        }
-    }
-}
-
-fn card(
-    board: &Board,
-    column: &Column,
-    index: usize,
-    action: &Action,
-    selected: Selected<'_>,
-    home: &str,
-    now: i64,
-) -> Markup {
-    let run = column.run.as_ref().and_then(|stage| stage.actions.get(index));
-    let (state, word) =
-        run.map_or((State::DidNotRun, State::DidNotRun.word()), |run| states::action(run, Some(action)));
-    let stage = column.stage().name.as_str();
-    let here = (selected.stage == stage && selected.action == action.name.as_str()).then_some("true");
-    let query = [("execution", selected.execution), ("stage", stage), ("action", action.name.as_str())];
-    let target = address::with(&address::of(board.head.pipeline.as_str(), ""), &query);
-    let region = action.region.as_ref().map(|region| region.as_str()).filter(|region| *region != home);
-    let failure = run.and_then(|run| run.error.as_ref()).filter(|_| state == State::Failed);
-    html! {
-        a class={ "action " (state.class()) } href={ (target) "#panel" } data-soft aria-current=[here] {
-            (state.mark_as(word))
-            span class="an" { (name(action.name.as_str())) }
-            span class="t" { (duration(run, now)) }
-            span class="who" {
-                (shown(&action.type_id.provider))
-                @if let Some(region) = region { " " span class="chip" { (region) } }
-                @if let Some(percent) = run.filter(|run| run.status.in_flight()).and_then(|run| run.percent) { " " (percent) " %" }
-                @if state == State::Waiting { " " strong { "waits for a person" } }
-            }
-            @if let Some(failure) = failure { span class="said" { (cut(&failure.message)) } }
-        }
-    }
-}
-
 /// How long an action has taken, or has been going on.
 pub fn duration(run: Option<&ActionRun>, now: i64) -> Markup {
     match run.and_then(|run| Some((run, run.requested?))) {
@@ -256,53 +427,14 @@ pub fn duration(run: Option<&ActionRun>, now: i64) -> Markup {
     }
 }
 
-fn cut(message: &str) -> String {
-    let message = shown(message);
-    let mut cut: String = message.chars().take(SAID).collect();
-    if cut.len() < message.len() {
+/// The beginning of a text of others: so many characters.
+fn cut(text: &str, most: usize) -> String {
+    let text = shown(text);
+    let mut cut: String = text.chars().take(most).collect();
+    if cut.len() < text.len() {
         cut.push('…');
     }
     cut
-}
-
-fn conditioned(
-    board: &Board,
-    column: &Column,
-    kind: ConditionKind,
-    declared: &Condition,
-    now: i64,
-    acts: bool,
-) -> Markup {
-    let run: Option<(&StageRun, &ConditionRun)> =
-        column.run.as_ref().and_then(|stage| Some((stage, stage.condition(kind)?)));
-    let (state, word) = run.map_or((State::DidNotRun, State::DidNotRun.word()), |(_, it)| states::condition(it.status));
-    let title = match kind {
-        ConditionKind::BeforeEntry => "Entry condition",
-        ConditionKind::OnSuccess => "Success condition",
-        ConditionKind::OnFailure => "Failure condition",
-    };
-    let overridable = run.is_some_and(|(_, it)| {
-        matches!(it.status, engine::ConditionStatus::Failed | engine::ConditionStatus::InProgress)
-    });
-    html! {
-        div class={ "cond " (state.class()) } data-k={ "condition-" (title) } {
-            div { strong { (title) } " " (state.badge(word)) }
-            ul class="rules" {
-                @for (index, rule) in declared.rules.iter().enumerate() {
-                    @let ran = run.and_then(|(_, it)| it.rules.get(index));
-                    @let (state, word) = ran.map_or((State::DidNotRun, "did not run"), |run| states::action(run, Some(rule)));
-                    li {
-                        (state.mark_as(word)) " " (name(rule.name.as_str())) " " span class="soft" { (shown(&rule.type_id.provider)) " " (duration(ran, now)) }
-                        @if let Some(error) = ran.and_then(|run| run.error.as_ref()) { div class="text small" { (cut(&error.message)) } }
-                    }
-                }
-            }
-            @if let Some(by) = run.and_then(|(_, it)| it.overridden_by.as_deref()) { p class="small soft" { "overridden by " (name(by)) } }
-            @if let (true, true, Some((stage, _))) = (acts, overridable, run) {
-                div class="acts" { (acts::override_condition(board.head.pipeline.as_str(), stage, kind)) }
-            }
-        }
-    }
 }
 
 /// The attempt and the execution of a stage, where both are there.

@@ -3,14 +3,13 @@
 use engine::{Execution, Head};
 use maud::{Markup, html};
 use pages::{State, ago, since, took};
-use pictures::states;
 use pipeline::PipelineName;
 use store::Listing;
 
 use crate::address;
 use crate::board::execution;
 use crate::change;
-use crate::handler::{Asked, Console, Screen, Shown};
+use crate::handler::{Asked, Console, SCRIPT, Screen, Shown};
 use crate::screens::head;
 use crate::screens::plot::{Figures, duration};
 use crate::standing::Standings;
@@ -47,7 +46,13 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
         return Ok(Shown::Same(tag));
     }
     let main = page(pipeline.as_str(), &found, &standings, next.as_deref(), asked, console.now());
-    Ok(Shown::Screen(Screen { title: format!("History of {pipeline}"), main, version: Some(tag), class: "" }))
+    Ok(Shown::Screen(Screen {
+        title: format!("History of {pipeline}"),
+        main,
+        version: Some(tag),
+        class: "",
+        script: SCRIPT,
+    }))
 }
 
 async fn filtered(

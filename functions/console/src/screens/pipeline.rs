@@ -9,8 +9,8 @@ use pipeline::{ExecutionMode, PipelineName};
 use crate::address;
 use crate::board::Board;
 use crate::change;
-use crate::handler::{Asked, Console, Screen, Shown};
-use crate::screens::flow::{self, Selected};
+use crate::handler::{Asked, Console, SCRIPT, Screen, Shown};
+use crate::screens::flow::{Drawing, Selected};
 use crate::screens::{acts, head, history, panel};
 use crate::trouble::Trouble;
 
@@ -27,8 +27,12 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
         return Ok(Shown::Same(tag));
     }
     let now = console.now();
-    let selected =
-        Selected { stage: asked.get("stage"), action: asked.get("action"), execution: asked.get("execution") };
+    let selected = Selected {
+        stage: asked.get("stage"),
+        action: asked.get("action"),
+        open: asked.get("open").parse().ok(),
+        execution: asked.get("execution"),
+    };
     let panel = panel::show(console, &board, selected, now).await?;
     let home = console.driver.home();
     let recent = console.recent(&[(&board.locks, board.revision)]).await?.pop().unwrap_or_default().executions;
@@ -40,12 +44,12 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
         (head(pipeline.as_str(), "", &facts(&board), &acts::start(&board.pipeline)))
         (waits(&board, now))
         @if let Some(chosen) = board.chosen.and_then(|id| board.executions.get(&id)) { (one(&board, chosen)) }
-        (flow::draw(&board, selected, home, now, acts))
+        (Drawing { board: &board, selected, home, now, acts }.draw())
         (panel)
         @if selected.action.is_empty() { p class="soft small" { "Select an action for its inputs, outputs, variables and what it said." } }
         @if !latest.is_empty() { h2 { "Latest executions" } (history::table(pipeline.as_str(), latest, &standings, now)) }
     };
-    Ok(Shown::Screen(Screen { title: pipeline.to_string(), main, version: Some(tag), class: "" }))
+    Ok(Shown::Screen(Screen { title: pipeline.to_string(), main, version: Some(tag), class: "", script: SCRIPT }))
 }
 
 fn facts(board: &Board) -> Markup {

@@ -5,7 +5,7 @@ use pages::{State, ago, name, since, took, took_words};
 
 use crate::address::{self, PIPELINES};
 use crate::change;
-use crate::handler::{Asked, Console, Screen, Shown};
+use crate::handler::{Asked, Console, SCRIPT, Screen, Shown};
 use crate::screens::plot::{Figures, bars, duration};
 use crate::shelf::{Cell, Row};
 use crate::trouble::Trouble;
@@ -40,7 +40,7 @@ pub async fn show(console: &Console, asked: &Asked<'_>) -> Result<Shown, Trouble
     }
     console.with_recent(&mut rows).await?;
     let main = page(&rows, asked, next.as_deref(), cut, console.now());
-    Ok(Shown::Screen(Screen { title: "Pipelines".into(), main, version: Some(tag), class: "" }))
+    Ok(Shown::Screen(Screen { title: "Pipelines".into(), main, version: Some(tag), class: "", script: SCRIPT }))
 }
 
 fn page(rows: &[Row], asked: &Asked<'_>, next: Option<&str>, cut: bool, now: i64) -> Markup {

@@ -7,7 +7,7 @@ use pipeline::{PipelineName, PipelineType};
 
 use crate::address;
 use crate::change;
-use crate::handler::{Asked, Console, Screen, Shown};
+use crate::handler::{Asked, Console, SCRIPT, Screen, Shown};
 use crate::screens::{acts, head};
 use crate::trouble::Trouble;
 
@@ -41,7 +41,13 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
             } }
         }
     };
-    Ok(Shown::Screen(Screen { title: format!("Roll back {stage} of {pipeline}"), main, version: Some(tag), class: "" }))
+    Ok(Shown::Screen(Screen {
+        title: format!("Roll back {stage} of {pipeline}"),
+        main,
+        version: Some(tag),
+        class: "",
+        script: SCRIPT,
+    }))
 }
 
 fn offer(pipeline: &str, stage: &str, target: &Execution, there: Option<&Execution>, now: i64) -> Markup {

@@ -12,7 +12,7 @@ use store::Listing;
 
 use crate::address;
 use crate::board;
-use crate::handler::{Asked, Console, Screen, Shown};
+use crate::handler::{Asked, Console, SCRIPT, Screen, Shown};
 use crate::screens::execution::runs_of;
 use crate::screens::plot::{median, percentile};
 use crate::screens::{head, scrolling};
@@ -126,7 +126,13 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
             div class="empty" { p { "No execution has ended yet. When some have, this page says what each stage and action usually takes." } }
         } @else { (table(&stages, all.len())) (failures(pipeline.as_str(), &stages)) }
     };
-    Ok(Shown::Screen(Screen { title: format!("Where time goes in {pipeline}"), main, version: Some(tag), class: "" }))
+    Ok(Shown::Screen(Screen {
+        title: format!("Where time goes in {pipeline}"),
+        main,
+        version: Some(tag),
+        class: "",
+        script: SCRIPT,
+    }))
 }
 
 fn table(stages: &[OfStage], executions: usize) -> Markup {

@@ -10,7 +10,7 @@ use store::Key;
 use crate::address;
 use crate::board;
 use crate::change;
-use crate::handler::{Asked, Console, Screen, Shown};
+use crate::handler::{Asked, Console, SCRIPT, Screen, Shown};
 use crate::screens::pipelines::strip;
 use crate::screens::scrolling;
 use crate::shelf::{Cell, Row};
@@ -40,7 +40,7 @@ pub async fn show(console: &Console, asked: &Asked<'_>) -> Result<Shown, Trouble
     // What needs attention first, and of that what has needed it longest.
     rows.sort_by_key(|row| (row.state(), place(row).and_then(|cell| cell.run.as_ref()).map(|run| run.updated)));
     let main = page(&rows, &executions, asked.get("search"), more, console.now());
-    Ok(Shown::Screen(Screen { title: "Wall".into(), main, version: Some(tag), class: "wall" }))
+    Ok(Shown::Screen(Screen { title: "Wall".into(), main, version: Some(tag), class: "wall", script: SCRIPT }))
 }
 
 /// The stage that gives a row its state.

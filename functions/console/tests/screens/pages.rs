@@ -1,12 +1,12 @@
 //! What each page shows, and that nothing gets out of its place.
 
 use lambda_http::http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{World, action, release, with};
 
 /// What no page may have: markup of somebody else's, or anything that the policy would refuse.
-fn assert_harmless(html: &str) {
+pub fn assert_harmless(html: &str) {
     for evil in
         ["<script>alert", "<img", "\u{202e}", "\u{0}", "javascript:", " style=", " onclick", " onerror=y>\u{202e}"]
     {
@@ -94,45 +94,70 @@ async fn nothing_is_sent_when_nothing_has_changed() {
     assert!(!live.contains("<html") && live.contains("id=\"flow\""), "the part that is updated");
 }
 
-#[tokio::test]
-async fn the_largest_pipeline_can_be_read() {
-    let world = World::new();
-    let source = with(action("Fetch", "Source", "S3", 1, json!({"S3Bucket": "b", "S3ObjectKey": "k"})), &[], &["App"]);
-    let mut stages = vec![json!({"name": "Source", "actions": [source]})];
-    for stage in 1..11 {
-        let actions: Vec<_> = (0..if stage < 10 { 50 } else { 49 })
-            .map(|n| {
-                action(
-                    &format!("{}-{stage}-{n}", if stage == 10 { "Slow" } else { "Test" }),
-                    "Invoke",
-                    "Lambda",
-                    1,
-                    json!({"FunctionName": "f"}),
-                )
-            })
-            .collect();
-        stages.push(json!({"name": format!("Stage-{stage}"), "actions": actions}));
-    }
-    let mut declared = release("largest", "SUPERSEDED");
-    declared["stages"] = stages.into();
-    declared["artifactStores"] = json!({"eu-west-1": {"type": "S3", "location": "artifacts-eu"}});
-    world.create(declared).await;
-    let html = world.page("/console/pipelines/largest", "largest").await;
-    assert!(html.contains("50 side by side") && html.contains("49 side by side"));
-    assert!(html.len() < 400_000, "{} bytes", html.len());
+/// What the page of any pipeline may have that has one execution in it, in bytes and uncompressed.
+const LARGEST: usize = 100_000;
 
-    let mut stages: Vec<_> = (0..50)
-        .map(|stage| json!({"name": format!("Stage-{stage}-with-a-name-that-is-as-long-as-names-are-allowed-to-be-{}", "x".repeat(20)), "actions": [action(&"Action-with-a-very-long-name".repeat(3), "Invoke", "Lambda", 1, json!({"FunctionName": "f"}))]}))
-        .collect();
-    stages[0]["actions"] =
-        json!([with(action("Fetch", "Source", "S3", 1, json!({"S3Bucket": "b", "S3ObjectKey": "k"})), &[], &["App"])]);
-    let mut declared = release(&"long-name-".repeat(10), "SUPERSEDED");
-    declared["stages"] = stages.into();
+/// A name of 100 characters, as long as names may be.
+fn long(name: &str) -> String {
+    format!("{name:-<100}")
+}
+
+/// A pipeline whose first stage fetches something, and whose others have so many actions.
+fn of_size(name: &str, stages: impl IntoIterator<Item = (String, Vec<String>)>) -> Value {
+    let source = with(action("Fetch", "Source", "S3", 1, json!({"S3Bucket": "b", "S3ObjectKey": "k"})), &[], &["App"]);
+    let call = |name: &String| action(name, "Invoke", "Lambda", 1, json!({"FunctionName": "f"}));
+    let stages = stages
+        .into_iter()
+        .map(|(name, actions)| json!({"name": name, "actions": actions.iter().map(call).collect::<Vec<_>>()}));
+    let mut declared = release(name, "SUPERSEDED");
+    declared["stages"] = [json!({"name": "Source", "actions": [source]})].into_iter().chain(stages).collect();
     declared["artifactStores"] = json!({"eu-west-1": {"type": "S3", "location": "artifacts-eu"}});
-    let name = world.create(declared).await;
-    let html = world.page(&format!("/console/pipelines/{name}"), "stages-50").await;
-    assert_harmless(&html);
-    assert!(html.len() < 400_000, "{} bytes", html.len());
+    declared
+}
+
+#[tokio::test]
+async fn the_page_of_the_largest_pipeline_is_small_and_leads_to_all_of_it() {
+    let world = World::new();
+    // Fifty side by side, nearly five hundred in all; the last stage runs on.
+    let actions = |stage: usize| {
+        (0..if stage < 10 { 50 } else { 49 }).map(move |n| match stage {
+            10 => format!("Slow-{n}"),
+            _ => format!("Quick-{stage}-{n}"),
+        })
+    };
+    let wide = (1..11).map(|stage| (format!("Stage-{stage}"), actions(stage).collect()));
+    world.create(of_size("wide", wide)).await;
+    // Fifty stages of ten, with the longest names; one action fails.
+    let deep = (1..50).map(|stage| {
+        let call = |n| long(&format!("{}-{stage}-{n}-", if (stage, n) == (40, 3) { "Fail" } else { "Quick" }));
+        (long(&format!("Stage-{stage}-")), (0..10).map(call).collect())
+    });
+    let name = long("deep-");
+    world.create(of_size(&name, deep)).await;
+
+    for (file, address, seen) in [
+        ("wide", "/console/pipelines/wide".to_owned(), vec!["50 succeeded", "49 in progress", "Slow-2"]),
+        ("wide-open", "/console/pipelines/wide?open=4".to_owned(), vec!["Quick-4-49", "50 side by side"]),
+        (
+            "deep",
+            format!("/console/pipelines/{name}"),
+            vec!["1 failed, 9 succeeded", "Fail-40-3", "the tests did not pass"],
+        ),
+        (
+            "deep-open",
+            format!("/console/pipelines/{name}?stage={}&action={}", long("Stage-7-"), long("Quick-7-9-")),
+            vec!["Quick-7-0-", "id=\"panel\"", "DisableStageTransition"],
+        ),
+    ] {
+        let html = world.page(&address, file).await;
+        assert_harmless(&html);
+        for words in seen {
+            assert!(html.contains(words), "{words} on {file}");
+        }
+        assert!(html.len() < LARGEST, "{file}: {} bytes", html.len());
+    }
+    let folded = world.page(&format!("/console/pipelines/{name}"), "deep").await;
+    assert!(!folded.contains("Quick-7-0-") && folded.contains(">Show all<"));
 }
 
 #[tokio::test]
@@ -242,7 +267,7 @@ async fn an_execution_has_a_timeline_and_is_compared() {
     assert!(spent.contains("Deploy-away") && spent.contains("0 of 20"));
     let definition = world.page("/console/pipelines/shop/definition", "definition").await;
     assert_harmless(&definition);
-    assert!(definition.contains("UpdatePipeline") && definition.contains("&quot;executionMode&quot;"));
+    assert!(definition.contains("/shop/edit\"") && definition.contains("&quot;executionMode&quot;"));
     let back = world.page("/console/pipelines/shop/rollback?stage=Production", "rollback").await;
     assert_harmless(&back);
     assert!(back.contains("RollbackStage") && back.contains("is in the stage now"));

@@ -833,6 +833,10 @@ fn the_home_region_has_a_store() {
     let away = accepted(&[(&at(DEPLOY, "region"), json!("us-west-2"))]);
     away.check_home("us-west-2").unwrap();
     assert_eq!(away.check_home("eu-west-1").unwrap_err().first().path, "pipeline.artifactStore");
+    let named = Declaration { name: "a b".to_owned(), ..away.declaration().clone() };
+    let invalid = Pipeline::in_home(named, &crate::custom::Types::default(), "eu-west-1").unwrap_err();
+    let paths: Vec<_> = invalid.violations().map(|it| it.path.as_str()).collect();
+    assert_eq!(paths, ["pipeline.name", "pipeline.artifactStore"], "with what is wrong besides");
     let several = accepted(&[("/artifactStore", Value::Null), ("/artifactStores", json!({"us-west-2": store()}))]);
     several.check_home("us-west-2").unwrap();
     assert_eq!(several.check_home("eu-west-1").unwrap_err().first().path, "pipeline.artifactStores");

@@ -10,10 +10,10 @@ use serde_json::json;
 use crate::browser::{Browser, Key};
 use crate::cases::console::{failed, quiet, waiting};
 use crate::door::Door;
-use crate::page::good;
+use crate::page::{good, good_in_every_look};
 
 /// Presses a button that asks first.
-async fn ask(browser: &Browser, operation: &str, label: &str) -> Result<()> {
+pub async fn ask(browser: &Browser, operation: &str, label: &str) -> Result<()> {
     let find = "const [op, label] = arguments; \
         const found = [...document.querySelectorAll(`button[data-op=${op}]`)].find(it => it.textContent.startsWith(label)); \
         document.querySelectorAll('[data-test]').forEach(it => it.removeAttribute('data-test')); \
@@ -36,7 +36,7 @@ async fn fill(browser: &Browser, label: &str, text: &str) -> Result<()> {
 }
 
 /// Confirms, and waits until the dialog is closed.
-async fn confirm(browser: &Browser) -> Result<()> {
+pub async fn confirm(browser: &Browser) -> Result<()> {
     browser.click("#act-yes").await?;
     let closed = browser.until("the dialog closes", "return !document.getElementById('act').open").await;
     match closed {
@@ -136,6 +136,32 @@ pub async fn console_retries_closes_opens_rolls_back(case: &Arc<Case>) -> Result
     let back = pipeline.another(&[&good_one, &second]).await?;
     ensure!(back.execution_type().is_some_and(|it| it.as_str() == "ROLLBACK"), "{back:?}");
     pipeline.ends(back.pipeline_execution_id().context("no id")?, "Succeeded").await?;
+    quiet(&browser).await
+}
+
+/// A condition that is not met, until somebody overrides it.
+pub async fn console_overrides_a_condition(case: &Arc<Case>) -> Result<()> {
+    let done = Action::machine("Done", case.machine(HOME, "echo")?, "{}");
+    let rule = json!({
+        "name": "Go", "configuration": {"Variable": "#{variables.go}", "Operator": "EQ", "Value": "yes"},
+        "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "VariableCheck", "version": "1"},
+    });
+    let entry = json!({"conditions": [{"result": "FAIL", "rules": [rule]}]});
+    let draft = case.draft("rule").source().await?.variable("go", "no");
+    let pipeline = draft.stage("End", [done]).with("beforeEntry", entry).create().await?;
+    let execution = pipeline.first().await?;
+    pipeline.ends(&execution, "Failed").await?;
+    let (door, browser) = (Door::open(case).await?, Browser::open().await?);
+    browser.goto(&door.pipeline(&pipeline.name)).await?;
+    browser.until_text("main", "not met").await?;
+    good_in_every_look(&browser, "condition").await?;
+    ask(&browser, "OverrideStageCondition", "Override").await?;
+    good(&browser).await?;
+    browser.screenshot("dialog-override").await?;
+    confirm(&browser).await?;
+    pipeline.ends(&execution, "Succeeded").await?;
+    browser.until_text("main", "overridden").await?;
+    ensure!(!browser.shows("button[data-op=OverrideStageCondition]").await?, "it can be overridden again");
     quiet(&browser).await
 }
 
