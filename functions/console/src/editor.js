@@ -2,7 +2,7 @@
 // the same function.
 const editor = doc.getElementById('text'), found = doc.getElementById('found'), PAUSE = 300;
 let saved = editor.value, checked = saved, pause = 0, checking = null;
-const look_through = async () => {
+const inspect = async () => {
   const text = editor.value;
   const answer = await fetch(editor.dataset.check, {
     method: 'POST', body: text, cache: 'no-store', redirect: 'error', signal: AbortSignal.timeout(20000), headers: { 'x-millrace-console': '1' },
@@ -16,7 +16,7 @@ const look_through = async () => {
 };
 const check = () => {
   clearTimeout(pause);
-  checking ||= look_through().catch(error => {
+  checking ||= inspect().catch(error => {
     found.classList.add('old');
     say(doc.getElementById('verdict'), `This could not be checked: ${error.message}`);
   }).finally(() => { checking = null; });

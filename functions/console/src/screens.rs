@@ -10,6 +10,7 @@ pub mod flow;
 pub mod gantt;
 pub mod history;
 pub mod panel;
+pub mod parts;
 pub mod pipeline;
 pub mod pipelines;
 pub mod plan;

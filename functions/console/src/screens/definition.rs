@@ -31,7 +31,8 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
     };
     let text = declared(&record.pipeline.masked());
     let here = address::of(pipeline.as_str(), "definition");
-    let edit = html! { a class="button" href=(address::of(pipeline.as_str(), "edit")) { "Edit…" } };
+    let edit = address::with(&address::of(pipeline.as_str(), "edit"), &[("version", &newest.version.to_string())]);
+    let edit = html! { a class="button" href=(edit) { "Edit…" } };
     let main = html! {
         (head(pipeline.as_str(), "definition", &html! { span class="chip" { "version " (newest.version) } }, &edit))
         @if newest.version > 1 { (choice(&here, newest.version, record.version, against.as_ref().map(|it| it.version))) }

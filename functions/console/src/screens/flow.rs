@@ -7,12 +7,12 @@ use engine::{ActionRun, ConditionRun, Execution, StageLock, StageRun};
 use maud::{Markup, html};
 use pages::{State, ago, name, shown, since, took_words};
 use pictures::states;
-use pipeline::{Action, Condition, ConditionKind, ExecutionMode, Pipeline, PipelineType, Stage};
+use pipeline::{Action, Condition, ConditionKind, ExecutionMode, PipelineType, Stage};
 
 use crate::address;
 use crate::board::{Board, Column, WAITING};
 use crate::change;
-use crate::screens::acts;
+use crate::screens::{acts, parts};
 
 /// What is selected on the page.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +66,7 @@ impl Drawing<'_> {
         html! {
             @if columns.len() >= MAPPED { (map(columns)) }
             div class="flow" id="flow" {
-                (gates())
+                (parts::gates())
                 @for (place, column) in columns.iter().enumerate() {
                     @let open = !folded || self.selected.open == Some(place) || column.stage().name.as_str() == self.selected.stage;
                     (self.gate(column, place, open))
@@ -133,7 +133,7 @@ impl Drawing<'_> {
         let wide = closed || !lock.waiting.is_empty();
         html! {
             div class={ "gate" @if closed { " closed" } @if wide { " wide" } } data-k={ "gate-" (place) } {
-                (drawn(closed))
+                (parts::drawn(closed))
                 @if column.lock.is_some() && (open || closed) {
                     p class="state" {
                         @if closed { "closed" @if let Some(by) = lock.transition.changed_by.as_deref().filter(|by| !by.is_empty()) { " by " bdi title=(shown(by)) { (shown(by.rsplit(['/', ':']).next().unwrap_or(by))) } } }
@@ -144,7 +144,7 @@ impl Drawing<'_> {
                         @if let Some(at) = lock.transition.changed_at { p { (ago(at.0, self.now)) } }
                     }
                 }
-                @if open { (goods(&column.of, column.index)) }
+                @if open { (parts::goods(&column.of, column.index)) }
                 @if !lock.waiting.is_empty() { (self.queue(stage, lock)) }
                 @if self.acts && open && place > 0 && column.lock.is_some() { (acts::transition(pipeline, &stage.name, closed)) }
             }
@@ -243,8 +243,8 @@ impl Drawing<'_> {
         html! {
             div class="groups" {
                 (condition(ConditionKind::BeforeEntry).unwrap_or_default())
-                @for (order, group) in grouped(declared) {
-                    (beside(order, group.len(), &self.cards(column, group)))
+                @for (order, group) in parts::grouped(declared) {
+                    (parts::beside(order, group.len(), &self.cards(column, group)))
                 }
                 (condition(ConditionKind::OnSuccess).unwrap_or_default())
                 (condition(ConditionKind::OnFailure).unwrap_or_default())
@@ -274,7 +274,7 @@ impl Drawing<'_> {
                 span class="an" { (name(action.name.as_str())) }
                 span class="t" { (duration(run, self.now)) }
                 span class="who" {
-                    (provider(action, self.home))
+                    (parts::provider(action, self.home))
                     @if let Some(percent) = run.filter(|run| run.status.in_flight()).and_then(|run| run.percent) { " " (percent) " %" }
                     @if state == State::Waiting { " " strong { "waits for a person" } }
                 }
@@ -292,8 +292,8 @@ impl Drawing<'_> {
             matches!(it.status, engine::ConditionStatus::Failed | engine::ConditionStatus::InProgress)
         });
         html! {
-            div class={ "cond " (state.class()) } data-k={ "condition-" (title(kind)) } {
-                div { strong { (title(kind)) } " " (state.badge(word)) }
+            div class={ "cond " (state.class()) } data-k={ "condition-" (parts::title(kind)) } {
+                div { strong { (parts::title(kind)) } " " (state.badge(word)) }
                 ul class="rules" {
                     @for (index, rule) in declared.rules.iter().enumerate() {
                         @let ran = run.and_then(|(_, it)| it.rules.get(index));
@@ -310,93 +310,6 @@ impl Drawing<'_> {
                 }
             }
         }
-    }
-}
-
-/// The artifacts that a stage reads from earlier ones, each with who made it.
-pub fn goods(pipeline: &Pipeline, index: usize) -> Markup {
-    let stage = &pipeline.stages()[index];
-    let mut goods: Vec<(String, &str)> = Vec::new();
-    for input in stage.actions.iter().flat_map(|action| &action.inputs) {
-        let Some((from, action)) = pipeline.producer(input) else { continue };
-        if from >= index || goods.iter().any(|(_, known)| *known == input.as_str()) {
-            continue;
-        }
-        let from = &pipeline.stages()[from];
-        goods.push((format!("{input}, made by {} in {}", from.actions[action].name, from.name), input.as_str()));
-    }
-    html! {
-        @if !goods.is_empty() {
-            ul class="goods" aria-label={ "Artifacts into " (stage.name) } {
-                @for (whence, artifact) in &goods { li class="chip" title=(whence) { (artifact) } }
-            }
-        }
-    }
-}
-
-/// The shapes of gates, once for each drawing.
-pub fn gates() -> Markup {
-    let gate = |id: &str, top: u32, height: u32, board: &str, after: &str| {
-        html! {
-            symbol id=(id) viewBox="0 0 100 40" preserveAspectRatio="none" {
-                path class="bank" d="M0 14H100M0 30H100" {}
-                path class="water" d="M0 20q6-4 12 0t12 0 12 0 8 0M0 26q6-4 12 0t12 0 12 0 8 0" {}
-                path class=(after) d="M56 20q6-4 12 0t12 0 12 0 8 0M56 26q6-4 12 0t12 0 12 0 8 0" {}
-                path class="post" d="M45 1V33M55 1V33" {}
-                rect class=(board) x="46.5" y=(top) width="7" height=(height) {}
-            }
-        }
-    };
-    html! {
-        svg width="0" height="0" class="symbols" aria-hidden="true" focusable="false" {
-            (gate("g-open", 1, 12, "board", "water"))
-            (gate("g-closed", 11, 20, "board shut", "water dry"))
-        }
-    }
-}
-
-/// A gate.
-pub fn drawn(closed: bool) -> Markup {
-    html! { svg aria-hidden="true" { use href={ "#g-" (if closed { "closed" } else { "open" }) } {} } }
-}
-
-/// A stage's actions in the order of their groups, each with its index.
-pub fn grouped(stage: &Stage) -> Vec<(u32, Vec<(usize, &Action)>)> {
-    let of = |order| stage.actions.iter().enumerate().filter(|(_, it)| it.run_order == order).collect();
-    stage.run_orders().into_iter().map(|order| (order, of(order))).collect()
-}
-
-/// A group of so many actions, with what shows them.
-pub fn beside(order: u32, count: usize, cards: &Markup) -> Markup {
-    let side = match count {
-        1 => "",
-        2 | 4 => " side c2",
-        3 => " side c3",
-        _ => " side c4",
-    };
-    html! {
-        div class={ "group" (side) } data-k={ "group-" (order) } {
-            @if count > 1 { p class="label" { (count) " side by side" } }
-            (cards)
-        }
-    }
-}
-
-/// Who carries an action out, and where, if that is not at home.
-pub fn provider(action: &Action, home: &str) -> Markup {
-    let region = action.region.as_ref().map(|region| region.as_str()).filter(|region| *region != home);
-    html! {
-        (shown(&action.type_id.provider))
-        @if let Some(region) = region { " " span class="chip" { (region) } }
-    }
-}
-
-/// What a condition is called.
-pub fn title(kind: ConditionKind) -> &'static str {
-    match kind {
-        ConditionKind::BeforeEntry => "Entry condition",
-        ConditionKind::OnSuccess => "Success condition",
-        ConditionKind::OnFailure => "Failure condition",
     }
 }
 

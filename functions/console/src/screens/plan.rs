@@ -4,16 +4,16 @@ use maud::{Markup, html};
 use pages::name;
 use pipeline::{Action, ConditionKind, Pipeline, Stage};
 
-use crate::screens::flow;
+use crate::screens::parts;
 
 /// The drawing. `home`: the region in which the pipeline lives.
 pub fn draw(pipeline: &Pipeline, home: &str) -> Markup {
     html! {
         div class="flow plan" {
-            (flow::gates())
+            (parts::gates())
             @for (index, of) in pipeline.stages().iter().enumerate() {
                 @if index > 0 {
-                    div class="gate" { (flow::drawn(false)) (flow::goods(pipeline, index)) }
+                    div class="gate" { (parts::drawn(false)) (parts::goods(pipeline, index)) }
                 }
                 (stage(of, home))
             }
@@ -28,11 +28,11 @@ fn stage(stage: &Stage, home: &str) -> Markup {
             header { h3 class="thing" { (name(stage.name.as_str())) } }
             div class="groups" {
                 (condition(ConditionKind::BeforeEntry))
-                @for (order, group) in flow::grouped(stage) {
+                @for (order, group) in parts::grouped(stage) {
                     @let cards = html! {
                         ul class="actions" { @for (_, action) in &group { li { (card(action, home)) } } }
                     };
-                    (flow::beside(order, group.len(), &cards))
+                    (parts::beside(order, group.len(), &cards))
                 }
                 (condition(ConditionKind::OnSuccess))
                 (condition(ConditionKind::OnFailure))
@@ -45,7 +45,7 @@ fn card(action: &Action, home: &str) -> Markup {
     html! {
         div class="action pending" {
             span class="an" { (name(action.name.as_str())) }
-            span class="who" { (flow::provider(action, home)) }
+            span class="who" { (parts::provider(action, home)) }
         }
     }
 }
@@ -53,7 +53,7 @@ fn card(action: &Action, home: &str) -> Markup {
 fn condition(kind: ConditionKind, rules: &[Action]) -> Markup {
     html! {
         div class="cond pending" {
-            div { strong { (flow::title(kind)) } }
+            div { strong { (parts::title(kind)) } }
             ul class="rules" {
                 @for rule in rules { li { (name(rule.name.as_str())) " " span class="soft" { (rule.type_id.provider) } } }
             }

@@ -267,7 +267,7 @@ async fn an_execution_has_a_timeline_and_is_compared() {
     assert!(spent.contains("Deploy-away") && spent.contains("0 of 20"));
     let definition = world.page("/console/pipelines/shop/definition", "definition").await;
     assert_harmless(&definition);
-    assert!(definition.contains("/shop/edit\"") && definition.contains("&quot;executionMode&quot;"));
+    assert!(definition.contains("/shop/edit?version=1\"") && definition.contains("&quot;executionMode&quot;"));
     let back = world.page("/console/pipelines/shop/rollback?stage=Production", "rollback").await;
     assert_harmless(&back);
     assert!(back.contains("RollbackStage") && back.contains("is in the stage now"));

@@ -50,7 +50,7 @@ pub async fn console_edits_a_definition(case: &Arc<Case>) -> Result<()> {
     let (door, browser) = (Door::open(case).await?, Browser::open().await?);
     browser.goto(&format!("{}/definition", door.pipeline(&pipeline.name))).await?;
     good_in_every_look(&browser, "definition").await?;
-    browser.click("a[href$='/edit']").await?;
+    browser.click("a[href*='/edit?']").await?;
     browser.until_text("#verdict", "Nothing is wrong").await?;
     good_in_every_look(&browser, "edit").await?;
 
