@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudformation::types::{
-    Capability, Change, ChangeSetStatus, ChangeSetType, ExecutionStatus, Parameter, Stack,
+    Capability, Change, ChangeSetStatus, ChangeSetSummary, ChangeSetType, ExecutionStatus, Parameter, Stack,
 };
 
 use aws_sdk_cloudformation::primitives::DateTimeFormat as Format;
@@ -197,11 +197,15 @@ impl<'a> Planned<'a> {
         }
     }
 
-    /// Removes a change set, and the stack that was made for it. What cannot be removed changes nothing.
+    /// Removes a change set, and the stack that was made for it unless somebody else's waits in it. What cannot be removed changes
+    /// nothing.
     async fn withdraw(&self, change_set: &str, creates: bool) {
         let name = self.deployment.name.as_str();
         let _ = self.client.delete_change_set().stack_name(name).change_set_name(change_set).send().await;
-        let shell = |stack: &Stack| status(stack) == "REVIEW_IN_PROGRESS";
+        let listed = self.client.list_change_sets().stack_name(name).send().await;
+        let is_other = |it: &ChangeSetSummary| it.change_set_name() != Some(change_set);
+        let is_wanted = listed.is_ok_and(|listed| listed.summaries().iter().any(is_other));
+        let shell = |stack: &Stack| status(stack) == "REVIEW_IN_PROGRESS" && !is_wanted;
         if creates && describe(&self.client, name).await.is_ok_and(|stack| stack.as_ref().is_some_and(shell)) {
             let _ = self.client.delete_stack().stack_name(name).send().await;
         }
