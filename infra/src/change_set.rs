@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudformation::types::{
-    Capability, Change, ChangeSetStatus, ChangeSetType, ExecutionStatus, Parameter, Stack,
+    Capability, Change, ChangeSetStatus, ChangeSetSummary, ChangeSetType, ExecutionStatus, Parameter, Stack,
 };
 
 use aws_sdk_cloudformation::primitives::DateTimeFormat as Format;
@@ -133,7 +133,9 @@ impl<'a> Planned<'a> {
             .change_set_type(if creates { ChangeSetType::Create } else { ChangeSetType::Update })
             .description(format!("millrace, for {}", self.caller))
             .capabilities(Capability::CapabilityIam)
-            .set_parameters(Some(values.iter().map(|(name, value)| parameter(name, value)).collect()));
+            .set_parameters(Some(
+                values.iter().map(|(name, value)| parameter(name, value, before.get(name))).collect(),
+            ));
         create = match &deployment.url {
             Some(url) => create.template_url(url),
             None => create.template_body(deployment.template),
@@ -195,11 +197,15 @@ impl<'a> Planned<'a> {
         }
     }
 
-    /// Removes a change set, and the stack that was made for it. What cannot be removed changes nothing.
+    /// Removes a change set, and the stack that was made for it unless somebody else's waits in it. What cannot be removed changes
+    /// nothing.
     async fn withdraw(&self, change_set: &str, creates: bool) {
         let name = self.deployment.name.as_str();
         let _ = self.client.delete_change_set().stack_name(name).change_set_name(change_set).send().await;
-        let shell = |stack: &Stack| status(stack) == "REVIEW_IN_PROGRESS";
+        let listed = self.client.list_change_sets().stack_name(name).send().await;
+        let is_other = |it: &ChangeSetSummary| it.change_set_name() != Some(change_set);
+        let is_wanted = listed.is_ok_and(|listed| listed.summaries().iter().any(is_other));
+        let shell = |stack: &Stack| status(stack) == "REVIEW_IN_PROGRESS" && !is_wanted;
         if creates && describe(&self.client, name).await.is_ok_and(|stack| stack.as_ref().is_some_and(shell)) {
             let _ = self.client.delete_stack().stack_name(name).send().await;
         }
@@ -330,8 +336,14 @@ impl<'a> Planned<'a> {
     }
 }
 
-fn parameter(name: &str, value: &str) -> Parameter {
-    Parameter::builder().parameter_key(name).parameter_value(value).build()
+/// A parameter of a change set. One that stays as it is `before` is left to CloudFormation: LocalStack would see a change where a number is
+/// the template's default in one deployment, and the same number in text in the next.
+fn parameter(name: &str, value: &str, before: Option<&String>) -> Parameter {
+    let parameter = Parameter::builder().parameter_key(name);
+    match before.is_some_and(|before| before == value) {
+        true => parameter.use_previous_value(true).build(),
+        false => parameter.parameter_value(value).build(),
+    }
 }
 
 /// Whether this is why there is no change set: nothing would change.
@@ -357,6 +369,16 @@ async fn under_way(client: &Client, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parameter_that_stays_as_it_is_is_left_to_cloudformation() {
+        let before = "30".to_owned();
+        let stays = parameter("LogRetentionDays", "30", Some(&before));
+        assert_eq!((stays.use_previous_value(), stays.parameter_value()), (Some(true), None));
+        for given in [parameter("LogRetentionDays", "7", Some(&before)), parameter("LogRetentionDays", "7", None)] {
+            assert_eq!((given.use_previous_value(), given.parameter_value()), (None, Some("7")));
+        }
+    }
 
     #[test]
     fn both_of_cloudformations_words_for_nothing_to_do_are_known() {

@@ -203,7 +203,33 @@ fn check_name(stack: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use testkit::{Answer, Stub};
+
     use super::*;
+
+    /// What is said where S3 answers with `head` whether the bucket is there, and refuses to make one.
+    async fn refused(head: u16) -> String {
+        let taken = "<Error><Code>BucketAlreadyExists</Code><Message>taken</Message></Error>";
+        let stub = Stub::new(move |request| match request.body.contains("<CreateBucketConfiguration") {
+            true => Answer { status: 409, body: taken.into() },
+            false => Answer { status: head, body: String::new() },
+        });
+        let account = Account::new(stub.config()).unwrap();
+        let caller = Caller { account: "111122223333".into(), arn: "arn:aws:iam::111122223333:user/ada".into() };
+        let bucket = CodeBucket::new(&account, &caller, "shop").unwrap();
+        bucket.ensure().await.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn whoever_cannot_have_the_bucket_is_told_why_and_what_to_do() {
+        let taken = refused(404).await;
+        assert!(taken.contains("shop-code-111122223333-eu-west-1 belongs to another AWS account"), "{taken}");
+        assert!(taken.contains("choose another name for the installation with --stack"), "{taken}");
+        let forbidden = refused(403).await;
+        assert!(forbidden.contains("s3:ListBucket") && forbidden.contains("--stack"), "{forbidden}");
+        let elsewhere = refused(301).await;
+        assert!(elsewhere.contains("is not in eu-west-1: say with --region"), "{elsewhere}");
+    }
 
     #[test]
     fn an_installations_name_can_be_a_buckets() {

@@ -15,7 +15,7 @@ use runtime::PipelinePath;
 use runtime::calls::{MEMBER, Spent};
 
 pub use self::sum::{Sum, Table};
-use crate::output::{outln, report};
+use crate::output::report;
 use crate::{Account, Architecture, FUNCTIONS, Installation};
 
 /// How many executions are shown where none is named.
@@ -33,11 +33,16 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Prints a table for each execution.
+    /// Prints a table for each execution; `print` gets its lines.
     ///
     /// # Errors
-    /// When there is no such installation, pipeline or execution, or the logs cannot be read.
-    pub async fn run(&self, account: &Account, stack: &str) -> Result<ExitCode> {
+    /// When there is no such installation, pipeline or execution, or the logs cannot be read; and those of `print`.
+    pub async fn run(
+        &self,
+        account: &Account,
+        stack: &str,
+        print: &mut (dyn FnMut(&str) -> Result<()> + Send),
+    ) -> Result<ExitCode> {
         let installation = Installation::find(account, stack).await?;
         let architecture = installation.parameter("Architecture").and_then(Architecture::named);
         let architecture = architecture.unwrap_or(Architecture::X86);
@@ -53,13 +58,13 @@ impl Arguments {
             let id = execution.pipeline_execution_id().unwrap_or_default();
             let from = execution.start_time().and_then(|time| time.to_millis().ok()).unwrap_or_default();
             let spent = spent(account, &installation, id, from).await?;
-            outln!("{id} {}", execution.status().map_or("", |it| it.as_str()))?;
+            print(&format!("{id} {}", execution.status().map_or("", |it| it.as_str())))?;
             if spent.is_empty() {
-                outln!("  the functions' logs say nothing of it (any more)")?;
+                print("  the functions' logs say nothing of it (any more)")?;
             } else {
-                outln!("{}", Sum::of(&spent).table(architecture))?;
+                print(&Sum::of(&spent).table(architecture).to_string())?;
             }
-            outln!("")?;
+            print("")?;
         }
         report(prices::NOTE);
         Ok(ExitCode::SUCCESS)
@@ -122,8 +127,10 @@ fn of_line(line: &str) -> Option<Spent> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::{Value, json};
-    use testkit::{Answer, Stub};
+    use testkit::{Answer, Aws, Stub};
 
     use super::*;
 
@@ -147,5 +154,59 @@ mod tests {
         let refused = Stub::new(|_| Answer { status: 400, body: r#"{"__type": "AccessDeniedException"}"#.into() });
         let error = of_group(Logs::new(&refused.config()), "the-group".into(), "E1", 5).await.unwrap_err();
         assert!(error.to_string().contains("the-group"), "{error:#}");
+    }
+
+    /// An installation with a pipeline of two executions; the functions have told of the first one alone.
+    fn told_of_one() -> Aws {
+        let aws = Aws::default();
+        let api = "<member><OutputKey>ApiUrl</OutputKey><OutputValue>http://aws.test/api/live</OutputValue></member>";
+        let stack = format!(
+            "<member><StackName>millrace</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime>\
+             <StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{api}</Outputs></member>"
+        );
+        let stacks = format!("<DescribeStacksResult><Stacks>{stack}</Stacks></DescribeStacksResult>");
+        aws.on("DescribeStacks", 200, format!("<DescribeStacksResponse>{stacks}</DescribeStacksResponse>"));
+        let execution =
+            |id: &str, status: &str| json!({"pipelineExecutionId": id, "status": status, "startTime": 100.0});
+        let listed = json!({"pipelineExecutionSummaries": [execution("E2", "Failed"), execution("E1", "Succeeded")]});
+        aws.on("ListPipelineExecutions", 200, listed.to_string());
+        aws.reply("FilterLogEvents", |call| {
+            let asked = call.json();
+            let tells = asked["logGroupName"] == "/aws/lambda/millrace-worker" && asked["filterPattern"] == "\"E1\"";
+            let spent = Spent {
+                execution: "E1".into(),
+                function: "millrace-worker".into(),
+                invocations: 2.0,
+                ..Spent::default()
+            };
+            let line = json!({"message": json!({ MEMBER: spent }).to_string()});
+            let events = if tells { vec![line] } else { Vec::new() };
+            (200, BTreeMap::new(), json!({"events": events}).to_string().into_bytes())
+        });
+        aws
+    }
+
+    async fn printed(execution: Option<&str>) -> Result<String> {
+        let account = Account::new(told_of_one().config()).unwrap();
+        let asked = Arguments { pipeline: "shop".into(), execution: execution.map(str::to_owned) };
+        let mut lines = Vec::new();
+        let mut print = |line: &str| {
+            lines.push(line.to_owned());
+            Ok(())
+        };
+        asked.run(&account, "millrace", &mut print).await?;
+        Ok(lines.join("\n"))
+    }
+
+    #[tokio::test]
+    async fn the_latest_executions_are_shown_or_the_one_that_is_named() {
+        let all = printed(None).await.unwrap();
+        let (second, first) = all.split_once("E1 Succeeded\n").unwrap();
+        assert_eq!(second, "E2 Failed\n  the functions' logs say nothing of it (any more)\n\n");
+        let row = first.lines().find(|line| line.contains("millrace-worker: invocations")).unwrap();
+        assert!(row.ends_with("2.00   0.00000040"), "{first}");
+        assert_eq!(printed(Some("E1")).await.unwrap(), format!("E1 Succeeded\n{first}"));
+        let unknown = printed(Some("E9")).await.unwrap_err().to_string();
+        assert_eq!(unknown, "there is no execution E9 among the latest 2 of shop");
     }
 }

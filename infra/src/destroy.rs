@@ -17,6 +17,7 @@ use aws_sdk_cloudformation::Client;
 use crate::account::{Account, Caller};
 use crate::code_bucket::CodeBucket;
 use crate::deploy::region_stack;
+use crate::layer;
 use crate::programs::FUNCTIONS;
 use crate::removal;
 use crate::stacks::{describe, parameters};
@@ -106,6 +107,7 @@ impl<'a> Destruction<'a> {
             }
         }
         self.remove_logs().await?;
+        layer::remove(account, stack, say).await?;
         if bucket.exists().await? {
             say(&format!("removing the bucket {}", bucket.name));
             stored::empty(&account.s3(account.home()), &bucket.name, &bucket.owner).await?;

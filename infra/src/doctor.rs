@@ -11,6 +11,7 @@ mod pipeline;
 mod resources;
 mod roles;
 mod services;
+mod traces;
 
 use std::process::ExitCode;
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use aws_sdk_lambda::Client;
+use aws_sdk_lambda::error::SdkError;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::LayerVersionContentInput;
 use zip::write::SimpleFileOptions;
@@ -43,11 +44,38 @@ impl Args {
         // All are built before the first one is published.
         for (architecture, zip) in zips {
             report(&format!("the layer for {} has {} KiB", architecture.name(), zip.len() / 1024));
-            let name = format!("{stack}-extension-{}", architecture.name());
-            outln!("{}", publish(&client, &name, architecture, zip).await?)?;
+            outln!("{}", publish(&client, &name(stack, architecture), architecture, zip).await?)?;
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What the layer of the installation `stack` is called, for functions of one architecture.
+#[must_use]
+pub fn name(stack: &str, architecture: Architecture) -> String {
+    format!("{stack}-extension-{}", architecture.name())
+}
+
+/// Removes all versions of the installation's layers. Functions that have one keep it, as Lambda does not take it from them.
+///
+/// # Errors
+/// When Lambda does not list or remove them.
+pub(crate) async fn remove(account: &Account, stack: &str, say: &mut (dyn FnMut(&str) + Send)) -> Result<()> {
+    let client = Client::new(&account.sdk(account.home()));
+    for architecture in [Architecture::X86, Architecture::Arm64] {
+        let name = name(stack, architecture);
+        let mut versions = client.list_layer_versions().layer_name(&name).into_paginator().items().send();
+        while let Some(version) = versions.next().await {
+            let version = match version.map_err(SdkError::into_service_error) {
+                Err(error) if error.is_resource_not_found_exception() => break,
+                version => version.with_context(|| format!("cannot list the versions of the layer {name}"))?.version(),
+            };
+            say(&format!("removing version {version} of the layer {name}"));
+            let removed = client.delete_layer_version().layer_name(&name).version_number(version).send().await;
+            removed.with_context(|| format!("cannot remove version {version} of the layer {name}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Publishes a layer for functions of one architecture; returns the ARN of its version.

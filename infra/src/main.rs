@@ -89,7 +89,7 @@ async fn execute(arguments: &Arguments) -> Result<ExitCode> {
         Command::Doctor(wanted) => wanted.run(&account, &place.stack).await,
         Command::Role(wanted) => wanted.run(&account, &place.stack).await,
         Command::Badge(wanted) => wanted.run(&account, place.profile.as_deref(), &place.stack).await,
-        Command::Cost(wanted) => wanted.run(&account, &place.stack).await,
+        Command::Cost(wanted) => wanted.run(&account, &place.stack, &mut |line| outln!("{line}")).await,
         Command::Audit(arguments) => {
             let log = AuditLog::of(&account, &place.stack, arguments).await?;
             let right = log.run(arguments, &mut |line| outln!("{line}")).await?;

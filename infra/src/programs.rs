@@ -152,8 +152,8 @@ fn check_tools(answers: impl Fn(&str, &[&str]) -> bool, zig: bool) -> Result<()>
         }
     };
     bail!(
-        "{missing} not installed. Both are on PyPI: `pip install cargo-lambda ziglang`, or `uv tool install cargo-lambda \
-         --with ziglang`; with Homebrew: `brew install cargo-lambda zig`"
+        "{missing} not installed. Both are on PyPI: `python3 -m venv target/tools && target/tools/bin/pip install cargo-lambda \
+         ziglang`, and `PATH=\"$PWD/target/tools/bin:$PATH\"`; or with Homebrew: `brew install cargo-lambda zig`"
     )
 }
 

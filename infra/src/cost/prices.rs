@@ -1,14 +1,16 @@
 //! What AWS charges, in USD.
 //!
-//! List prices for us-east-1, on demand, without free tiers, discounts and taxes, from the price pages of the services (Lambda,
-//! DynamoDB, EventBridge, SQS, KMS, SNS, S3) as they were at the end of 2025. Nothing asks AWS for them: when one changes, it
-//! changes here. Other regions cost more for the most part, some of them half as much again.
+//! List prices for us-east-1, on demand, without free tiers, discounts and taxes, of Lambda, DynamoDB, EventBridge, SQS, KMS, SNS
+//! and S3, as they were known at the end of 2025. They were written down from memory: nobody has compared them with the services'
+//! price pages. Nothing asks AWS for them: when one changes, it changes here. Other regions cost more for the most part, some of
+//! them half as much again.
 
 use crate::Architecture;
 
 /// Where the prices are from and what they leave out, for people.
-pub const NOTE: &str = "List prices of us-east-1 at the end of 2025, without free tiers; other regions differ. Not among them: \
-storage, logs, traffic, and what services charge for what they do, such as minutes of CodeBuild.";
+pub const NOTE: &str = "List prices of us-east-1 at the end of 2025, without free tiers, written down from memory and not compared \
+with AWS's price pages; other regions differ. Not among them: storage, logs, traffic, and what services charge for what they do, such \
+as minutes of CodeBuild.";
 
 /// An invocation of a function.
 pub const INVOCATION: f64 = 0.20 / MILLION;

@@ -5,7 +5,7 @@ use aws_sdk_codepipeline::Client;
 use runtime::PipelinePath;
 
 use super::finding::{Findings, Look};
-use super::{Place, clock, resources};
+use super::{Place, clock, resources, traces};
 use crate::stacks::{describe, is_good, outputs, status};
 use crate::state::{Way, way};
 use crate::{Account, Installation};
@@ -36,6 +36,7 @@ pub(super) async fn look(
         region_stack(&place, region, findings).await;
     }
     settings(&installation, findings);
+    traces::look(&place, findings).await;
     quota(account, findings).await;
     client(account, &installation, client_endpoint, findings).await;
     Some(installation)

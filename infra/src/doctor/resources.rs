@@ -14,6 +14,8 @@ use super::finding::{Findings, Look};
 
 /// What brings back what a stack has lost.
 const DEPLOY: &str = "millrace deploy";
+/// What home.yaml turns off while the parameter `TraceEndpoint` is empty, by logical id.
+const OF_TRACES: [&str; 2] = ["Ends", "ExecutionEndedRule"];
 
 /// Looks at what a stack of this region has made.
 pub(super) async fn look(place: &Place<'_>, region: &str, resources: &[StackResourceSummary], findings: &mut Findings) {
@@ -23,7 +25,7 @@ pub(super) async fn look(place: &Place<'_>, region: &str, resources: &[StackReso
         match resource.resource_type().unwrap_or_default() {
             "AWS::Lambda::Function" => function(place, region, id, findings).await,
             "AWS::Lambda::EventSourceMapping" => mapping(place, region, logical, id, findings).await,
-            "AWS::Events::Rule" => rule(place, region, id, findings).await,
+            "AWS::Events::Rule" => rule(place, region, logical, id, findings).await,
             "AWS::SQS::Queue" if logical.ends_with("DeadLetters") => {
                 dead_letters(place, region, logical, id, findings).await
             }
@@ -78,12 +80,21 @@ async fn mapping(place: &Place<'_>, region: &str, logical: &str, id: &str, findi
             let state = found.state().unwrap_or("Enabled");
             let on = ["Enabled", "Enabling", "Updating", "Creating"].contains(&state);
             let mend = format!("aws lambda update-event-source-mapping --uuid {id} --enabled --region {region}");
-            findings.must(on, format!("{what} is {state}"), mend);
+            is_on(place, logical, on, format!("{what} is {state}"), mend, findings);
         }
     }
 }
 
-async fn rule(place: &Place<'_>, region: &str, id: &str, findings: &mut Findings) {
+/// `what` says whether a resource is on; it must be, unless it has nothing to do here.
+fn is_on(place: &Place<'_>, logical: &str, on: bool, what: String, mend: String, findings: &mut Findings) {
+    let idle = OF_TRACES.contains(&logical) && place.installation.parameter("TraceEndpoint").is_none();
+    match on || !idle {
+        true => findings.must(on, what, mend),
+        false => findings.ok(format!("{what}, since no traces are sent (TraceEndpoint)")),
+    }
+}
+
+async fn rule(place: &Place<'_>, region: &str, logical: &str, id: &str, findings: &mut Findings) {
     let client = aws_sdk_eventbridge::Client::new(&place.account.sdk(region));
     // A rule of another bus than the default has that one's name in front; emulators may leave it out, or give the ARN.
     let id = id.split_once(":rule/").map_or(id, |(_, id)| id);
@@ -100,7 +111,8 @@ async fn rule(place: &Place<'_>, region: &str, id: &str, findings: &mut Findings
             Look::Found(found) => {
                 let on = found.state() != Some(&RuleState::Disabled);
                 let mend = format!("aws events enable-rule --name {rule} --event-bus-name {bus} --region {region}");
-                return findings.must(on, format!("{what} is {}", if on { "enabled" } else { "disabled" }), mend);
+                let what = format!("{what} is {}", if on { "enabled" } else { "disabled" });
+                return is_on(place, logical, on, what, mend, findings);
             }
         }
     }
@@ -193,5 +205,21 @@ pub(super) async fn key(place: &Place<'_>, region: &str, what: &str, id: &str, f
             let on = state.is_none_or(|state| *state == KeyState::Enabled);
             findings.must(on, format!("{what} is {}", state.map_or("enabled", KeyState::as_str)), mend);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template;
+
+    #[test]
+    fn just_what_the_template_turns_off_without_traces_may_be_off() {
+        let blocks = template::HOME.split("\n\n").filter_map(|block| {
+            let off = block.contains("!If [TracesAreSent, ENABLED,") || block.contains("!If [TracesAreSent, true,");
+            let name = block.lines().find(|line| line.starts_with("  ") && line.as_bytes()[2].is_ascii_uppercase())?;
+            off.then(|| name.trim().trim_end_matches(':'))
+        });
+        assert_eq!(blocks.collect::<std::collections::BTreeSet<_>>(), OF_TRACES.into());
     }
 }

@@ -109,6 +109,19 @@ async fn what_fails_says_which_resource_was_first_and_a_failed_creation_is_made_
 }
 
 #[tokio::test]
+async fn whoever_gives_up_a_first_deployment_takes_nothing_from_another_one() {
+    let world = World::new("two-at-once").await;
+    let one = world.plan(&world.wanted("first", &[])).await;
+    let two = world.plan(&world.wanted("first", &[])).await;
+    one.discard().await;
+    two.execute(&mut |_| ()).await.unwrap();
+    let mut stacks = world.stacks(HOME).await;
+    stacks.sort();
+    assert_eq!(stacks, ["millrace CREATE_COMPLETE", "millrace-region CREATE_COMPLETE"]);
+    assert_eq!(world.stacks(AWAY).await, ["millrace-region CREATE_COMPLETE"]);
+}
+
+#[tokio::test]
 async fn bad_input_is_refused_before_anything_is_made() {
     let world = World::new("refused").await;
     let refused = async |change: fn(&mut millrace::deploy::Wanted)| {

@@ -3,6 +3,7 @@
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use millrace::destroy::Destruction;
 use millrace::output::words;
+use millrace::{Architecture, layer};
 
 use crate::world::{AWAY, HOME, World};
 
@@ -12,6 +13,8 @@ async fn inventory(world: &World, region: &str) -> Vec<String> {
     let mut found = Vec::new();
     let listed = aws_sdk_lambda::Client::new(&config).list_functions().send().await.unwrap();
     found.extend(listed.functions().iter().map(|it| format!("function {}", it.function_name().unwrap())));
+    let listed = aws_sdk_lambda::Client::new(&config).list_layers().send().await.unwrap();
+    found.extend(listed.layers().iter().map(|it| format!("layer {}", it.layer_name().unwrap())));
     let listed = aws_sdk_sqs::Client::new(&config).list_queues().send().await.unwrap();
     found.extend(listed.queue_urls().iter().map(|it| format!("queue {it}")));
     let listed = aws_sdk_dynamodb::Client::new(&config).list_tables().send().await.unwrap();
@@ -40,6 +43,17 @@ async fn inventory(world: &World, region: &str) -> Vec<String> {
     found
 }
 
+/// Publishes the layer twice, as `millrace layer` does.
+async fn publish_layers(world: &World) {
+    let lambda = aws_sdk_lambda::Client::new(&world.account.sdk(HOME));
+    let zip =
+        layer::zipped(b"program", &"https://abc.execute-api.eu-west-1.amazonaws.com/live".parse().unwrap()).unwrap();
+    let name = layer::name("millrace", Architecture::HERE);
+    for _ in 0..2 {
+        layer::publish(&lambda, &name, Architecture::HERE, zip.clone()).await.unwrap();
+    }
+}
+
 /// Puts two versions and a delete marker where artifacts are.
 async fn store_artifacts(world: &World, region: &str) {
     let (s3, bucket) = (world.account.s3(region), world.artifacts(region).await);
@@ -58,6 +72,7 @@ async fn nothing_is_left_even_if_it_ends_half_way_first() {
     world.deploy(&world.wanted("first", &[])).await;
     store_artifacts(&world, HOME).await;
     store_artifacts(&world, AWAY).await;
+    publish_layers(&world).await;
     assert!(inventory(&world, HOME).await.len() > before.0.len() + 30, "the inventory sees what is there");
 
     let destruction = world.destruction().await;

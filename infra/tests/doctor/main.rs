@@ -11,7 +11,7 @@ use millrace::doctor::{Level, examine};
 use serde_json::json;
 use testkit::Aws;
 
-use crate::world::{API, PIPELINE, alarm, caller, found, healthy, stacks, subscriptions, trust};
+use crate::world::{API, PIPELINE, alarm, caller, found, healthy, resources, stacks, subscriptions, trust};
 
 /// That just this is wrong, and that this mends it.
 async fn finds(aws: &Aws, level: Level, what: &str, mend: &str) {
@@ -160,6 +160,56 @@ async fn each_ailment_is_found_with_what_mends_it() {
         make_ill(&aws);
         finds(&aws, *level, what, mend).await;
     }
+}
+
+/// An AWS where all is well, and traces go to X-Ray, which answers this about where it puts them.
+fn with_traces(destination: &str, status: &str) -> Aws {
+    let aws = healthy();
+    let topic = ("AlarmTopic", "arn:aws:sns:eu-west-1:111122223333:alarms");
+    aws.on("DescribeStacks", 200, stacks("UPDATE_COMPLETE", &[topic, ("TraceEndpoint", "xray")]));
+    let answer = json!({"Destination": destination, "Status": status});
+    aws.on("GetTraceSegmentDestination", 200, answer.to_string());
+    aws
+}
+
+#[tokio::test]
+async fn x_ray_is_asked_whether_it_takes_traces_if_they_go_there() {
+    let on = with_traces("CloudWatchLogs", "ACTIVE");
+    assert!(found(&on).await.iter().any(|it| it.level == Level::Ok && it.what.contains("X-Ray in eu-west-1 takes")));
+    let off = with_traces("XRay", "ACTIVE");
+    let command = "aws xray update-trace-segment-destination --region eu-west-1 --destination CloudWatchLogs";
+    finds(&off, Level::Error, "Transaction Search is not on", command).await;
+    let policy = r#""arn:aws:logs:eu-west-1:111122223333:log-group:aws/spans:*""#;
+    finds(&off, Level::Error, "Transaction Search is not on", policy).await;
+    finds(&with_traces("CloudWatchLogs", "PENDING"), Level::Warning, "being turned on", "some minutes").await;
+    let refused = with_traces("XRay", "ACTIVE");
+    refused.fail("GetTraceSegmentDestination", 403, "AccessDeniedException", "no");
+    let statement = r#""Action":"xray:GetTraceSegmentDestination""#;
+    finds(&refused, Level::Warning, "you may not use xray:GetTraceSegmentDestination", statement).await;
+    let elsewhere = healthy();
+    found(&elsewhere).await;
+    assert_eq!(elsewhere.calls("GetTraceSegmentDestination").len(), 0, "nothing is sent to X-Ray");
+}
+
+#[tokio::test]
+async fn what_is_for_traces_alone_may_be_off_while_none_are_sent() {
+    let of_traces = [
+        ("AWS::Lambda::EventSourceMapping", "Ends", "11111111-2222-3333-4444-555555555555"),
+        ("AWS::Events::Rule", "ExecutionEndedRule", "ended"),
+    ];
+    let off = |aws: Aws| {
+        aws.on("ListStackResources", 200, resources(&of_traces));
+        aws.on("GetEventSourceMapping", 200, r#"{"State": "Disabled"}"#);
+        aws.on("DescribeRule", 200, r#"{"State": "DISABLED"}"#);
+        aws
+    };
+    let all = found(&off(healthy())).await;
+    assert!(all.iter().all(|it| it.level != Level::Error), "{all:#?}");
+    let idle = all.iter().filter(|it| it.what.ends_with("since no traces are sent (TraceEndpoint)")).count();
+    // In the home stack, and in that of the region, which has the same resources here.
+    assert_eq!(idle, 4, "{all:#?}");
+    let sent = found(&off(with_traces("CloudWatchLogs", "ACTIVE"))).await;
+    assert_eq!(sent.iter().filter(|it| it.level == Level::Error).count(), 4, "{sent:#?}");
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ pub fn stacks(status: &str, parameters: &[(&str, &str)]) -> String {
     )
 }
 
-pub fn resources() -> String {
+pub fn resources(of: &[(&str, &str, &str)]) -> String {
     let member = |(kind, logical, physical): &(&str, &str, &str)| {
         format!(
             "<member><LogicalResourceId>{logical}</LogicalResourceId><PhysicalResourceId>{physical}</PhysicalResourceId>\
@@ -63,7 +63,7 @@ pub fn resources() -> String {
              <ResourceStatus>CREATE_COMPLETE</ResourceStatus></member>"
         )
     };
-    let members: String = STACK.iter().map(member).collect();
+    let members: String = of.iter().map(member).collect();
     result("ListStackResources", &format!("<StackResourceSummaries>{members}</StackResourceSummaries>"))
 }
 
@@ -139,7 +139,7 @@ pub fn healthy() -> Aws {
         200,
         stacks("CREATE_COMPLETE", &[("AlarmTopic", "arn:aws:sns:eu-west-1:111122223333:alarms")]),
     );
-    aws.on("ListStackResources", 200, resources());
+    aws.on("ListStackResources", 200, resources(STACK));
     aws.on("GetFunctionConfiguration", 200, r#"{"State": "Active", "LastUpdateStatus": "Successful"}"#);
     aws.on("GetEventSourceMapping", 200, r#"{"State": "Enabled"}"#);
     aws.on("DescribeRule", 200, r#"{"State": "ENABLED"}"#);

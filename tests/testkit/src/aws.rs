@@ -296,6 +296,8 @@ fn operation(
         ("s3", "GET") => "GetObject".to_owned(),
         ("s3", "PUT") if headers.contains_key("x-amz-copy-source") => "CopyObject".to_owned(),
         ("s3", "PUT") => "PutObject".to_owned(),
+        // Paths of X-Ray are the names of its operations.
+        ("xray", _) => path.to_owned(),
         _ => {
             let body = String::from_utf8_lossy(body);
             body.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or_default().to_owned()
