@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::Lifetime;
 use crate::instance::{Instance, Running};
 use crate::sdk::KEY;
-use crate::sidecar::{Next, Place, Sidecar, Started};
+use crate::sidecar::{Kind, Next, Place, Sidecar, Started};
 
 /// The package of the build host, and its program.
 const PACKAGE: &str = "build-host";
@@ -27,12 +27,13 @@ pub(crate) struct BuildHost {
 impl BuildHost {
     pub fn of(instance: &Instance) -> Self {
         let root = instance.folder.join("builds");
-        Self { sidecar: Sidecar::new(instance, "build-host", "the build host", &root, USUAL_PORT), root }
-    }
-
-    /// Says so if the build host has ended although nobody stopped it.
-    pub fn death(&self) -> Option<String> {
-        self.sidecar.death().map(|death| format!("The build host's projects and builds are gone: {death}"))
+        let kind = Kind {
+            file: "build-host",
+            name: "the build host",
+            lost: ", and its projects and builds are gone",
+            usual_port: USUAL_PORT,
+        };
+        Self { sidecar: Sidecar::new(instance, kind, &root), root }
     }
 
     /// Starts the build host beside a running emulator unless it runs already.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::Lifetime;
 use crate::instance::{Instance, Running};
 use crate::sdk::{self, ACCOUNT, HOME};
-use crate::sidecar::{Next, Place, Sidecar, Started};
+use crate::sidecar::{Kind, Next, Place, Sidecar, Started};
 
 /// The package of the code host, and its program.
 const PACKAGE: &str = "code-host";
@@ -45,7 +45,8 @@ pub(crate) struct CodeHost {
 impl CodeHost {
     pub fn of(instance: &Instance) -> Self {
         let root = root(&instance.folder);
-        let sidecar = Sidecar::new(instance, "code-host", "the code host", &root, USUAL_PORT);
+        let kind = Kind { file: "code-host", name: "the code host", lost: "", usual_port: USUAL_PORT };
+        let sidecar = Sidecar::new(instance, kind, &root);
         Self { sidecar, root, connection: instance.folder.join("connection.json") }
     }
 

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::instance::{Instance, port_of, reserve};
 use crate::sdk::{HOME, KEY, account};
-use crate::sidecar::Sidecar;
+use crate::sidecar::{Kind, Sidecar};
 use crate::{Emulator, Lifetime, Stack};
 
 /// How often it looks whether its emulator lives.
@@ -72,7 +72,8 @@ pub(crate) struct Door(pub Sidecar);
 
 impl Door {
     pub fn of(instance: &Instance) -> Self {
-        Self(Sidecar::new(instance, "console", "the console's door", COMMAND, PORT))
+        let kind = Kind { file: "console", name: "the console's door", lost: "", usual_port: PORT };
+        Self(Sidecar::new(instance, kind, COMMAND))
     }
 
     /// Starts the door to a stack anew, so that it is of the same build as this command, at the port that it had. Returns the console's

@@ -46,37 +46,40 @@ pub(crate) enum Next {
 /// A sidecar that runs, and what ends it with this process where it is to live no longer: its standard input.
 pub(crate) type Started = (Running, Option<ChildStdin>);
 
+/// Which program it is.
+pub(crate) struct Kind {
+    /// Names its note and its log in the instance's folder.
+    pub file: &'static str,
+    /// What it is, for people: "the build host".
+    pub name: &'static str,
+    /// What is gone when it has died, behind "has died".
+    pub lost: &'static str,
+    /// The port that it takes beside the user's own emulator, if it is free.
+    pub usual_port: u16,
+}
+
 /// A program beside an emulator, whether it runs or not.
 pub(crate) struct Sidecar {
     folder: PathBuf,
-    /// Names its note and its log in the instance's folder.
-    file: &'static str,
-    /// What it is, for people: "the build host".
-    name: &'static str,
+    kind: Kind,
     /// What its command line has and no other program's.
     mark: PathBuf,
-    /// The port that it takes beside the user's own emulator, if it is free.
+    /// None beside another emulator than the user's own.
     usual_port: Option<u16>,
 }
 
 impl Sidecar {
-    pub fn new(
-        instance: &Instance,
-        file: &'static str,
-        name: &'static str,
-        mark: impl Into<PathBuf>,
-        usual_port: u16,
-    ) -> Self {
-        let usual_port = instance.usual_port.then_some(usual_port);
-        Self { folder: instance.folder.clone(), file, name, mark: mark.into(), usual_port }
+    pub fn new(instance: &Instance, kind: Kind, mark: impl Into<PathBuf>) -> Self {
+        let usual_port = instance.usual_port.then_some(kind.usual_port);
+        Self { folder: instance.folder.clone(), kind, mark: mark.into(), usual_port }
     }
 
     fn note(&self) -> PathBuf {
-        self.folder.join(format!("{}.json", self.file))
+        self.folder.join(format!("{}.json", self.kind.file))
     }
 
     fn log(&self) -> PathBuf {
-        self.folder.join(format!("{}.log", self.file))
+        self.folder.join(format!("{}.log", self.kind.file))
     }
 
     /// What an earlier command started and no other one stopped.
@@ -87,7 +90,7 @@ impl Sidecar {
     /// Says so if it has ended although nobody stopped it.
     pub fn death(&self) -> Option<String> {
         let died = self.noted().is_some_and(|running| !is_alive(running.pid));
-        died.then(|| format!("{} has died. {}", self.name, last_words(&self.log())))
+        died.then(|| format!("{} has died{}. {}", self.kind.name, self.kind.lost, last_words(&self.log())))
     }
 
     /// Keeps a port for it.
@@ -100,7 +103,7 @@ impl Sidecar {
         let port = place.port()?;
         if let Place::Started(running) = place {
             let Some(death) = self.death() else { return Ok(Next::Runs(running)) };
-            say(&format!("{death}\nstarting {} again", self.name));
+            say(&format!("{death}\nstarting {} again", self.kind.name));
         }
         Ok(Next::StartAt(port))
     }
@@ -113,7 +116,7 @@ impl Sidecar {
         environment: &[(&str, &str)],
         lifetime: Lifetime,
     ) -> Result<Started> {
-        let (name, log) = (self.name, self.log());
+        let (name, log) = (self.kind.name, self.log());
         let mut words: Vec<OsString> = words.iter().map(|word| (*word).to_owned()).collect();
         words.extend(["--port".into(), port.to_string().into()]);
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
@@ -160,7 +163,8 @@ mod tests {
     async fn what_has_died_is_told_with_its_last_words_and_gets_its_port_again() {
         let folder = tempfile::tempdir().unwrap();
         let instance = Instance::new(Emulator::Ministack, folder.path().to_owned(), false);
-        let sidecar = Sidecar::new(&instance, "helper", "the helper", "helper-of-nobody", 1);
+        let kind = Kind { file: "helper", name: "the helper", lost: ", and its notes are gone", usual_port: 1 };
+        let sidecar = Sidecar::new(&instance, kind, "helper-of-nobody");
         assert!(sidecar.noted().is_none() && sidecar.death().is_none());
         let reserved = Place::Reserved(sidecar.reserve().unwrap());
         let Next::StartAt(port) = sidecar.next(reserved, |_| ()).unwrap() else { panic!("it has not run yet") };
@@ -169,7 +173,10 @@ mod tests {
         assert!(error.contains("the helper died while it started") && error.contains("out of luck"), "{error}");
 
         let death = sidecar.death().unwrap();
-        assert!(death.starts_with("the helper has died.") && death.contains("out of luck"), "{death}");
+        assert!(
+            death.starts_with("the helper has died, and its notes are gone.") && death.contains("out of luck"),
+            "{death}"
+        );
         let started = Place::Started(sidecar.noted().unwrap());
         assert!(matches!(sidecar.next(started, |_| ()).unwrap(), Next::StartAt(again) if again == port));
         sidecar.stop().await.unwrap();

@@ -59,7 +59,7 @@ fn dead_beside(instance: &Instance) -> Option<String> {
     if instance.has_died() {
         return None;
     }
-    let death = BuildHost::of(instance).death().or_else(|| CodeHost::of(instance).sidecar.death())?;
+    let death = BuildHost::of(instance).sidecar.death().or_else(|| CodeHost::of(instance).sidecar.death())?;
     Some(format!("{death}\nStart it again with: cargo run -p local -- up --on {}", instance.emulator.name()))
 }
 

@@ -55,15 +55,23 @@ async fn a_stack_comes_up_once_and_says_so_when_its_emulator_is_gone() {
     assert_eq!(http::get(builds).await.unwrap().status, 403, "the build host goes on");
     assert_eq!(Stack::attach(emulator, name).await.unwrap().api_url, stack.api_url);
 
-    let note = std::fs::read_to_string(stack.folder.join("build-host.json")).unwrap();
-    let pid = serde_json::from_str::<serde_json::Value>(&note).unwrap()["pid"].as_i64().unwrap();
-    kill_process_group(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
-    let _ = self::said();
-    let again = Stack::up(emulator, options()).await.unwrap();
-    let said = self::said();
-    assert!(said.contains("the build host has died") && !said.contains("starting ministack"), "{said}");
-    assert_eq!(again.env, stack.env);
-    assert_eq!(http::get(builds).await.unwrap().status, 403, "at the port that functions know");
+    // Each holds what it has started.
+    let mut guards = Vec::new();
+    let git = stack.value("MILLRACE_GIT_URL").unwrap();
+    assert_eq!(stack.git_address().unwrap(), Some(format!("{git}/OWNER/NAME.git")));
+    for (name, url, status) in [("build-host", builds, 403), ("code-host", git, 404)] {
+        let note = std::fs::read_to_string(stack.folder.join(format!("{name}.json"))).unwrap();
+        let pid = serde_json::from_str::<serde_json::Value>(&note).unwrap()["pid"].as_i64().unwrap();
+        kill_process_group(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
+        let _ = self::said();
+        let again = Stack::up(emulator, options()).await.unwrap();
+        let said = self::said();
+        let name = name.replace('-', " ");
+        assert!(said.contains(&format!("the {name} has died")) && !said.contains("starting ministack"), "{said}");
+        assert_eq!(again.env, stack.env);
+        assert_eq!(http::get(url).await.unwrap().status, status, "at the port that functions know");
+        guards.push(again);
+    }
 
     // As if it had died, with everything that it had started. By the system call, as `kill` of procps 4.0.2 takes a
     // group's number for "everybody".
@@ -76,5 +84,5 @@ async fn a_stack_comes_up_once_and_says_so_when_its_emulator_is_gone() {
     }
     assert!(!local::down(emulator, name).await.unwrap(), "nothing was left to stop");
     assert!(!stack.folder.join("env").exists());
-    assert!(http::get(builds).await.is_err(), "the build host has ended");
+    assert!(http::get(builds).await.is_err() && http::get(git).await.is_err(), "what ran beside it has ended");
 }
