@@ -24,6 +24,7 @@ pub const FUNCTIONS: &[&str] = &[
     "auditor",
     "console",
     "tracer",
+    "notifier",
 ];
 
 /// The profile of programs for an emulator: the one in which this program was built.

@@ -235,7 +235,7 @@ fn queues_bound_their_functions_and_nothing_is_reserved_by_default() {
         let bound = mapping["ScalingConfig"]["Fn::If"][2]["MaximumConcurrency"]["Ref"].as_str();
         match target(&mapping["EventSourceArn"]).map(|it| home.is(it, "SQS::Queue")) {
             // Less than two and more than a thousand AWS refuses.
-            Some(true) if ["AuditedCalls", "Ends"].contains(&name) => {
+            Some(true) if ["AuditedCalls", "Ends", "ToTell"].contains(&name) => {
                 assert_eq!(mapping["ScalingConfig"]["MaximumConcurrency"], 2)
             }
             Some(true) => {
@@ -327,13 +327,22 @@ fn only_the_api_writes_what_pipelines_are() {
                     "AuditorRole" => assert_eq!(keys.unwrap(), [format!("{}*", store::AUDIT_PARTITION)]),
                     // Whoever comes through the unsigned door gets no further.
                     "WebhookRole" => assert_eq!(keys.unwrap(), [format!("{}*", store::WEBHOOK_PARTITION)]),
+                    "NotifierRole" => assert_eq!(keys.unwrap(), [format!("{}*", store::NOTICE_PARTITION)]),
                     _ => assert_eq!(keys.unwrap(), bound, "{role}"),
                 }
             }
         }
     }
-    let expected =
-        ["ApiRole", "WorkerRole", "TriggerRole", "WebhookRole", "ApprovalRole", "SweeperRole", "AuditorRole"];
+    let expected = [
+        "ApiRole",
+        "WorkerRole",
+        "TriggerRole",
+        "WebhookRole",
+        "ApprovalRole",
+        "SweeperRole",
+        "AuditorRole",
+        "NotifierRole",
+    ];
     assert_eq!(writers, BTreeSet::from(expected));
 }
 

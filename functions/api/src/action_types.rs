@@ -23,7 +23,7 @@ const PAGE: usize = 50;
 /// Creates a custom action type, or brings one back that was deleted.
 pub async fn create(app: &App, input: CreateCustomActionTypeInput) -> Result<CreateCustomActionTypeOutput, ApiError> {
     let operation = Operation::CreateCustomActionType;
-    let tags = tags::checked(input.tags.clone().unwrap_or_default())?;
+    let tags = tags::checked(input.tags.clone().unwrap_or_default(), None)?;
     let definition = convert_types::custom(input)?;
     let stored = app.driver.create_action_type(definition, tags).await.map_err(app.refusal(operation))?;
     Ok(CreateCustomActionTypeOutput::builder()

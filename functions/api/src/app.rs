@@ -3,7 +3,8 @@
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use driver::{DriveError, Driver};
 use pipeline::PipelineName;
-use runtime::{CallLog, JobIds, PassRole, Roles};
+use pipeline::notification::Topics;
+use runtime::{CallLog, DEFAULT_TOPICS, JobIds, PassRole, Roles};
 use wire::{ApiError, Operation};
 
 use crate::errors;
@@ -26,6 +27,8 @@ pub struct App {
     pub(crate) calls: CallLog,
     /// The emulator's address, where there is no AWS.
     pub(crate) endpoint: Option<String>,
+    /// To which topics notification rules may send.
+    pub(crate) topics: Topics,
     /// Whether `/` is served, on which AWS JSON 1.1 names the operation in a header only.
     pub(crate) root: bool,
 }
@@ -42,7 +45,9 @@ impl App {
         calls: CallLog,
         web: SharedHttpClient,
     ) -> Self {
-        Self { driver, account: account.to_owned(), roles, job_ids, pass_role, calls, web, endpoint: None, root: false }
+        let topics = Topics { start: runtime::arn::topic(driver.home(), account, DEFAULT_TOPICS) };
+        let account = account.to_owned();
+        Self { topics, driver, account, roles, job_ids, pass_role, calls, web, endpoint: None, root: false }
     }
 
     /// The same behind an emulator's address instead of AWS's, if there is one.
@@ -55,6 +60,12 @@ impl App {
     #[must_use]
     pub fn with_root(self, root: bool) -> Self {
         Self { root, ..self }
+    }
+
+    /// The same with notification rules that may send to other topics.
+    #[must_use]
+    pub fn with_topics(self, topics: Topics) -> Self {
+        Self { topics, ..self }
     }
 
     /// The ARN of a pipeline.

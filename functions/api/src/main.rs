@@ -19,6 +19,7 @@ fn wire(settings: &Settings, clients: &Clients) -> Result<(ApiGateway, api::App)
     let calls = CallLog::new(settings, clients)?;
     let app = api::App::new(driver, &account, roles, pass_role, job_ids, calls, clients.web())
         .on(settings.endpoint_url())
+        .with_topics(settings.notify_topics()?)
         .with_root(settings.json_on_root()?);
     Ok((ApiGateway::new(settings)?, app))
 }

@@ -22,7 +22,7 @@ const MOST: usize = 1_000;
 /// Stores a pipeline and starts its first execution, as AWS does.
 pub async fn create(app: &App, caller: &str, input: CreatePipelineInput) -> Result<CreatePipelineOutput, ApiError> {
     let operation = Operation::CreatePipeline;
-    let tags = tags::checked(input.tags.unwrap_or_default())?;
+    let tags = tags::checked(input.tags.unwrap_or_default(), Some(&app.topics))?;
     let declaration = declared(input.pipeline)?;
     may_pass_roles(app, caller, &declaration).await?;
     let trigger = Trigger { kind: "CreatePipeline".to_owned(), detail: caller.to_owned() };

@@ -7,6 +7,7 @@ use aws_sdk_codepipeline::operation::tag_resource::{TagResourceInput, TagResourc
 use aws_sdk_codepipeline::operation::untag_resource::{UntagResourceInput, UntagResourceOutput};
 use aws_sdk_codepipeline::types::Tag;
 use driver::DriveError;
+use pipeline::notification::{self, Topics};
 use pipeline::{PipelineName, TypeId, WebhookName};
 use wire::{ApiError, Exception, Operation};
 
@@ -27,10 +28,11 @@ const OTHERS: &str = "_.:/=+-@";
 pub async fn tag(app: &App, input: TagResourceInput) -> Result<TagResourceOutput, ApiError> {
     let operation = Operation::TagResource;
     let resource = resource(app, operation, input.resource_arn)?;
-    let new = checked(input.tags.unwrap_or_default())?;
+    let topics = matches!(resource, Resource::Pipeline(_)).then_some(&app.topics);
+    let new = checked(input.tags.unwrap_or_default(), topics)?;
     let add = |tags: &mut BTreeMap<String, String>| {
         tags.extend(new.clone());
-        tags.len() <= MOST
+        !are_too_many(tags)
     };
     match resource.change(app, add).await.map_err(app.refusal(operation))? {
         true => Ok(TagResourceOutput::builder().build()),
@@ -75,11 +77,12 @@ pub fn listed<'a>(tags: impl Iterator<Item = (&'a String, &'a String)>) -> Resul
     tags.map(|(key, value)| Tag::builder().key(key).value(value).build().map_err(convert::incomplete)).collect()
 }
 
-/// Tags that may be set, by key.
+/// Tags that may be set, by key. `topics`: to which those of a pipeline may send that are notification rules; nothing else may have
+/// such tags.
 ///
 /// # Errors
 /// `InvalidTagsException`, `TooManyTagsException`.
-pub fn checked(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, ApiError> {
+pub fn checked(tags: Vec<Tag>, topics: Option<&Topics>) -> Result<BTreeMap<String, String>, ApiError> {
     let mut checked = BTreeMap::new();
     for Tag { key, value, .. } in tags {
         key_checked(&key)?;
@@ -88,11 +91,12 @@ pub fn checked(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, ApiError> {
                 "The value of tag '{key}' holds other characters than letters, digits, spaces and {OTHERS}"
             )));
         }
+        notification::check_tag(&key, &value, topics).map_err(|error| invalid(error.to_string()))?;
         if checked.insert(key.clone(), value).is_some() {
             return Err(invalid(format!("The tag '{key}' is given twice.")));
         }
     }
-    if checked.len() > MOST { Err(too_many()) } else { Ok(checked) }
+    if are_too_many(&checked) { Err(too_many()) } else { Ok(checked) }
 }
 
 fn key_checked(key: &str) -> Result<(), ApiError> {
@@ -114,8 +118,15 @@ fn invalid(message: String) -> ApiError {
     Exception::InvalidTagsException.because(message)
 }
 
+fn are_too_many(tags: &BTreeMap<String, String>) -> bool {
+    tags.len() > MOST || notification::are_too_many(tags)
+}
+
 fn too_many() -> ApiError {
-    Exception::TooManyTagsException.because(format!("A resource has at most {MOST} tags."))
+    Exception::TooManyTagsException.because(format!(
+        "A resource has at most {MOST} tags, and a pipeline among them at most {} notification rules.",
+        notification::MOST
+    ))
 }
 
 /// What an ARN can name that has tags.

@@ -28,7 +28,7 @@ const MOST: usize = 100;
 
 /// Stores a webhook or changes it. `base` is the URL under which the API was called.
 pub async fn put(app: &App, base: &str, input: PutWebhookInput) -> Result<PutWebhookOutput, ApiError> {
-    let tags = input.tags.map(tags::checked).transpose()?;
+    let tags = input.tags.map(|tags| tags::checked(tags, None)).transpose()?;
     let webhook = defined(input.webhook)?;
     let stored = app.driver.put_webhook(webhook, tags).await.map_err(app.refusal(Operation::PutWebhook))?;
     let calls = app.driver.webhook_calls(&[&stored]).await.map_err(app.refusal(Operation::PutWebhook))?;

@@ -4,14 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_smithy_runtime::client::orchestrator::operation::Operation;
-use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use aws_smithy_runtime_api::client::interceptors::context::{Error, Output};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
-use aws_smithy_runtime_api::client::ser_de::DeserializeResponse;
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::timeout::TimeoutConfig;
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use prost::Message as _;
 use runtime::{Clients, Settings};
@@ -82,7 +75,8 @@ impl Collector {
             None => request,
         };
         let host = self.url.authority().map(ToString::to_string).unwrap_or_default();
-        let answer = self.post(request).await.with_context(|| format!("no answer from {host}"))?;
+        // The queue tries again.
+        let answer = runtime::post(self.client.clone(), request, self.patience).await?;
         if !(200..300).contains(&answer.status) {
             let said: String = String::from_utf8_lossy(&answer.body).trim().chars().take(1_000).collect();
             bail!("{host} answered with status {}: {said}", answer.status);
@@ -97,50 +91,5 @@ impl Collector {
             );
         }
         Ok(())
-    }
-
-    async fn post(&self, request: http::Request<Vec<u8>>) -> Result<Answer> {
-        let timeouts = TimeoutConfig::builder().operation_timeout(self.patience).connect_timeout(self.patience);
-        let origin = format!(
-            "{}://{}",
-            self.url.scheme_str().unwrap_or("https"),
-            self.url.authority().context("the URL of the collector names no host")?
-        );
-        let operation = Operation::builder()
-            .service_name("otlp")
-            .operation_name("ExportTraces")
-            .behavior_version(BehaviorVersion::latest())
-            .http_client(self.client.clone())
-            .endpoint_url(&origin)
-            .no_auth()
-            // The queue tries again.
-            .no_retry()
-            .timeout_config(timeouts.build())
-            .serializer(|request: http::Request<SdkBody>| Ok(HttpRequest::try_from(request)?))
-            .deserializer_impl::<Answer, Error>(Read)
-            .build();
-        let (mut head, body) = request.into_parts();
-        let path = self.url.path_and_query().map_or("/", |it| it.as_str());
-        head.uri = path.parse()?;
-        head.headers.insert(http::header::CONTENT_LENGTH, body.len().into());
-        Ok(operation.invoke(http::Request::from_parts(head, SdkBody::from(body))).await?)
-    }
-}
-
-/// An answer that was read to its end.
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    body: Vec<u8>,
-}
-
-/// Takes every answer as it is: a status is no error here.
-#[derive(Debug)]
-struct Read;
-
-impl DeserializeResponse for Read {
-    fn deserialize_nonstreaming(&self, response: &HttpResponse) -> Result<Output, OrchestratorError<Error>> {
-        let body = response.body().bytes().unwrap_or_default().to_vec();
-        Ok(Output::erase(Answer { status: response.status().as_u16(), body }))
     }
 }

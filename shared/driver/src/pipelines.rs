@@ -284,6 +284,7 @@ impl Driver {
         name: &PipelineName,
         change: impl Fn(&mut BTreeMap<String, String>) -> bool + Send + Sync,
     ) -> Result<bool, DriveError> {
+        self.forget_outcomes(name, &change).await?;
         self.transact(|| {
             Box::pin(async {
                 let items = self.items(name, None).await?;
@@ -299,6 +300,26 @@ impl Driver {
             })
         })
         .await
+    }
+
+    /// Forgets what the notification rules that such a change would change know of the pipeline: a rule that is another one then
+    /// begins anew. It comes before the change, so that whoever dies in between has a rule tell something again, and not never.
+    async fn forget_outcomes(
+        &self,
+        name: &PipelineName,
+        change: impl Fn(&mut BTreeMap<String, String>) -> bool,
+    ) -> Result<(), DriveError> {
+        let head = self.pipeline_head(name).await?;
+        let mut tags = head.tags.clone();
+        if !change(&mut tags) {
+            return Ok(());
+        }
+        let key = |rule: &String| Key::RuleOutcome(name.clone(), head.incarnation, rule.clone());
+        for rules in pipeline::notification::changed(&head.tags, &tags).chunks(store::MOST_WRITES) {
+            let forgotten = rules.iter().map(|rule| Write::Delete { key: key(rule), expect: Expect::Any });
+            self.store.commit(forgotten.collect()).await?;
+        }
+        Ok(())
     }
 
     /// Closes (with a reason) or opens the inbound transition of a stage.

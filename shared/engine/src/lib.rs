@@ -9,7 +9,7 @@
 //! `stage` (what follows in a stage when nothing in it runs any more), `condition`, `stage_locks` (who holds, who
 //! waits, who overtakes), `lifecycle` (from one stage to the next), `approval`, `job` (with its `queue`), `stop`,
 //! `retry`, `rollback`, `sweep` (time-outs and lost work), `transition`; `item_size` keeps items small; `why` says what
-//! an execution is waiting for, and `proposal` (with `change_set`) what an approval decides.
+//! an execution is waiting for, `proposal` (with `change_set`) what an approval decides, and [`usual`] how long executions take.
 //!
 //! It is safe to decide again: a decision depends only on the items it was given, and each effect can be derived again
 //! from the items it changed (an action that is `Requested`, a task on the locks). So a process may die before the
@@ -41,6 +41,7 @@ mod stop;
 mod sweep;
 mod time;
 mod transition;
+pub mod usual;
 mod why;
 
 pub use approval::asked;
@@ -59,7 +60,7 @@ pub use start::{InvalidVariables, Start, start, start_variables};
 pub use state::*;
 pub use time::{Policy, Timestamp};
 pub use transition::{TransitionChange, delete, set_transition, update};
-pub use why::why;
+pub use why::{failure, why};
 
 /// Decides what a command changes.
 ///

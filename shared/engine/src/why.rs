@@ -88,7 +88,7 @@ const NAMED: usize = 3;
 const LONGEST_CAUSE: usize = 500;
 
 /// Why a stage failed: what failed in it, each with its cause.
-pub(crate) fn failure(stage: &StageRun) -> String {
+pub fn failure(stage: &StageRun) -> String {
     let failed: Vec<(u8, &ActionRun)> = stage.runs().filter(|(_, run)| run.status == ActionStatus::Failed).collect();
     let mut sentences: Vec<String> =
         failed.iter().take(NAMED).map(|(place, run)| failed_run(stage, *place, run)).collect();

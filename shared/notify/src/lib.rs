@@ -3,6 +3,7 @@
 //! - [`changes`]: finds out from two images of a table item what happened in between; [`EventBuilder`] turns each
 //!   change into CodePipeline's state-change event (both are pure); [`Publisher`] puts events on the bus.
 //! - [`ApprovalMessage`]: the message to an approval's SNS topic: AWS's JSON, and for e-mail a text with a link.
+//! - [`publish_line`]: the line of a notification rule to an SNS topic.
 //! - [`Links`]: the signed links in those messages. The signature covers everything that a link decides.
 //!
 //! May touch EventBridge, SNS and KMS, and of the engine only the types of its items.
@@ -25,6 +26,7 @@ mod link;
 pub mod proposal;
 mod publish;
 mod time;
+mod topic;
 
 pub use approval::{ApprovalMessage, ReviewLink, SendError};
 pub use compare::comparison;
@@ -33,3 +35,4 @@ pub use event::{EventBuilder, StateChange};
 pub use link::{LinkError, Links, Ticket};
 pub use publish::{Publisher, SOURCE, Unpublished};
 pub use time::minutes;
+pub use topic::{NotificationError, publish_line};

@@ -4,7 +4,8 @@
 //! what everything else works with: it exists only if the declaration follows every rule. Otherwise [`Invalid`] lists
 //! all violations, each with its place in the notation of AWS's own messages and the exception that AWS answers with.
 //! The [`catalogue`] knows CodePipeline's own action types, [`variables`] resolves `#{namespace.key}`, and a
-//! declaration can hide its secrets ([`Declaration::masked`]) and get them back ([`Declaration::unmask_from`]).
+//! declaration can hide its secrets ([`Declaration::masked`]) and get them back ([`Declaration::unmask_from`]). A
+//! [`notification`] rule is a tag of a pipeline.
 //!
 //! This crate only computes: no I/O, no async, no clock, no AWS SDK.
 //!
@@ -27,6 +28,7 @@ pub mod git_trigger;
 mod invalid;
 pub mod limits;
 mod names;
+pub mod notification;
 #[allow(clippy::module_inception)]
 mod pipeline;
 pub mod schedule;

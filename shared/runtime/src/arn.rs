@@ -25,6 +25,11 @@ pub fn webhook_name<'a>(arn: &'a str, region: &str, account: &str) -> Option<&'a
     (!name.is_empty() && !name.contains([':', '/'])).then_some(name)
 }
 
+/// An SNS topic's ARN: `arn:aws:sns:{region}:{account}:{name}`. Source: Service Authorization Reference, 'Amazon SNS'.
+pub fn topic(region: &str, account: &str, name: &str) -> String {
+    format!("arn:{}:sns:{region}:{account}:{name}", partition(region))
+}
+
 /// The partition of a region. Source: AWS General Reference, 'Amazon Resource Names'.
 pub fn partition(region: &str) -> &'static str {
     if region.starts_with("cn-") {

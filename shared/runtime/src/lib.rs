@@ -11,7 +11,7 @@
 //! - [`PipelinePath`]: requests to the installation's own API.
 //! - [`ApiGateway`]: whether a request came through the installation's own API.
 //! - [`CallLog`]: calls on their way into the audit log.
-//! - [`signed`]: signatures for requests that no SDK makes.
+//! - [`signed`]: signatures for requests that no SDK makes; [`post`] sends such.
 //! - [`calls`]: what an invocation costs.
 //! - [`Metrics`]: numbers for CloudWatch, in the function's own log.
 //! - [`run`] and [`run_http`]: the loop around a handler, with logging.
@@ -51,6 +51,7 @@ mod secrets;
 mod session;
 mod settings;
 mod sign;
+mod web;
 mod wiring;
 
 pub use api_gateway::{ApiGateway, NotThroughApi};
@@ -67,6 +68,7 @@ pub use pipeline_path::PipelinePath;
 pub use roles::{Identity, RoleError, Roles};
 pub use secrets::{KmsSecrets, WebhookSecrets};
 pub use session::Session;
-pub use settings::{SettingError, Settings};
+pub use settings::{DEFAULT_TOPICS, SettingError, Settings};
 pub use sign::{CannotSign, signed};
+pub use web::{WebAnswer, post};
 pub use wiring::{driver, driver_with_secrets, reading_driver, webhook_driver};

@@ -6,6 +6,12 @@ use std::sync::Arc;
 
 use artifacts::ZipLimits;
 use engine::Policy;
+use pipeline::notification::{Rule, Topics};
+
+use crate::arn;
+
+/// What the names of the topics begin with to which notification rules send, where nothing is set.
+pub const DEFAULT_TOPICS: &str = "millrace-";
 
 /// A setting that is missing or makes no sense. The message names the variable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -306,6 +312,53 @@ impl Settings {
     /// connections to hosts of code; a name ends with the connection's id, the last part of its ARN.
     pub fn connection_secrets(&self) -> String {
         self.text("MILLRACE_CONNECTION_SECRETS").unwrap_or_else(|| "millrace/connections/".to_owned())
+    }
+
+    /// `MILLRACE_NOTIFY_TOPICS`: how the names of the topics begin, in the installation's own region and account, to which
+    /// notification rules may send.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`] for the account.
+    pub fn notify_topics(&self) -> Result<Topics, SettingError> {
+        let names = self.text("MILLRACE_NOTIFY_TOPICS").unwrap_or_else(|| DEFAULT_TOPICS.to_owned());
+        Ok(Topics { start: arn::topic(self.region(), &self.account()?, &names) })
+    }
+
+    /// `MILLRACE_NOTIFY_SECRETS`: how the names of the secrets begin, in AWS Secrets Manager, that hold the addresses of chats'
+    /// webhooks; a name ends with the chat's name in the rules.
+    pub fn notify_secrets(&self) -> String {
+        self.text("MILLRACE_NOTIFY_SECRETS").unwrap_or_else(|| "millrace/chats/".to_owned())
+    }
+
+    /// `MILLRACE_NOTIFY_RULE`: the notification rule of all pipelines that have none of their own in its place, if there is one.
+    ///
+    /// # Errors
+    /// [`SettingError::Invalid`].
+    pub fn notify_rule(&self) -> Result<Option<Rule>, SettingError> {
+        let variable = "MILLRACE_NOTIFY_RULE";
+        let topics = self.notify_topics()?;
+        let Some(value) = self.text(variable) else { return Ok(None) };
+        match value.parse() {
+            Ok(rule) if topics.check(&rule).is_ok() => Ok(Some(rule)),
+            _ => Err(SettingError::Invalid {
+                variable,
+                value,
+                expected: "a notification rule to a topic that it may send to",
+            }),
+        }
+    }
+
+    /// `MILLRACE_NOTIFY_QUEUE_URL`: the queue of what notification rules may have to tell.
+    ///
+    /// # Errors
+    /// [`SettingError::Missing`].
+    pub fn notify_queue_url(&self) -> Result<String, SettingError> {
+        self.needed("MILLRACE_NOTIFY_QUEUE_URL")
+    }
+
+    /// `MILLRACE_CONSOLE_URL`: where people have the console, as messages name it; none where they have none.
+    pub fn console_url(&self) -> Option<String> {
+        self.text("MILLRACE_CONSOLE_URL").map(|url| url.trim_end_matches('/').to_owned())
     }
 
     /// `MILLRACE_COMPUTE_PROJECT`: the CodeBuild project, in each region, in whose builds Commands actions and the like run.

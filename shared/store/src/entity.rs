@@ -19,6 +19,8 @@
 //! | external id | `X#event source/region/id` | `ACTION` | | |
 //! | queued job | `J#category#owner#provider#version#query` | `time/action id` | | |
 //! | audit log's tip | `A#AUDIT` | `TIP` | | |
+//! | outcome that a notification rule knows | `N#name` | `OUTCOME#incarnation#rule` | | |
+//! | message of a notification rule | `N#name` | `NOTICE#incarnation#id` | | |
 //!
 //! What pipelines are is in other partitions than what becomes of them ([`EXECUTION_PARTITIONS`]), since the API alone may
 //! write the former.
@@ -48,6 +50,9 @@ pub const WEBHOOK_PARTITION: &str = "W#";
 /// What the partition key begins with that the auditor alone writes under, besides the API.
 pub const AUDIT_PARTITION: &str = "A#";
 
+/// What the partition key begins with that the notifier alone writes under, besides the API: what was told, and nothing that runs.
+pub const NOTICE_PARTITION: &str = "N#";
+
 /// Deleted pipelines' locks are kept for this many seconds, for executions that still end: 90 days.
 const TOMBSTONE_SECONDS: i64 = 90 * 24 * 3_600;
 /// External ids lead to their actions for this many seconds: 90 days, as no action takes longer than 60.
@@ -55,6 +60,10 @@ const EXTERNAL_ID_SECONDS: i64 = 90 * 24 * 3_600;
 /// A delivery is remembered for this many seconds: 30 days, for as long as GitHub delivers one again (GitHub documentation,
 /// 'Redelivering webhooks' has 3 days) and well beyond.
 const DELIVERY_SECONDS: i64 = 30 * 24 * 3_600;
+/// That a message was sent is remembered for this many seconds: 30 days, as no event lies in a queue for more than 14.
+const NOTICE_SECONDS: i64 = 30 * 24 * 3_600;
+/// What a notification rule knows is remembered for this many seconds without a new outcome: 400 days.
+const OUTCOME_SECONDS: i64 = 400 * 24 * 3_600;
 /// A start's client token is remembered for this many seconds: a day.
 const TOKEN_SECONDS: i64 = 24 * 3_600;
 
@@ -208,6 +217,42 @@ pub struct Delivery {
     pub received: Timestamp,
 }
 
+/// The latest outcome of a pipeline, or of the stage that the rule is about, of which a notification rule knows. What comes later is
+/// compared with it; the API removes it when the rule is changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleOutcome {
+    /// The name of the pipeline.
+    pub pipeline: PipelineName,
+    /// Which pipeline of that name.
+    pub incarnation: Incarnation,
+    /// The rule's name.
+    pub rule: String,
+    /// The number of the execution that had this outcome: its place in the order of starts.
+    pub number: u64,
+    /// Which end of that execution it was: grows each time the execution comes back.
+    pub run: u32,
+    /// Whether it failed.
+    pub failed: bool,
+    /// When the rule learned of it.
+    pub at: Timestamp,
+}
+
+/// A message of a notification rule: that somebody is about to send it, or has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// The name of the pipeline.
+    pub pipeline: PipelineName,
+    /// Which pipeline of that name.
+    pub incarnation: Incarnation,
+    /// What tells the message from others of the pipeline: made of the rule and of what happened.
+    pub id: String,
+    /// Until when nobody else may send it.
+    pub until: Timestamp,
+    /// When it was sent, once it was.
+    #[serde(default)]
+    pub sent: Option<Timestamp>,
+}
+
 /// That a client token was used for a start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StartToken {
@@ -245,6 +290,8 @@ pub enum Entity {
     AuditTip(Tip),
     WebhookCalls(WebhookCalls),
     Delivery(Delivery),
+    RuleOutcome(RuleOutcome),
+    Notice(Notice),
 }
 
 /// Where an entity is kept.
@@ -293,6 +340,10 @@ pub enum Key {
     WebhookCalls(WebhookName, Timestamp),
     /// A delivery: to whom, and what tells it from others.
     Delivery(String, String),
+    /// What a notification rule knows: pipeline, which pipeline of that name, the rule's name.
+    RuleOutcome(PipelineName, Incarnation, String),
+    /// A message of a notification rule: pipeline, which pipeline of that name, what tells the message from others.
+    Notice(PipelineName, Incarnation, String),
 }
 
 /// What can be listed with a query, without a scan.
@@ -364,6 +415,12 @@ impl Key {
             }
             Self::Delivery(receiver, id) => (format!("{WEBHOOK_PARTITION}{receiver}"), format!("DELIVERY#{id}")),
             Self::AuditTip => (format!("{AUDIT_PARTITION}AUDIT"), "TIP".into()),
+            Self::RuleOutcome(name, incarnation, rule) => {
+                (format!("{NOTICE_PARTITION}{name}"), format!("OUTCOME#{incarnation}#{rule}"))
+            }
+            Self::Notice(name, incarnation, id) => {
+                (format!("{NOTICE_PARTITION}{name}"), format!("NOTICE#{incarnation}#{id}"))
+            }
             Self::Job(queue, queued, action) => (jobs_of(queue), format!("{:020}/{action}", queued.0.max(0))),
         }
     }
@@ -417,6 +474,8 @@ impl Entity {
             Self::AuditTip(_) => Key::AuditTip,
             Self::WebhookCalls(it) => Key::WebhookCalls(it.webhook.clone(), it.created),
             Self::Delivery(it) => Key::Delivery(it.receiver.clone(), it.id.clone()),
+            Self::RuleOutcome(it) => Key::RuleOutcome(it.pipeline.clone(), it.incarnation, it.rule.clone()),
+            Self::Notice(it) => Key::Notice(it.pipeline.clone(), it.incarnation, it.id.clone()),
             Self::Job(job) => Key::Job(job.queue.clone(), job.queued, job.action),
         }
     }
@@ -442,6 +501,8 @@ impl Entity {
             Self::AuditTip(_) => "AUDITTIP",
             Self::WebhookCalls(_) => "WEBHOOKCALLS",
             Self::Delivery(_) => "DELIVERY",
+            Self::RuleOutcome(_) => "RULEOUTCOME",
+            Self::Notice(_) => "NOTICE",
         }
     }
 
@@ -475,6 +536,8 @@ impl Entity {
             Self::Token(token) => Some(token.created.0 / 1_000 + TOKEN_SECONDS),
             Self::ExternalId(it) => Some(it.started.0 / 1_000 + EXTERNAL_ID_SECONDS),
             Self::Delivery(it) => Some(it.received.0 / 1_000 + DELIVERY_SECONDS),
+            Self::RuleOutcome(it) => Some(it.at.0 / 1_000 + OUTCOME_SECONDS),
+            Self::Notice(it) => Some(it.until.0 / 1_000 + NOTICE_SECONDS),
             Self::StageLocks(locks) if locks.deleted && locks.outbox.is_empty() => {
                 let changed = locks.deleted_at.unwrap_or_default();
                 Some(changed.0 / 1_000 + TOMBSTONE_SECONDS)
@@ -507,6 +570,8 @@ impl Entity {
             Self::AuditTip(it) => serde_json::to_string(it),
             Self::WebhookCalls(it) => serde_json::to_string(it),
             Self::Delivery(it) => serde_json::to_string(it),
+            Self::RuleOutcome(it) => serde_json::to_string(it),
+            Self::Notice(it) => serde_json::to_string(it),
         }
     }
 
@@ -534,6 +599,8 @@ impl Entity {
             "AUDITTIP" => Self::AuditTip(serde_json::from_str(body)?),
             "WEBHOOKCALLS" => Self::WebhookCalls(serde_json::from_str(body)?),
             "DELIVERY" => Self::Delivery(serde_json::from_str(body)?),
+            "RULEOUTCOME" => Self::RuleOutcome(serde_json::from_str(body)?),
+            "NOTICE" => Self::Notice(serde_json::from_str(body)?),
             other => return Err(serde::de::Error::custom(format!("unknown kind {other:?}"))),
         })
     }

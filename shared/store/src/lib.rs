@@ -27,9 +27,9 @@ use engine::Timestamp;
 #[cfg(feature = "dynamodb")]
 pub use dynamo::DynamoStore;
 pub use entity::{
-    AUDIT_PARTITION, ActionRevision, Delivery, EXECUTION_PARTITIONS, Entity, Key, Listing, SeenRevision, Source,
-    SourcePoll, StartToken, StoredDeclaration, StoredType, StoredWebhook, WEBHOOK_PARTITION, WebhookCalls,
-    WebhookError,
+    AUDIT_PARTITION, ActionRevision, Delivery, EXECUTION_PARTITIONS, Entity, Key, Listing, NOTICE_PARTITION, Notice,
+    RuleOutcome, SeenRevision, Source, SourcePoll, StartToken, StoredDeclaration, StoredType, StoredWebhook,
+    WEBHOOK_PARTITION, WebhookCalls, WebhookError,
 };
 pub use item::{DUE_SHARDS, MOST_WRITES};
 pub use memory::MemoryStore;

@@ -4,8 +4,8 @@ use audit::Tip;
 use engine::{Execution, ExternalId, Head, Job, StageLocks, StageRun, StoredOutputs};
 
 use crate::{
-    ActionRevision, DeclarationPart, Delivery, Entity, Expect, Key, Listing, Source, SourcePoll, StartToken, Store,
-    StoreError, StoredDeclaration, StoredType, StoredWebhook, Versioned, WebhookCalls, Write,
+    ActionRevision, DeclarationPart, Delivery, Entity, Expect, Key, Listing, Notice, RuleOutcome, Source, SourcePoll,
+    StartToken, Store, StoreError, StoredDeclaration, StoredType, StoredWebhook, Versioned, WebhookCalls, Write,
 };
 
 /// Items of a listing that are read at once.
@@ -52,6 +52,8 @@ stored! {
     AuditTip(Tip),
     WebhookCalls(WebhookCalls),
     Delivery(Delivery),
+    RuleOutcome(RuleOutcome),
+    Notice(Notice),
 }
 
 impl Versioned {

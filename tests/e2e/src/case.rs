@@ -139,14 +139,20 @@ impl Case {
 
     /// A new topic and the mailbox of its only subscriber.
     pub async fn mailbox(self: &Arc<Self>, purpose: &str) -> Result<Mailbox> {
+        let (topic, url) = self.topic(&self.named(purpose), purpose).await?;
+        Ok(Mailbox::new(self.clone(), topic, url))
+    }
+
+    /// A new topic of this name and a queue that is its only subscriber: the topic's ARN and the queue's URL.
+    pub async fn topic(&self, name: &str, purpose: &str) -> Result<(String, String)> {
         let (url, queue) = self.queue(purpose).await?;
         let service = json!({"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
             "Action": "sqs:SendMessage", "Resource": queue});
         let policy = json!({"Version": "2012-10-17", "Statement": [service]}).to_string();
         self.sqs.set_queue_attributes().queue_url(&url).attributes(QueueAttributeName::Policy, policy).send().await?;
-        let topic = self.sns.create_topic().name(self.named(purpose)).send().await?;
+        let topic = self.sns.create_topic().name(name).send().await?;
         let topic = topic.topic_arn.context("a topic without an ARN")?;
         self.sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(queue).send().await?;
-        Ok(Mailbox::new(self.clone(), topic, url))
+        Ok((topic, url))
     }
 }

@@ -24,6 +24,7 @@ mod job_workers;
 mod jobs;
 mod killed;
 mod modes;
+mod notified;
 mod provider_emulator;
 mod proxy;
 mod regions;
@@ -115,6 +116,8 @@ cases! {
     executor::executed_by_a_function;
     executor::functions_that_fail;
     traced::release_traced;
+    notified::told_once;
+    notified::slow_looked_at;
     changes::changed_while_it_runs;
     changes::deleted_while_it_runs;
     api::refusals_in_json;

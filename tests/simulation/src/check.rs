@@ -125,6 +125,9 @@ impl Checker {
                 Entity::WebhookCalls(_) | Entity::Delivery(_) => {
                     return broken("the driver wrote what belongs to the door for webhooks");
                 }
+                Entity::RuleOutcome(_) | Entity::Notice(_) => {
+                    return broken("the driver wrote what belongs to the notifier");
+                }
                 Entity::AuditTip(_) => {
                     return broken("the driver wrote the tip of the audit log, which is the auditor's");
                 }

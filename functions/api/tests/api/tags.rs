@@ -85,6 +85,37 @@ async fn tags_that_are_refused() {
 }
 
 #[tokio::test]
+async fn notification_rules_are_kept_or_refused_with_what_is_wrong() {
+    in_both(|_world, client| async move {
+        let rule = |name: &str, value: &str| tag(&format!("millrace:notify:{name}"), value);
+        let topic = "breaks to arn:aws:sns:eu-west-1:111122223333:millrace-team";
+        let create = |tag: Tag| client.create_pipeline().pipeline(release("release", &[])).tags(tag);
+        for (wrong, said) in [
+            (rule("team", "brakes to slack/a"), "in the tag 'millrace:notify:team' has as its word 1 'brakes'"),
+            (rule("team", "breaks to arn:aws:sns:eu-west-1:111122223333:team"), "sends only to topics"),
+            (rule("", "breaks to slack/a"), "is not under a key of the form"),
+        ] {
+            let (code, message) = refused!(create(wrong.clone()));
+            assert_eq!(code, "InvalidTagsException");
+            assert!(message.contains(said), "{message}");
+        }
+        create(rule("team", topic)).send().await.unwrap();
+        let put = |tags: Vec<Tag>| client.tag_resource().resource_arn(ARN).set_tags(Some(tags));
+        assert_eq!(refused!(put(vec![rule("other", "nothing at all")])).0, "InvalidTagsException");
+        let many = (0..10).map(|number| rule(&number.to_string(), "every to slack/a")).collect();
+        let (code, message) = refused!(put(many));
+        assert_eq!(code, "TooManyTagsException");
+        assert!(message.contains("at most 10 notification rules"), "{message}");
+        put((1..10).map(|number| rule(&number.to_string(), "every to slack/a")).collect()).send().await.unwrap();
+        assert_eq!(all(&client).await.len(), 10);
+        let one = client.untag_resource().resource_arn(ARN).tag_keys("millrace:notify:team");
+        one.send().await.unwrap();
+        assert_eq!(all(&client).await.len(), 9);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn resources_that_are_refused() {
     in_both(|_world, client| async move {
         client.create_pipeline().pipeline(release("release", &[])).send().await.unwrap();

@@ -1,14 +1,13 @@
 //! Small plots: how the last executions went and how long they took.
 
+use engine::usual::comparable;
 use engine::{Execution, ExecutionStatus};
 use maud::{Markup, html};
 use pages::{State, took_words};
 
-use crate::states;
+pub use engine::usual::{duration, median, percentile, recent};
 
-const DAY: i64 = 24 * 3_600_000;
-/// How far back plots and figures look.
-pub const DAYS: i64 = 30;
+use crate::states;
 
 /// What the last executions tell.
 #[derive(Debug, Default)]
@@ -21,34 +20,13 @@ pub struct Figures {
     pub usual: Option<i64>,
 }
 
-/// Those of the last [`DAYS`] days.
-pub fn recent(executions: &[Execution], now: i64) -> impl Iterator<Item = &Execution> {
-    executions.iter().filter(move |it| now - it.started.0 <= DAYS * DAY)
-}
-
-/// How long an execution has taken, or has been going on.
-pub fn duration(execution: &Execution, now: i64) -> i64 {
-    if execution.status.is_open() { now - execution.started.0 } else { execution.updated.since(execution.started) }
-}
-
-/// The value in the middle.
-pub fn median(values: Vec<i64>) -> Option<i64> {
-    percentile(values, 50)
-}
-
-/// The smallest value that so many of a hundred do not exceed.
-pub fn percentile(mut values: Vec<i64>, percent: usize) -> Option<i64> {
-    values.sort_unstable();
-    values.get((values.len() * percent).div_ceil(100).saturating_sub(1)).copied()
-}
-
 impl Figures {
-    /// Of executions of the last [`DAYS`] days. Rollbacks run one stage, so they say nothing about the whole.
+    /// Of executions of the last 30 days. Rollbacks run one stage, so they say nothing about the whole.
     pub fn of(executions: &[Execution], now: i64) -> Self {
         let whole: Vec<&Execution> = recent(executions, now).filter(|it| it.rollback.is_none()).collect();
         let count = |status| whole.iter().filter(|it| it.status == status).count();
         let succeeded = count(ExecutionStatus::Succeeded);
-        let took = whole.iter().filter(|it| it.status == ExecutionStatus::Succeeded).map(|it| duration(it, now));
+        let took = comparable(executions, now).map(|it| duration(it, now));
         Self { ended: succeeded + count(ExecutionStatus::Failed), succeeded, usual: median(took.collect()) }
     }
 
@@ -87,18 +65,5 @@ pub fn bars(executions: &[Execution], now: i64) -> Markup {
                 line class="usual" x1="0" x2=(total.max(40)) y1=(y) y2=(y) {}
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_is_the_value_in_the_middle() {
-        assert_eq!(median(vec![]), None);
-        assert_eq!(median(vec![9]), Some(9));
-        assert_eq!(median(vec![9, 1, 5]), Some(5));
-        assert_eq!(median(vec![9, 1, 5, 7]), Some(5));
     }
 }

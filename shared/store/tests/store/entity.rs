@@ -16,7 +16,7 @@ fn every_kind_survives_json() {
         assert_eq!(Entity::from_json(entity.kind(), &body).unwrap(), entity);
         kinds.insert(entity.kind());
     }
-    assert_eq!(kinds.len(), 18, "one of every kind: {kinds:?}");
+    assert_eq!(kinds.len(), 20, "one of every kind: {kinds:?}");
 }
 
 #[test]
@@ -39,6 +39,8 @@ fn different_keys_have_different_places() {
             keys.extend([0, 1, u16::MAX].map(|it| Key::Part(name(pipeline), incarnation(n).0, it)));
             keys.extend(["x", "y"].map(|it| Key::Revision(name(pipeline), incarnation(n), action(it))));
             keys.extend([1, 10, 100, u32::MAX].map(|it| Key::Declaration(name(pipeline), incarnation(n), it)));
+            keys.extend(["a", "b"].map(|it| Key::RuleOutcome(name(pipeline), incarnation(n), it.into())));
+            keys.extend(["a", "b"].map(|it| Key::Notice(name(pipeline), incarnation(n), it.into())));
             keys.extend(["t", "t#1", "", "LOCKS"].map(|it| Key::Token(name(pipeline), incarnation(n), it.into())));
         }
         for watched in ["s3/a/b", "s3/a", "s3/a/b#c", ""] {

@@ -16,8 +16,8 @@ use pipeline::{
     ActionName, ArtifactName, ConditionKind, ExecutionMode, PipelineName, PipelineType, StageName, TypeId, WebhookName,
 };
 use store::{
-    ActionRevision, DeclarationPart, Delivery, Entity, SeenRevision, Source, SourcePoll, StartToken, StoredDeclaration,
-    StoredType, StoredWebhook, WebhookCalls, WebhookError,
+    ActionRevision, DeclarationPart, Delivery, Entity, Notice, RuleOutcome, SeenRevision, Source, SourcePoll,
+    StartToken, StoredDeclaration, StoredType, StoredWebhook, WebhookCalls, WebhookError,
 };
 use uuid::Uuid;
 
@@ -363,5 +363,21 @@ pub fn all() -> Vec<Entity> {
             error: Some(WebhookError { code: "InvalidSignature".into(), message: TEXTS[1].into(), at: Timestamp(3) }),
         }),
         Entity::Delivery(Delivery { receiver: "push#1".into(), id: "ab".repeat(32), received: Timestamp(2) }),
+        Entity::RuleOutcome(RuleOutcome {
+            pipeline: name("release"),
+            incarnation: incarnation(1),
+            rule: "team".into(),
+            number: 7,
+            run: 3,
+            failed: true,
+            at: Timestamp(4),
+        }),
+        Entity::Notice(Notice {
+            pipeline: name("release"),
+            incarnation: incarnation(1),
+            id: "ab".repeat(32),
+            until: Timestamp(5),
+            sent: Some(Timestamp(4)),
+        }),
     ]
 }

@@ -37,7 +37,11 @@ pub(super) fn rows() -> Vec<Row> {
                 ("TooManyTagsException", of(ARN, json!({"tags": tags(51)}))),
             ],
             never: &[NO_RACE],
-            differences: &[],
+            differences: &[
+                "a tag of a pipeline whose key begins with millrace:notify: is a notification rule; one that cannot be understood, or a \
+                 topic that rules may not send to, is an InvalidTagsException, and so is such a tag of anything else; a pipeline has at \
+                 most 10 of them",
+            ],
         },
         Row {
             operation: Operation::UntagResource,

@@ -69,6 +69,8 @@ impl Checker {
                 Entity::Job(_) => self.has_entry(&entity.key()),
                 // The auditor's alone, and those of the door for webhooks.
                 Entity::AuditTip(_) | Entity::WebhookCalls(_) | Entity::Delivery(_) => false,
+                // The notifier's.
+                Entity::RuleOutcome(_) | Entity::Notice(_) => false,
             };
             if !same {
                 return broken(format!("the store holds {entity:?}, which nobody committed"));

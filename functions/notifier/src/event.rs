@@ -1,0 +1,102 @@
+//! What the queue delivers: state-change events, and the notifier's own reminders.
+//!
+//! Anybody who may put events on the bus may have made one up, so nothing of an event is believed but what it is about: how that
+//! stands is read from the table.
+
+use engine::{ActionId, ExecutionId};
+use pipeline::PipelineName;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What a message of the queue says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// Something of an execution has changed.
+    Change(Change),
+    /// It is time to look whether an execution still runs.
+    Look(Look),
+}
+
+impl Message {
+    /// The execution that it is about, and its pipeline's name.
+    pub fn about(&self) -> (&PipelineName, ExecutionId) {
+        match self {
+            Self::Change(change) => (&change.pipeline, change.execution),
+            Self::Look(look) => (&look.pipeline, look.look),
+        }
+    }
+}
+
+/// A change of state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The pipeline's name.
+    pub pipeline: PipelineName,
+    /// The execution.
+    pub execution: ExecutionId,
+    /// What of it has changed.
+    pub of: Of,
+    /// The word of CodePipeline's events, for example `FAILED`.
+    pub state: String,
+    /// When, as EventBridge writes it.
+    pub time: String,
+}
+
+/// What has changed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Of {
+    /// The execution itself.
+    Execution,
+    /// An attempt at the stage of this name.
+    Stage(String, u16),
+    /// An action, whose turn has come.
+    Action(ActionId),
+}
+
+/// The reminder to look at an execution.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// The execution's id.
+    pub look: ExecutionId,
+    /// The pipeline's name.
+    pub pipeline: PipelineName,
+    /// How long executions usually take, without waits for people, in milliseconds.
+    pub usual: i64,
+}
+
+/// The bodies of a delivery's messages.
+pub fn bodies(delivery: &Value) -> impl Iterator<Item = &str> {
+    delivery["Records"].as_array().into_iter().flatten().map(|message| message["body"].as_str().unwrap_or_default())
+}
+
+/// What a body says; none for what is neither.
+pub fn read(body: &str) -> Option<Message> {
+    let event: Value = serde_json::from_str(body).ok()?;
+    if event.get("look").is_some() {
+        return serde_json::from_value(event).ok().map(Message::Look);
+    }
+    let detail = &event["detail"];
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let of = match event["detail-type"].as_str()? {
+        "CodePipeline Pipeline Execution State Change" => Of::Execution,
+        // AWS writes the attempt as 1.0.
+        "CodePipeline Stage Execution State Change" => {
+            let attempt = detail["pipeline-execution-attempt"].as_f64()?;
+            Of::Stage(
+                text(&detail["stage"])?,
+                (1.0..=f64::from(u16::MAX)).contains(&attempt).then_some(attempt as u16)?,
+            )
+        }
+        "CodePipeline Action Execution State Change" => {
+            Of::Action(detail["action-execution-id"].as_str()?.parse().ok()?)
+        }
+        _ => return None,
+    };
+    Some(Message::Change(Change {
+        pipeline: PipelineName::new(detail["pipeline"].as_str()?).ok()?,
+        execution: detail["execution-id"].as_str()?.parse().ok()?,
+        of,
+        state: text(&detail["state"])?,
+        time: text(&event["time"])?,
+    }))
+}
