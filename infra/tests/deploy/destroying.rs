@@ -61,7 +61,11 @@ async fn nothing_is_left_even_if_it_ends_half_way_first() {
     assert!(inventory(&world, HOME).await.len() > before.0.len() + 30, "the inventory sees what is there");
 
     let destruction = world.destruction().await;
-    assert_eq!(destruction.stored.len(), 8, "a table, two keys, the audit log, and a bucket and a key in each region");
+    assert_eq!(
+        destruction.stored.len(),
+        9,
+        "a table, three keys, the audit log, and a bucket and a key in each region"
+    );
     let running = destruction.running().await.unwrap();
     assert_eq!((running.pipelines, running.executions, running.artifacts), (0, 0, 6), "{running}");
 
@@ -104,7 +108,7 @@ async fn data_that_is_kept_is_listed() {
     world.deploy(&world.wanted("first", &[])).await;
     store_artifacts(&world, AWAY).await;
     let left = world.destruction().await.execute(true, &mut |_| ()).await.unwrap();
-    assert_eq!(left.0.len(), 8, "{left:?}");
+    assert_eq!(left.0.len(), 9, "{left:?}");
     assert!(left.0.iter().all(|line| line.starts_with("kept: ")), "{left:?}");
     let tables = aws_sdk_dynamodb::Client::new(&world.account.sdk(HOME)).list_tables().send().await.unwrap();
     assert_eq!(tables.table_names().len(), 1);
