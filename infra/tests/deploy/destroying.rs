@@ -76,7 +76,11 @@ async fn nothing_is_left_even_if_it_ends_half_way_first() {
     assert!(inventory(&world, HOME).await.len() > before.0.len() + 30, "the inventory sees what is there");
 
     let destruction = world.destruction().await;
-    assert_eq!(destruction.stored.len(), 8, "a table, two keys, the audit log, and a bucket and a key in each region");
+    assert_eq!(
+        destruction.stored.len(),
+        9,
+        "a table, three keys, the audit log, and a bucket and a key in each region"
+    );
     let running = destruction.running().await.unwrap();
     assert_eq!((running.pipelines, running.executions, running.artifacts), (0, 0, 6), "{running}");
 
@@ -91,10 +95,10 @@ async fn nothing_is_left_even_if_it_ends_half_way_first() {
     assert_eq!(world.stacks(AWAY).await.len(), 1);
 
     let again = world.destruction().await;
-    assert_eq!((again.stored.len(), again.regions.len()), (8, 2), "what the first one wrote down");
+    assert_eq!((again.stored.len(), again.regions.len()), (9, 2), "what the first one wrote down");
     let mut said = Vec::new();
     let left = again.execute(false, &mut |line| said.push(line.to_owned())).await.unwrap();
-    assert_eq!(left.0.len(), 4, "{left:?}");
+    assert_eq!(left.0.len(), 5, "{left:?}");
     assert!(left.0.iter().all(|line| line.contains("the key") && line.contains("is deleted at 20")), "{left:?}");
     assert!(said.iter().any(|line| line.contains("no such stack any more")), "{said:?}");
     assert_eq!((inventory(&world, HOME).await, inventory(&world, AWAY).await), before);
@@ -119,7 +123,7 @@ async fn data_that_is_kept_is_listed() {
     world.deploy(&world.wanted("first", &[])).await;
     store_artifacts(&world, AWAY).await;
     let left = world.destruction().await.execute(true, &mut |_| ()).await.unwrap();
-    assert_eq!(left.0.len(), 8, "{left:?}");
+    assert_eq!(left.0.len(), 9, "{left:?}");
     assert!(left.0.iter().all(|line| line.starts_with("kept: ")), "{left:?}");
     let tables = aws_sdk_dynamodb::Client::new(&world.account.sdk(HOME)).list_tables().send().await.unwrap();
     assert_eq!(tables.table_names().len(), 1);

@@ -2,7 +2,7 @@
 //!
 //! - [`Snapshot`]: what a picture shows of a pipeline, and nothing more: the names of pipeline, stages and actions, their states,
 //!   regions, and which transitions are closed. No person, revision, message, configuration or time is in it, so none can be drawn.
-//! - [`badge`], [`graph`]: from a snapshot to SVG. Pure; they load nothing, run nothing and have no links.
+//! - [`badge()`], [`graph()`]: from a snapshot to SVG. Pure; they load nothing, run nothing and have no links.
 //! - [`PublicLinks`]: links that show a picture to anybody, of pipelines that have the tag [`TAG`] only.
 //! - [`states`]: the engine's statuses as states for people; pages use them too.
 //!
