@@ -275,11 +275,18 @@ fn message(heading: &str, words: &Markup) -> Screen {
     Screen { title: heading.to_owned(), main: notice(heading, words, &then), version: None, class: "", script: SCRIPT }
 }
 
+/// A script without its indentation and without the lines that are comments, which no browser needs.
+fn stripped(script: &str) -> String {
+    let lines = script.lines().map(str::trim_start).filter(|line| !line.starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 fn finished(screen: Screen, asked: &Asked<'_>, status: StatusCode) -> Answer {
+    let script = stripped(screen.script);
     let mut headers = vec![
         (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
         (header::CACHE_CONTROL, "no-store".to_owned()),
-        (header::CONTENT_SECURITY_POLICY, policy(Some(screen.script))),
+        (header::CONTENT_SECURITY_POLICY, policy(Some(&script))),
         (header::REFERRER_POLICY, "no-referrer".to_owned()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (header::X_FRAME_OPTIONS, "DENY".to_owned()),
@@ -297,7 +304,7 @@ fn finished(screen: Screen, asked: &Asked<'_>, status: StatusCode) -> Answer {
             main: screen.main,
             rest: screens::rest(),
             class: screen.class,
-            script: Some(screen.script),
+            script: Some(&script),
             version: screen.version.as_deref(),
         }
         .html(),

@@ -111,10 +111,10 @@ impl State {
         }
     }
 
-    /// The shape alone, for where the word stands beside it or in what it is in.
+    /// The shape alone, in what has the state's class and says the word.
     #[must_use]
     pub fn wordless_mark(self) -> Markup {
-        html! { svg class={ "mark " (self.class()) } aria-hidden="true" { use href={ "#s-" (self.class()) } {} } }
+        html! { svg class="mark" aria-hidden="true" { use href={ "#s-" (self.class()) } {} } }
     }
 
     /// Shape and word.

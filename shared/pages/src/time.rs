@@ -48,7 +48,7 @@ fn machine(time: i64) -> String {
 #[must_use]
 pub fn ago(time: i64, now: i64) -> Markup {
     html! {
-        time datetime=(machine(time)) title=(absolute(time)) data-ago=(time) { (ago_words(now - time)) }
+        time datetime=(machine(time)) title=(absolute(time)) data-ago { (ago_words(now - time)) }
     }
 }
 
@@ -56,7 +56,7 @@ pub fn ago(time: i64, now: i64) -> Markup {
 #[must_use]
 pub fn since(began: i64, now: i64) -> Markup {
     html! {
-        time datetime=(machine(began)) title={ "since " (absolute(began)) } data-since=(began) { (took_words(now - began)) }
+        time datetime=(machine(began)) title={ "since " (absolute(began)) } data-since { (took_words(now - began)) }
     }
 }
 

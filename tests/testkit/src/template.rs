@@ -89,12 +89,13 @@ impl Environment {
         &self.given
     }
 
-    /// For `Settings::read`: a lookup that remembers what it was asked for.
+    /// For `Settings::read`: a lookup that remembers what it was asked for, but for what a local stack adds to the template's
+    /// variables.
     pub fn lookup(&self) -> impl Fn(&'static str) -> Option<String> + Send + Sync + 'static {
         let it = self.clone();
         move |name| match name {
             "AWS_REGION" => Some("eu-west-1".to_owned()),
-            name if name.starts_with("MILLRACE_") => {
+            name if name.starts_with("MILLRACE_") && !name.starts_with("MILLRACE_LOCAL_") => {
                 it.read.lock().unwrap().insert(name.to_owned());
                 it.given.get(name).cloned()
             }
