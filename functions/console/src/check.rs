@@ -25,7 +25,7 @@ pub struct Fault {
     pub place: Option<Place>,
     /// Where, in the notation of AWS's messages; empty where the text is no JSON.
     pub path: String,
-    /// What.
+    /// What is wrong, in a sentence.
     pub what: String,
 }
 

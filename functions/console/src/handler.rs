@@ -91,7 +91,7 @@ pub struct Screen {
     pub version: Option<String>,
     /// A class of the page.
     pub class: &'static str,
-    /// Its script.
+    /// [`SCRIPT`] or [`EDITOR`].
     pub script: &'static str,
 }
 

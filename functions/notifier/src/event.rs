@@ -64,9 +64,10 @@ pub struct Look {
     pub usual: i64,
 }
 
-/// The bodies of a delivery's messages.
-pub fn bodies(delivery: &Value) -> impl Iterator<Item = &str> {
-    delivery["Records"].as_array().into_iter().flatten().map(|message| message["body"].as_str().unwrap_or_default())
+/// The messages of a delivery: id and body.
+pub fn messages(delivery: &Value) -> impl Iterator<Item = (&str, &str)> {
+    let messages = delivery["Records"].as_array().into_iter().flatten();
+    messages.map(|it| (it["messageId"].as_str().unwrap_or_default(), it["body"].as_str().unwrap_or_default()))
 }
 
 /// What a body says; none for what is neither.

@@ -19,7 +19,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use driver::Clock;
 use pipeline::notification::Rule;
 use runtime::{Clients, Settings, SystemClock};
@@ -45,11 +45,24 @@ struct Notifier {
     reminders: Reminders,
 }
 
+/// What became of a delivery.
+#[derive(Debug, Default)]
+struct Dealt {
+    /// Messages that were sent to people.
+    sent: usize,
+    /// Messages of the queue that are to come again, by their ids, and why.
+    failed: Vec<(String, anyhow::Error)>,
+}
+
+/// After this many milliseconds nothing more of a delivery is begun: what may take longest, a chat that does not answer, must still end
+/// before the function's time does.
+const PATIENCE: i64 = 30_000;
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let settings = Settings::from_environment()?;
     let notifier = &wire(&settings, &Clients::new(&settings).await)?;
-    runtime::run(|event: Value, _| async move { notifier.handle(&event).await }).await
+    runtime::run(|event: Value, _| async move { Ok(notifier.handle(&event).await) }).await
 }
 
 fn wire(settings: &Settings, clients: &Clients) -> Result<Notifier> {
@@ -68,17 +81,35 @@ fn wire(settings: &Settings, clients: &Clients) -> Result<Notifier> {
 }
 
 impl Notifier {
-    /// Deals with a delivery of the queue; returns how many messages were sent. After an error the queue delivers it again.
-    async fn handle(&self, delivery: &Value) -> Result<Value> {
-        let mut sent = 0;
-        for body in event::bodies(delivery) {
-            match event::read(body) {
-                Some(message) => sent += self.take(message, body).await?,
-                // It would be none the next time either.
-                None => tracing::error!("not a change of a pipeline that rules tell of"),
+    /// Deals with a delivery of the queue, and answers which of its messages are to come again.
+    async fn handle(&self, delivery: &Value) -> Value {
+        let failed = self.deal(delivery).await.failed;
+        let failed: Vec<Value> = failed.into_iter().map(|(id, _)| json!({"itemIdentifier": id})).collect();
+        json!({"batchItemFailures": failed})
+    }
+
+    async fn deal(&self, delivery: &Value) -> Dealt {
+        let until = self.clock.now().0 + PATIENCE;
+        let mut dealt = Dealt::default();
+        for (id, body) in event::messages(delivery) {
+            let taken = match event::read(body) {
+                Some(_) if self.clock.now().0 > until => Err(anyhow!("those before it took too long")),
+                Some(message) => self.take(message, body).await,
+                None => {
+                    // It would be none the next time either.
+                    tracing::error!("not a change of a pipeline that rules tell of");
+                    continue;
+                }
+            };
+            match taken {
+                Ok(sent) => dealt.sent += sent,
+                Err(error) => {
+                    tracing::error!("{error:#}");
+                    dealt.failed.push((id.to_owned(), error));
+                }
             }
         }
-        Ok(json!({"sent": sent}))
+        dealt
     }
 
     async fn take(&self, message: Message, body: &str) -> Result<usize> {

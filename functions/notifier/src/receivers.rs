@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How much of a chat's answer an error quotes, in characters.
 const QUOTED: usize = 200;
 
-/// Sends messages.
+/// Sends lines to SNS topics and to chats, whose addresses it reads from Secrets Manager.
 pub struct Receivers {
     sns: aws_sdk_sns::Client,
     secrets: aws_sdk_secretsmanager::Client,

@@ -72,7 +72,7 @@ pub struct Ran {
 /// The end of a log, or what was added to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tail {
-    /// The oldest first.
+    /// At most 200 lines, the oldest first, without line ends.
     pub lines: Vec<String>,
     /// With what to ask for the lines behind these.
     pub after: String,

@@ -22,7 +22,7 @@ pub const MOST_TEXT: usize = 1_000_000;
 /// Faults that are listed.
 const MOST_FAULTS: usize = 100;
 
-/// The page.
+/// The editor of a pipeline's newest definition, or the one that was read with a version that is not the newest any more.
 pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>) -> Result<Shown, Trouble> {
     let newest = console.driver.pipeline(pipeline, None).await?;
     let here = address::of(pipeline.as_str(), "edit");

@@ -37,7 +37,7 @@ const SAID: usize = 240;
 /// Pipelines of more actions than this, or of more stages than the next, are not drawn whole: the address chooses a stage whose
 /// actions are, and of the others it is told how many of their actions stand how.
 const WHOLE_ACTIONS: usize = 60;
-/// See [`WHOLE_ACTIONS`].
+/// Pipelines of more stages than this are drawn folded, however few actions they have.
 const WHOLE_STAGES: usize = 15;
 /// Actions of folded stages that are drawn since they need attention, and of one of them.
 const ATTENTION: (usize, usize) = (30, 3);

@@ -186,8 +186,8 @@ impl World {
 pub fn deliver(notifier: &Notifier, body: &str) -> anyhow::Result<usize> {
     let delivery = json!({"Records": [{"messageId": "1", "body": body}]});
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let answer = runtime.block_on(notifier.handle(&delivery))?;
-    Ok(answer["sent"].as_u64().unwrap() as usize)
+    let mut dealt = runtime.block_on(notifier.deal(&delivery));
+    dealt.failed.pop().map_or(Ok(dealt.sent), |(_, error)| Err(error))
 }
 
 /// AWS that takes every message, and has the addresses of two chats.
