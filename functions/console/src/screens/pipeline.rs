@@ -1,13 +1,13 @@
 //! A pipeline as it stands now.
 
-use engine::{Execution, StageRun};
+use engine::{Execution, StageRun, StageStatus};
 use maud::{Markup, html};
-use pages::{readable, shown, since};
+use pages::{State, absolute, name, readable, shown, since};
 use pictures::states;
-use pipeline::{ExecutionMode, PipelineName};
+use pipeline::{ExecutionMode, Pipeline, PipelineName};
 
 use crate::address;
-use crate::board::Board;
+use crate::board::{Board, Column};
 use crate::change;
 use crate::handler::{Asked, Console, SCRIPT, Screen, Shown};
 use crate::screens::flow::{Drawing, Selected};
@@ -75,10 +75,16 @@ fn one(board: &Board, chosen: &Execution) -> Markup {
     }
 }
 
-/// What runs or waits, and why: a line for each execution that has not ended.
+/// What failed, runs or waits, and why: a line for each stage that failed, and for each execution that has not ended.
 fn waits(board: &Board, now: i64) -> Markup {
     let open = board.open();
+    let failed: Vec<_> = board.columns.iter().filter_map(|column| Some((column, failed(column)?))).collect();
     html! {
+        @if !failed.is_empty() {
+            ul class="now" aria-label="What failed" {
+                @for (column, run) in failed.into_iter().take(SENTENCES) { (failure(board, column, run)) }
+            }
+        }
         @if open.is_empty() {
             p class="now soft small" { "Nothing runs, and nothing waits." }
         } @else {
@@ -87,6 +93,36 @@ fn waits(board: &Board, now: i64) -> Markup {
             }
         }
     }
+}
+
+fn failed(column: &Column) -> Option<&StageRun> {
+    column.run.as_ref().filter(|run| run.status == StageStatus::Failed)
+}
+
+/// A stage that failed: when, and why in the provider's words, where an action did.
+fn failure(board: &Board, column: &Column, run: &StageRun) -> Markup {
+    let cause = run.actions.iter().find(|action| action.error.is_some());
+    let error = cause.and_then(|action| Some((&action.name, action.error.as_ref()?)));
+    let number = board.executions.get(&run.execution).map(|it| it.number);
+    html! {
+        li class="failed" data-k={ "failed-" (column.index) } {
+            (State::Failed.badge(State::Failed.word()))
+            @if let Some(number) = number { a class="name" href=(address::execution(board.head.pipeline.as_str(), run.execution)) { "#" (number) } }
+            span class="why" {
+                span {
+                    "Stage " (name(run.name.as_str())) " failed"
+                    @if let Some(at) = cause.and_then(|action| action.updated) { " at " (absolute(at.0)) }
+                }
+                @if let Some((action, error)) = error { span class="soft" { (name(action.as_str())) ": " (shown(&error.message)) } }
+            }
+        }
+    }
+}
+
+/// What an approval asks people to look at; nothing where variables stand in it, which its panel shows resolved.
+fn to_look_at(run: &StageRun, of: &Pipeline, place: u8) -> Option<String> {
+    let text = of.action(run.stage, place)?.configuration.get("CustomData")?;
+    (!text.contains("#{")).then(|| text.clone())
 }
 
 fn line(board: &Board, execution: &Execution, now: i64) -> Markup {
@@ -105,6 +141,9 @@ fn line(board: &Board, execution: &Execution, now: i64) -> Markup {
             span class="why" {
                 span { (change::line(execution)) }
                 @if is_known { (sentences(board, execution, attempt, of)) }
+                @if let Some(run) = attempt {
+                    @for text in asked.iter().filter_map(|place| to_look_at(run, of, *place)) { span { "It asks: " (shown(&text)) } }
+                }
                 @if is_elsewhere { a href=(address::with(&address::of(pipeline, ""), &[("execution", &execution.id.to_string())])) { "Show its stages" } }
             }
             span class="small soft" { (change::trigger(&execution.trigger)) ", " (since(execution.started.0, now)) }
