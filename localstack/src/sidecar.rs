@@ -37,7 +37,7 @@ impl Place {
 /// What is to be done about a sidecar that is needed now.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Nothing: it runs.
+    /// Nothing: this process, of an earlier start, still serves.
     Runs(Running),
     /// It is to be started on this port.
     StartAt(u16),

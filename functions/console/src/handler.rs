@@ -91,7 +91,7 @@ pub struct Screen {
     pub version: Option<String>,
     /// A class of the page.
     pub class: &'static str,
-    /// [`SCRIPT`] or [`EDITOR`].
+    /// What runs in the browser: [`SCRIPT`], or [`EDITOR`] where a definition is typed.
     pub script: &'static str,
 }
 
@@ -100,9 +100,9 @@ pub struct Screen {
 pub struct File {
     /// 200 where it is what was asked for.
     pub status: StatusCode,
-    /// Its media type.
+    /// The media type for `Content-Type`, for example `image/svg+xml`.
     pub kind: &'static str,
-    /// Its `Content-Security-Policy`.
+    /// The header `Content-Security-Policy`: what it may load if somebody opens it by itself.
     pub policy: String,
     /// The whole of it. It is the same as long as what it shows is.
     pub body: String,

@@ -1,5 +1,6 @@
 //! The version of what a page shows.
 
+use driver::PipelineRecord;
 use engine::Execution;
 use pages::STYLE;
 use sha2::{Digest, Sha256};
@@ -27,6 +28,14 @@ impl Version {
             version.text(&execution.id.to_string());
             version.item(u64::try_from(execution.updated.0).ok());
         }
+        version
+    }
+
+    /// Of a page about a pipeline's declaration, which is another one as soon as a version is stored.
+    pub fn of_declaration(address: &str, newest: &PipelineRecord) -> Self {
+        let mut version = Self::of(address);
+        version.text(&newest.head.incarnation.to_string());
+        version.item(Some(newest.version.into()));
         version
     }
 

@@ -30,9 +30,9 @@ impl Message {
 /// A change of state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// The pipeline's name.
+    /// The pipeline whose rules are asked.
     pub pipeline: PipelineName,
-    /// The execution.
+    /// The execution in which the change took place.
     pub execution: ExecutionId,
     /// What of it has changed.
     pub of: Of,
@@ -45,7 +45,7 @@ pub struct Change {
 /// What has changed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Of {
-    /// The execution itself.
+    /// The execution as a whole: it began or ended.
     Execution,
     /// An attempt at the stage of this name.
     Stage(String, u16),
@@ -56,9 +56,9 @@ pub enum Of {
 /// The reminder to look at an execution.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
-    /// The execution's id.
+    /// The execution that may take too long. The member's name tells reminders from events.
     pub look: ExecutionId,
-    /// The pipeline's name.
+    /// The pipeline that it runs.
     pub pipeline: PipelineName,
     /// How long executions usually take, without waits for people, in milliseconds.
     pub usual: i64,

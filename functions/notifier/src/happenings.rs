@@ -24,14 +24,14 @@ pub struct Told<'a> {
     pub id: String,
     /// Whether it is told in any case, or only if it is news.
     pub about: About,
-    /// The message.
+    /// What people read, before it is put into the words of their topic or chat.
     pub line: Line,
 }
 
 /// What a message depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
-    /// Nothing but itself.
+    /// It is told whatever was told before.
     Itself,
     /// What the rule knew of outcomes before this one.
     Outcome(Outcome),

@@ -44,7 +44,7 @@ impl Claim {
 }
 
 impl Ledger {
-    /// Over this store.
+    /// A ledger that keeps its items in the installation's table, and measures leases by this clock.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         Self { store, clock }
     }

@@ -33,7 +33,7 @@ pub struct Receivers {
 }
 
 impl Receivers {
-    /// With these clients.
+    /// Chats are reached without HTTPS only where the settings name an endpoint: on an emulator.
     pub fn new(settings: &Settings, clients: &Clients) -> Self {
         let plain = settings.endpoint_url().is_some();
         let web = clients.config().http_client().filter(|_| plain).unwrap_or_else(|| clients.web());

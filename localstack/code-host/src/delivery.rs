@@ -28,7 +28,7 @@ pub(crate) struct Moved {
     /// The ids of the objects to which it led and leads; only zeros where it is new or gone.
     pub(crate) before: String,
     pub(crate) after: String,
-    /// Its full name.
+    /// The full name, for example `refs/heads/main`.
     pub(crate) reference: String,
 }
 

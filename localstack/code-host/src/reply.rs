@@ -65,7 +65,7 @@ impl Reply {
         Self { status, headers, body, length: None, writer: Some(writer) }
     }
 
-    /// Answers the request.
+    /// Sends status, headers and body. Whoever has hung up meanwhile is no error.
     pub(crate) fn send(self, request: Request) {
         let headers =
             self.headers.iter().filter_map(|(name, value)| Header::from_bytes(name.as_str(), value.as_str()).ok());

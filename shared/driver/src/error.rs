@@ -26,11 +26,11 @@ pub enum DriveError {
          changed."
     )]
     VersionIsOld {
-        /// The pipeline's name.
+        /// The pipeline that was to be updated.
         pipeline: String,
         /// The version with which the update began.
         version: u32,
-        /// The current version.
+        /// The version that somebody else has stored since.
         newest: u32,
     },
     /// There is a pipeline of this name.

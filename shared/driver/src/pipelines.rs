@@ -114,7 +114,8 @@ impl Driver {
     /// A declaration with a version is stored only while that one is the current.
     ///
     /// # Errors
-    /// [`DriveError::Invalid`], [`DriveError::PipelineNotFound`], [`DriveError::VersionIsOld`].
+    /// [`DriveError::Invalid`] with everything that is wrong with it, [`DriveError::PipelineNotFound`], and [`DriveError::VersionIsOld`]
+    /// where it names a version that is not the current one any more.
     pub async fn update_pipeline(&self, declaration: Declaration) -> Result<PipelineRecord, DriveError> {
         let name = PipelineName::new(declaration.name.clone())?;
         self.transact(|| {

@@ -124,7 +124,7 @@ impl Links {
 }
 
 impl Ticket {
-    /// What is signed.
+    /// The bytes that the proof covers: the purpose, so that no other link's proof fits, and every member.
     fn signed(&self) -> Vec<u8> {
         let (id, token, expires) = (self.action_id.to_string(), self.token.to_string(), self.expires.0.to_string());
         let parts = [PURPOSE, VERSION, &id, &token, &expires, &self.pipeline, &self.stage, &self.action];

@@ -7,7 +7,7 @@ use crate::snapshot::Snapshot;
 use crate::svg::{ENOUGH, fitted, mark, picture, text};
 
 const HIGH: u32 = 20;
-/// Beside texts.
+/// Space on both sides of a text, in pixels.
 const PAD: u32 = 7;
 /// The widest name, in pixels.
 const NAME: u32 = 280;

@@ -19,7 +19,7 @@ const BETWEEN: u32 = 52;
 const PAD: u32 = 12;
 /// What the name and the state of a stage take.
 const STAGE_HEAD: u32 = 44;
-/// An action.
+/// Width and height of an action, in pixels.
 const CARD: (u32, u32) = (168, 38);
 /// Between actions of a group.
 const GAP: u32 = 8;

@@ -69,9 +69,9 @@ impl Picture {
 pub struct PublicLink {
     /// Whose picture it is.
     pub pipeline: PipelineName,
-    /// What it shows.
+    /// The badge, of the pipeline or a stage, or the graph.
     pub picture: Picture,
-    /// The proof.
+    /// The HMAC that came with it, not compared yet.
     proof: Vec<u8>,
 }
 

@@ -11,7 +11,7 @@ use crate::states::{self, Seen};
 /// A pipeline as it stands, as far as anybody may know who sees its picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The pipeline's name.
+    /// The name as it was declared: drawings escape and cut it. So of stages and actions.
     pub pipeline: String,
     /// The stages of its current version, from left to right.
     pub stages: Vec<StageSnapshot>,
@@ -20,7 +20,7 @@ pub struct Snapshot {
 /// A stage as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageSnapshot {
-    /// The stage's name.
+    /// The name as it was declared; links to a badge of the stage carry it.
     pub name: String,
     /// How the attempt stands that entered last, with the word for it.
     pub seen: Seen,
@@ -35,7 +35,7 @@ pub struct StageSnapshot {
 /// An action as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionSnapshot {
-    /// The action's name.
+    /// The name as it was declared, unique in the stage.
     pub name: String,
     /// Its group: actions with the same number run side by side.
     pub run_order: u32,

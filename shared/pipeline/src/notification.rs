@@ -105,7 +105,7 @@ pub struct Rule {
     pub whens: BTreeSet<When>,
     /// The stage of which it tells; none for the pipeline as a whole.
     pub stage: Option<StageName>,
-    /// Whom it tells.
+    /// The one topic or chat that gets its lines.
     pub target: Target,
 }
 

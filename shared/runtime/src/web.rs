@@ -20,7 +20,7 @@ use tracing::subscriber::NoSubscriber;
 pub struct WebAnswer {
     /// Its HTTP status; none is an error here.
     pub status: u16,
-    /// Its body.
+    /// The bytes as they came, neither decoded nor unpacked.
     pub body: Vec<u8>,
 }
 

@@ -239,13 +239,13 @@ pub struct RuleOutcome {
     pub pipeline: PipelineName,
     /// Which pipeline of that name.
     pub incarnation: Incarnation,
-    /// The rule's name.
+    /// What stands behind `millrace:notify:` in the rule's tag.
     pub rule: String,
     /// The number of the execution that had this outcome: its place in the order of starts.
     pub number: u64,
     /// Which end of that execution it was: grows each time the execution comes back.
     pub run: u32,
-    /// Whether it failed.
+    /// Whether it failed, so that a success after it is news.
     pub failed: bool,
     /// When the rule learned of it.
     pub at: Timestamp,

@@ -103,7 +103,7 @@ impl Outside {
         self.changes.get(watched).copied().unwrap_or_default().to_string()
     }
 
-    /// A source changes.
+    /// Gives a source its next revision: the number of its changes.
     pub fn change(&mut self, watched: &str) {
         *self.changes.entry(watched.to_owned()).or_default() += 1;
     }

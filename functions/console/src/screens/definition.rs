@@ -14,10 +14,7 @@ use crate::version::Version;
 /// The definition of the newest version or of the one that the address names; or, where it names a second one, what differs.
 pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>) -> Result<Shown, Trouble> {
     let newest = console.driver.pipeline(pipeline, None).await?;
-    let mut version = Version::of(&asked.address());
-    version.text(&newest.head.incarnation.to_string());
-    version.item(Some(newest.version.into()));
-    let tag = version.tag();
+    let tag = Version::of_declaration(&asked.address(), &newest).tag();
     if asked.known.as_ref() == Some(&tag) {
         return Ok(Shown::Same(tag));
     }

@@ -22,17 +22,15 @@ pub const MOST_TEXT: usize = 1_000_000;
 /// Faults that are listed.
 const MOST_FAULTS: usize = 100;
 
-/// The editor of a pipeline's newest definition, or the one that was read with a version that is not the newest any more.
+/// The editor of a pipeline's definition. It begins with the version that the address names, and can save only while that one is the
+/// newest.
 pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>) -> Result<Shown, Trouble> {
     let newest = console.driver.pipeline(pipeline, None).await?;
     let here = address::of(pipeline.as_str(), "edit");
     if asked.get("version").is_empty() {
         return Ok(Shown::Elsewhere(address::with(&here, &[("version", &newest.version.to_string())])));
     }
-    let mut version = Version::of(&asked.address());
-    version.text(&newest.head.incarnation.to_string());
-    version.item(Some(newest.version.into()));
-    let tag = version.tag();
+    let tag = Version::of_declaration(&asked.address(), &newest).tag();
     if asked.known.as_ref() == Some(&tag) {
         return Ok(Shown::Same(tag));
     }

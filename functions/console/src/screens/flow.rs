@@ -47,7 +47,7 @@ const ATTENTION: (usize, usize) = (30, 3);
 pub struct Drawing<'a> {
     /// The stages, with what is in them.
     pub board: &'a Board,
-    /// What is selected.
+    /// The stage and action whose panel is open, and the execution that is shown: what the address names.
     pub selected: Selected<'a>,
     /// The region in which the pipeline lives.
     pub home: &'a str,
@@ -58,7 +58,7 @@ pub struct Drawing<'a> {
 }
 
 impl Drawing<'_> {
-    /// The drawing.
+    /// All stages side by side, after a row of marks that lead to them where they are folded.
     pub fn draw(&self) -> Markup {
         let columns = &self.board.columns;
         let folded = is_large(columns);
@@ -133,7 +133,7 @@ impl Drawing<'_> {
         let wide = closed || !lock.waiting.is_empty();
         html! {
             div class={ "gate" @if closed { " closed" } @if wide { " wide" } } data-k={ "gate-" (place) } {
-                (parts::drawn(closed))
+                (parts::gate(closed))
                 @if column.lock.is_some() && (open || closed) {
                     p class="state" {
                         @if closed { "closed" @if let Some(by) = lock.transition.changed_by.as_deref().filter(|by| !by.is_empty()) { " by " bdi title=(shown(by)) { (shown(by.rsplit(['/', ':']).next().unwrap_or(by))) } } }

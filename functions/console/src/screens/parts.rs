@@ -46,8 +46,8 @@ pub fn gates() -> Markup {
     }
 }
 
-/// A gate.
-pub fn drawn(closed: bool) -> Markup {
+/// The picture of a transition, as a gate that is open or shut: one of the page's symbols.
+pub fn gate(closed: bool) -> Markup {
     html! { svg aria-hidden="true" { use href={ "#g-" (if closed { "closed" } else { "open" }) } {} } }
 }
 

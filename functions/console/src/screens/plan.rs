@@ -13,7 +13,7 @@ pub fn draw(pipeline: &Pipeline, home: &str) -> Markup {
             (parts::gates())
             @for (index, of) in pipeline.stages().iter().enumerate() {
                 @if index > 0 {
-                    div class="gate" { (parts::drawn(false)) (parts::goods(pipeline, index)) }
+                    div class="gate" { (parts::gate(false)) (parts::goods(pipeline, index)) }
                 }
                 (stage(of, home))
             }
