@@ -4,11 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use driver::DriveError;
-use engine::{Entry, Execution, ExecutionId, Head, Position, StageLock, StageLocks, StageRun};
+use engine::{Entry, Execution, ExecutionId, ExecutionStatus, Head, Position, StageLock, StageLocks, StageRun};
+use pictures::states::{self, Seen};
 use pipeline::{ExecutionMode, Pipeline, PipelineName, Stage};
 use store::{Entity, Key, Versioned};
 
 use crate::handler::Console;
+use crate::standing::in_front;
 use crate::version::Version;
 
 /// Executions in front of one stage that are read; of more it is said how many there are.
@@ -65,6 +67,17 @@ impl Board {
         let mut open: Vec<&Execution> = self.executions.values().filter(|it| it.status.is_open()).collect();
         open.sort_by_key(|it| it.number);
         open
+    }
+
+    /// How an execution stands.
+    pub fn seen(&self, execution: &Execution) -> Seen {
+        match (execution.position, self.stage_of(execution)) {
+            (_, Some((column, run))) => states::stage(run, &column.of),
+            (Position::Waiting(index), None) if execution.status == ExecutionStatus::InProgress => {
+                in_front(self.columns.get(index).and_then(|column| column.lock.as_ref()))
+            }
+            _ => states::execution(execution),
+        }
     }
 
     /// The stage in which an execution is, with its attempt there, if that is among what was read.

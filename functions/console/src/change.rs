@@ -1,6 +1,6 @@
 //! Revisions and triggers in people's words.
 
-use engine::{Execution, Outputs, Revision, SourceRevision, StageRun, Trigger};
+use engine::{ActionRun, Execution, Outputs, Revision, SourceRevision, StageRun, Trigger};
 use maud::{Markup, html};
 use pages::{name, shown};
 use url::Url;
@@ -47,14 +47,11 @@ pub fn short(id: &str) -> String {
     shown(digest).chars().take(7).collect()
 }
 
-fn author(source: Option<&StageRun>) -> Option<&str> {
-    let runs = source.into_iter().flat_map(|stage| &stage.actions);
-    runs.filter_map(|run| match &run.variables {
-        Outputs::Inline(variables) => AUTHORS.iter().find_map(|name| variables.get(*name)),
-        _ => None,
-    })
-    .map(String::as_str)
-    .find(|author| !author.is_empty())
+/// Who made a change, as the source's action says it.
+fn author(run: &ActionRun) -> Option<&str> {
+    let Outputs::Inline(variables) = &run.variables else { return None };
+    let named = AUTHORS.iter().find_map(|name| variables.get(*name)).map(String::as_str);
+    named.filter(|author| !author.is_empty())
 }
 
 /// The revisions of an execution on one line: `3f2a9c1 Fix the gate`.
@@ -84,13 +81,13 @@ pub fn change(execution: &Execution, source: Option<&StageRun>) -> Markup {
                 }
                 @if execution.revisions.is_empty() { span class="soft" { "no revision yet" } }
             }
-            @if let Some(author) = author(source) { small class="soft" { "by " (name(author)) } }
+            @if let Some(author) = source.and_then(|stage| stage.actions.iter().find_map(author)) { small class="soft" { "by " (name(author)) } }
         }
     }
 }
 
-/// Every revision of an execution, in full.
-pub fn revisions(execution: &Execution) -> Markup {
+/// Every revision of an execution, in full, with the author where the source's attempt says who that is.
+pub fn revisions(execution: &Execution, source: Option<&StageRun>) -> Markup {
     html! {
         dl class="facts" {
             @for found in &execution.revisions {
@@ -98,6 +95,7 @@ pub fn revisions(execution: &Execution) -> Markup {
                 dd {
                     (link(found.revision.url.as_deref(), &html! { code { (shown(&found.revision.id)) } }))
                     @if let Some(message) = message(&found.revision) { (pages::text(&message)) }
+                    @if let Some(author) = source.and_then(|stage| author(stage.actions.iter().find(|run| run.name == found.action)?)) { small class="soft" { "by " (name(author)) } }
                 }
             }
         }

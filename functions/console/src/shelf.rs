@@ -6,7 +6,7 @@ use driver::DriveError;
 use engine::{Entry, ExecutionId, Head, StageLocks, StageRun};
 use futures::future::try_join_all;
 use pages::State;
-use pictures::states;
+use pictures::states::{self, Seen};
 use pipeline::{ExecutionMode, Pipeline, StageName};
 use store::{Entity, Key, Listing, Versioned};
 
@@ -68,8 +68,22 @@ pub struct Heads {
 impl Row {
     /// How the pipeline stands as a whole: what needs attention first.
     pub fn state(&self) -> State {
-        let held = self.stages.iter().any(|cell| cell.closed && cell.waiting > 0);
+        let held = self.stages.iter().any(Cell::is_held);
         states::whole(self.stages.iter().map(|cell| cell.state), held)
+    }
+
+    /// The stage that makes it stand as it does, and what it says of the whole.
+    pub fn place(&self) -> Option<(&Cell, Seen)> {
+        let state = self.state();
+        let same = self.stages.iter().find(|cell| cell.state == state).map(|cell| (cell, (cell.state, cell.word)));
+        same.or_else(|| self.stages.iter().find(|cell| cell.is_held()).map(|cell| (cell, states::HELD)))
+    }
+}
+
+impl Cell {
+    /// Whether something waits in front of its closed transition.
+    fn is_held(&self) -> bool {
+        self.closed && self.waiting > 0
     }
 }
 

@@ -1,12 +1,11 @@
-//! How executions stand that have not ended: their own items do not say whether it is a person, a gate or another execution that they
-//! wait for.
+//! How executions stand that have not ended: their own items do not say whether it is a person, a transition or another execution that
+//! they wait for.
 
 use std::collections::HashMap;
 
 use driver::DriveError;
-use engine::{Execution, ExecutionId, ExecutionStatus, Head, Position, StageLocks};
+use engine::{Execution, ExecutionId, ExecutionStatus, Head, Position, StageLock};
 use pages::State;
-use pipeline::Pipeline;
 use store::{Entity, Key};
 
 use crate::board::stage;
@@ -51,7 +50,9 @@ impl Console {
             let of = self.stored(&head.pipeline, head, execution.version).await?;
             let seen = match (execution.position, runs.get(&execution.id), &locks) {
                 (Position::In(_), Some(run), _) => states::stage(run, &of),
-                (Position::Waiting(index), _, Some(locks)) => in_front(&of, locks, index),
+                (Position::Waiting(index), _, Some(locks)) => {
+                    in_front(of.stages().get(index).and_then(|stage| locks.stages.get(&stage.name)))
+                }
                 _ => continue,
             };
             standings.0.insert(execution.id, seen);
@@ -67,12 +68,11 @@ fn attempt(execution: &Execution) -> Option<Key> {
     Some(Key::Stage(execution.id, index, attempt))
 }
 
-fn in_front(of: &Pipeline, locks: &StageLocks, index: usize) -> Seen {
-    let lock = of.stages().get(index).and_then(|stage| locks.stages.get(&stage.name));
-    let word = match lock {
-        Some(lock) if lock.transition.disabled => "waiting at a closed gate",
-        Some(lock) if lock.holder.is_some() => "waiting for the stage",
-        _ => "waiting",
-    };
-    (State::Waiting, word)
+/// How an execution stands in front of a stage with this lock.
+pub fn in_front(lock: Option<&StageLock>) -> Seen {
+    match lock {
+        Some(lock) if lock.transition.disabled => states::HELD,
+        Some(lock) if lock.holder.is_some() => (State::Waiting, "waiting for the stage"),
+        _ => (State::Waiting, State::Waiting.word()),
+    }
 }

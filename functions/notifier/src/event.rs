@@ -53,14 +53,17 @@ pub enum Of {
     Action(ActionId),
 }
 
-/// The reminder to look at an execution.
+/// The reminder to look at an execution, or at its attempt at a stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
     /// The execution that may take too long. The member's name tells reminders from events.
     pub look: ExecutionId,
     /// The pipeline that it runs.
     pub pipeline: PipelineName,
-    /// How long executions usually take, without waits for people, in milliseconds.
+    /// The stage, by its place from 0, and the attempt; none where the whole execution is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<(usize, u16)>,
+    /// How long it usually takes, without waits for people, in milliseconds.
     pub usual: i64,
 }
 

@@ -88,9 +88,7 @@ async fn of_execution<'a>(notifier: &Notifier, facts: &'a Facts, change: &Change
     let mut told = Vec::new();
     if change.state == "STARTED" {
         told.extend(missing_stages(notifier, facts).await?);
-        if facts.rules.iter().any(|(_, rule)| rule.tells(When::Slow)) {
-            slow::begin(notifier, facts).await?;
-        }
+        slow::begin(notifier, facts, None).await?;
     }
     if let Some(outcome) = outcome_of(execution).filter(|outcome| change.state == word(outcome.failed)) {
         let line = line::of_outcome(notifier, facts, outcome.failed, None);
@@ -179,6 +177,9 @@ async fn of_stage<'a>(
         told.extend(rules.map(|rule| of_outcome(rule, execution, outcome, line.clone())));
     }
     if stage_stands(&run, &change.state) {
+        if matches!(change.state.as_str(), "STARTED" | "RESUMED") {
+            slow::begin(notifier, facts, Some(&run)).await?;
+        }
         let line = line::of_state(notifier, facts, &change.state, Some(&run));
         let parts = ["every", &execution.id.to_string(), name, &attempt.to_string(), &change.state];
         let rules = rules_of(facts, |rule| rule.is_about(name) && rule.tells(When::Every));

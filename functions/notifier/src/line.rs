@@ -84,19 +84,30 @@ pub fn of_wait(notifier: &Notifier, facts: &Facts, run: &StageRun, action: &Acti
     make(notifier, facts, &what, said.map_or("", String::as_str), true)
 }
 
-/// That an execution takes longer than usual. Both times are without waits for people, in milliseconds.
-pub fn of_slow(notifier: &Notifier, facts: &Facts, pipeline: &Pipeline, took: i64, usual: i64) -> Line {
-    let what = format!("{} takes longer than usual", facts.head.pipeline);
+/// That an execution, or its attempt at a stage, takes longer than usual: how long so far, and how long usually, both without waits
+/// for people, in milliseconds.
+pub fn of_slow(
+    notifier: &Notifier,
+    facts: &Facts,
+    stage: Option<&StageRun>,
+    place: &str,
+    (took, usual): (i64, i64),
+) -> Line {
+    let what = format!("{} takes longer than usual", whom(facts, stage));
     // Seconds say nothing here, and would be others with each try.
     let minutes = took / 60_000 * 60_000;
     let times = format!("{} so far, usually {}", took_words(minutes), took_words(usual));
+    make(notifier, facts, &what, &format!("{times}{place}"), false)
+}
+
+/// Where an execution is, to be said behind how long it takes.
+pub fn place(execution: &Execution, pipeline: &Pipeline) -> String {
     let name = |stage: usize| pipeline.stages().get(stage).map_or("", |stage| stage.name.as_str());
-    let place = match facts.execution.position {
+    match execution.position {
         Position::In(stage) => format!(", in stage {}", name(stage)),
         Position::Waiting(stage) => format!(", in front of stage {}", name(stage)),
         Position::Out => String::new(),
-    };
-    make(notifier, facts, &what, &format!("{times}{place}"), false)
+    }
 }
 
 /// That a rule is about a stage that is not there.

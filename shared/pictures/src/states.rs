@@ -7,6 +7,9 @@ use pipeline::{Action, Pipeline};
 /// A state and the word for it.
 pub type Seen = (State, &'static str);
 
+/// How something stands that waits in front of a closed transition.
+pub const HELD: Seen = (State::Waiting, "waiting at a closed transition");
+
 /// Whether a person decides on it.
 pub fn is_approval(action: &Action) -> bool {
     action.type_id.category == "Approval"

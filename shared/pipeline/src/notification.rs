@@ -49,7 +49,7 @@ pub enum When {
     Fixed,
     /// An approval waits for a person.
     Waits,
-    /// An execution takes longer than usual.
+    /// An execution, or the stage in it, takes longer than usual.
     Slow,
     /// Each change of the execution's and its stages' states, and approvals that wait.
     Every,
@@ -181,9 +181,6 @@ impl Rule {
         let told = self.whens.iter().find(|when| !matches!(when, When::Every | When::Slow));
         if let Some(told) = told.filter(|_| self.tells(When::Every)) {
             return Err(invalid(format!("says 'every' and '{}': that would be told twice", told.word())));
-        }
-        if self.tells(When::Slow) && self.stage.is_some() {
-            return Err(invalid("says 'slow' of a stage: only a whole execution can be slow".to_owned()));
         }
         Ok(())
     }

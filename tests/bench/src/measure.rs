@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use aws_credential_types::Credentials as Keys;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use engine::{ExecutionId, ExecutionStatus};
 use futures::{StreamExt, TryStreamExt};
 use local::{Emulator, FUNCTIONS, HOME, PROFILE};
+use millrace::proxy::{Api, Credentials};
+use pipeline::PipelineName;
 
 use crate::installation::Installation;
 use crate::lines;
@@ -20,7 +23,7 @@ use crate::proxy::Proxy;
 use crate::report::{Report, Row};
 use crate::state_machine::{self, Order};
 use crate::statistics::median;
-use store::{Entity, Key, Store};
+use store::{Entity, Key, Listing, Store, Versioned};
 
 /// Actions of one kind: its name, the groups of a pipeline with that many of them side by side, and its budget.
 type Shape<'a> = (&'a str, &'a dyn Fn(usize) -> Vec<Vec<Step>>, Option<f64>);
@@ -36,6 +39,9 @@ const AT_ONCE_LIMIT: Duration = Duration::from_secs(300);
 /// Actions after the source of the pipeline with many past executions, and calls that list those.
 const PAST_CHAIN: i32 = 20;
 const PAST_CALLS: u32 = 10;
+/// The most that a page of the console may take, in milliseconds, and how often each is read after a first time.
+const PAGE: f64 = 300.0;
+const PAGE_READS: usize = 11;
 /// Events before the floor is measured: the function's process has to start.
 const WARM_UP: usize = 5;
 /// Conditional writes that are measured, and the size of what they write: about that of a stage in work.
@@ -112,6 +118,7 @@ pub async fn measure(emulator: Emulator, effort: &Effort, program: &Path) -> Res
     bench.race(effort.parallel, Order::Parallel, 1.5).await?;
     bench.growth(&effort.sizes).await?;
     bench.past(&effort.past).await?;
+    bench.pages(effort.past.last().copied().unwrap_or_default()).await?;
     bench.at_once(effort.at_once).await?;
     bench.operations(effort.calls).await?;
     bench.writes(effort.counted).await?;
@@ -429,6 +436,51 @@ impl Bench {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// How long the console's pages take by the proxy, of a pipeline with so many past executions among them; and the one query that
+    /// each of those needs.
+    async fn pages(&mut self, past: u64) -> Result<()> {
+        let store = self.installation.store().await?;
+        let name = PipelineName::new("past")?;
+        let head = match store.load(&[Key::Head(name.clone())]).await?.pop().flatten() {
+            Some(Versioned { entity: Entity::Head(head), .. }) => head,
+            _ => bail!("there is no pipeline {name}"),
+        };
+        let listing = Listing::Executions(name, head.incarnation);
+        let mut times = Vec::new();
+        for _ in 0..PAGE_READS {
+            let began = Instant::now();
+            store.list(&listing, None, 30).await?;
+            times.push(began.elapsed().as_secs_f64() * 1_000.0);
+        }
+        let query = median(&times).context("nothing was read")?;
+        self.row(format!("(query for 30 of {past} executions)"), query, "ms", None, None);
+
+        let keys = Credentials::new(Keys::new("test", "test", None, None, "bench"));
+        let api = Api::new(self.installation.stack.api_url.parse()?, HOME.to_owned(), keys);
+        let proxy = millrace::proxy::Proxy::bind(0, api).await?.with_log(|_| {});
+        let base = proxy.url();
+        let serving = tokio::spawn(proxy.serve(std::future::pending()));
+        for (what, path) in [
+            ("pipelines", "/pipelines"),
+            ("wall", "/wall"),
+            ("a pipeline", "/pipelines/past"),
+            ("history", "/pipelines/past/history"),
+            ("where time goes", "/pipelines/past/time"),
+        ] {
+            let mut times = Vec::new();
+            for _ in 0..=PAGE_READS {
+                let began = Instant::now();
+                let page = local::http::get(&format!("{base}/console{path}")).await?;
+                times.push(began.elapsed().as_secs_f64() * 1_000.0);
+                ensure!(page.status == 200 && page.body.contains("past"), "{path}: {page:?}");
+            }
+            let time = median(&times[1..]).context("nothing was read")?;
+            self.row(format!("page with {past} past executions: {what}"), time, "ms", None, Some(PAGE));
+        }
+        serving.abort();
         Ok(())
     }
 

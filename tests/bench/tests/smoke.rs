@@ -42,6 +42,7 @@ async fn every_figure_is_measured() {
         "gap, 30 past executions",
         "GetPipelineState",
         "4 at once: time an execution",
+        "page with 30 past executions: history",
     ] {
         assert!((0.0..30_000.0).contains(&value(figure)), "{report}");
     }

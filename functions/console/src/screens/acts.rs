@@ -6,8 +6,9 @@
 use engine::{ActionId, Execution, StageRun};
 use maud::{Markup, html};
 use pages::shown;
+use pictures::TAG;
 use pictures::states::is_approval;
-use pipeline::{Action, ConditionKind, Pipeline, StageName};
+use pipeline::{Action, ConditionKind, Pipeline, PipelineName, StageName};
 use serde_json::{Value, json};
 
 use crate::address;
@@ -151,7 +152,7 @@ pub fn transition(pipeline: &str, stage: &StageName, closed: bool) -> Markup {
         Act {
             op: "EnableStageTransition",
             label: "Open…",
-            title: format!("Open the gate into {stage}?"),
+            title: format!("Open the transition into {stage}?"),
             words: "What waits in front of it enters.".into(),
             body,
             fields: json!([]),
@@ -161,7 +162,7 @@ pub fn transition(pipeline: &str, stage: &StageName, closed: bool) -> Markup {
         Act {
             op: "DisableStageTransition",
             label: "Close…",
-            title: format!("Close the gate into {stage}?"),
+            title: format!("Close the transition into {stage}?"),
             words: "Nothing enters the stage until somebody opens it again. What is in it goes on.".into(),
             body,
             fields: json!([{"label": "Reason", "at": ["reason"], "most": REASON_MOST, "need": true,
@@ -224,6 +225,35 @@ pub fn update(name: &str, version: u32) -> Markup {
     };
     let then = address::with(&address::of(name, "definition"), &[("version", &next), ("against", &of)]);
     html! { span class="acts" data-of=(of) data-then=(then) { (act.button()) } }
+}
+
+/// Makes a pipeline's pictures public: the value of the tag is in what proves the links.
+pub fn publish_pictures(pipeline: &PipelineName, arn: &str, value: u64) -> Markup {
+    let act = Act {
+        op: "TagResource",
+        label: "Make public…",
+        title: format!("Make the pictures of {pipeline} public?"),
+        words: "Whoever has a link that this page then shows sees the names of stages and actions, and how they stand."
+            .into(),
+        body: json!({"resourceArn": arn, "tags": [{"key": TAG, "value": value.to_string()}]}),
+        fields: json!([]),
+        class: "main",
+    };
+    act.button()
+}
+
+/// Ends all links to a pipeline's pictures.
+pub fn hide_pictures(pipeline: &PipelineName, arn: &str) -> Markup {
+    let act = Act {
+        op: "UntagResource",
+        label: "Hide…",
+        title: format!("Hide the pictures of {pipeline}?"),
+        words: "All links to them end, for good: whoever makes them public again gets others.".into(),
+        body: json!({"resourceArn": arn, "tagKeys": [TAG]}),
+        fields: json!([]),
+        class: "danger",
+    };
+    act.button()
 }
 
 /// Places of approvals that wait in an attempt.

@@ -6,10 +6,11 @@ use maud::{Markup, html};
 use pages::{name, policy_of_picture};
 use pictures::{Picture, Snapshot, TAG, badge, graph};
 use pipeline::{PipelineName, StageName};
+use store::Key;
 
 use crate::address;
 use crate::handler::{Asked, Console, File, SCRIPT, Screen, Shown};
-use crate::screens::head;
+use crate::screens::{acts, head};
 use crate::trouble::Trouble;
 use crate::version::Version;
 
@@ -69,19 +70,23 @@ async fn line(console: &Console, head: &Head, picture: &Picture) -> Result<Optio
     }))
 }
 
-/// The call of the API that makes a pipeline's pictures public.
+fn arn(console: &Console, pipeline: &PipelineName) -> String {
+    runtime::arn::pipeline(console.driver.home(), &console.public.account, pipeline.as_str())
+}
+
+/// The command that makes a pipeline's pictures public.
 fn publish(console: &Console, pipeline: &PipelineName) -> String {
-    let arn = runtime::arn::pipeline(console.driver.home(), &console.public.account, pipeline.as_str());
+    let arn = arn(console, pipeline);
     format!("aws codepipeline tag-resource --resource-arn {arn} --tags key={TAG},value=1")
 }
 
 /// The page about a pipeline's pictures.
 pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>) -> Result<Shown, Trouble> {
     let record = console.driver.pipeline(pipeline, None).await?;
-    let mut version = Version::of(&asked.address());
-    version.text(&record.head.incarnation.to_string());
-    version.text(record.head.tags.get(TAG).map_or("", |value| value));
-    version.item(Some(record.version.into()));
+    let found = console.driver.store().load(&[Key::Head(pipeline.clone())]).await?.pop().flatten();
+    let revision = found.map_or(0, |found| found.revision);
+    let mut version = Version::of_declaration(&asked.address(), &record);
+    version.item(Some(revision));
     let tag = version.tag();
     if asked.known.as_ref() == Some(&tag) {
         return Ok(Shown::Same(tag));
@@ -91,7 +96,7 @@ pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>)
         (head(pipeline.as_str(), "badge", &html! {}, &html! {}))
         (own(pipeline, &stages))
         h2 { "For everybody" }
-        (public(console, &record.head).await)
+        (public(console, &record.head, revision).await)
     };
     Ok(Shown::Screen(Screen {
         title: format!("Badge of {pipeline}"),
@@ -117,8 +122,10 @@ fn own(pipeline: &PipelineName, stages: &[&StageName]) -> Markup {
     }
 }
 
-/// How everybody sees the pictures: the links, or what makes them public.
-async fn public(console: &Console, head: &Head) -> Markup {
+/// How everybody sees the pictures: the links, or what makes them public. The tag's value is the head's revision: no two times at
+/// which they are made public have the same, so that earlier links stay at an end.
+async fn public(console: &Console, head: &Head, revision: u64) -> Markup {
+    let arn = arn(console, &head.pipeline);
     let (badge, graph) = (line(console, head, &Picture::Badge(None)).await, line(console, head, &Picture::Graph).await);
     match (badge, graph) {
         (Ok(Some(badge)), Ok(Some(graph))) => html! {
@@ -128,10 +135,11 @@ async fn public(console: &Console, head: &Head) -> Markup {
                 "For a stage: " code { "millrace badge " (head.pipeline) " --stage NAME" } ". All links end when the tag "
                 code { (TAG) } " gets another value or is removed."
             }
+            p class="acts" { (acts::hide_pictures(&head.pipeline, &arn)) }
         },
         (Ok(_), Ok(_)) => html! {
-            p { "Nobody sees the pictures without a login. With the tag " code { (TAG) } " they are public, for those who have a link:" }
-            pre class="text small" { code { (publish(console, &head.pipeline)) } }
+            p { "Nobody sees the pictures without a login. With the tag " code { (TAG) } " they are public, for those who have a link." }
+            p class="acts" { (acts::publish_pictures(&head.pipeline, &arn, revision)) }
         },
         (Err(error), _) | (_, Err(error)) => {
             tracing::error!(%error);

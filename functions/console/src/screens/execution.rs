@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use driver::ExecutionView;
 use engine::{Execution, StageRun};
 use maud::{Markup, html};
-use pages::{State, ago, name, shown, since, text, took, took_words};
-use pipeline::PipelineName;
+use pages::{State, ago, name, since, text, took, took_words};
+use pipeline::{ExecutionMode, PipelineName};
 use store::{Key, Listing};
 
 use crate::address;
@@ -21,6 +21,8 @@ use pictures::states::Seen;
 
 /// Executions before this one that it is compared with.
 const BEFORE: usize = 10;
+/// Differences that nobody feels, in milliseconds.
+const UNFELT: i64 = 1_000;
 
 /// One execution: what it ran with, its timeline, and how it compares with those before.
 pub async fn show(console: &Console, pipeline: &PipelineName, id: &str, asked: &Asked<'_>) -> Result<Shown, Trouble> {
@@ -32,6 +34,14 @@ pub async fn show(console: &Console, pipeline: &PipelineName, id: &str, asked: &
         version.item(u64::try_from(time.0).ok());
     }
     version.text(&format!("{:?}", view.execution.status));
+    let board = match (view.execution.status.is_open(), view.execution.mode) {
+        (false, _) => None,
+        (true, mode) => {
+            let alone = (mode == ExecutionMode::Parallel).then_some(view.execution.id);
+            Some(console.board(pipeline, alone, &asked.address()).await?)
+        }
+    };
+    version.text(&board.as_ref().map(|board| board.version.tag()).unwrap_or_default());
     let pipeline_head = console.driver.pipeline_head(pipeline).await?;
     let standings = console.standings(&pipeline_head, std::slice::from_ref(&view.execution), &mut version).await?;
     let tag = version.tag();
@@ -39,7 +49,8 @@ pub async fn show(console: &Console, pipeline: &PipelineName, id: &str, asked: &
         return Ok(Shown::Same(tag));
     }
     let before = before(console, &view.execution).await?;
-    let main = page(pipeline.as_str(), &view, standings.of(&view.execution), &before, console.now());
+    let why = board.map(|board| super::pipeline::why(&board, &view.execution)).unwrap_or_default();
+    let main = page(pipeline.as_str(), &view, standings.of(&view.execution), &why, &before, console.now());
     let title = format!("{pipeline} #{}", view.execution.number);
     Ok(Shown::Screen(Screen { title, main, version: Some(tag), class: "", script: SCRIPT }))
 }
@@ -86,6 +97,7 @@ fn page(
     pipeline: &str,
     view: &ExecutionView,
     (state, word): Seen,
+    why: &Markup,
     before: &[(Execution, HashMap<String, StageRun>)],
     now: i64,
 ) -> Markup {
@@ -97,6 +109,7 @@ fn page(
         @if let Some(summary) = execution.summary.as_deref().filter(|it| !it.is_empty()) {
             div class={ "panel " (state.class()) } { (text(summary)) }
         }
+        @if !why.0.is_empty() { ul class="now" { li class=(state.class()) { span class="why" { (why) } } } }
         div class="card" { div class="cols" {
             dl class="facts" {
                 dt { "Execution" } dd { code { (execution.id) } }
@@ -109,7 +122,7 @@ fn page(
                 @if let Some(stop) = &execution.stop { dt { "Stopped" } dd { (stop.reason.as_deref().map(name).unwrap_or_else(|| html! { "without a reason" })) } }
                 @for (variable, value) in &execution.variables { dt { "Variable " (name(variable)) } dd { (text(value)) } }
             }
-            (change::revisions(execution))
+            (change::revisions(execution, view.runs.iter().rfind(|run| run.stage == 0)))
         } }
         h2 { "When what ran" }
         (gantt::draw(view, now))
@@ -154,11 +167,38 @@ fn row(what: &Markup, this: Option<i64>, before: Option<i64>, usual: Option<i64>
         tr {
             td { (what) } (cell(this)) (cell(before)) (cell(usual))
             td class="right" {
-                @if let (Some(this), Some(usual)) = (this, usual.filter(|usual| *usual > 0)) {
-                    @let percent = (this - usual) * 100 / usual;
-                    @if percent.abs() < 10 { "as usual" } @else if percent > 0 { (State::Failed.badge(&format!("{percent} % longer"))) } @else { (shown(&format!("{} % shorter", -percent))) }
-                }
+                @if let (Some(this), Some(usual)) = (this, usual.filter(|usual| *usual > 0)) { (against(this, usual)) }
             }
         }
+    }
+}
+
+/// How much longer or shorter than usual something took; both in milliseconds.
+fn against(this: i64, usual: i64) -> Markup {
+    let (differs, percent) = (this - usual, (this - usual) * 100 / usual);
+    match percent {
+        _ if differs.abs() < UNFELT => html! { "as usual" },
+        -9..10 => html! { "as usual" },
+        ..0 => html! { (-percent) " % shorter" },
+        0..200 => State::Failed.badge(&format!("{percent} % longer")),
+        _ => State::Failed.badge(&format!("{} times as long", this / usual)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_feels_is_as_usual() {
+        let words = |this, usual| {
+            let html = against(this, usual).into_string();
+            html.rsplit_once("</svg>").map_or(html.clone(), |(_, words)| words.replace("</span>", "").trim().to_owned())
+        };
+        assert_eq!(words(265, 1), "as usual");
+        assert_eq!(words(65_000, 60_000), "as usual");
+        assert_eq!(words(30_000, 60_000), "50 % shorter");
+        assert_eq!(words(90_000, 60_000), "50 % longer");
+        assert_eq!(words(265_000, 1_000), "265 times as long");
     }
 }

@@ -136,8 +136,8 @@ impl Drawing<'_> {
                 (parts::gate(closed))
                 @if column.lock.is_some() && (open || closed) {
                     p class="state" {
-                        @if closed { "closed" @if let Some(by) = lock.transition.changed_by.as_deref().filter(|by| !by.is_empty()) { " by " bdi title=(shown(by)) { (shown(by.rsplit(['/', ':']).next().unwrap_or(by))) } } }
-                        @else { span class="vh" { "The gate is open" } }
+                        @if closed { "transition closed" @if let Some(by) = lock.transition.changed_by.as_deref().filter(|by| !by.is_empty()) { " by " bdi title=(shown(by)) { (shown(by.rsplit(['/', ':']).next().unwrap_or(by))) } } }
+                        @else { span class="vh" { "The transition is open" } }
                     }
                     @if closed {
                         @if let Some(reason) = lock.transition.reason.as_deref() { p class="text" { "“" (name(reason)) "”" } }

@@ -1,9 +1,8 @@
 //! A pipeline as it stands now.
 
-use engine::{Execution, StageRun, StageStatus};
+use engine::{Execution, Position, StageRun, StageStatus};
 use maud::{Markup, html};
 use pages::{State, absolute, name, readable, shown, since};
-use pictures::states;
 use pipeline::{ExecutionMode, Pipeline, PipelineName};
 
 use crate::address;
@@ -19,7 +18,7 @@ const SENTENCES: usize = 3;
 /// Executions below the stages.
 const LATEST: usize = 6;
 
-/// A pipeline as it stands now: its stages, its gates, and what waits where.
+/// A pipeline as it stands now: its stages, its transitions, and what waits where.
 pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>) -> Result<Shown, Trouble> {
     let board = console.board(pipeline, asked.execution()?, &asked.address()).await?;
     let tag = board.version.tag();
@@ -59,7 +58,7 @@ fn facts(board: &Board) -> Markup {
         ExecutionMode::Parallel => ("PARALLEL", "Execution mode: executions run side by side"),
     };
     html! {
-        span class="chip" title=(means) { (mode) }
+        span class="chip" title=(means) { "mode " (mode) }
         span class="chip" { "version " (board.head.version) }
     }
 }
@@ -127,12 +126,9 @@ fn to_look_at(run: &StageRun, of: &Pipeline, place: u8) -> Option<String> {
 
 fn line(board: &Board, execution: &Execution, now: i64) -> Markup {
     let found = board.stage_of(execution);
-    let (attempt, of) = (found.map(|(_, run)| run), found.map_or(&board.pipeline, |(column, _)| &column.of));
-    let (state, word) = attempt.map_or_else(|| states::execution(execution), |run| states::stage(run, of));
-    let is_known = attempt.is_some() || !matches!(execution.position, engine::Position::In(_));
+    let (state, word) = board.seen(execution);
     // The stages show one execution, or who entered each last.
-    let is_elsewhere = board.chosen.is_some_and(|chosen| chosen != execution.id) || !is_known;
-    let asked = attempt.map(|run| acts::asked(run, of)).unwrap_or_default();
+    let is_elsewhere = board.chosen.is_some_and(|chosen| chosen != execution.id) || !is_known(board, execution);
     let pipeline = board.head.pipeline.as_str();
     html! {
         li class=(state.class()) data-k=(execution.id) {
@@ -140,15 +136,14 @@ fn line(board: &Board, execution: &Execution, now: i64) -> Markup {
             a class="name" href=(address::execution(pipeline, execution.id)) { "#" (execution.number) }
             span class="why" {
                 span { (change::line(execution)) }
-                @if is_known { (sentences(board, execution, attempt, of)) }
-                @if let Some(run) = attempt {
-                    @for text in asked.iter().filter_map(|place| to_look_at(run, of, *place)) { span { "It asks: " (shown(&text)) } }
-                }
+                (why(board, execution))
                 @if is_elsewhere { a href=(address::with(&address::of(pipeline, ""), &[("execution", &execution.id.to_string())])) { "Show its stages" } }
             }
             span class="small soft" { (change::trigger(&execution.trigger)) ", " (since(execution.started.0, now)) }
             span class="acts" {
-                @if let Some(run) = attempt { @for place in asked { (acts::approval(pipeline, run, of, place)) } }
+                @if let Some((column, run)) = found {
+                    @for place in acts::asked(run, &column.of) { (acts::approval(pipeline, run, &column.of, place)) }
+                }
                 (acts::stop(execution))
             }
         }
@@ -163,11 +158,24 @@ fn numbered(board: &Board, sentence: &str) -> String {
         .fold(sentence.to_owned(), |text, it| text.replace(&it.id.to_string(), &format!("#{}", it.number)))
 }
 
-/// Why it waits, in the engine's words.
-fn sentences(board: &Board, execution: &Execution, attempt: Option<&StageRun>, of: &pipeline::Pipeline) -> Markup {
+/// Whether it was read where an execution is: the board has who entered each stage last, or one execution.
+fn is_known(board: &Board, execution: &Execution) -> bool {
+    board.stage_of(execution).is_some() || !matches!(execution.position, Position::In(_))
+}
+
+/// Why an execution waits, in the engine's words, and what its approvals ask.
+pub fn why(board: &Board, execution: &Execution) -> Markup {
+    if !is_known(board, execution) {
+        return html! {};
+    }
+    let found = board.stage_of(execution);
+    let (attempt, of) = (found.map(|(_, run)| run), found.map_or(&board.pipeline, |(column, _)| &column.of));
     let sentences = engine::why(execution, of, &board.locks, attempt);
     html! {
         @for sentence in sentences.iter().take(SENTENCES) { span class="soft" { (shown(&readable(&numbered(board, sentence)))) } }
         @if sentences.len() > SENTENCES { span class="soft" { "And " (sentences.len() - SENTENCES) " more." } }
+        @if let Some(run) = attempt {
+            @for text in acts::asked(run, of).iter().filter_map(|place| to_look_at(run, of, *place)) { span { "It asks: " (shown(&text)) } }
+        }
     }
 }

@@ -100,7 +100,7 @@ fn line(row: &Row, now: i64) -> Markup {
         tr class=(state.class()) data-k=(pipeline) {
             td {
                 a class="name" href=(address::of(pipeline, "")) { (name(pipeline)) }
-                div class="small" { (state.badge(state.word())) " " (attention(row)) }
+                div class="small" { (state.badge(row.place().map_or(state.word(), |(_, (_, word))| word))) " " (attention(row)) }
             }
             td { (strip(&row.stages, Some(pipeline))) }
             td { @match newest {
@@ -128,7 +128,7 @@ fn attention(row: &Row) -> Markup {
     let waiting: usize = row.stages.iter().map(|cell| cell.waiting).sum();
     let closed = row.stages.iter().filter(|cell| cell.closed).count();
     html! {
-        @if closed > 0 { span class="chip" { (closed) " closed" } " " }
+        @if closed > 0 { span class="chip" { (closed) @if closed == 1 { " transition" } @else { " transitions" } " closed" } " " }
         @if waiting > 0 { span class="chip" { (waiting) " more waiting" } }
     }
 }

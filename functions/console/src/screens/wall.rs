@@ -38,23 +38,14 @@ pub async fn show(console: &Console, asked: &Asked<'_>) -> Result<Shown, Trouble
     let executions: HashMap<ExecutionId, Execution> =
         read.into_iter().flatten().filter_map(|it| board::execution(it.entity)).map(|it| (it.id, it)).collect();
     // What needs attention first, and of that what has needed it longest.
-    rows.sort_by_key(|row| (row.state(), place(row).and_then(|cell| cell.run.as_ref()).map(|run| run.updated)));
+    rows.sort_by_key(|row| (row.state(), row.place().and_then(|(cell, _)| cell.run.as_ref()).map(|run| run.updated)));
     let main = page(&rows, &executions, asked.get("search"), more, console.now());
     Ok(Shown::Screen(Screen { title: "Wall".into(), main, version: Some(tag), class: "wall", script: SCRIPT }))
 }
 
-/// The stage that gives a row its state.
-fn place(row: &Row) -> Option<&Cell> {
-    let state = row.state();
-    row.stages
-        .iter()
-        .find(|cell| cell.state == state)
-        .or_else(|| row.stages.iter().find(|cell| cell.closed && cell.waiting > 0))
-}
-
 fn page(rows: &[Row], executions: &HashMap<ExecutionId, Execution>, search: &str, more: bool, now: i64) -> Markup {
     let count = |state| rows.iter().filter(|row| row.state() == state).count();
-    let (urgent, calm): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.state() <= State::InProgress);
+    let urgent: Vec<&Row> = rows.iter().filter(|row| row.state() <= State::InProgress).collect();
     html! {
         h1 class="vh" { "Wall" }
         @if rows.is_empty() {
@@ -70,7 +61,6 @@ fn page(rows: &[Row], executions: &HashMap<ExecutionId, Execution>, search: &str
             div class="tiles" { @for row in urgent { (tile(row, executions, now)) } }
             h2 { "Which revision is where" }
             (matrix(rows, executions, now))
-            @if calm.len() == rows.len() { }
             @if more { p class="soft small" { "The wall shows the first " (PAGE) " pipelines" @if search.is_empty() { "; " code { "?search=" } " with a part of their names shows others" } "." } }
         }
     }
@@ -78,15 +68,15 @@ fn page(rows: &[Row], executions: &HashMap<ExecutionId, Execution>, search: &str
 
 fn tile(row: &Row, executions: &HashMap<ExecutionId, Execution>, now: i64) -> Markup {
     let state = row.state();
-    let cell = place(row);
-    let run = cell.and_then(|cell| cell.run.as_ref());
+    let place = row.place();
+    let run = place.and_then(|(cell, _)| cell.run.as_ref());
     let execution = run.and_then(|run| executions.get(&run.execution));
     html! {
         a class={ "tile " (state.class()) } href=(address::of(row.head.pipeline.as_str(), "")) data-k={ "tile-" (row.head.pipeline) } {
             span class="name" { (name(row.head.pipeline.as_str())) }
-            @if let Some(cell) = cell {
+            @if let Some((cell, (_, word))) = place {
                 span {
-                    (state.badge(if cell.state == state { cell.word } else { "waiting at a closed gate" })) " in " (name(cell.name.as_str())) " "
+                    (state.badge(word)) " in " (name(cell.name.as_str())) " "
                     @if let Some(run) = run {
                         span class="soft" { @if run.status.is_open() { "for " (since(run.started.0, now)) } @else { (ago(run.updated.0, now)) } }
                     }

@@ -249,6 +249,40 @@ fn what_takes_longer_than_usual_is_told_once_and_people_do_not_count() {
 }
 
 #[test]
+fn a_stage_that_takes_longer_than_usual_is_told_once_for_each_attempt() {
+    let rules = [("deploy", &*to_topic("slow in Deploy")), ("source", &*to_topic("slow in Source"))];
+    let world = World::new(&rules, true);
+    let mut late = world.first(false);
+    for _ in 0..3 {
+        world.clock.pass(3_600_000);
+        world.approve(late.id);
+        late = world.run(false);
+    }
+    assert_eq!(world.deliver(&of_execution(&late, "STARTED")).unwrap(), 0);
+    assert!(world.reminders().is_empty(), "no rule is about the whole");
+    let run = world.stage(late.id, 1, 1);
+    let by = engine::Approver::Caller("arn:aws:iam::1:user/you".into());
+    let answer = driver::ApprovalAnswer { approved: true, summary: "seen".into(), by };
+    block_on(world.driver.approve_by_id(run.action_id(0), run.actions[0].token.unwrap(), answer)).unwrap();
+    let deploy = world.stage(late.id, 2, 1);
+    assert_eq!(world.deliver(&of_stage(&deploy, "STARTED")).unwrap(), 0);
+    let (seconds, look) = world.reminders().pop().unwrap();
+    assert!((60..=63).contains(&seconds), "a minute more than usual: {seconds}");
+    world.clock.pass(30_000);
+    assert_eq!(world.deliver(&look).unwrap(), 0, "not yet");
+    assert_eq!(world.reminders().len(), 2);
+    world.clock.pass(2 * 60_000);
+    assert_eq!(world.deliver(&look).unwrap(), 1);
+    assert_eq!(world.deliver(&look).unwrap(), 0, "once");
+    let told = world.told();
+    assert!(told[0].starts_with("release: stage Deploy takes longer than usual: 2 m so far, usually "), "{told:?}");
+    world.work();
+    let sent = world.reminders().len();
+    assert_eq!(world.deliver(&look).unwrap(), 0);
+    assert_eq!(world.reminders().len(), sent, "it has ended");
+}
+
+#[test]
 fn nothing_is_usual_before_some_have_succeeded() {
     let world = World::new(&[("team", &to_topic("slow"))], false);
     world.first(false);

@@ -39,7 +39,6 @@ fn what_is_wrong_with_a_rule_is_said() {
         ("Breaks to slack/a", "has as its word 1 'Breaks'"),
         ("breaks breaks to slack/a", "says 'breaks' twice"),
         ("every waits to slack/a", "says 'every' and 'waits': that would be told twice"),
-        ("slow in Prod to slack/a", "only a whole execution can be slow"),
         ("breaks in to slack/a", "must name one stage after 'in'"),
         ("breaks in Test Prod to slack/a", "must name one stage after 'in'"),
         ("breaks in a/b to slack/a", "names no stage"),

@@ -95,7 +95,7 @@ pub async fn console_starts_approves_rejects_stops(case: &Arc<Case>) -> Result<(
     quiet(&browser).await
 }
 
-/// A retry, a closed and an opened gate, a rollback.
+/// A retry, a closed and an opened transition, a rollback.
 pub async fn console_retries_closes_opens_rolls_back(case: &Arc<Case>) -> Result<()> {
     let (broken, execution) = failed(case, "again").await?;
     let (door, browser) = (Door::open(case).await?, Browser::open().await?);
@@ -116,7 +116,7 @@ pub async fn console_retries_closes_opens_rolls_back(case: &Arc<Case>) -> Result
     ask(&browser, "DisableStageTransition", "Close").await?;
     // Without a reason it is not closed.
     browser.click("#act-yes").await?;
-    ensure!(browser.shows("#act").await?, "the gate was closed without a reason");
+    ensure!(browser.shows("#act").await?, "the transition was closed without a reason");
     fill(&browser, "Reason", "Freeze").await?;
     confirm(&browser).await?;
     browser.until_text("main", "Freeze").await?;

@@ -9,6 +9,7 @@ use local::HOME;
 use serde_json::json;
 
 use crate::browser::{Browser, Key, Look};
+use crate::cases::acts::{ask, confirm};
 use crate::door::Door;
 use crate::page::{good, good_in_every_look};
 
@@ -157,9 +158,6 @@ pub async fn console_other_screens(case: &Arc<Case>) -> Result<()> {
 /// the page about them.
 pub async fn console_pictures(case: &Arc<Case>) -> Result<()> {
     let (pipeline, _) = waiting(case, "drawn").await?;
-    let tag = aws_sdk_codepipeline::types::Tag::builder().key("millrace:badge").value("1").build()?;
-    let arn = format!("arn:aws:codepipeline:{HOME}:{}:{}", local::ACCOUNT, pipeline.name);
-    case.pipelines.tag_resource().resource_arn(arn).tags(tag).send().await?;
     let (door, browser) = (Door::open(case).await?, Browser::open().await?);
     for (file, ground) in [("badge.svg", ".card"), ("graph.svg", ".paper")] {
         browser.goto(&format!("{}/{file}", door.pipeline(&pipeline.name))).await?;
@@ -175,8 +173,20 @@ pub async fn console_pictures(case: &Arc<Case>) -> Result<()> {
         browser.look(Look::DESK).await?;
     }
     browser.goto(&format!("{}/badge", door.pipeline(&pipeline.name))).await?;
+    ask(&browser, "TagResource", "Make public").await?;
+    confirm(&browser).await?;
     browser.until_text("main", "graph.svg?proof=").await?;
     good_in_every_look(&browser, "badge-public").await?;
+    let link =
+        |page: &str| page.split_once("graph.svg?proof=").and_then(|(_, it)| Some(it.split_once(')')?.0.to_owned()));
+    let first = link(&browser.text("main").await?);
+    ask(&browser, "UntagResource", "Hide").await?;
+    confirm(&browser).await?;
+    browser.until_text("main", "Nobody sees the pictures").await?;
+    ask(&browser, "TagResource", "Make public").await?;
+    confirm(&browser).await?;
+    browser.until_text("main", "graph.svg?proof=").await?;
+    ensure!(first.is_some() && first != link(&browser.text("main").await?), "earlier links are good again");
     quiet(&browser).await
 }
 
