@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudformation::types::{
@@ -246,6 +246,9 @@ impl<'a> Planned<'a> {
         if !change_set.creates {
             self.protect().await?;
         }
+        if self.is_overtaken(change_set).await? {
+            return Err(self.overtaken().await);
+        }
         let mut progress = Progress::from_now(client, name).await?;
         let executed = client.execute_change_set().stack_name(name).change_set_name(&change_set.name).send().await;
         match executed.map_err(SdkError::into_service_error) {
@@ -253,10 +256,7 @@ impl<'a> Planned<'a> {
             Err(error)
                 if error.is_change_set_not_found_exception() || error.is_invalid_change_set_status_exception() =>
             {
-                let who = under_way(client, name).await;
-                return Err(error).context(who).with_context(|| {
-                    format!("somebody else has deployed the stack {name} in {region} meanwhile. Nothing was done; deploy again")
-                });
+                return Err(self.overtaken().await);
             }
             Err(error) => return Err(error).with_context(|| format!("cannot change the stack {name} in {region}")),
         }
@@ -273,6 +273,25 @@ impl<'a> Planned<'a> {
         self.protect().await?;
         let outputs = self.outputs(stack).await?;
         Ok((if change_set.creates { Outcome::Created } else { Outcome::Updated }, outputs))
+    }
+
+    /// Whether the stack is no longer as the change set was made for it. CloudFormation refuses to execute such a one; MiniStack does it,
+    /// and makes resources twice.
+    async fn is_overtaken(&self, change_set: &ChangeSet) -> Result<bool> {
+        let stack = describe(&self.client, &self.deployment.name).await?;
+        Ok(match stack.as_ref().map(status) {
+            None | Some("REVIEW_IN_PROGRESS") => !change_set.creates,
+            Some(status) => change_set.creates || status.ends_with("_IN_PROGRESS"),
+        })
+    }
+
+    /// That somebody else was quicker, and who.
+    async fn overtaken(&self) -> anyhow::Error {
+        let (name, region) = (&self.deployment.name, &self.region);
+        let who = under_way(&self.client, name).await;
+        anyhow!("{who}").context(format!(
+            "somebody else has deployed the stack {name} in {region} meanwhile. Nothing was done; deploy again"
+        ))
     }
 
     /// The outputs of a stack that has just been changed. LocalStack says that it is done a moment before it has them.

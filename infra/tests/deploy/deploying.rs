@@ -122,6 +122,28 @@ async fn whoever_gives_up_a_first_deployment_takes_nothing_from_another_one() {
 }
 
 #[tokio::test]
+async fn of_two_first_deployments_at_once_one_is_whole_and_the_other_takes_nothing_from_it() {
+    let world = World::new("first-twice").await;
+    let one = world.plan(&world.wanted("first", &[])).await;
+    let two = world.plan(&world.wanted("first", &[])).await;
+    let later = async {
+        while world.stacks(HOME).await.iter().any(|it| it == "millrace REVIEW_IN_PROGRESS") {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        two.execute(&mut |_| ()).await
+    };
+    let mut hears = |_: &str| ();
+    let (first, later) = tokio::join!(one.execute(&mut hears), later);
+    first.unwrap();
+    let refused = words(&later.unwrap_err());
+    assert!(refused.contains("somebody else has deployed the stack millrace in eu-west-1 meanwhile"), "{refused}");
+    let mut stacks = world.stacks(HOME).await;
+    stacks.sort();
+    assert_eq!(stacks, ["millrace CREATE_COMPLETE", "millrace-region CREATE_COMPLETE"]);
+    assert_eq!(world.stacks(AWAY).await, ["millrace-region CREATE_COMPLETE"]);
+}
+
+#[tokio::test]
 async fn bad_input_is_refused_before_anything_is_made() {
     let world = World::new("refused").await;
     let refused = async |change: fn(&mut millrace::deploy::Wanted)| {
