@@ -10,6 +10,7 @@ mod notifications;
 mod pipeline;
 mod resources;
 mod roles;
+mod rules;
 mod services;
 mod traces;
 

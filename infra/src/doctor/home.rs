@@ -5,7 +5,7 @@ use aws_sdk_codepipeline::Client;
 use runtime::PipelinePath;
 
 use super::finding::{Findings, Look};
-use super::{Place, clock, resources, traces};
+use super::{Place, clock, resources, rules, traces};
 use crate::stacks::{describe, is_good, outputs, status};
 use crate::state::{Way, way};
 use crate::{Account, Installation};
@@ -37,6 +37,7 @@ pub(super) async fn look(
     }
     settings(&installation, findings);
     traces::look(&place, findings).await;
+    rules::of_installation(&place, findings).await;
     quota(account, findings).await;
     client(account, &installation, client_endpoint, findings).await;
     Some(installation)

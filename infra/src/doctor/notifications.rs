@@ -17,7 +17,9 @@ pub(super) async fn look(place: &Place<'_>, scope: &Scope<'_>, findings: &mut Fi
         }
         ("Approval", "Manual") => {
             if let Some(topic) = scope.value("NotificationArn").filter(|topic| !topic.contains('*')) {
-                self::topic(place, scope, &topic, findings).await;
+                let region = topic.split(':').nth(3).unwrap_or(scope.region);
+                let what = format!("the topic {topic} of the action {}", scope.action.name);
+                self::topic(place, region, (&what, &topic), "approvals", findings).await;
             }
         }
         _ => {}
@@ -53,13 +55,18 @@ async fn source(place: &Place<'_>, region: &str, bucket: &str, findings: &mut Fi
         .error(format!("{what} does not tell EventBridge of its objects, so that nothing starts the pipeline"), mend);
 }
 
-async fn topic(place: &Place<'_>, scope: &Scope<'_>, topic: &str, findings: &mut Findings) {
-    let region = topic.split(':').nth(3).unwrap_or(scope.region);
+/// Whether somebody hears of `matter` by a topic, given by what findings call it and its ARN.
+pub(super) async fn topic(
+    place: &Place<'_>,
+    region: &str,
+    (what, topic): (&str, &str),
+    matter: &str,
+    findings: &mut Findings,
+) {
     let client = aws_sdk_sns::Client::new(&place.account.sdk(region));
-    let what = format!("the topic {topic} of the action {}", scope.action.name);
     let found = client.list_subscriptions_by_topic().topic_arn(topic).into_paginator().items().send();
     let found = found.collect::<Result<Vec<_>, _>>().await;
-    match findings.look(&what, "sns:ListSubscriptionsByTopic", topic, found) {
+    match findings.look(what, "sns:ListSubscriptionsByTopic", topic, found) {
         Look::Missing => {
             findings.error(format!("{what} does not exist"), format!("aws sns create-topic --region {region}"))
         }
@@ -68,7 +75,7 @@ async fn topic(place: &Place<'_>, scope: &Scope<'_>, topic: &str, findings: &mut
             if subscriptions.is_empty() {
                 let mend =
                     format!("aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint ADDRESS");
-                findings.warning(format!("{what} has no subscription: nobody hears that an approval waits"), mend);
+                findings.warning(format!("{what} has no subscription: nobody hears of {matter}"), mend);
             }
             for subscription in subscriptions {
                 let to = subscription.endpoint().unwrap_or("-");
@@ -81,7 +88,7 @@ async fn topic(place: &Place<'_>, scope: &Scope<'_>, topic: &str, findings: &mut
                             subscription.protocol().unwrap_or("email")
                         ),
                     ),
-                    _ => findings.ok(format!("{to} hears of approvals by {what}")),
+                    _ => findings.ok(format!("{to} hears of {matter} by {what}")),
                 }
             }
         }

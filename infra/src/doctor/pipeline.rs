@@ -5,7 +5,7 @@ use providers::permission::{Scope, scope};
 
 use super::bucket::{self, Wanted};
 use super::finding::Findings;
-use super::{Place, limits, named, notifications, resources, roles};
+use super::{Place, limits, named, notifications, resources, roles, rules};
 use crate::role::installed;
 use crate::{Account, Installation};
 
@@ -21,6 +21,7 @@ pub(super) async fn look(account: &Account, installation: &Installation, pipelin
     roles::look(&place, pipeline, &installed, findings).await;
     stores(&place, pipeline, findings).await;
     limits::look(&place, pipeline, findings).await;
+    rules::of_pipeline(&place, pipeline.name(), findings).await;
     for action in pipeline.stages().iter().flat_map(|stage| stage.everything()) {
         let role = action.role_arn.as_ref().unwrap_or(pipeline.role_arn()).as_str();
         let scope = scope(pipeline, &installed, action, role);

@@ -162,6 +162,47 @@ async fn each_ailment_is_found_with_what_mends_it() {
     }
 }
 
+/// An AWS where all is well, and a pipeline has this notification rule.
+fn with_rule(rule: &str) -> Aws {
+    let aws = healthy();
+    let tags =
+        json!({"tags": [{"key": "millrace:notify:team", "value": rule}, {"key": "millrace:badge", "value": "1"}]});
+    aws.on("ListTagsForResource", 200, tags.to_string());
+    aws
+}
+
+#[tokio::test]
+async fn whom_notification_rules_tell_is_looked_for() {
+    let topic = "arn:aws:sns:eu-west-1:111122223333:millrace-team";
+    let heard = found(&with_rule(&format!("breaks to {topic}"))).await;
+    let hears = format!("ada@example.com hears of what happens by the topic {topic} of the notification rule team");
+    assert!(heard.iter().any(|it| it.level == Level::Ok && it.what == hears), "{heard:?}");
+    let deaf = with_rule(&format!("breaks to {topic}"));
+    deaf.on("ListSubscriptionsByTopic", 200, subscriptions("PendingConfirmation"));
+    let what = format!("the topic {topic} of the notification rule team is not confirmed");
+    finds(&deaf, Level::Warning, &what, "aws sns subscribe").await;
+
+    let chat = with_rule("breaks to slack/oncall");
+    chat.on("DescribeSecret", 200, r#"{"Name": "millrace/chats/oncall"}"#);
+    let what = "the secret millrace/chats/oncall of the notification rule team";
+    assert!(found(&chat).await.iter().any(|it| it.level == Level::Ok && it.what.contains(what)));
+    let asked = chat.calls("DescribeSecret").pop().unwrap().json();
+    assert_eq!(asked["SecretId"], "millrace/chats/oncall");
+    chat.on("DescribeSecret", 200, r#"{"Name": "millrace/chats/oncall", "DeletedDate": 1795441779}"#);
+    finds(&chat, Level::Error, &format!("{what} is being deleted"), "restore-secret --region eu-west-1").await;
+    chat.fail("DescribeSecret", 400, "ResourceNotFoundException", "Secrets Manager can't find the secret.");
+    let mend = "create-secret --region eu-west-1 --name millrace/chats/oncall --secret-string https://hooks.slack.com";
+    finds(&chat, Level::Error, &format!("{what} does not exist"), mend).await;
+
+    let own = healthy();
+    let settings = [("NotifyRule", "waits to teams/all"), ("NotifySecrets", "ops/")];
+    own.on("DescribeStacks", 200, stacks("UPDATE_COMPLETE", &settings));
+    own.fail("DescribeSecret", 400, "ResourceNotFoundException", "Secrets Manager can't find the secret.");
+    finds(&own, Level::Error, "the secret ops/all of the parameter NotifyRule does not exist", "--name ops/all").await;
+    own.on("DescribeStacks", 200, stacks("UPDATE_COMPLETE", &[("NotifyRule", "brakes to teams/all")]));
+    finds(&own, Level::Error, "the parameter NotifyRule has as its word 1 'brakes'", "NotifyRule").await;
+}
+
 /// An AWS where all is well, and traces go to X-Ray, which answers this about where it puts them.
 fn with_traces(destination: &str, status: &str) -> Aws {
     let aws = healthy();

@@ -157,6 +157,7 @@ pub fn healthy() -> Aws {
     aws.on("GetBucketNotificationConfiguration", 200, EVENT_BRIDGE);
     aws.on("GetAccountSettings", 200, r#"{"AccountLimit": {"ConcurrentExecutions": 1000}}"#);
     aws.on("ListPipelines", 200, r#"{"pipelines": []}"#);
+    aws.on("ListTagsForResource", 200, r#"{"tags": []}"#);
     aws.on("GetRole", 200, trust(&json!({"StringEquals": {"sts:ExternalId": PIPELINE}})));
     aws.on("ListSubscriptionsByTopic", 200, subscriptions("arn:aws:sns:eu-west-1:111122223333:ask:1"));
     aws
