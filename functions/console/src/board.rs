@@ -69,6 +69,14 @@ impl Board {
         open
     }
 
+    /// How many executions have not ended; not all of them are read.
+    pub fn count_open(&self) -> usize {
+        let mut open: BTreeSet<ExecutionId> = self.open().into_iter().map(|it| it.id).collect();
+        open.extend(&self.locks.running);
+        open.extend(self.locks.stages.values().flat_map(|lock| &lock.waiting).map(|it| it.execution));
+        open.len()
+    }
+
     /// How an execution stands.
     pub fn seen(&self, execution: &Execution) -> Seen {
         match (execution.position, self.stage_of(execution)) {
@@ -219,7 +227,10 @@ impl Console {
     }
 
     /// A pipeline's head and locks; where the locks may be is remembered, so that one read finds both.
-    async fn items(
+    ///
+    /// # Errors
+    /// [`DriveError::PipelineNotFound`]; the store's.
+    pub async fn items(
         &self,
         name: &PipelineName,
         version: &mut Version,

@@ -4,24 +4,28 @@ use std::collections::HashMap;
 use std::sync::PoisonError;
 
 use driver::DriveError;
-use engine::{Execution, Incarnation, StageLocks, StageRun};
+use engine::{Execution, Head, Incarnation, StageLocks, StageRun};
 use futures::future::try_join_all;
 use pipeline::PipelineName;
 use store::{Key, Listing};
 
 use crate::board::{execution, stage};
 use crate::handler::Console;
+use crate::version::Version;
 
-/// Executions of each pipeline that are read, the newest: as many as plots and figures are made of.
-const MOST: usize = 30;
+/// Executions of each pipeline that are read, the newest: as many as plots and figures are made of, and as are on the first page of
+/// a history.
+pub const MOST: usize = 30;
 /// When what ended in more pipelines than this is remembered, all is forgotten.
 const MOST_KNOWN: usize = 1_000;
 
 /// What ran in a pipeline.
 #[derive(Clone, Debug, Default)]
 pub struct Recent {
-    /// Those that have ended, the newest first.
+    /// The newest first.
     pub executions: Vec<Execution>,
+    /// Where the listing of executions goes on behind them; none where they are all.
+    pub next: Option<String>,
     /// The newest execution's attempt at the first stage, which says who made the change.
     pub source: Option<StageRun>,
 }
@@ -31,6 +35,16 @@ pub struct Recent {
 pub type Ended = HashMap<(PipelineName, Incarnation), (u64, Recent)>;
 
 impl Console {
+    /// What ran lately in a pipeline, and its head. What is read of the pipeline counts for the version.
+    ///
+    /// # Errors
+    /// [`DriveError::PipelineNotFound`]; the store's.
+    pub async fn lately(&self, name: &PipelineName, version: &mut Version) -> Result<(Head, Recent), DriveError> {
+        let (head, locks) = self.items(name, version).await?;
+        let recent = self.recent(&[(&locks.entity, locks.revision)]).await?.pop().unwrap_or_default();
+        Ok((head, recent))
+    }
+
     /// What ran in each of the pipelines that have these locks, with their revisions.
     pub async fn recent(&self, pipelines: &[(&StageLocks, u64)]) -> Result<Vec<Recent>, DriveError> {
         let key = |locks: &StageLocks| (locks.pipeline.clone(), locks.incarnation);
@@ -48,13 +62,19 @@ impl Console {
             .map(|place| Listing::Executions(pipelines[*place].0.pipeline.clone(), pipelines[*place].0.incarnation))
             .collect();
         let pages = try_join_all(listings.iter().map(|it| self.driver.store().list(it, None, MOST))).await?;
-        let executions: Vec<Vec<Execution>> =
-            pages.into_iter().map(|page| page.entities.into_iter().filter_map(execution).collect()).collect();
-        let first = |executions: &Vec<Execution>| {
-            let (execution, attempt) = executions.first()?.attempt_at(0)?;
+        let found: Vec<Recent> = pages
+            .into_iter()
+            .map(|page| Recent {
+                executions: page.entities.into_iter().filter_map(execution).collect(),
+                next: page.next,
+                source: None,
+            })
+            .collect();
+        let first = |recent: &Recent| {
+            let (execution, attempt) = recent.executions.first()?.attempt_at(0)?;
             Some(Key::Stage(execution, 0, attempt))
         };
-        let keys: Vec<Option<Key>> = executions.iter().map(first).collect();
+        let keys: Vec<Option<Key>> = found.iter().map(first).collect();
         let wanted: Vec<Key> = keys.iter().flatten().cloned().collect();
         let read = if wanted.is_empty() { Vec::new() } else { self.driver.store().load(&wanted).await? };
         let mut read = read.into_iter();
@@ -62,9 +82,8 @@ impl Console {
         if ended.len() >= MOST_KNOWN {
             ended.clear();
         }
-        for ((place, executions), wanted) in unknown.into_iter().zip(executions).zip(keys) {
-            let source = wanted.and_then(|_| read.next().flatten()).and_then(|found| stage(found.entity));
-            let recent = Recent { executions, source };
+        for ((place, mut recent), wanted) in unknown.into_iter().zip(found).zip(keys) {
+            recent.source = wanted.and_then(|_| read.next().flatten()).and_then(|found| stage(found.entity));
             let (locks, revision) = pipelines[place];
             // The index may lag behind the locks.
             let whole = recent.executions.first().map_or(1, |newest| newest.number + 1) == locks.next_number;

@@ -6,7 +6,7 @@ use driver::DriveError;
 use engine::{Entry, ExecutionId, Head, StageLocks, StageRun};
 use futures::future::try_join_all;
 use pages::State;
-use pictures::states::{self, Seen};
+use pictures::states;
 use pipeline::{ExecutionMode, Pipeline, StageName};
 use store::{Entity, Key, Listing, Versioned};
 
@@ -72,11 +72,11 @@ impl Row {
         states::whole(self.stages.iter().map(|cell| cell.state), held)
     }
 
-    /// The stage that makes it stand as it does, and what it says of the whole.
-    pub fn place(&self) -> Option<(&Cell, Seen)> {
+    /// The stage that makes it stand as it does, and the word for that.
+    pub fn place(&self) -> Option<(&Cell, &'static str)> {
         let state = self.state();
-        let same = self.stages.iter().find(|cell| cell.state == state).map(|cell| (cell, (cell.state, cell.word)));
-        same.or_else(|| self.stages.iter().find(|cell| cell.is_held()).map(|cell| (cell, states::HELD)))
+        let same = self.stages.iter().find(|cell| cell.state == state).map(|cell| (cell, cell.word));
+        same.or_else(|| self.stages.iter().find(|cell| cell.is_held()).map(|cell| (cell, states::HELD.1)))
     }
 }
 

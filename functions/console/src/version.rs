@@ -21,16 +21,6 @@ impl Version {
         Self(hash)
     }
 
-    /// Of a page of these executions: which they are, and when each changed last.
-    pub fn of_executions(address: &str, executions: &[Execution]) -> Self {
-        let mut version = Self::of(address);
-        for execution in executions {
-            version.text(&execution.id.to_string());
-            version.item(u64::try_from(execution.updated.0).ok());
-        }
-        version
-    }
-
     /// Of a page about a pipeline's declaration, which is another one as soon as a version is stored.
     pub fn of_declaration(address: &str, newest: &PipelineRecord) -> Self {
         let mut version = Self::of(address);
@@ -44,6 +34,14 @@ impl Version {
         self.0.update(revision.unwrap_or(0).to_be_bytes());
     }
 
+    /// Executions that were listed: which they are, and when each changed last.
+    pub fn executions(&mut self, executions: &[Execution]) {
+        for execution in executions {
+            self.text(&execution.id.to_string());
+            self.item(u64::try_from(execution.updated.0).ok());
+        }
+    }
+
     /// Something that has no revision.
     pub fn text(&mut self, text: &str) {
         self.0.update((text.len() as u64).to_be_bytes());
@@ -53,7 +51,7 @@ impl Version {
     /// As `ETag` has it.
     pub fn tag(&self) -> String {
         let digest = self.0.clone().finalize();
-        let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex::encode(&digest[..12]);
         format!("\"{hex}\"")
     }
 }

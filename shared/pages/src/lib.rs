@@ -23,7 +23,7 @@
 //! | it went well | full disc with a tick | succeeded | green |
 //! | it runs | ring with an arc that turns | in progress | blue |
 //! | it went wrong | octagon with a cross | failed | red |
-//! | it waits for a person, a stage or a gate | diamond with two bars | waiting | amber |
+//! | it waits for a person, a stage or a transition | diamond with two bars | waiting | amber |
 //! | somebody ended it | square | stopped, cancelled | violet |
 //! | a newer one overtook it | two chevrons | superseded | grey |
 //! | its turn has not come | dotted ring | did not run | grey, thin |
@@ -52,7 +52,7 @@
 //! - *Argo Workflows* draws the graph first and large, and selecting a node opens its facts beside it: so here, with the node in
 //!   the page's address.
 //! - *GitHub Actions* leads with the change in people's words (who, which commit) and with how long it took; so do all lists
-//!   here. Its logs within the page are better than ours, which only links to the service.
+//!   here. Its logs are within the page: ours shows their tail, and links to the service for the rest.
 //! - *CodePipeline's console* shows transitions between the stages, and lets them be closed with a reason. It does not say why
 //!   something waits or what waits behind it, and its page is reloaded whole.
 //!

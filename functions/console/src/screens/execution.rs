@@ -17,7 +17,7 @@ use crate::screens::plot::{duration, median};
 use crate::screens::{acts, gantt, head, scrolling};
 use crate::trouble::Trouble;
 use crate::version::Version;
-use pictures::states::Seen;
+use pictures::states::{self, Seen};
 
 /// Executions before this one that it is compared with.
 const BEFORE: usize = 10;
@@ -42,15 +42,16 @@ pub async fn show(console: &Console, pipeline: &PipelineName, id: &str, asked: &
         }
     };
     version.text(&board.as_ref().map(|board| board.version.tag()).unwrap_or_default());
-    let pipeline_head = console.driver.pipeline_head(pipeline).await?;
-    let standings = console.standings(&pipeline_head, std::slice::from_ref(&view.execution), &mut version).await?;
     let tag = version.tag();
     if asked.known.as_ref() == Some(&tag) {
         return Ok(Shown::Same(tag));
     }
     let before = before(console, &view.execution).await?;
-    let why = board.map(|board| super::pipeline::why(&board, &view.execution)).unwrap_or_default();
-    let main = page(pipeline.as_str(), &view, standings.of(&view.execution), &why, &before, console.now());
+    let (seen, why) = match &board {
+        Some(board) => (board.seen(&view.execution), super::pipeline::why(board, &view.execution)),
+        None => (states::execution(&view.execution), Markup::default()),
+    };
+    let main = page(pipeline.as_str(), &view, seen, &why, &before, console.now());
     let title = format!("{pipeline} #{}", view.execution.number);
     Ok(Shown::Screen(Screen { title, main, version: Some(tag), class: "", script: SCRIPT }))
 }
@@ -60,6 +61,13 @@ async fn before(
     console: &Console,
     execution: &Execution,
 ) -> Result<Vec<(Execution, HashMap<String, StageRun>)>, Trouble> {
+    let (_, recent) = console.lately(&execution.pipeline, &mut Version::of("")).await?;
+    let all = recent.next.is_none();
+    let earlier = recent.executions.into_iter().filter(|it| it.number < execution.number);
+    let found: Vec<Execution> = earlier.take(BEFORE).collect();
+    if all || found.len() == BEFORE {
+        return runs_of(console, found).await;
+    }
     let listing = Listing::Executions(execution.pipeline.clone(), execution.incarnation);
     // A cursor of the listing names the place behind which it goes on.
     let after = format!("{:020}/{}", u64::MAX - execution.number, execution.id);

@@ -10,6 +10,7 @@ use crate::address;
 use crate::board::execution;
 use crate::change;
 use crate::handler::{Asked, Console, SCRIPT, Screen, Shown};
+use crate::recent::MOST;
 use crate::screens::head;
 use crate::screens::plot::{Figures, duration};
 use crate::standing::Standings;
@@ -17,8 +18,6 @@ use crate::trouble::Trouble;
 use crate::version::Version;
 use pictures::states::Seen;
 
-/// Executions on a page.
-const PAGE: usize = 30;
 /// Executions that are looked at for a page of those that a filter lets through.
 const LOOKED_AT: usize = 1_000;
 /// How many are read at once.
@@ -36,10 +35,18 @@ const TRIGGERS: [(&str, &str); 6] = [
 
 /// A pipeline's executions, the newest first, a page at a time.
 pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>) -> Result<Shown, Trouble> {
-    let pipeline_head = console.driver.pipeline_head(pipeline).await?;
-    let listing = Listing::Executions(pipeline.clone(), pipeline_head.incarnation);
-    let (found, next) = filtered(console, &pipeline_head, &listing, asked).await?;
-    let mut version = Version::of_executions(&asked.address(), &found);
+    let mut version = Version::of(&asked.address());
+    let first = ["state", "trigger", "after"].iter().all(|name| asked.get(name).is_empty());
+    let (pipeline_head, found, next) = if first {
+        let (head, recent) = console.lately(pipeline, &mut version).await?;
+        (head, recent.executions, recent.next)
+    } else {
+        let head = console.driver.pipeline_head(pipeline).await?;
+        let listing = Listing::Executions(pipeline.clone(), head.incarnation);
+        let (found, next) = filtered(console, &head, &listing, asked).await?;
+        (head, found, next)
+    };
+    version.executions(&found);
     let standings = console.standings(&pipeline_head, &found, &mut version).await?;
     let tag = version.tag();
     if asked.known.as_ref() == Some(&tag) {
@@ -66,7 +73,7 @@ async fn filtered(
     let mut after = Some(asked.get("after").to_owned()).filter(|after| !after.is_empty());
     let (mut found, mut looked_at) = (Vec::new(), 0);
     loop {
-        let page = console.driver.store().list(listing, after.as_deref(), if plain { PAGE } else { AT_ONCE }).await?;
+        let page = console.driver.store().list(listing, after.as_deref(), if plain { MOST } else { AT_ONCE }).await?;
         looked_at += page.entities.len();
         let mut listed: Vec<Execution> = page.entities.into_iter().filter_map(execution).collect();
         listed.retain(|it| trigger.is_empty() || it.trigger.kind.starts_with(trigger));
@@ -78,7 +85,7 @@ async fn filtered(
         found.extend(listed);
         after = page.next;
         // A page of those that fit may be longer than one of all: it ends where the reading ended.
-        if plain || after.is_none() || found.len() >= PAGE || looked_at >= LOOKED_AT {
+        if plain || after.is_none() || found.len() >= MOST || looked_at >= LOOKED_AT {
             return Ok((found, after));
         }
     }

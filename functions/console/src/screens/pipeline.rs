@@ -15,6 +15,8 @@ use crate::trouble::Trouble;
 
 /// Of what runs in an execution, this much is told above the stages, which show all of it.
 const SENTENCES: usize = 3;
+/// Executions that have not ended and are told of one by one: those that wait come before others.
+const TOLD: usize = 12;
 /// Executions below the stages.
 const LATEST: usize = 6;
 
@@ -76,7 +78,11 @@ fn one(board: &Board, chosen: &Execution) -> Markup {
 
 /// What failed, runs or waits, and why: a line for each stage that failed, and for each execution that has not ended.
 fn waits(board: &Board, now: i64) -> Markup {
-    let open = board.open();
+    let mut told = board.open();
+    told.sort_by_key(|it| (board.seen(it).0 != State::Waiting, it.number));
+    let more = board.count_open().saturating_sub(TOLD);
+    told.truncate(TOLD);
+    told.sort_by_key(|it| it.number);
     let failed: Vec<_> = board.columns.iter().filter_map(|column| Some((column, failed(column)?))).collect();
     html! {
         @if !failed.is_empty() {
@@ -84,11 +90,14 @@ fn waits(board: &Board, now: i64) -> Markup {
                 @for (column, run) in failed.into_iter().take(SENTENCES) { (failure(board, column, run)) }
             }
         }
-        @if open.is_empty() {
+        @if told.is_empty() {
             p class="now soft small" { "Nothing runs, and nothing waits." }
         } @else {
             ul class="now" aria-label="What runs and what waits" {
-                @for execution in open { (line(board, execution, now)) }
+                @for execution in told { (line(board, execution, now)) }
+            }
+            @if more > 0 {
+                p class="small soft" { "And " (more) " more, which " a href=(address::of(board.head.pipeline.as_str(), "history")) { "the history" } " lists." }
             }
         }
     }

@@ -100,7 +100,7 @@ fn line(row: &Row, now: i64) -> Markup {
         tr class=(state.class()) data-k=(pipeline) {
             td {
                 a class="name" href=(address::of(pipeline, "")) { (name(pipeline)) }
-                div class="small" { (state.badge(row.place().map_or(state.word(), |(_, (_, word))| word))) " " (attention(row)) }
+                div class="small" { (state.badge(row.place().map_or(state.word(), |(_, word)| word))) " " (attention(row)) }
             }
             td { (strip(&row.stages, Some(pipeline))) }
             td { @match newest {

@@ -8,10 +8,8 @@ use maud::{Markup, html};
 use pages::{State, name, shown, text, took_words};
 use pictures::states;
 use pipeline::{PipelineName, Stage};
-use store::Listing;
 
 use crate::address;
-use crate::board;
 use crate::handler::{Asked, Console, SCRIPT, Screen, Shown};
 use crate::screens::execution::runs_of;
 use crate::screens::plot::{median, percentile};
@@ -99,19 +97,20 @@ impl OfStage {
 
 /// What each stage and action of a pipeline usually takes, and what failed lately.
 pub async fn show(console: &Console, pipeline: &PipelineName, asked: &Asked<'_>) -> Result<Shown, Trouble> {
-    let record = console.driver.pipeline(pipeline, None).await?;
-    let listing = Listing::Executions(pipeline.clone(), record.head.incarnation);
-    let page = console.driver.store().list(&listing, None, LOOKED_AT).await?;
+    let mut version = Version::of(&asked.address());
+    let (pipeline_head, recent) = console.lately(pipeline, &mut version).await?;
+    let declared = console.stored(pipeline, &pipeline_head, pipeline_head.version).await?;
     let ended = |it: &engine::Execution| {
         matches!(it.status, ExecutionStatus::Succeeded | ExecutionStatus::Failed) && it.rollback.is_none()
     };
-    let found: Vec<_> = page.entities.into_iter().filter_map(board::execution).filter(ended).collect();
-    let tag = Version::of_executions(&asked.address(), &found).tag();
+    let found: Vec<_> = recent.executions.into_iter().take(LOOKED_AT).filter(ended).collect();
+    version.executions(&found);
+    let tag = version.tag();
     if asked.known.as_ref() == Some(&tag) {
         return Ok(Shown::Same(tag));
     }
     let all = runs_of(console, found).await?;
-    let mut stages: Vec<OfStage> = record.pipeline.stages().iter().map(OfStage::of).collect();
+    let mut stages: Vec<OfStage> = declared.stages().iter().map(OfStage::of).collect();
     for (execution, runs) in &all {
         let mut ready = execution.started.0;
         for stage in &mut stages {

@@ -74,7 +74,7 @@ fn tile(row: &Row, executions: &HashMap<ExecutionId, Execution>, now: i64) -> Ma
     html! {
         a class={ "tile " (state.class()) } href=(address::of(row.head.pipeline.as_str(), "")) data-k={ "tile-" (row.head.pipeline) } {
             span class="name" { (name(row.head.pipeline.as_str())) }
-            @if let Some((cell, (_, word))) = place {
+            @if let Some((cell, word)) = place {
                 span {
                     (state.badge(word)) " in " (name(cell.name.as_str())) " "
                     @if let Some(run) = run {

@@ -161,6 +161,38 @@ async fn the_page_of_the_largest_pipeline_is_small_and_leads_to_all_of_it() {
 }
 
 #[tokio::test]
+async fn of_many_executions_at_once_some_are_told_and_all_are_counted() {
+    for (mode, more) in [("PARALLEL", "And 29 more"), ("QUEUED", "And 29 more")] {
+        let world = World::new();
+        let name = world.create(release("busy", mode)).await;
+        for _ in 0..40 {
+            world.clock.pass(1_000);
+            world.start(&name).await;
+        }
+        let html = world.page("/console/pipelines/busy", &format!("busy-{mode}")).await;
+        assert_harmless(&html);
+        assert!(html.contains(more) && html.contains("waiting for a person"), "{mode}");
+        assert!(html.len() < ORDINARY, "{mode}: {} bytes", html.len());
+    }
+}
+
+#[tokio::test]
+async fn an_execution_that_waits_says_for_what_and_one_that_has_ended_who_made_the_change() {
+    let world = World::new();
+    let name = world.create(release("shop", "SUPERSEDED")).await;
+    let by = "arn:aws:sts::111122223333:assumed-role/Dev/ada".to_owned();
+    world.driver.set_transition(&name, "Release-gate", Some("Freeze".to_owned()), by).await.unwrap();
+    let second = world.start(&name).await;
+    let page = world.page(&format!("/console/pipelines/shop/executions/{second}"), "execution-waits").await;
+    assert_harmless(&page);
+    for shown in ["waiting at a closed transition", "its transition was closed by", "Freeze", "by <bdi>Ada Lovelace"] {
+        assert!(page.contains(shown), "{shown}");
+    }
+    let list = world.page("/console/pipelines", "pipelines-waiting").await;
+    assert!(list.contains("1 transition closed"), "{list}");
+}
+
+#[tokio::test]
 async fn pipelines_are_listed_searched_and_paged() {
     let world = World::new();
     let empty = world.page("/console/pipelines", "empty").await;
@@ -349,7 +381,7 @@ async fn the_history_says_what_is_waited_for() {
     let badges = async |address: &str| {
         let page = world.page(address, "history-waiting").await;
         let rows: Vec<String> = page.split("<tr class=").skip(1).map(str::to_owned).collect();
-        let words = ["waiting for a person", "waiting for the stage", "waiting at a closed gate", "in progress"];
+        let words = ["waiting for a person", "waiting for the stage", "waiting at a closed transition", "in progress"];
         let word =
             |row: &String| words.into_iter().find(|word| row.contains(&format!("{word}</span>"))).map(str::to_owned);
         rows.iter().map(word).collect::<Vec<_>>()
@@ -367,7 +399,7 @@ async fn the_history_says_what_is_waited_for() {
     let by = "arn:aws:sts::111122223333:assumed-role/Dev/ada".to_owned();
     world.driver.set_transition(&name, "Release-gate", Some("Freeze".into()), by).await.unwrap();
     assert_ne!(world.version("/console/pipelines/shop/history").await, version, "the page is told");
-    let closed = told(&["waiting at a closed gate", "waiting for a person"]);
+    let closed = told(&["waiting at a closed transition", "waiting for a person"]);
     assert_eq!(badges("/console/pipelines/shop/history").await, closed);
     let again = world.version("/console/pipelines/shop/history").await;
     assert_eq!(world.ask("/console/pipelines/shop/history", Some(&again), true).await.status, StatusCode::NOT_MODIFIED);
