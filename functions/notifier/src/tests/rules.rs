@@ -230,10 +230,7 @@ fn what_takes_longer_than_usual_is_told_once_and_people_do_not_count() {
     assert_eq!(world.deliver(&look).unwrap(), 0);
     assert_eq!(world.reminders().pop().unwrap(), (900, look.clone()));
     // Nobody works on it any more.
-    let run = world.stage(late.id, 1, 1);
-    let by = engine::Approver::Caller("arn:aws:iam::1:user/you".into());
-    let answer = driver::ApprovalAnswer { approved: true, summary: "seen".into(), by };
-    block_on(world.driver.approve_by_id(run.action_id(0), run.actions[0].token.unwrap(), answer)).unwrap();
+    world.answer(late.id);
     assert_eq!(world.deliver(&look).unwrap(), 0);
     assert!((1..=62).contains(&world.reminders().pop().unwrap().0), "{:?}", world.reminders());
     world.clock.pass(5 * 60_000);
@@ -260,10 +257,7 @@ fn a_stage_that_takes_longer_than_usual_is_told_once_for_each_attempt() {
     }
     assert_eq!(world.deliver(&of_execution(&late, "STARTED")).unwrap(), 0);
     assert!(world.reminders().is_empty(), "no rule is about the whole");
-    let run = world.stage(late.id, 1, 1);
-    let by = engine::Approver::Caller("arn:aws:iam::1:user/you".into());
-    let answer = driver::ApprovalAnswer { approved: true, summary: "seen".into(), by };
-    block_on(world.driver.approve_by_id(run.action_id(0), run.actions[0].token.unwrap(), answer)).unwrap();
+    world.answer(late.id);
     let deploy = world.stage(late.id, 2, 1);
     assert_eq!(world.deliver(&of_stage(&deploy, "STARTED")).unwrap(), 0);
     let (seconds, look) = world.reminders().pop().unwrap();
