@@ -557,7 +557,7 @@ fn a_changed_api_is_deployed() {
     let home = home();
     let (_, api) = home.of_type("ApiGateway::RestApi").next().unwrap();
     let body = serde_yaml_ng::to_string(&api["Body"]).unwrap();
-    let hash: String = Sha256::digest(body).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex::encode(&Sha256::digest(body)[..4]);
     let names: Vec<_> = home.of_type("ApiGateway::Deployment").map(|(name, _)| name).collect();
     assert_eq!(names, [format!("Deployment{hash}")], "RestApi's Body has changed: rename the deployment");
     assert_eq!(home.text.matches(&names[0]).count(), 2, "the stage takes it");

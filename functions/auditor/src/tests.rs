@@ -127,7 +127,7 @@ async fn a_change_is_recorded_with_who_caused_it_and_what_it_meant() {
 
 fn testkit_hash(text: &str) -> String {
     use sha2::{Digest, Sha256};
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(text))
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ fn later(error: &dyn std::error::Error) -> Trouble {
 
 /// The picture, or that it is the one that is known.
 fn shown(headers: &HeaderMap, picture: String) -> anyhow::Result<Response<Body>> {
-    let digest: String = Sha256::digest(&picture).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex::encode(&Sha256::digest(&picture)[..12]);
     let tag = format!("\"{digest}\"");
     let response = Response::builder()
         .header(header::ETAG, &tag)

@@ -251,7 +251,7 @@ impl Asked<'_> {
 impl File {
     /// The file, or that it is the one that is known.
     fn answer(self, asked: &Asked<'_>) -> Answer {
-        let digest: String = Sha256::digest(&self.body).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(&Sha256::digest(&self.body)[..12]);
         let tag = format!("\"{digest}\"");
         let cached = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, "private, no-cache".to_owned())];
         if self.status == StatusCode::OK && asked.known.as_ref() == Some(&tag) {

@@ -191,5 +191,5 @@ fn identify(webhook: &Webhook, delivery: &Delivery<'_>) -> DeliveryId {
 }
 
 fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(bytes))
 }

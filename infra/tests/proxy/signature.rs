@@ -42,13 +42,13 @@ pub fn check(request: &Received) -> Result<(), String> {
     for name in names.split(';') {
         writeln!(canonical, "{name}:{}", request.header(name).trim()).unwrap();
     }
-    write!(canonical, "\n{names}\n{}", hex(&Sha256::digest(&request.body))).unwrap();
-    let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex(&Sha256::digest(canonical)));
+    write!(canonical, "\n{names}\n{}", hex::encode(Sha256::digest(&request.body))).unwrap();
+    let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
     let mut key = format!("AWS4{SECRET}").into_bytes();
     for word in [day, REGION, "execute-api", "aws4_request"] {
         key = hmac(&key, word.as_bytes());
     }
-    let expected = hex(&hmac(&key, text.as_bytes()));
+    let expected = hex::encode(hmac(&key, text.as_bytes()));
     if expected == signature { Ok(()) } else { Err(format!("the signature is {signature}, not {expected}")) }
 }
 
@@ -64,13 +64,6 @@ fn encoded(path: &str) -> String {
     out
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
-}
-
 /// HMAC-SHA256. Source: RFC 2104.
 fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     let mut block = if key.len() > 64 { Sha256::digest(key).to_vec() } else { key.to_vec() };
@@ -82,6 +75,6 @@ fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
 
 #[test]
 fn the_example_of_rfc_4231_comes_out() {
-    let code = hex(&hmac(b"Jefe", b"what do ya want for nothing?"));
+    let code = hex::encode(hmac(b"Jefe", b"what do ya want for nothing?"));
     assert_eq!(code, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 }

@@ -63,7 +63,7 @@ impl Upload<'_> {
             .set_encryption_disabled(to.encryption_disabled);
         if to.packaging == Some(ArtifactPackaging::Zip) {
             let bytes = blocking(move || pack(found)).await?;
-            let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let sha256 = hex::encode(Sha256::digest(&bytes));
             match &encryption {
                 Some(encryption) => store.put_artifact(&key, bytes, encryption).await.map(drop).map_err(refused)?,
                 None => store.put(&key, &Content::Memory(bytes), &Settings::default()).await.map_err(refused)?,

@@ -1,7 +1,6 @@
 //! What GitHub delivers of a push, and its delivery. Source: GitHub documentation, 'Webhook events and payloads', `push`, and
 //! 'Validating webhook deliveries'.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -184,11 +183,7 @@ pub(crate) fn deliver(connection: &Connection, delivery: &str, body: &str) -> Re
 fn signature(secret: &str, body: &str) -> Result<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).context("the secret is no key")?;
     mac.update(body.as_bytes());
-    let mut signature = "sha256=".to_owned();
-    for byte in mac.finalize().into_bytes() {
-        write!(signature, "{byte:02x}")?;
-    }
-    Ok(signature)
+    Ok(format!("sha256={}", hex::encode(mac.finalize().into_bytes())))
 }
 
 /// The `message` of an answer, or its beginning, on one line.

@@ -39,7 +39,7 @@ impl Source {
 
     /// What stands where a repository has the id of a commit: 40 hexadecimal digits that are those of the content.
     pub(super) fn commit(&self) -> String {
-        Sha256::digest(&self.zip).iter().take(20).map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(&Sha256::digest(&self.zip)[..20])
     }
 }
 

@@ -201,7 +201,7 @@ fn marked(source: &Object, settings: &Settings) -> Settings {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    let identity: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let identity = hex::encode(hash.finalize());
     let version = source.version_id.as_deref().unwrap_or_else(|| source.etag.trim_matches('"'));
     settings.metadata.insert(IDENTITY.to_owned(), identity);
     settings.metadata.insert(SOURCE_BUCKET.to_owned(), source.bucket.clone());

@@ -105,7 +105,7 @@ pub fn extend(tip: &Tip, records: &[Record], recorded: &str) -> (Vec<u8>, Tip) {
 /// SHA-256, as 64 hexadecimal digits.
 #[must_use]
 pub fn hash(content: impl AsRef<[u8]>) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(content))
 }
 
 #[cfg(test)]

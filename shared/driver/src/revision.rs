@@ -92,6 +92,6 @@ pub(crate) fn change_token(by: &str, action: &ActionName, revision: &str, last: 
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }
-    let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex::encode(hash.finalize());
     format!("{by}#{hash}")
 }

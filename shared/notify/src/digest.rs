@@ -9,7 +9,7 @@ pub fn digest(pin: &Pin) -> String {
     let whole = pin.sha256.as_deref().and_then(|sha256| BASE64_STANDARD.decode(sha256).ok());
     match (whole, &pin.sha256, &pin.version) {
         (Some(bytes), ..) => {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = hex::encode(bytes);
             format!("SHA-256 {hex}")
         }
         (None, Some(parts), _) => format!("SHA-256 {parts} over its parts"),

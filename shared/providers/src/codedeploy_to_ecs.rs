@@ -224,7 +224,7 @@ async fn register(
 }
 
 fn revision(app_spec: String) -> RevisionLocation {
-    let sha256: String = Sha256::digest(&app_spec).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex::encode(Sha256::digest(&app_spec));
     let content = AppSpecContent::builder().content(app_spec).sha256(sha256).build();
     RevisionLocation::builder().revision_type(RevisionLocationType::AppSpecContent).app_spec_content(content).build()
 }

@@ -93,12 +93,12 @@ fn id(own_id: Option<&str>, body: &[u8]) -> String {
     hash.update(own_id.len().to_be_bytes());
     hash.update(own_id);
     hash.update(body);
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hash.finalize())
 }
 
 /// Whether a header is `sha256=` and the body's HMAC in hexadecimal digits.
 fn is_signed(header: Option<&str>, body: &[u8], secret: &str) -> bool {
-    let given = header.and_then(|it| it.strip_prefix("sha256=")).and_then(bytes);
+    let given = header.and_then(|it| hex::decode(it.strip_prefix("sha256=")?).ok());
     given.is_some_and(|given| hmac(secret.as_bytes(), &[body]).is_some_and(|mac| mac.verify_slice(&given).is_ok()))
 }
 
@@ -121,12 +121,6 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
         mac.update(part);
     }
     Some(mac)
-}
-
-/// The bytes that hexadecimal digits stand for.
-fn bytes(digits: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = digits.chars().map(|it| Some(it.to_digit(16)? as u8)).collect::<Option<_>>()?;
-    digits.len().is_multiple_of(2).then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 /// A text at a place of a body.

@@ -25,7 +25,7 @@ use crate::ec2_command::{DOCUMENT, MOST_NAMED, Recipients, Request, RunCommand, 
 use crate::ec2_fleet::{Fleet, InstanceType, MaxBatch, MaxError};
 use crate::ec2_rollout::Rollout;
 use crate::ec2_rollout_plan::KEEP_PLANS;
-use crate::ec2_script::{FOLDER, Source, hexadecimal, script};
+use crate::ec2_script::{FOLDER, Source, script};
 use crate::error::{JOB_FAILED, ProviderError};
 use crate::permission::artifacts::READ_INPUTS;
 use crate::permission::{Conditions, Permission, Permissions, condition, everything};
@@ -260,7 +260,7 @@ impl<'a> Deploy<'a> {
             bucket: &input.bucket,
             key: &input.artifact.key,
             version: object.version_id.as_deref(),
-            sha256: recorded.and_then(|sha256| base64::decode(sha256).ok()).map(|bytes| hexadecimal(&bytes)),
+            sha256: recorded.and_then(|sha256| base64::decode(sha256).ok()).map(hex::encode),
         };
         let place = format!("{}/{}/{}", task.pipeline, task.stage, task.action.name);
         let script = script(&source, &spec, &place, FOLDER);

@@ -55,7 +55,7 @@ pub(crate) fn script(source: &Source<'_>, spec: &DeploySpec, place: &str, folder
         let _ = writeln!(script, "{text}");
     };
     line(format!("folder={}", quoted(folder)));
-    line(format!("mark=\"$folder/{}\"", hexadecimal(&Sha256::digest(place))));
+    line(format!("mark=\"$folder/{}\"", hex::encode(Sha256::digest(place))));
     line(format!("artifact={}", quoted(&artifact)));
     line("mkdir -p \"$folder\"".to_owned());
     line("if [ \"$(cat \"$mark\" 2>/dev/null)\" = \"$artifact\" ]; then say 'was done before'; exit 0; fi".to_owned());
@@ -118,8 +118,4 @@ fn permit(Permission { object, owner, group, mode }: &Permission) -> Vec<String>
 /// As a shell takes it, whatever it holds.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

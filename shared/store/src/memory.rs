@@ -123,7 +123,7 @@ struct MemorySecrets;
 impl Secrets for MemorySecrets {
     async fn seal(&self, owner: SecretOwner<'_>, texts: Vec<String>) -> Result<Vec<String>, StoreError> {
         let (kind, name) = owner.pair();
-        let hidden = |text: &String| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hidden = |text: &String| hex::encode(text);
         Ok(texts.iter().map(|text| format!("{kind}/{name}/{}", hidden(text))).collect())
     }
 
@@ -131,9 +131,7 @@ impl Secrets for MemorySecrets {
         let (kind, name) = owner.pair();
         let open = |text: &String| {
             let hidden = text.strip_prefix(&format!("{kind}/{name}/"))?;
-            let byte = |at| u8::from_str_radix(hidden.get(at..at + 2)?, 16).ok();
-            let bytes: Option<Vec<u8>> = (0..hidden.len()).step_by(2).map(byte).collect();
-            String::from_utf8(bytes?).ok()
+            String::from_utf8(hex::decode(hidden).ok()?).ok()
         };
         let opened: Option<Vec<String>> = sealed.iter().map(open).collect();
         opened.ok_or_else(|| StoreError::Corrupt { key: format!("{kind} {name}"), cause: "it was not sealed".into() })

@@ -1,7 +1,6 @@
 //! A door with three webhooks of one pipeline, and what is sent to it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use driver::{Driver, QueuedStart, Setup};
@@ -38,23 +37,16 @@ pub fn push(reference: &str, after: &str) -> Value {
     })
 }
 
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
-}
-
 pub fn sha256(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(body);
-    format!("sha256={}", hex(&mac.finalize().into_bytes()))
+    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
 }
 
 pub fn sha1(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(body);
-    format!("sha1={}", hex(&mac.finalize().into_bytes()))
+    format!("sha1={}", hex::encode(mac.finalize().into_bytes()))
 }
 
 /// A request as it is sent.

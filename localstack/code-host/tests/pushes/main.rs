@@ -16,7 +16,7 @@ fn delivered(world: &World) -> (Delivery, Value) {
     let [delivery] = taken.as_slice() else { panic!("{} deliveries", taken.len()) };
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
     mac.update(&delivery.body);
-    let digits: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex::encode(mac.finalize().into_bytes());
     assert_eq!(delivery.header("x-hub-signature-256"), format!("sha256={digits}"));
     assert_eq!((delivery.header("x-github-event"), delivery.header("content-type")), ("push", "application/json"));
     let body = delivery.json();

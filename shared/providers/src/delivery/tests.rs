@@ -20,7 +20,7 @@ fn read(headers: &Headers, body: &[u8], secret: &str) -> Result<Delivered, Undel
 
 fn hex(parts: &[&[u8]]) -> String {
     let mac = hmac(SECRET.as_bytes(), parts).unwrap().finalize().into_bytes();
-    mac.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(mac)
 }
 
 fn github(kind: &str, body: &[u8]) -> Headers {

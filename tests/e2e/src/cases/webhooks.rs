@@ -89,16 +89,12 @@ fn push(after: &str) -> String {
     body.to_string()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn signed(secret: &str, body: &str) -> Result<[(&'static str, String); 2]> {
     let mut strong = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?;
     strong.update(body.as_bytes());
     let mut weak = Hmac::<Sha1>::new_from_slice(secret.as_bytes())?;
     weak.update(body.as_bytes());
-    let (strong, weak) = (hex(&strong.finalize().into_bytes()), hex(&weak.finalize().into_bytes()));
+    let (strong, weak) = (hex::encode(strong.finalize().into_bytes()), hex::encode(weak.finalize().into_bytes()));
     Ok([("x-hub-signature-256", format!("sha256={strong}")), ("x-hub-signature", format!("sha1={weak}"))])
 }
 
