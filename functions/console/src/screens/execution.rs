@@ -184,9 +184,10 @@ fn row(what: &Markup, this: Option<i64>, before: Option<i64>, usual: Option<i64>
 /// How much longer or shorter than usual something took; both in milliseconds.
 fn against(this: i64, usual: i64) -> Markup {
     let (differs, percent) = (this - usual, (this - usual) * 100 / usual);
+    if differs.abs() < UNFELT || percent.abs() < 10 {
+        return html! { "as usual" };
+    }
     match percent {
-        _ if differs.abs() < UNFELT => html! { "as usual" },
-        -9..10 => html! { "as usual" },
         ..0 => html! { (-percent) " % shorter" },
         0..200 => State::Failed.badge(&format!("{percent} % longer")),
         _ => State::Failed.badge(&format!("{} times as long", this / usual)),
