@@ -7,31 +7,13 @@ use aws_sdk_codepipeline::types::StageRetryMode;
 use aws_sdk_sfn::types::ExecutionStatus;
 use local::HOME;
 
+use super::jobs;
 use crate::case::Case;
 use crate::check::{deployed, named};
-use crate::declare::{Action, Draft};
+use crate::declare::Action;
+use crate::fixture::Fixture;
 use crate::pipeline::Pipeline;
 use crate::wait::{PATIENCE, until};
-
-/// A pipeline with a machine that runs, and a deploy behind it in its stage; the execution, and that of the machine.
-async fn running(case: &Arc<Case>, draft: Draft, machine: &'static str) -> Result<(Pipeline, String, String)> {
-    let target = case.bucket(HOME, "target").await?;
-    let run = Action::machine("Run", case.machine(HOME, machine)?, "{}");
-    let never = Action::unpack("Never", &target).with("runOrder", 2);
-    let pipeline = draft.source().await?.stage("Test", [run, never]).create().await?;
-    let id = pipeline.first().await?;
-    let external = until(
-        PATIENCE,
-        || "the state machine is not started".to_owned(),
-        || async {
-            let actions = pipeline.actions(&id).await?;
-            let result = named(&actions, "Run")?.output().and_then(|output| output.execution_result());
-            Ok(result.and_then(|result| result.external_execution_id()).map(str::to_owned))
-        },
-    )
-    .await?;
-    Ok((pipeline, id, external))
-}
 
 async fn stop(case: &Case, pipeline: &Pipeline, id: &str, abandon: bool) -> Result<()> {
     let stop = case.pipelines.stop_pipeline_execution().pipeline_name(&pipeline.name).pipeline_execution_id(id);
@@ -41,11 +23,19 @@ async fn stop(case: &Case, pipeline: &Pipeline, id: &str, abandon: bool) -> Resu
 
 /// What runs ends first; nothing behind it begins.
 pub async fn stopped_when_its_action_ends(case: &Arc<Case>) -> Result<()> {
-    let (pipeline, id, machine) = running(case, case.draft("wait"), "slow").await?;
+    let (queue, _) = case.queue("jobs").await?;
+    let target = case.bucket(HOME, "target").await?;
+    let run = Action::function("Run", Fixture::FORWARD, &queue);
+    let never = Action::unpack("Never", &target).with("runOrder", 2);
+    let pipeline = case.draft("wait").source().await?.stage("Test", [run, never]).create().await?;
+    let id = pipeline.first().await?;
+    let job = jobs::job(case, &queue).await?;
     stop(case, &pipeline, &id, false).await?;
     let again = case.pipelines.stop_pipeline_execution().pipeline_name(&pipeline.name).pipeline_execution_id(&id);
     let error = again.send().await.err().context("it is stopped twice")?.into_service_error();
     assert!(error.is_duplicated_stop_request_exception(), "{error:?}");
+    assert_eq!(pipeline.execution(&id).await?.status().map(|it| it.as_str()), Some("Stopping"));
+    case.pipelines.put_job_success_result().job_id(jobs::id(&job)?).send().await?;
     until(
         PATIENCE,
         || "it does not stop".to_owned(),
@@ -56,8 +46,6 @@ pub async fn stopped_when_its_action_ends(case: &Arc<Case>) -> Result<()> {
     .await?;
     assert_eq!(pipeline.stage("Test").await?.latest_execution().map(|it| it.status().as_str()), Some("Stopped"));
     pipeline.until_action(&id, "Run", "Succeeded").await?;
-    let described = case.sfn.describe_execution().execution_arn(machine).send().await?;
-    assert_eq!(described.status(), &ExecutionStatus::Succeeded);
     deployed(case, HOME, &case.named("target"), &[]).await?;
     let listed = pipeline.executions().await?;
     assert_eq!(listed[0].stop_trigger().and_then(|stop| stop.reason()), Some("wrong branch"));
@@ -74,7 +62,21 @@ pub async fn stopped_when_its_action_ends(case: &Arc<Case>) -> Result<()> {
 
 /// What runs is given up; the state machine knows nothing of it and goes on.
 pub async fn stopped_and_abandoned(case: &Arc<Case>) -> Result<()> {
-    let (pipeline, id, machine) = running(case, case.draft("abandon"), "endless").await?;
+    let target = case.bucket(HOME, "target").await?;
+    let run = Action::machine("Run", case.machine(HOME, "endless")?, "{}");
+    let never = Action::unpack("Never", &target).with("runOrder", 2);
+    let pipeline = case.draft("abandon").source().await?.stage("Test", [run, never]).create().await?;
+    let id = pipeline.first().await?;
+    let machine = until(
+        PATIENCE,
+        || "the state machine is not started".to_owned(),
+        || async {
+            let actions = pipeline.actions(&id).await?;
+            let result = named(&actions, "Run")?.output().and_then(|output| output.execution_result());
+            Ok(result.and_then(|result| result.external_execution_id()).map(str::to_owned))
+        },
+    )
+    .await?;
     stop(case, &pipeline, &id, true).await?;
     pipeline.ends(&id, "Stopped").await?;
     pipeline.until_action(&id, "Run", "Abandoned").await?;
