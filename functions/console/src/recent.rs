@@ -22,7 +22,7 @@ const MOST_KNOWN: usize = 1_000;
 /// What ran in a pipeline.
 #[derive(Clone, Debug, Default)]
 pub struct Recent {
-    /// The newest first.
+    /// [`MOST`] of them at most, those that run among them; the newest comes first.
     pub executions: Vec<Execution>,
     /// Where the listing of executions goes on behind them; none where they are all.
     pub next: Option<String>,

@@ -212,16 +212,21 @@ fn a_rule_that_is_changed_begins_anew() {
     assert_eq!(world.deliver(&ended(&world.run(true))).unwrap(), 1, "it has told nobody yet");
 }
 
-#[test]
-fn what_takes_longer_than_usual_is_told_once_and_people_do_not_count() {
-    let world = World::new(&[("team", &to_topic("slow"))], true);
-    // Three that take a second of work and an hour of somebody's time.
+/// An execution that waits for somebody, after three that took a second of work and an hour of somebody's time.
+fn after_three(world: &World) -> engine::Execution {
     let mut late = world.first(false);
     for _ in 0..3 {
         world.clock.pass(3_600_000);
         world.approve(late.id);
         late = world.run(false);
     }
+    late
+}
+
+#[test]
+fn what_takes_longer_than_usual_is_told_once_and_people_do_not_count() {
+    let world = World::new(&[("team", &to_topic("slow"))], true);
+    let late = after_three(&world);
     assert_eq!(world.deliver(&of_execution(&late, "STARTED")).unwrap(), 0);
     let (seconds, look) = world.reminders().pop().unwrap();
     assert!((60..=63).contains(&seconds), "a minute more than usual: {seconds}");
@@ -249,12 +254,7 @@ fn what_takes_longer_than_usual_is_told_once_and_people_do_not_count() {
 fn a_stage_that_takes_longer_than_usual_is_told_once_for_each_attempt() {
     let rules = [("deploy", &*to_topic("slow in Deploy")), ("source", &*to_topic("slow in Source"))];
     let world = World::new(&rules, true);
-    let mut late = world.first(false);
-    for _ in 0..3 {
-        world.clock.pass(3_600_000);
-        world.approve(late.id);
-        late = world.run(false);
-    }
+    let late = after_three(&world);
     assert_eq!(world.deliver(&of_execution(&late, "STARTED")).unwrap(), 0);
     assert!(world.reminders().is_empty(), "no rule is about the whole");
     world.answer(late.id);
