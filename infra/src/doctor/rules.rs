@@ -31,7 +31,9 @@ pub(super) async fn of_pipeline(place: &Place<'_>, pipeline: &PipelineName, find
     let path = PipelinePath::new(api, pipeline.as_str(), "ListTagsForResource");
     let arn = runtime::arn::pipeline(home, place.number, pipeline.as_str());
     let request = Client::from_conf(config.build()).list_tags_for_resource().resource_arn(&arn);
-    let resource = format!("arn:*:execute-api:{home}:*:*/live/POST/pipelines/{pipeline}/ListTagsForResource");
+    let (partition, number) = (runtime::arn::partition(home), place.number);
+    let resource =
+        format!("arn:{partition}:execute-api:{home}:{number}:*/live/POST/pipelines/{pipeline}/ListTagsForResource");
     let what = format!("the tags of the pipeline {pipeline}");
     let found = request.customize().interceptor(path).send().await;
     let Some(found) = findings.look(&what, "execute-api:Invoke", &resource, found).found() else { return };

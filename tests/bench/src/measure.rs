@@ -439,8 +439,8 @@ impl Bench {
         Ok(())
     }
 
-    /// How long the console's pages take by the proxy, of a pipeline with so many past executions among them; and the one query that
-    /// each of those needs.
+    /// How long the console's pages take through the proxy, those of a pipeline with so many past executions among them; and, beside
+    /// them, one query for as many of its executions as a page lists.
     async fn pages(&mut self, past: u64) -> Result<()> {
         let store = self.installation.store().await?;
         let name = PipelineName::new("past")?;

@@ -34,14 +34,14 @@ pub async fn show(console: &Console, pipeline: &PipelineName, id: &str, asked: &
         version.item(u64::try_from(time.0).ok());
     }
     version.text(&format!("{:?}", view.execution.status));
-    let board = match (view.execution.status.is_open(), view.execution.mode) {
-        (false, _) => None,
-        (true, mode) => {
-            let alone = (mode == ExecutionMode::Parallel).then_some(view.execution.id);
-            Some(console.board(pipeline, alone, &asked.address()).await?)
-        }
+    let board = if view.execution.status.is_open() {
+        let alone = (view.execution.mode == ExecutionMode::Parallel).then_some(view.execution.id);
+        let board = console.board(pipeline, alone, &asked.address()).await?;
+        version.text(&board.version.tag());
+        Some(board)
+    } else {
+        None
     };
-    version.text(&board.as_ref().map(|board| board.version.tag()).unwrap_or_default());
     let tag = version.tag();
     if asked.known.as_ref() == Some(&tag) {
         return Ok(Shown::Same(tag));
